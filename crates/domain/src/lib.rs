@@ -1,0 +1,15 @@
+//! What things are: identifiers, money, words with a fixed set of values, rules and rubrics.
+//!
+//! No I/O, no async, no SQL: every other room may import this one, and this one imports none of ours.
+
+pub mod campaign;
+pub mod catalog;
+pub mod feedback;
+pub mod id;
+pub mod invalid;
+pub mod money;
+pub mod role;
+pub mod rubric;
+pub mod scope;
+pub mod task;
+pub mod time;
