@@ -1,0 +1,119 @@
+//! The only place that knows how the three databases differ.
+
+use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use diesel::{MysqlConnection, PgConnection, QueryResult, SqliteConnection};
+
+use crate::connection::Connection;
+
+/// Runs one expression on the native connection: `on!(conn, c => query.load(c))`.
+#[macro_export]
+macro_rules! on {
+    ($conn:expr, $c:ident => $body:expr) => {
+        match $conn {
+            $crate::connection::Connection::Postgres($c) => $body,
+            $crate::connection::Connection::Mysql($c) => $body,
+            $crate::connection::Connection::Sqlite($c) => $body,
+        }
+    };
+}
+
+/// Inserts rows, leaving out those whose unique key exists; the number inserted: `insert_new!(conn, table, &rows)`.
+#[macro_export]
+macro_rules! insert_new {
+    ($conn:expr, $table:expr, $rows:expr) => {
+        match $conn {
+            $crate::connection::Connection::Postgres(c) => diesel::insert_into($table).values($rows).on_conflict_do_nothing().execute(c),
+            $crate::connection::Connection::Mysql(c) => diesel::insert_or_ignore_into($table).values($rows).execute(c),
+            $crate::connection::Connection::Sqlite(c) => diesel::insert_into($table).values($rows).on_conflict_do_nothing().execute(c),
+        }
+    };
+}
+
+/// Loads rows and locks them, passing over those that others hold. SQLite has one writer, whose transaction is the lock:
+/// `lease!(conn, query => load::<Row>)`.
+#[macro_export]
+macro_rules! lease {
+    ($conn:expr, $query:expr => $row:ty) => {
+        match $conn {
+            $crate::connection::Connection::Postgres(c) => $query.for_update().skip_locked().load::<$row>(c),
+            $crate::connection::Connection::Mysql(c) => $query.for_update().skip_locked().load::<$row>(c),
+            $crate::connection::Connection::Sqlite(c) => $query.load::<$row>(c),
+        }
+    };
+}
+
+/// Loads rows and locks them, waiting for whoever holds them: `lock!(conn, query => Row)`.
+#[macro_export]
+macro_rules! lock {
+    ($conn:expr, $query:expr => $row:ty) => {
+        match $conn {
+            $crate::connection::Connection::Postgres(c) => $query.for_update().load::<$row>(c),
+            $crate::connection::Connection::Mysql(c) => $query.for_update().load::<$row>(c),
+            $crate::connection::Connection::Sqlite(c) => $query.load::<$row>(c),
+        }
+    };
+}
+
+/// Rows per statement in bulk inserts: under every database's limit of bound values for our widest table.
+pub const ROWS_PER_STATEMENT: usize = 500;
+
+/// Begins a transaction that will write. The outermost one on SQLite begins immediate, because a deferred one that
+/// reads first loses its snapshot to another writer and fails.
+pub(crate) fn begin_write(conn: &mut Connection) -> QueryResult<()> {
+    match conn {
+        Connection::Sqlite(c) => match depth(c) {
+            0 => AnsiTransactionManager::begin_transaction_sql(c, "BEGIN IMMEDIATE"),
+            _ => AnsiTransactionManager::begin_transaction(c),
+        },
+        other => begin(other),
+    }
+}
+
+/// Begins a transaction that only reads: a consistent snapshot on SQLite and PostgreSQL.
+pub(crate) fn begin(conn: &mut Connection) -> QueryResult<()> {
+    on!(conn, c => AnsiTransactionManager::begin_transaction(c))
+}
+
+pub(crate) fn commit(conn: &mut Connection) -> QueryResult<()> {
+    on!(conn, c => AnsiTransactionManager::commit_transaction(c))
+}
+
+pub(crate) fn rollback(conn: &mut Connection) -> QueryResult<()> {
+    on!(conn, c => AnsiTransactionManager::rollback_transaction(c))
+}
+
+fn depth(c: &mut SqliteConnection) -> u32 {
+    use diesel::connection::TransactionManagerStatus;
+    match AnsiTransactionManager::transaction_manager_status_mut(c) {
+        TransactionManagerStatus::Valid(status) => status.transaction_depth().map_or(0, std::num::NonZero::get),
+        TransactionManagerStatus::InError => 0,
+    }
+}
+
+/// Runs `migrate` while no other process does: an advisory lock on the servers, nothing on SQLite, whose file lock serves.
+pub(crate) fn with_migration_lock<T>(conn: &mut Connection, migrate: impl FnOnce(&mut Connection) -> T) -> QueryResult<T> {
+    use diesel::connection::SimpleConnection;
+    const LOCK_ID: i64 = 7_021_990_071;
+    match conn {
+        Connection::Postgres(c) => c.batch_execute(&format!("SET lock_timeout = '120s'; SELECT pg_advisory_lock({LOCK_ID})"))?,
+        Connection::Mysql(c) => lock_mysql(c)?,
+        Connection::Sqlite(_) => {}
+    }
+    let result = migrate(conn);
+    match conn {
+        Connection::Postgres(c) => unlock_postgres(c, LOCK_ID)?,
+        Connection::Mysql(c) => c.batch_execute("DO RELEASE_LOCK('endcap_migrate')")?,
+        Connection::Sqlite(_) => {}
+    }
+    Ok(result)
+}
+
+fn unlock_postgres(c: &mut PgConnection, lock_id: i64) -> QueryResult<()> {
+    use diesel::connection::SimpleConnection;
+    c.batch_execute(&format!("SELECT pg_advisory_unlock({lock_id}); SET lock_timeout = '10s'"))
+}
+
+fn lock_mysql(c: &mut MysqlConnection) -> QueryResult<()> {
+    use diesel::connection::SimpleConnection;
+    c.batch_execute("DO GET_LOCK('endcap_migrate', 120)")
+}

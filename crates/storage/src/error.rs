@@ -1,0 +1,110 @@
+//! What can go wrong when data is read or written, in words that the caller can act on.
+
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use domain::invalid::Invalid;
+
+/// Any failure of this crate. `Display` tells one level; the source chain holds the rest.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// No such row, or not one that this scope may see.
+    #[error("{what} {id:?} does not exist")]
+    NotFound {
+        /// The kind of thing, in words: `campaign`.
+        what: &'static str,
+        /// The id asked for.
+        id: String,
+    },
+    /// The write contradicts what is stored.
+    #[error("{why}")]
+    Conflict {
+        /// Stable code for the problem document: `judgment_exists`.
+        code: &'static str,
+        /// A sentence for the reader.
+        why: String,
+    },
+    /// The input breaks a rule that only the data could show.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// All connections or locks are taken; trying again later helps.
+    #[error("the database is busy: {0}")]
+    Busy(&'static str),
+    /// The database does not answer.
+    #[error("the database does not answer: {0}")]
+    Unavailable(String),
+    /// A stored value cannot be read back.
+    #[error("stored data is damaged: {0}")]
+    Corrupt(String),
+    /// Anything else the database said.
+    #[error("the database refused a statement")]
+    Query(#[source] DieselError),
+}
+
+impl StorageError {
+    /// A missing row.
+    pub fn not_found(what: &'static str, id: impl Into<String>) -> Self {
+        Self::NotFound { what, id: id.into() }
+    }
+
+    /// A contradiction with stored data.
+    pub fn conflict(code: &'static str, why: impl Into<String>) -> Self {
+        Self::Conflict { code, why: why.into() }
+    }
+
+    /// Whether the same work may succeed when done again at once.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Query(DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _)) => true,
+            Self::Query(DieselError::DatabaseError(_, info)) => {
+                let message = info.message();
+                ["deadlock", "database is locked", "Record has changed since last read"].iter().any(|part| message.contains(part))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl From<DieselError> for StorageError {
+    fn from(error: DieselError) -> Self {
+        match error {
+            DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand, info) => {
+                Self::Unavailable(info.message().to_owned())
+            }
+            DieselError::DeserializationError(cause) => Self::Corrupt(cause.to_string()),
+            other => Self::Query(other),
+        }
+    }
+}
+
+/// Says at the call site what a violated unique or foreign key means.
+pub trait Meaning<T> {
+    /// The meaning of a unique violation.
+    ///
+    /// # Errors
+    /// [`StorageError::Conflict`] for a unique violation, else the error as it was.
+    fn on_unique(self, code: &'static str, why: impl FnOnce() -> String) -> Result<T, StorageError>;
+
+    /// The meaning of a foreign key violation: the field that names something unknown.
+    ///
+    /// # Errors
+    /// [`StorageError::Invalid`] on `field` for a foreign key violation, else the error as it was.
+    fn on_missing_reference(self, field: &str, message: impl FnOnce() -> String) -> Result<T, StorageError>;
+}
+
+impl<T, E: Into<StorageError>> Meaning<T> for Result<T, E> {
+    fn on_unique(self, code: &'static str, why: impl FnOnce() -> String) -> Result<T, StorageError> {
+        self.map_err(|error| match error.into() {
+            StorageError::Query(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => StorageError::conflict(code, why()),
+            other => other,
+        })
+    }
+
+    fn on_missing_reference(self, field: &str, message: impl FnOnce() -> String) -> Result<T, StorageError> {
+        self.map_err(|error| match error.into() {
+            StorageError::Query(DieselError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _)) => {
+                StorageError::Invalid(Invalid::one(field, message()))
+            }
+            other => other,
+        })
+    }
+}

@@ -1,0 +1,199 @@
+//! The door to the database: a pool, a bounded wait for a connection, and transactions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::connection::{Access, ConnectError, Connection, Manager};
+use crate::dialect;
+use crate::error::StorageError;
+use crate::url::DatabaseUrl;
+
+/// Transactions that lost a race are run again this often before the caller is told.
+const ATTEMPTS: u32 = 4;
+
+/// How many connections, and how long to wait for one.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolOptions {
+    /// Connections kept open on a server database.
+    pub min: u32,
+    /// Connections at most on a server database.
+    pub max: u32,
+    /// Reading connections on SQLite; writing is done by one.
+    pub sqlite_readers: u32,
+    /// Longest wait for a free connection.
+    pub acquire_timeout: Duration,
+}
+
+impl Default for PoolOptions {
+    fn default() -> Self {
+        Self { min: 10, max: 20, sqlite_readers: 4, acquire_timeout: Duration::from_secs(5) }
+    }
+}
+
+/// The database, shared by all handlers of a process; cheap to clone.
+#[derive(Clone)]
+pub struct Storage {
+    url: DatabaseUrl,
+    writers: Door,
+    readers: Door,
+}
+
+#[derive(Clone)]
+struct Door {
+    pool: r2d2::Pool<Manager>,
+    permits: Arc<Semaphore>,
+    wait: Duration,
+}
+
+impl Storage {
+    /// Makes the pools. Connections are opened in the background, so that a service starts (and says what is missing)
+    /// while its database is down.
+    #[must_use]
+    pub fn new(url: DatabaseUrl, options: PoolOptions) -> Self {
+        let door = |access: Access, min: u32, max: u32| {
+            let max = max.max(1);
+            let pool = r2d2::Pool::builder()
+                .min_idle(Some(min.min(max)))
+                .max_size(max)
+                .connection_timeout(options.acquire_timeout)
+                .error_handler(Box::new(LogError))
+                .build_unchecked(Manager { url: url.clone(), access });
+            Door { pool, permits: Arc::new(Semaphore::new(max as usize)), wait: options.acquire_timeout }
+        };
+        match url {
+            DatabaseUrl::Sqlite(_) => {
+                let writers = door(Access::Write, 1, 1);
+                let readers = door(Access::Read, 1, options.sqlite_readers);
+                Self { writers, readers, url }
+            }
+            _ => {
+                let both = door(Access::Write, options.min, options.max);
+                Self { writers: both.clone(), readers: both, url }
+            }
+        }
+    }
+
+    /// Where the data is.
+    #[must_use]
+    pub fn url(&self) -> &DatabaseUrl {
+        &self.url
+    }
+
+    /// Reads: one or several queries on one connection, without a transaction.
+    ///
+    /// # Errors
+    /// What `work` returns; [`StorageError::Busy`] when no connection was free in time, [`StorageError::Unavailable`] when none can be opened.
+    pub async fn read<T, F>(&self, work: F) -> Result<T, StorageError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> Result<T, StorageError> + Send + 'static,
+    {
+        self.readers.run(work).await
+    }
+
+    /// Writes: all of `work` or nothing. Run again (up to four times) when another transaction won a race, so `work` must only touch
+    /// the database.
+    ///
+    /// # Errors
+    /// What `work` returns, after which nothing of it is kept; or as [`Storage::read`].
+    pub async fn transaction<T, F>(&self, work: F) -> Result<T, StorageError>
+    where
+        T: Send + 'static,
+        F: Fn(&mut Connection) -> Result<T, StorageError> + Send + 'static,
+    {
+        self.writers
+            .run(move |conn| {
+                for _ in 1..ATTEMPTS {
+                    match transaction(conn, &work) {
+                        Err(error) if error.is_transient() => tracing::debug!(%error, "transaction lost a race and is run again"),
+                        done => return done,
+                    }
+                }
+                transaction(conn, &work).map_err(|e| if e.is_transient() { StorageError::Busy("many writers at once") } else { e })
+            })
+            .await
+    }
+
+    /// Asks the database for an answer.
+    ///
+    /// # Errors
+    /// As [`Storage::read`].
+    pub async fn ping(&self) -> Result<(), StorageError> {
+        self.read(|conn| {
+            use diesel::connection::SimpleConnection;
+            crate::on!(conn, c => c.batch_execute("SELECT 1")).map_err(StorageError::from)
+        })
+        .await
+    }
+}
+
+impl Door {
+    async fn run<T, F>(&self, work: F) -> Result<T, StorageError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> Result<T, StorageError> + Send + 'static,
+    {
+        let permit = tokio::time::timeout(self.wait, self.permits.clone().acquire_owned())
+            .await
+            .map_err(|_| StorageError::Busy("no connection was free in time"))?
+            .map_err(|_| StorageError::Unavailable("the pool is closed".to_owned()))?;
+        let pool = self.pool.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let mut conn = pool.get().map_err(|e| StorageError::Unavailable(e.to_string()))?;
+            work(&mut conn)
+        });
+        done.await.map_err(|e| StorageError::Corrupt(format!("the work on the database stopped: {e}")))?
+    }
+}
+
+/// Runs `work` in one writing transaction (a savepoint when already inside one).
+///
+/// # Errors
+/// What `work` returns, after a rollback; or the database's refusal to begin or commit.
+pub fn transaction<T>(conn: &mut Connection, work: impl FnOnce(&mut Connection) -> Result<T, StorageError>) -> Result<T, StorageError> {
+    dialect::begin_write(conn)?;
+    finish(conn, work)
+}
+
+/// Runs `work` in one reading transaction, so that several queries see the same state.
+///
+/// # Errors
+/// As [`transaction`].
+pub fn snapshot<T>(conn: &mut Connection, work: impl FnOnce(&mut Connection) -> Result<T, StorageError>) -> Result<T, StorageError> {
+    dialect::begin(conn)?;
+    finish(conn, work)
+}
+
+fn finish<T>(conn: &mut Connection, work: impl FnOnce(&mut Connection) -> Result<T, StorageError>) -> Result<T, StorageError> {
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(conn)));
+    match caught {
+        Ok(Ok(value)) => {
+            dialect::commit(conn)?;
+            Ok(value)
+        }
+        Ok(Err(error)) => {
+            if let Err(rollback) = dialect::rollback(conn) {
+                tracing::warn!(error = %rollback, "rollback failed; the connection will be dropped");
+            }
+            Err(error)
+        }
+        Err(panic) => {
+            if let Err(rollback) = dialect::rollback(conn) {
+                tracing::warn!(error = %rollback, "rollback failed; the connection will be dropped");
+            }
+            std::panic::resume_unwind(panic)
+        }
+    }
+}
+
+#[derive(Debug)]
+struct LogError;
+
+impl r2d2::HandleError<ConnectError> for LogError {
+    fn handle_error(&self, error: ConnectError) {
+        tracing::warn!(%error, "no database connection");
+    }
+}

@@ -1,0 +1,4 @@
+DROP TABLE reflection_logs;
+DROP TABLE campaign_plans;
+DROP TABLE performance_metrics;
+DROP TABLE campaigns;
