@@ -3,6 +3,28 @@
 //! Each peer answers on its private listener only. A service holds one client per peer it calls; every method's
 //! documentation states what the caller does when the peer does not answer.
 
+pub mod circuit;
+pub mod context;
+pub mod error;
+mod exchange;
 pub mod judgments;
+pub mod rater_app;
+pub mod rlhf_backend;
 pub mod score;
+pub mod service_token;
+pub mod settings;
 pub mod tasks;
+
+#[cfg(test)]
+mod exchange_tests;
+#[cfg(test)]
+mod test_server;
+
+/// Issuer and audience name of the campaign runtime.
+pub const CAMPAIGN_RUNTIME: &str = "campaign-runtime";
+
+/// Issuer and audience name of the RLHF backend.
+pub const RLHF_BACKEND: &str = "rlhf-backend";
+
+/// Issuer and audience name of the rater app.
+pub const RATER_APP: &str = "rater-app";
