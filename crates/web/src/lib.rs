@@ -1,1 +1,17 @@
-//! Stand-in until the room is built.
+//! What every HTTP edge of the three services shares: settings, problems, callers, paging, the server itself and the look of its pages.
+//!
+//! No SQL and no storage here: a service brings its own state and its own routes.
+
+pub mod access;
+pub mod caller;
+pub mod chart;
+pub mod json;
+pub mod layout;
+pub mod paging;
+pub mod problem;
+pub mod request;
+pub mod server;
+pub mod settings;
+pub mod start;
+pub mod telemetry;
+pub mod token;

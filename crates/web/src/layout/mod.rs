@@ -1,0 +1,122 @@
+//! The look of all pages: base template, style sheet, script, logo, and how they are served.
+//!
+//! A page is an askama template that extends `base.html` and has a field `layout: Layout`. A service's `askama.toml` says
+//! `[general] dirs = ["templates", "../../crates/web/templates"]`.
+
+mod files;
+
+use actix_web::HttpResponse;
+use actix_web::http::header::ContentType;
+use actix_web::web::ServiceConfig;
+use askama::Template;
+
+use crate::caller::Caller;
+use crate::problem::Problem;
+use crate::problem::codes::{CODES, Code};
+use crate::server::Shared;
+use crate::settings::Settings;
+
+pub use files::{StaticFile, serve_files};
+
+/// Public addresses of the three services, for links.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses {
+    /// Campaign runtime, without a trailing slash.
+    pub campaign_runtime: String,
+    /// RLHF backend, without a trailing slash.
+    pub rlhf_backend: String,
+    /// Rater app, without a trailing slash.
+    pub rater_app: String,
+}
+
+impl Addresses {
+    /// From the settings.
+    #[must_use]
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            campaign_runtime: settings.campaign_runtime.public_url.clone(),
+            rlhf_backend: settings.rlhf_backend.public_url.clone(),
+            rater_app: settings.rater_app.public_url.clone(),
+        }
+    }
+}
+
+/// Whoever is signed in, for the corner of the page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CurrentUser {
+    /// Name or e-mail address.
+    pub name: String,
+    /// Role in words.
+    pub role: String,
+    /// Whether the navigation shows the expert queue.
+    pub may_review: bool,
+}
+
+/// What the base template needs of every page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// Title of the page, before the product's name.
+    pub title: String,
+    /// Which entry of the navigation is marked: the path with its service, such as `rater-app/rate`.
+    pub here: &'static str,
+    /// Whoever is signed in.
+    pub user: Option<CurrentUser>,
+    /// Addresses of the services.
+    pub addresses: Addresses,
+}
+
+impl Layout {
+    /// For a page: title, marked navigation entry, and the caller if there is one.
+    pub fn new(title: impl Into<String>, here: &'static str, caller: Option<&Caller>, settings: &Settings) -> Self {
+        Self::with_addresses(title, here, caller, Addresses::new(settings))
+    }
+
+    fn with_addresses(title: impl Into<String>, here: &'static str, caller: Option<&Caller>, addresses: Addresses) -> Self {
+        let user = caller.map(|caller| CurrentUser {
+            name: caller.email.clone().unwrap_or_else(|| caller.account_id.clone()),
+            role: caller.role.to_string().replace('_', " "),
+            may_review: caller.role.may_review(),
+        });
+        Self { title: title.into(), here, user, addresses }
+    }
+
+    /// Address of a shared static file with the hash of its content, for templates: `layout.file("endcap.css")`.
+    #[must_use]
+    pub fn file(&self, name: &str) -> String {
+        files::SHARED.iter().find(|file| file.name == name).map_or_else(|| format!("/static/{name}"), StaticFile::url)
+    }
+
+    /// `page` on the marked entry of the navigation, `false` elsewhere: values of `aria-current`.
+    #[must_use]
+    pub fn current(&self, entry: &str) -> &'static str {
+        if self.here == entry { "page" } else { "false" }
+    }
+}
+
+/// Renders a page.
+///
+/// # Errors
+/// 500 when the template fails.
+pub fn render(page: &impl Template) -> Result<HttpResponse, Problem> {
+    let html = page.render().map_err(Problem::internal)?;
+    Ok(HttpResponse::Ok().content_type(ContentType::html()).body(html))
+}
+
+/// Registers the shared static files; the server does it for every service.
+pub fn configure(routes: &mut ServiceConfig) {
+    serve_files(routes, &files::SHARED);
+}
+
+/// The page behind the `type` of every problem.
+#[derive(Template)]
+#[template(path = "errors.html")]
+pub(crate) struct ErrorsPage {
+    layout: Layout,
+    codes: &'static [Code],
+}
+
+impl ErrorsPage {
+    pub(crate) fn new(shared: &Shared) -> Self {
+        Self { layout: Layout::with_addresses("Errors", "errors", None, shared.pages.clone()), codes: CODES }
+    }
+}

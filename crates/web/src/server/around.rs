@@ -1,0 +1,200 @@
+//! What happens around every request: id, span, access log, metrics, timeout, security headers, and errors in one shape.
+
+use std::time::Instant;
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, ResponseError, dev::Payload};
+use domain::role::Role;
+use domain::scope::Scope;
+use futures_util::future::{Ready, ready};
+use tracing::Instrument;
+
+use super::Shared;
+use crate::problem::{CONTENT_TYPE_PROBLEM, Problem};
+use crate::request::{REQUEST_ID, RequestContext};
+use crate::settings::{ServiceName, Settings};
+use crate::token::ServiceClaims;
+
+/// The one middleware of every request.
+pub(super) async fn around(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
+    let context = RequestContext::of_headers(request.headers());
+    let shared = find_shared(request.request());
+    let service = shared.as_ref().map_or("unknown", |shared| shared.info.name.as_str());
+    let method = request.method().clone();
+    let path = request.path().to_owned();
+    let span = tracing::info_span!("request", service, request_id = %context.id, traceparent = %context.traceparent, %method, path = %path);
+    let began = Instant::now();
+    context
+        .clone()
+        .scope(
+            async move {
+                let http_request = request.request().clone();
+                let limit = shared
+                    .as_ref()
+                    .filter(|s| !s.info.untimed_paths.iter().any(|start| path.starts_with(start)))
+                    .map(|s| s.request_timeout);
+                let result = match limit {
+                    Some(limit) => match tokio::time::timeout(limit, next.call(request)).await {
+                        Ok(result) => result.map(ServiceResponse::map_into_boxed_body),
+                        Err(_) => Err(Problem::timeout().into()),
+                    },
+                    None => next.call(request).await.map(ServiceResponse::map_into_boxed_body),
+                };
+                let response = result.unwrap_or_else(|error| ServiceResponse::from_err(error, http_request));
+                let mut response = as_problem(response);
+                finish_headers(&mut response, shared.as_ref().map(|shared| shared.get_ref()), &context, &path);
+                record(&response, method.as_str(), service, began);
+                Ok(response)
+            }
+            .instrument(span),
+        )
+        .await
+}
+
+/// Refuses whatever comes to the private listener without a service token, except health, version and metrics.
+pub(super) async fn only_services(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let is_operational = request.path() == "/metrics" || request.path() == "/version" || request.path().starts_with("/health/");
+    if !is_operational {
+        let claims = verify_service(request.request())?;
+        request.extensions_mut().insert(ServiceCaller { claims });
+    }
+    next.call(request).await.map(ServiceResponse::map_into_boxed_body)
+}
+
+fn verify_service(request: &HttpRequest) -> Result<ServiceClaims, Problem> {
+    let shared = find_shared(request).ok_or_else(|| Problem::internal("the server's own state is missing"))?;
+    let header = request.headers().get("authorization").and_then(|value| value.to_str().ok()).unwrap_or("");
+    let token = header.strip_prefix("Bearer ").ok_or_else(Problem::unauthorized)?;
+    Ok(shared.service_tokens.verify(token, shared.info.name.as_str())?)
+}
+
+fn find_shared(request: &HttpRequest) -> Option<Data<Shared>> {
+    request.app_data::<Data<Shared>>().cloned()
+}
+
+/// The calling service of an internal request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceCaller {
+    /// The verified claims.
+    pub claims: ServiceClaims,
+}
+
+impl ServiceCaller {
+    /// Tenant and actor for storage: the tenant of the token, in the name of the acting account or of the calling service.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        let actor = self.claims.actor.clone().unwrap_or_else(|| format!("service:{}", self.claims.iss));
+        Scope::for_caller(&actor, Role::Service, self.claims.tenant.as_deref())
+    }
+}
+
+impl FromRequest for ServiceCaller {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(request.extensions().get::<Self>().cloned().ok_or_else(Problem::unauthorized))
+    }
+}
+
+/// Gives errors of the framework our shape, and logs the cause of a problem once.
+fn as_problem(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return response;
+    }
+    if let Some(problem) = response.response().error().and_then(|error| error.as_error::<Problem>()) {
+        log_cause(problem);
+        return response;
+    }
+    let has_problem =
+        response.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(CONTENT_TYPE_PROBLEM.as_bytes()));
+    let is_of_framework =
+        response.response().error().is_some() || matches!(response.response().body().size(), BodySize::None | BodySize::Sized(0));
+    if has_problem || !is_of_framework {
+        return response;
+    }
+    let detail = match (response.response().error(), status.as_u16()) {
+        (_, 405) => format!("{} is not a method of this path.", response.request().method()),
+        (Some(error), _) => error.to_string(),
+        (None, _) => status.canonical_reason().unwrap_or("refused").to_owned(),
+    };
+    let allow = response.headers().get(ALLOW).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let problem = Problem::of_status(status, &detail).with_allow(allow);
+    log_cause(&problem);
+    let request = response.request().clone();
+    ServiceResponse::new(request, problem.error_response())
+}
+
+fn log_cause(problem: &Problem) {
+    match problem.chain() {
+        Some(cause) if problem.status_code().is_server_error() => tracing::error!(code = problem.code(), %cause, "request failed"),
+        Some(cause) => tracing::info!(code = problem.code(), %cause, "request refused"),
+        None => {}
+    }
+}
+
+/// Only our own origin, no inline script; sockets and calls also to the other two services.
+pub(super) fn content_security_policy(settings: &Settings) -> String {
+    let mut connect = String::new();
+    let mut forms = String::new();
+    for name in ServiceName::ALL {
+        let own = crate::access::origin(&settings.service(name).public_url);
+        let socket = own.replacen("http", "ws", 1);
+        connect.push_str(&format!(" {own} {socket}"));
+        forms.push_str(&format!(" {own}"));
+    }
+    format!(
+        "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'{connect}; form-action 'self'{forms}; \
+         frame-ancestors 'none'; base-uri 'none'; object-src 'none'"
+    )
+}
+
+fn finish_headers(response: &mut ServiceResponse<BoxBody>, shared: Option<&Shared>, context: &RequestContext, path: &str) {
+    let is_swagger = path.starts_with("/docs/") && path != "/docs/errors";
+    let headers = response.headers_mut();
+    let mut policy = shared.map(|shared| shared.content_security_policy.clone()).unwrap_or_default();
+    if is_swagger {
+        // Swagger UI writes style attributes; it brings no inline script.
+        policy = policy.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'");
+    }
+    set(headers, REQUEST_ID, &context.id);
+    set(headers, "content-security-policy", &policy);
+    set(headers, "x-content-type-options", "nosniff");
+    set(headers, "referrer-policy", "same-origin");
+    set(headers, "cross-origin-opener-policy", "same-origin");
+    if !headers.contains_key(CACHE_CONTROL) {
+        set(headers, "cache-control", "no-store");
+    }
+}
+
+fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
+
+fn record(response: &ServiceResponse<BoxBody>, method: &str, service: &'static str, began: Instant) {
+    let status = response.status().as_u16();
+    let elapsed = began.elapsed();
+    let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+    let method = if matches!(method, "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") { method } else { "other" };
+    let labels = [("service", service.to_owned()), ("method", method.to_owned()), ("route", route.clone()), ("status", status.to_string())];
+    metrics::counter!("http_requests_total", &labels).increment(1);
+    metrics::histogram!("http_request_duration_seconds", "service" => service, "method" => method.to_owned(), "route" => route.clone())
+        .record(elapsed.as_secs_f64());
+    let duration_ms = elapsed.as_millis();
+    // Probes come every few seconds and would drown the rest.
+    if route.starts_with("/health/") || route == "/metrics" {
+        tracing::debug!(status, duration_ms, route, "answered");
+    } else {
+        tracing::info!(status, duration_ms, route, "answered");
+    }
+}

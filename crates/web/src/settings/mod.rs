@@ -1,0 +1,306 @@
+//! Everything that can be configured, in one struct for all binaries, read once at the start.
+//!
+//! [`keys::KEYS`] declares each key; `.env.example` and `docs/configuration.md` are rendered from the same table.
+
+pub mod keys;
+pub mod render;
+mod sources;
+mod values;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+pub use keys::{DefaultValue, KEYS, Key};
+pub use render::{render_configuration_table, render_env_example};
+pub use sources::Sources;
+use values::Values;
+
+/// Why the settings cannot be used: every mistake at once.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the configuration has {} mistake(s):\n{}", mistakes.len(), mistakes.iter().map(|m| format!("  {m}")).collect::<Vec<_>>().join("\n"))]
+pub struct SettingsError {
+    /// All that is wrong, in the order of the table of keys.
+    pub mistakes: Vec<Mistake>,
+}
+
+/// One key that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {problem}{}", if example.is_empty() { String::new() } else { format!("; for example {key}={example}") })]
+pub struct Mistake {
+    /// Name of the key as it was written.
+    pub key: String,
+    /// What is wrong; never shows the value of a secret.
+    pub problem: String,
+    /// A value that would be accepted; empty when there is no sensible one.
+    pub example: String,
+}
+
+/// Where the process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Environment {
+    /// On a person's machine: `.env` is read, missing secrets have built-in values.
+    Development,
+    /// For others: secrets must be given, cookies are `Secure` when the public address is https.
+    Production,
+}
+
+/// Shape of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Whether strangers may make an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signup {
+    /// Anybody may sign up as a rater.
+    Open,
+    /// Accounts are made by administrators.
+    Closed,
+}
+
+/// One of the three services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ServiceName {
+    /// Campaigns, plans, performance: port 8000.
+    CampaignRuntime,
+    /// Feedback, exports, reward models: port 8001.
+    RlhfBackend,
+    /// Raters, tasks, judgments: port 8002.
+    RaterApp,
+}
+
+impl ServiceName {
+    /// All three, in the order of their ports.
+    pub const ALL: [Self; 3] = [Self::CampaignRuntime, Self::RlhfBackend, Self::RaterApp];
+
+    /// Name of the binary, the audience of service tokens and the `service` label of logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CampaignRuntime => "campaign-runtime",
+            Self::RlhfBackend => "rlhf-backend",
+            Self::RaterApp => "rater-app",
+        }
+    }
+
+    /// The key that sets the public port.
+    #[must_use]
+    pub fn port_key(self) -> &'static str {
+        match self {
+            Self::CampaignRuntime => "ENDCAP_CAMPAIGN_RUNTIME_PORT",
+            Self::RlhfBackend => "ENDCAP_RLHF_BACKEND_PORT",
+            Self::RaterApp => "ENDCAP_RATER_APP_PORT",
+        }
+    }
+
+    /// The key that sets the private port.
+    #[must_use]
+    pub fn private_port_key(self) -> &'static str {
+        match self {
+            Self::CampaignRuntime => "ENDCAP_CAMPAIGN_RUNTIME_PRIVATE_PORT",
+            Self::RlhfBackend => "ENDCAP_RLHF_BACKEND_PRIVATE_PORT",
+            Self::RaterApp => "ENDCAP_RATER_APP_PRIVATE_PORT",
+        }
+    }
+}
+
+/// Where one service listens and where others find it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceAddress {
+    /// Port for people and programs outside; 0 lets the system choose.
+    pub port: u16,
+    /// Port for the other services and for metrics.
+    pub private_port: u16,
+    /// Address in links and cookies, without a trailing slash.
+    pub public_url: String,
+    /// Address for the other services, without a trailing slash.
+    pub private_url: String,
+}
+
+/// Pools of database connections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// Connections kept open.
+    pub min: u32,
+    /// Most connections open at once.
+    pub max: u32,
+    /// Reading connections beside the single writer of SQLite.
+    pub sqlite_readers: u32,
+    /// Longest wait for a free connection.
+    pub acquire_timeout: Duration,
+}
+
+/// The optional hosted project.
+#[derive(Debug, Clone)]
+pub struct Supabase {
+    /// `https://PROJECT.supabase.co`, without a trailing slash; absent means that everything stays local.
+    pub url: Option<String>,
+    /// The publishable (anon) key.
+    pub key: Option<SecretString>,
+    /// The service-role key.
+    pub service_key: Option<SecretString>,
+    /// Secret with which the project signs its tokens.
+    pub jwt_secret: Option<SecretString>,
+}
+
+/// When a rater counts as calibrated: a sequential test of accuracy `p1` against `p0` on golden items.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Calibration {
+    /// Accuracy that is not enough.
+    pub p0: f64,
+    /// Accuracy that is enough.
+    pub p1: f64,
+    /// Accepted chance of passing a rater of accuracy `p0`.
+    pub alpha: f64,
+    /// Accepted chance of failing a rater of accuracy `p1`.
+    pub beta: f64,
+    /// Most golden items before a decision.
+    pub cap: u32,
+}
+
+/// How tasks are given out and judged.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rating {
+    /// How long an assignment is held without a heartbeat.
+    pub lease: Duration,
+    /// Judgments wanted for a task that names no number.
+    pub judgments_per_task: u32,
+    /// How long a judgment may be taken back.
+    pub undo: Duration,
+    /// Share of golden items among the tasks given out.
+    pub golden_rate: f64,
+    /// Posterior probability from which a task counts as decided.
+    pub consensus_posterior: f64,
+    /// A plan whose win probability lies nearer to one half than this is put to people.
+    pub close_call_margin: f64,
+    /// The calibration test.
+    pub calibration: Calibration,
+}
+
+/// Bounds of the HTTP servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Worker threads of each listener.
+    pub workers: usize,
+    /// Largest JSON body accepted.
+    pub max_body_bytes: usize,
+    /// Longest time until an answer begins.
+    pub request_timeout: Duration,
+    /// How long `/health/ready` answers 503 before the listeners close.
+    pub drain: Duration,
+    /// Longest time from the signal to the end of the process.
+    pub shutdown_timeout: Duration,
+}
+
+/// Sign-in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignIn {
+    /// Life of an access token.
+    pub access_token_ttl: Duration,
+    /// Life of a refresh token.
+    pub refresh_token_ttl: Duration,
+    /// Whether strangers may sign up.
+    pub signup: Signup,
+    /// `Domain` of the session cookie when the services have different host names.
+    pub cookie_domain: Option<String>,
+}
+
+/// All settings of all binaries.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the process runs.
+    pub environment: Environment,
+    /// Address of the database, with its password.
+    pub database_url: SecretString,
+    /// Pools of database connections.
+    pub pool: Pool,
+    /// The optional hosted project.
+    pub supabase: Supabase,
+    /// Signs access tokens.
+    pub jwt_secret: SecretString,
+    /// Signs the tokens of calls between services.
+    pub service_secret: SecretString,
+    /// Interface of the public listeners.
+    pub bind_address: IpAddr,
+    /// Interface of the private listeners.
+    pub private_bind_address: IpAddr,
+    /// Addresses of the campaign runtime.
+    pub campaign_runtime: ServiceAddress,
+    /// Addresses of the RLHF backend.
+    pub rlhf_backend: ServiceAddress,
+    /// Addresses of the rater app.
+    pub rater_app: ServiceAddress,
+    /// Bounds of the HTTP servers.
+    pub limits: Limits,
+    /// Shape of log lines.
+    pub log_format: LogFormat,
+    /// Which log lines are written (`RUST_LOG` syntax).
+    pub log_filter: String,
+    /// Sign-in.
+    pub sign_in: SignIn,
+    /// How tasks are given out and judged.
+    pub rating: Rating,
+    /// Longest wait for another service.
+    pub peer_timeout: Duration,
+    /// How often a database without notifications is asked for new events.
+    pub realtime_poll: Duration,
+    /// Folder for artifacts, datasets and exports when no hosted storage is configured.
+    pub artifact_directory: String,
+    /// What a person should know and that does not stop the start; logged once by `start`.
+    pub warnings: Vec<String>,
+}
+
+impl Settings {
+    /// Reads defaults, the optional file, `.env` in development and the environment.
+    ///
+    /// # Errors
+    /// [`SettingsError`] with every unknown key and every bad value.
+    pub fn load() -> Result<Self, SettingsError> {
+        Self::from_sources(&Sources::of_process())
+    }
+
+    /// From the given variables only: no process environment, no `.env`. For tests and for tools that start services.
+    ///
+    /// ```
+    /// let settings = web::settings::Settings::from_variables([("ENDCAP_SIGNUP", "closed")]).unwrap();
+    /// assert_eq!(settings.rater_app.public_url, "http://localhost:8002");
+    /// ```
+    ///
+    /// # Errors
+    /// [`SettingsError`] with every unknown key and every bad value.
+    pub fn from_variables<K: Into<String>, V: Into<String>>(variables: impl IntoIterator<Item = (K, V)>) -> Result<Self, SettingsError> {
+        let variables = variables.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
+        Self::from_sources(&Sources { variables, dotenv: None })
+    }
+
+    /// From explicit sources.
+    ///
+    /// # Errors
+    /// [`SettingsError`] with every unknown key and every bad value.
+    pub fn from_sources(sources: &Sources) -> Result<Self, SettingsError> {
+        let (texts, mistakes) = sources.merge();
+        Values::new(texts, mistakes).into_settings()
+    }
+
+    /// The addresses of one service.
+    #[must_use]
+    pub fn service(&self, name: ServiceName) -> &ServiceAddress {
+        match name {
+            ServiceName::CampaignRuntime => &self.campaign_runtime,
+            ServiceName::RlhfBackend => &self.rlhf_backend,
+            ServiceName::RaterApp => &self.rater_app,
+        }
+    }
+
+    /// Whether cookies must be `Secure`: the rater app, which signs people in, is reached by https.
+    #[must_use]
+    pub fn has_secure_cookies(&self) -> bool {
+        self.rater_app.public_url.starts_with("https://")
+    }
+}

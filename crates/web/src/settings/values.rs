@@ -1,0 +1,233 @@
+//! From texts to typed settings: every value is checked against its key, and all mistakes are collected.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::keys::{DefaultValue, KEYS, Key, Kind};
+use super::{
+    Calibration, Environment, Limits, LogFormat, Mistake, Pool, Rating, ServiceAddress, Settings, SettingsError, SignIn, Signup, Supabase,
+};
+
+/// Known to everybody who reads the source: only good for development.
+const DEVELOPMENT_JWT_SECRET: &str = "endcap-development-jwt-secret-not-for-production";
+const DEVELOPMENT_SERVICE_SECRET: &str = "endcap-development-service-secret-not-for-production";
+
+pub(super) struct Values {
+    texts: BTreeMap<&'static str, String>,
+    mistakes: Vec<Mistake>,
+    warnings: Vec<String>,
+}
+
+impl Values {
+    /// Checks each text against its key; texts that fail are dropped, so that later steps see good values only.
+    pub(super) fn new(texts: BTreeMap<&'static str, String>, mistakes: Vec<Mistake>) -> Self {
+        let mut values = Self { texts, mistakes, warnings: Vec::new() };
+        for key in KEYS {
+            if let Some(problem) = values.texts.get(key.name).and_then(|text| check(key, text)) {
+                values.mistake(key.name, problem);
+                values.texts.remove(key.name);
+            }
+        }
+        values
+    }
+
+    pub(super) fn into_settings(mut self) -> Result<Settings, SettingsError> {
+        let environment = if self.text("ENDCAP_ENVIRONMENT") == "production" { Environment::Production } else { Environment::Development };
+        let settings = Settings {
+            environment,
+            database_url: self.text("DATABASE_URL").into(),
+            pool: self.pool(),
+            supabase: self.supabase(),
+            jwt_secret: self.own_secret(environment, "ENDCAP_JWT_SECRET", DEVELOPMENT_JWT_SECRET),
+            service_secret: self.own_secret(environment, "ENDCAP_SERVICE_SECRET", DEVELOPMENT_SERVICE_SECRET),
+            bind_address: self.address("ENDCAP_BIND_ADDRESS"),
+            private_bind_address: self.address("ENDCAP_PRIVATE_BIND_ADDRESS"),
+            campaign_runtime: self.service("CAMPAIGN_RUNTIME"),
+            rlhf_backend: self.service("RLHF_BACKEND"),
+            rater_app: self.service("RATER_APP"),
+            limits: self.limits(),
+            log_format: if self.text("ENDCAP_LOG_FORMAT") == "json" { LogFormat::Json } else { LogFormat::Text },
+            log_filter: self.text("RUST_LOG"),
+            sign_in: self.sign_in(),
+            rating: self.rating(),
+            peer_timeout: self.millis("ENDCAP_PEER_TIMEOUT_MS"),
+            realtime_poll: self.millis("ENDCAP_REALTIME_POLL_MS"),
+            artifact_directory: self.text("ENDCAP_ARTIFACT_DIRECTORY"),
+            warnings: std::mem::take(&mut self.warnings),
+        };
+        if self.mistakes.is_empty() { Ok(settings) } else { Err(SettingsError { mistakes: self.mistakes }) }
+    }
+
+    fn pool(&mut self) -> Pool {
+        let pool = Pool {
+            min: self.whole("ENDCAP_DATABASE_POOL_MIN"),
+            max: self.whole("ENDCAP_DATABASE_POOL_MAX"),
+            sqlite_readers: self.whole("ENDCAP_SQLITE_READERS"),
+            acquire_timeout: self.millis("ENDCAP_DATABASE_ACQUIRE_TIMEOUT_MS"),
+        };
+        if pool.min > pool.max {
+            self.mistake("ENDCAP_DATABASE_POOL_MAX", format!("is {}, under ENDCAP_DATABASE_POOL_MIN, which is {}", pool.max, pool.min));
+        }
+        pool
+    }
+
+    fn supabase(&mut self) -> Supabase {
+        let url = self.texts.get("SUPABASE_URL").map(|url| url.trim_end_matches('/').to_owned());
+        if url.is_some() && !self.texts.contains_key("SUPABASE_KEY") && !self.texts.contains_key("SUPABASE_SERVICE_KEY") {
+            self.mistake(
+                "SUPABASE_URL",
+                "is given without SUPABASE_KEY or SUPABASE_SERVICE_KEY; give a key, or drop the URL to run locally".to_owned(),
+            );
+        }
+        Supabase {
+            url,
+            key: self.secret("SUPABASE_KEY"),
+            service_key: self.secret("SUPABASE_SERVICE_KEY"),
+            jwt_secret: self.secret("SUPABASE_JWT_SECRET"),
+        }
+    }
+
+    fn service(&self, name: &str) -> ServiceAddress {
+        let port: u16 = self.whole(&format!("ENDCAP_{name}_PORT"));
+        let private_port: u16 = self.whole(&format!("ENDCAP_{name}_PRIVATE_PORT"));
+        let url = |key: String, default: String| self.texts.get(key.as_str()).map_or(default, |url| url.trim_end_matches('/').to_owned());
+        ServiceAddress {
+            port,
+            private_port,
+            public_url: url(format!("ENDCAP_{name}_URL"), format!("http://localhost:{port}")),
+            private_url: url(format!("ENDCAP_{name}_PRIVATE_URL"), format!("http://127.0.0.1:{private_port}")),
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            workers: self.whole("ENDCAP_WORKERS"),
+            max_body_bytes: self.whole("ENDCAP_MAX_BODY_BYTES"),
+            request_timeout: self.millis("ENDCAP_REQUEST_TIMEOUT_MS"),
+            drain: self.millis("ENDCAP_DRAIN_MS"),
+            shutdown_timeout: self.millis("ENDCAP_SHUTDOWN_TIMEOUT_MS"),
+        }
+    }
+
+    fn sign_in(&self) -> SignIn {
+        SignIn {
+            access_token_ttl: Duration::from_secs(self.whole("ENDCAP_ACCESS_TOKEN_TTL_SECONDS")),
+            refresh_token_ttl: Duration::from_secs(self.whole::<u64>("ENDCAP_REFRESH_TOKEN_TTL_DAYS") * 86_400),
+            signup: if self.text("ENDCAP_SIGNUP") == "closed" { Signup::Closed } else { Signup::Open },
+            cookie_domain: self.texts.get("ENDCAP_COOKIE_DOMAIN").cloned(),
+        }
+    }
+
+    fn rating(&mut self) -> Rating {
+        let calibration = Calibration {
+            p0: self.number("ENDCAP_CALIBRATION_P0"),
+            p1: self.number("ENDCAP_CALIBRATION_P1"),
+            alpha: self.number("ENDCAP_CALIBRATION_ALPHA"),
+            beta: self.number("ENDCAP_CALIBRATION_BETA"),
+            cap: self.whole("ENDCAP_CALIBRATION_CAP"),
+        };
+        let both_given = self.texts.contains_key("ENDCAP_CALIBRATION_P0") && self.texts.contains_key("ENDCAP_CALIBRATION_P1");
+        if both_given && calibration.p0 >= calibration.p1 {
+            let problem = format!("is {}, which must be over ENDCAP_CALIBRATION_P0, which is {}", calibration.p1, calibration.p0);
+            self.mistake("ENDCAP_CALIBRATION_P1", problem);
+        }
+        Rating {
+            lease: Duration::from_secs(self.whole("ENDCAP_LEASE_SECONDS")),
+            judgments_per_task: self.whole("ENDCAP_JUDGMENTS_PER_TASK"),
+            undo: Duration::from_secs(self.whole("ENDCAP_UNDO_SECONDS")),
+            golden_rate: self.number("ENDCAP_GOLDEN_RATE"),
+            consensus_posterior: self.number("ENDCAP_CONSENSUS_POSTERIOR"),
+            close_call_margin: self.number("ENDCAP_CLOSE_CALL_MARGIN"),
+            calibration,
+        }
+    }
+
+    fn own_secret(&mut self, environment: Environment, name: &'static str, development: &str) -> SecretString {
+        if let Some(secret) = self.secret(name) {
+            return secret;
+        }
+        let is_refused_already = self.mistakes.iter().any(|m| m.key == name || m.key.strip_suffix("_FILE") == Some(name));
+        match environment {
+            Environment::Production if !is_refused_already => {
+                self.mistake(
+                    name,
+                    "is required in production (ENDCAP_ENVIRONMENT=production): give at least 32 random bytes, or a file with them"
+                        .to_owned(),
+                );
+            }
+            Environment::Production => {}
+            Environment::Development => {
+                self.warnings.push(format!("{name} is not set: using the built-in development secret, which everybody knows"))
+            }
+        }
+        development.to_owned().into()
+    }
+
+    fn mistake(&mut self, name: &str, problem: String) {
+        let example = KEYS.iter().find(|key| key.name == name).map_or("", |key| key.example);
+        self.mistakes.push(Mistake { key: name.to_owned(), problem, example: example.to_owned() });
+    }
+
+    /// The text given, else the default of the table (a bad text was reported and dropped before).
+    fn text(&self, name: &str) -> String {
+        let default = || KEYS.iter().find(|key| key.name == name).map(|key| key.default);
+        match (self.texts.get(name), default()) {
+            (Some(text), _) => text.clone(),
+            (None, Some(DefaultValue::Value(value))) => value.to_owned(),
+            (None, _) => String::new(),
+        }
+    }
+
+    fn secret(&self, name: &str) -> Option<SecretString> {
+        self.texts.get(name).map(|text| text.clone().into())
+    }
+
+    fn whole<T: std::str::FromStr + Default>(&self, name: &str) -> T {
+        self.text(name).parse().unwrap_or_default()
+    }
+
+    fn number(&self, name: &str) -> f64 {
+        self.text(name).parse().unwrap_or_default()
+    }
+
+    fn millis(&self, name: &str) -> Duration {
+        Duration::from_millis(self.whole(name))
+    }
+
+    fn address(&self, name: &str) -> IpAddr {
+        self.text(name).parse().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+}
+
+/// What is wrong with a value; `None` when nothing is.
+fn check(key: &Key, text: &str) -> Option<String> {
+    match key.kind {
+        Kind::Text => None,
+        Kind::Url => (!is_http_url(text)).then(|| format!("{text:?} is not an http:// or https:// address without query")),
+        Kind::Address => text.parse::<IpAddr>().is_err().then(|| format!("{text:?} is not an IP address")),
+        Kind::Whole { .. } if text.starts_with("tcp://") => {
+            Some(format!("{text:?} was put there by Kubernetes service links; set enableServiceLinks: false in the pod"))
+        }
+        Kind::Whole { min, max } => match text.parse::<u64>() {
+            Ok(value) if (min..=max).contains(&value) => None,
+            _ => Some(format!("{text:?} is not a whole number from {min} to {max}")),
+        },
+        Kind::Number { min, max } => match text.parse::<f64>() {
+            Ok(value) if (min..=max).contains(&value) => None,
+            _ => Some(format!("{text:?} is not a number from {min} to {max}")),
+        },
+        Kind::OneOf(words) => (!words.contains(&text)).then(|| format!("{text:?} is not one of: {}", words.join(", "))),
+        Kind::Secret { min_bytes } => (text.len() < min_bytes).then(|| format!("has {} bytes, needs at least {min_bytes}", text.len())),
+    }
+}
+
+fn is_http_url(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| {
+        let host = rest.split('/').next().unwrap_or("");
+        !host.is_empty() && !rest.contains(|c: char| c.is_whitespace() || matches!(c, '?' | '#' | '"' | '\'' | ';' | ','))
+    })
+}
