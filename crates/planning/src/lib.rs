@@ -1,1 +1,11 @@
-//! Stand-in until the room is built.
+//! The maths of campaigns: budget optimisation, response curves, candidate plans, pacing and
+//! derived metrics. Pure functions: no I/O, no clock, no randomness, so equal inputs give equal
+//! answers on every machine.
+
+pub mod comparison;
+pub mod figure;
+pub mod metrics;
+pub mod optimizer;
+pub mod pacing;
+pub mod proposal;
+pub mod response;

@@ -1,0 +1,49 @@
+//! A number that may be absent, together with the reason why: absent is never shown as 0.
+
+use serde::{Deserialize, Serialize};
+
+/// A value, or the reason why there is none. Exactly one of the two is present when built by
+/// [`Figure::of`] and [`Figure::missing`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Figure<T> {
+    /// The value, if it could be computed.
+    pub value: Option<T>,
+    /// Why there is no value.
+    pub reason: Option<Reason>,
+}
+
+/// Why a figure has no value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// An input was not measured.
+    NotMeasured,
+    /// The denominator is zero.
+    ZeroDenominator,
+    /// No budget was stated.
+    NoBudget,
+    /// Start or end date is missing.
+    NoDates,
+    /// The flight has not begun.
+    NotStarted,
+    /// The end lies before the start.
+    InvalidDates,
+    /// The spread of the estimate is not known.
+    UncertaintyUnknown,
+    /// The result does not fit the money range.
+    OutOfRange,
+}
+
+impl<T> Figure<T> {
+    /// A known value.
+    #[must_use]
+    pub fn of(value: T) -> Self {
+        Self { value: Some(value), reason: None }
+    }
+
+    /// No value, for this reason.
+    #[must_use]
+    pub fn missing(reason: Reason) -> Self {
+        Self { value: None, reason: Some(reason) }
+    }
+}

@@ -1,0 +1,228 @@
+//! Branch and bound over the arms on which the relaxation cheats, with a rounding that turns a
+//! relaxed answer into a feasible allocation by choosing one branch of each S-shaped curve.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+use super::dual::{self, Relaxation};
+use super::program::Program;
+
+/// How much work the search may do.
+#[derive(Debug, Clone, Copy)]
+pub struct Effort {
+    /// Evaluations of single arms before the search stops with the best known answer.
+    pub arm_evaluations: usize,
+    /// Nodes of the search tree.
+    pub nodes: usize,
+    /// Relative gap at which the search is content.
+    pub gap: f64,
+}
+
+impl Default for Effort {
+    fn default() -> Self {
+        Self { arm_evaluations: 3_000_000, nodes: 400, gap: 1e-7 }
+    }
+}
+
+/// A feasible allocation and its proof.
+#[derive(Debug, Clone)]
+pub struct Best {
+    /// Spend by arm.
+    pub spend: Vec<f64>,
+    /// Its objective.
+    pub objective: f64,
+    /// No feasible allocation is better than this.
+    pub upper_bound: f64,
+}
+
+/// What the search ended with.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// A feasible allocation.
+    Found(Best),
+    /// No feasible allocation within the effort.
+    NotFound,
+}
+
+struct Node {
+    bounds: Vec<(f64, f64)>,
+    relaxation: Relaxation,
+}
+
+/// Orders nodes by bound, so that the most promising is opened first.
+struct Open(Node);
+
+impl PartialEq for Open {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+impl Eq for Open {}
+impl PartialOrd for Open {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Open {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.relaxation.upper_bound.total_cmp(&other.0.relaxation.upper_bound)
+    }
+}
+
+/// Maximises the program.
+#[must_use]
+pub fn maximise(program: &Program, effort: Effort) -> Outcome {
+    let mut incumbent = Incumbent { spend: None, objective: f64::NEG_INFINITY };
+    for candidate in simple_candidates(program) {
+        incumbent.offer(program, candidate);
+    }
+    let bounds: Vec<(f64, f64)> = program.arms.iter().map(|arm| (arm.low, arm.high)).collect();
+    let relaxation = dual::relax(program, None);
+    let mut work = relaxation.work;
+    let mut heap = BinaryHeap::from([Open(Node { bounds, relaxation })]);
+    let mut nodes = 0;
+    // Bound of what was dropped although it may hide something better than the incumbent.
+    let mut dropped = f64::NEG_INFINITY;
+    while let Some(Open(node)) = heap.pop() {
+        let bound = node.relaxation.upper_bound;
+        if bound <= incumbent.objective + effort.gap * incumbent.objective.abs() {
+            dropped = dropped.max(bound);
+            break;
+        }
+        incumbent.offer(program, node.relaxation.spend.clone());
+        work += round(program, &node, &mut incumbent);
+        nodes += 1;
+        if nodes >= effort.nodes || work >= effort.arm_evaluations {
+            dropped = dropped.max(bound);
+            break;
+        }
+        let Some((arm, at)) = branching_point(program, &node) else {
+            dropped = dropped.max(bound);
+            continue;
+        };
+        let (low, high) = node.bounds[arm];
+        for part in [(low, at), (at, high)] {
+            let mut bounds = node.bounds.clone();
+            bounds[arm] = part;
+            let child = with_bounds(program, &bounds);
+            let mut relaxation = dual::relax(&child, Some(&node.relaxation.prices));
+            work += relaxation.work;
+            relaxation.upper_bound = relaxation.upper_bound.min(bound);
+            if relaxation.violation > 1e-9 && dual::prove_infeasible(&child).is_some() {
+                continue;
+            }
+            if relaxation.upper_bound > incumbent.objective {
+                heap.push(Open(Node { bounds, relaxation }));
+            }
+        }
+    }
+    let open = heap.peek().map_or(f64::NEG_INFINITY, |open| open.0.relaxation.upper_bound);
+    match incumbent.spend {
+        Some(spend) => {
+            Outcome::Found(Best { upper_bound: incumbent.objective.max(open).max(dropped), objective: incumbent.objective, spend })
+        }
+        None => Outcome::NotFound,
+    }
+}
+
+struct Incumbent {
+    spend: Option<Vec<f64>>,
+    objective: f64,
+}
+
+impl Incumbent {
+    fn offer(&mut self, program: &Program, spend: Vec<f64>) {
+        let objective = program.objective(&program.responses(&spend));
+        if objective > self.objective && program.is_feasible(&spend) {
+            self.objective = objective;
+            self.spend = Some(spend);
+        }
+    }
+}
+
+/// Plans that any planner would try by hand; the answer is never worse than those that are
+/// feasible: nothing but the minimums, and the first row's limit shared out between the minimums
+/// and the maximums in one proportion.
+fn simple_candidates(program: &Program) -> Vec<Vec<f64>> {
+    let floors: Vec<f64> = program.arms.iter().map(|arm| arm.low).collect();
+    let least: f64 = floors.iter().sum();
+    let most: f64 = program.arms.iter().map(|arm| arm.high).sum();
+    let budget = program.rows.first().map_or(most, |row| row.shown_limit);
+    let share = if most > least { ((budget - least) / (most - least)).clamp(0.0, 1.0) } else { 0.0 };
+    let proportional = program.arms.iter().map(|arm| arm.low + share * (arm.high - arm.low)).collect();
+    vec![floors, proportional]
+}
+
+fn with_bounds(program: &Program, bounds: &[(f64, f64)]) -> Program {
+    let mut child = program.clone();
+    for (arm, &(low, high)) in child.arms.iter_mut().zip(bounds) {
+        (arm.low, arm.high) = (low, high);
+    }
+    child
+}
+
+/// The arm on which the relaxation promises most beyond the truth, and where to split it.
+fn branching_point(program: &Program, node: &Node) -> Option<(usize, f64)> {
+    let gains = row_gains(program, &node.relaxation.prices);
+    let (arm, worth) = node
+        .relaxation
+        .excess
+        .iter()
+        .enumerate()
+        .map(|(arm, excess)| (arm, excess * (program.arms[arm].value + gains[arm])))
+        .max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let (low, high) = node.bounds[arm];
+    if worth <= 1e-12 * node.relaxation.upper_bound.abs() || high - low <= 1e-9 * (1.0 + high) {
+        return None;
+    }
+    let margin = 0.02 * (high - low);
+    Some((arm, node.relaxation.spend[arm].clamp(low + margin, high - margin)))
+}
+
+fn row_gains(program: &Program, prices: &[f64]) -> Vec<f64> {
+    let mut gains = vec![0.0; program.arms.len()];
+    for (row, price) in program.rows.iter().zip(prices) {
+        row.terms.iter().for_each(|&(arm, _, gain)| gains[arm] += price * gain);
+    }
+    gains
+}
+
+/// Chooses for each S-shaped arm either its lower bound or its concave part, solves the concave
+/// program that is left, and offers the result. With several doubtful arms both ways are tried.
+fn round(program: &Program, node: &Node, incumbent: &mut Incumbent) -> usize {
+    if !with_bounds(program, &node.bounds).has_convex_part() {
+        return 0;
+    }
+    let mut work = 0;
+    let mut last: Option<Vec<(f64, f64)>> = None;
+    // How far up the chord an arm must be to be taken into its concave part.
+    for threshold in [0.5, 0.05, 0.95] {
+        let bounds: Vec<(f64, f64)> = program
+            .arms
+            .iter()
+            .zip(&node.bounds)
+            .zip(&node.relaxation.spend)
+            .map(|((arm, &(low, high)), &spend)| {
+                let turn = arm.curve.inflection();
+                if low >= turn || high <= low {
+                    (low, high)
+                } else if turn < high && spend > low + threshold * (turn - low) {
+                    (turn, high)
+                } else {
+                    (low, low)
+                }
+            })
+            .collect();
+        if last.as_ref() == Some(&bounds) {
+            continue;
+        }
+        let concave = with_bounds(program, &bounds);
+        let relaxation = dual::relax(&concave, Some(&node.relaxation.prices));
+        work += relaxation.work;
+        if relaxation.violation <= 1e-9 {
+            incumbent.offer(program, relaxation.spend);
+        }
+        last = Some(bounds);
+    }
+    work
+}

@@ -1,0 +1,183 @@
+//! The Lagrangian relaxation: prices on the coupling rows, each arm answering the prices on its
+//! own, and a mixture of answers that meets the rows. Every price vector gives a proven upper bound.
+
+use super::master::{Master, Mixture};
+use super::program::Program;
+
+/// The relaxation's answer.
+#[derive(Debug, Clone)]
+pub struct Relaxation {
+    /// Proven upper bound on the program's objective.
+    pub upper_bound: f64,
+    /// Prices that prove the bound, one for each row.
+    pub prices: Vec<f64>,
+    /// Mean of the mixed points: meets all linear rows unless `violation` is positive.
+    pub spend: Vec<f64>,
+    /// Mixed responses minus responses of the mean: positive where a curve is on a chord of its
+    /// envelope, so the relaxation promises more than the arm can give.
+    pub excess: Vec<f64>,
+    /// Scaled violation of the rows that no price removed.
+    pub violation: f64,
+    /// Work done, in arm evaluations.
+    pub work: usize,
+}
+
+/// Relative gap at which the prices count as optimal.
+const PRICE_GAP: f64 = 1e-9;
+const MAX_ROUNDS: usize = 400;
+
+/// Solves the relaxation of `program`, beginning at `start` prices when given.
+#[must_use]
+pub fn relax(program: &Program, start: Option<&[f64]>) -> Relaxation {
+    let top: f64 = program.arms.iter().map(|arm| arm.value * arm.curve.response(arm.high)).sum();
+    let mut penalty = 20.0 * top.max(1e-9);
+    let mut relaxation = descend(program, start, penalty, None);
+    for _ in 0..3 {
+        if relaxation.violation <= 1e-9 {
+            break;
+        }
+        penalty *= 100.0;
+        let next = descend(program, Some(&relaxation.prices), penalty, None);
+        let work = relaxation.work + next.work;
+        relaxation = Relaxation { work, ..next };
+    }
+    relaxation
+}
+
+/// Looks for a proof that the rows cannot be met together. Returns the prices of the proof: with
+/// them every point of the box violates the priced sum of rows, whatever the objective.
+#[must_use]
+pub fn prove_infeasible(program: &Program) -> Option<Vec<f64>> {
+    let mut bare = program.clone();
+    bare.arms.iter_mut().for_each(|arm| arm.value = 0.0);
+    let relaxation = descend(&bare, None, 1.0, Some(-INFEASIBLE));
+    (relaxation.upper_bound < -INFEASIBLE).then_some(relaxation.prices)
+}
+
+/// Scaled violation from which rows count as contradictory.
+const INFEASIBLE: f64 = 1e-8;
+
+struct Search<'a> {
+    program: &'a Program,
+    limits: Vec<f64>,
+    points: Vec<(Vec<f64>, Vec<f64>)>,
+    best: f64,
+    best_prices: Vec<f64>,
+    work: usize,
+}
+
+impl Search<'_> {
+    /// Lets each arm answer the prices; records the point and returns its value, row usage and
+    /// whether the bound improved.
+    fn answer(&mut self, prices: &[f64]) -> (f64, Vec<f64>, bool) {
+        let arms = &self.program.arms;
+        let mut weight: Vec<f64> = arms.iter().map(|arm| arm.value).collect();
+        let mut price = vec![0.0; arms.len()];
+        for (row, &level) in self.program.rows.iter().zip(prices) {
+            if level != 0.0 {
+                for &(arm, cost, gain) in &row.terms {
+                    weight[arm] += level * gain;
+                    price[arm] += level * cost;
+                }
+            }
+        }
+        let spend: Vec<f64> =
+            arms.iter().enumerate().map(|(index, arm)| arm.curve.best_response(weight[index], price[index], arm.low, arm.high)).collect();
+        self.work += arms.len();
+        let (value, usage) = self.record(spend);
+        let priced: f64 = prices.iter().zip(self.limits.iter().zip(&usage)).map(|(price, (limit, used))| price * (limit - used)).sum();
+        let improved = value + priced < self.best;
+        if improved {
+            self.best = value + priced;
+            self.best_prices = prices.to_vec();
+        }
+        (value, usage, improved)
+    }
+
+    fn record(&mut self, spend: Vec<f64>) -> (f64, Vec<f64>) {
+        let response = self.program.responses(&spend);
+        let value = self.program.objective(&response);
+        let usage = self.program.rows.iter().map(|row| row.usage(&spend, &response)).collect();
+        self.points.push((spend, response));
+        (value, usage)
+    }
+
+    fn mean(&self, mixture: &Mixture) -> (Vec<f64>, Vec<f64>) {
+        let arms = self.program.arms.len();
+        let (mut spend, mut response) = (vec![0.0; arms], vec![0.0; arms]);
+        for &(point, weight) in &mixture.weights {
+            let (x, r) = &self.points[point];
+            for arm in 0..arms {
+                spend[arm] += weight * x[arm];
+                response[arm] += weight * r[arm];
+            }
+        }
+        for (x, arm) in spend.iter_mut().zip(&self.program.arms) {
+            *x = x.clamp(arm.low, arm.high);
+        }
+        (spend, response)
+    }
+}
+
+/// Column generation with in-out stabilisation: the next prices lie between the best prices so
+/// far and those of the linear program, which halves the number of rounds of the plain method.
+fn descend(program: &Program, start: Option<&[f64]>, penalty: f64, enough: Option<f64>) -> Relaxation {
+    let rows = program.rows.len();
+    let mut search = Search {
+        program,
+        limits: program.rows.iter().map(|row| row.limit).collect(),
+        points: Vec::new(),
+        best: f64::INFINITY,
+        best_prices: vec![0.0; rows],
+        work: 0,
+    };
+    let (value, usage, _) = search.answer(&vec![0.0; rows]);
+    let mut master = Master::new(&search.limits, penalty, value, usage);
+    let floor: Vec<f64> = program.arms.iter().map(|arm| arm.low).collect();
+    let (value, usage) = search.record(floor);
+    master.add(value, usage);
+    if let Some(prices) = start {
+        let (value, usage, _) = search.answer(prices);
+        master.add(value, usage);
+    } else if rows > 0 {
+        seed_first_row(&mut search, &mut master);
+    }
+    let mut mixture = master.solve();
+    let mut inward = 0.5;
+    for _ in 0..MAX_ROUNDS {
+        let gap = search.best - mixture.value;
+        if gap <= PRICE_GAP * search.best.abs().max(1e-6) || enough.is_some_and(|target| search.best < target) {
+            break;
+        }
+        let prices: Vec<f64> =
+            search.best_prices.iter().zip(&mixture.prices).map(|(best, linear)| inward * best + (1.0 - inward) * linear).collect();
+        let (value, usage, improved) = search.answer(&prices);
+        master.add(value, usage);
+        let before = mixture.value;
+        mixture = master.solve();
+        let cut = mixture.value > before + 1e-12 * before.abs();
+        inward = if improved || cut { 0.5 } else { inward * 0.3 };
+        if !improved && !cut && inward < 1e-4 {
+            break;
+        }
+    }
+    let (spend, mixed) = search.mean(&mixture);
+    let excess = program.responses(&spend).iter().zip(&mixed).map(|(actual, promised)| promised - actual).collect();
+    Relaxation { upper_bound: search.best, prices: search.best_prices, spend, excess, violation: mixture.violation, work: search.work }
+}
+
+/// A geometric ladder of prices on the first row (the budget), which alone decides most programs.
+fn seed_first_row(search: &mut Search<'_>, master: &mut Master) {
+    let top = search.points.first().map_or(0.0, |(_, response)| search.program.objective(response));
+    let mut level = 16.0 * top;
+    for _ in 0..10 {
+        if level <= 0.0 {
+            break;
+        }
+        let mut prices = vec![0.0; search.program.rows.len()];
+        prices[0] = level;
+        let (value, usage, _) = search.answer(&prices);
+        master.add(value, usage);
+        level *= 0.4;
+    }
+}

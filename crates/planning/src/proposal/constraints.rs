@@ -1,0 +1,163 @@
+//! The limits a plan must keep, and the one place that says how a plan stands to each of them;
+//! proposal and verification both read it, so they cannot disagree.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::ProposalError;
+use super::plan::{AllocationLine, Expected};
+
+/// Limits of a plan. Shares are shares of the budget, 0 to 1; a share limit in micros is rounded
+/// outwards to the next whole micro.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Constraints {
+    /// Spend the whole budget instead of at most the budget.
+    pub spend_all: bool,
+    /// Lowest expected revenue / spend of the plan.
+    pub min_roas: Option<f64>,
+    /// Highest expected spend / conversions of the plan, in micros.
+    pub max_cpa_micros: Option<i64>,
+    /// Highest share of a single arm.
+    pub max_share_per_arm: Option<f64>,
+    /// Lowest share of every arm that is not excluded.
+    pub min_share_per_arm: Option<f64>,
+    /// Placement types that get nothing.
+    pub excluded_placements: BTreeSet<String>,
+    /// Highest share of a placement type.
+    pub max_share_per_placement: BTreeMap<String, f64>,
+}
+
+/// How a plan stands to one constraint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConstraintStanding {
+    /// Name, for example `min_roas` or `max_share_per_placement.mailer`.
+    pub constraint: String,
+    /// Unit of limit, value and slack.
+    pub unit: Unit,
+    /// The limit.
+    pub limit: f64,
+    /// The plan's value; absent when it cannot be known.
+    pub value: Option<f64>,
+    /// Room left, negative when violated; absent when the value is.
+    pub slack: Option<f64>,
+    /// Whether the plan keeps the constraint. An unknown value does not.
+    pub satisfied: bool,
+}
+
+/// Unit of a constraint's figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Money in micros.
+    Micros,
+    /// A ratio such as ROAS.
+    Ratio,
+}
+
+impl Constraints {
+    /// Checks ranges.
+    ///
+    /// # Errors
+    /// [`ProposalError::Invalid`] naming the field.
+    pub fn validate(&self) -> Result<(), ProposalError> {
+        let wrong = |field: &str, message: String| Err(ProposalError::Invalid { field: format!("constraints.{field}"), message });
+        let shares = [("max_share_per_arm", self.max_share_per_arm), ("min_share_per_arm", self.min_share_per_arm)];
+        let placements = self.max_share_per_placement.iter().map(|(name, share)| (format!("max_share_per_placement.{name}"), Some(*share)));
+        for (field, share) in shares.into_iter().map(|(name, share)| (name.to_owned(), share)).chain(placements) {
+            if let Some(share) = share.filter(|share| !(0.0..=1.0).contains(share)) {
+                return wrong(&field, format!("must be a share from 0 to 1, is {share}"));
+            }
+        }
+        if let Some(floor) = self.min_roas.filter(|floor| !floor.is_finite() || *floor < 0.0) {
+            return wrong("min_roas", format!("must be a ratio of 0 or more, is {floor}"));
+        }
+        if let Some(limit) = self.max_cpa_micros.filter(|limit| *limit <= 0) {
+            return wrong("max_cpa_micros", format!("must be above 0, is {limit}"));
+        }
+        if self.max_share_per_placement.len() > 100 {
+            return wrong("max_share_per_placement", "at most 100 placement types".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Least and most micros of a single arm under this budget.
+    #[must_use]
+    pub fn arm_bounds(&self, budget_micros: i64) -> (i64, i64) {
+        let low = self.min_share_per_arm.map_or(0, |share| least_micros(share, budget_micros));
+        let high = self.max_share_per_arm.map_or(budget_micros, |share| most_micros(share, budget_micros));
+        (low, high)
+    }
+
+    /// How a plan stands to every constraint that is set, and to the budget.
+    #[must_use]
+    pub fn standings(&self, lines: &[AllocationLine], expected: &Expected, budget_micros: i64) -> Vec<ConstraintStanding> {
+        let spend: i128 = lines.iter().map(|line| i128::from(line.spend_micros)).sum();
+        let spend = spend as f64;
+        let mut standings = vec![at_most("budget", Unit::Micros, budget_micros as f64, Some(spend))];
+        if self.spend_all {
+            standings.push(at_least("spend_all", Unit::Micros, budget_micros as f64, Some(spend)));
+        }
+        if let Some(floor) = self.min_roas {
+            // A plan that spends nothing breaks no return floor.
+            let value = if spend > 0.0 { expected.roas.value } else { Some(floor) };
+            standings.push(at_least("min_roas", Unit::Ratio, floor, value));
+        }
+        if let Some(limit) = self.max_cpa_micros {
+            let value = match expected.conversions.value {
+                _ if spend <= 0.0 => Some(0.0),
+                Some(conversions) if conversions > 0.0 => Some(spend / conversions),
+                _ => None,
+            };
+            standings.push(at_most("max_cpa", Unit::Micros, limit as f64, value));
+        }
+        let (low, high) = self.arm_bounds(budget_micros);
+        if self.max_share_per_arm.is_some() {
+            let most = lines.iter().map(|line| line.spend_micros).max().unwrap_or(0);
+            standings.push(at_most("max_share_per_arm", Unit::Micros, high as f64, Some(most as f64)));
+        }
+        if self.min_share_per_arm.is_some() {
+            let least = lines.iter().map(|line| line.spend_micros).min().unwrap_or(0);
+            standings.push(at_least("min_share_per_arm", Unit::Micros, low as f64, Some(least as f64)));
+        }
+        let placed = |placement: &str| -> f64 {
+            lines.iter().filter(|line| line.placement_type == placement).map(|line| line.spend_micros as f64).sum()
+        };
+        for placement in &self.excluded_placements {
+            let name = format!("excluded_placements.{placement}");
+            standings.push(at_most(&name, Unit::Micros, 0.0, Some(placed(placement))));
+        }
+        for (placement, share) in &self.max_share_per_placement {
+            let limit = most_micros(*share, budget_micros) as f64;
+            let name = format!("max_share_per_placement.{placement}");
+            standings.push(at_most(&name, Unit::Micros, limit, Some(placed(placement))));
+        }
+        standings
+    }
+}
+
+/// A highest share in micros, rounded up.
+#[must_use]
+pub fn most_micros(share: f64, budget_micros: i64) -> i64 {
+    ((share * budget_micros as f64).ceil() as i64).clamp(0, budget_micros)
+}
+
+/// A lowest share in micros, rounded down.
+#[must_use]
+pub fn least_micros(share: f64, budget_micros: i64) -> i64 {
+    ((share * budget_micros as f64).floor() as i64).clamp(0, budget_micros)
+}
+
+fn at_most(name: &str, unit: Unit, limit: f64, value: Option<f64>) -> ConstraintStanding {
+    standing(name, unit, limit, value, value.map(|value| limit - value))
+}
+
+fn at_least(name: &str, unit: Unit, limit: f64, value: Option<f64>) -> ConstraintStanding {
+    standing(name, unit, limit, value, value.map(|value| value - limit))
+}
+
+fn standing(name: &str, unit: Unit, limit: f64, value: Option<f64>, slack: Option<f64>) -> ConstraintStanding {
+    let satisfied = slack.is_some_and(|slack| slack >= 0.0);
+    ConstraintStanding { constraint: name.to_owned(), unit, limit, value, slack, satisfied }
+}
