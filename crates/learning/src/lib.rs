@@ -1,1 +1,14 @@
-//! Stand-in until the room is built.
+//! The maths of judgment: consensus from raters, agreement, calibration tests and reward models.
+//!
+//! Everything here is a pure function of its arguments: no I/O, no clock, no global random state. Where
+//! randomness is needed (bootstrap, folds) the caller gives a seed, and the same seed gives the same
+//! result. Every result is serialisable, so that a service can store it as it is.
+
+pub mod agreement;
+pub mod calibration;
+pub mod consensus;
+pub mod features;
+pub mod intervals;
+pub mod judgment;
+pub mod reward;
+pub mod uncertainty;

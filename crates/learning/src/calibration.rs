@@ -1,0 +1,90 @@
+//! May this rater work? Wald's sequential probability ratio test (Wald 1945) on golden items: it stops as
+//! soon as the evidence is clear, so good raters are through quickly and weak ones do not pass by luck.
+
+use serde::{Deserialize, Serialize};
+
+/// The test between "right with probability `unacceptable`" and "right with probability `acceptable`".
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SequentialTest {
+    unacceptable: f64,
+    acceptable: f64,
+    false_pass: f64,
+    false_fail: f64,
+    cap: u32,
+}
+
+/// What the answers so far mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "decision", rename_all = "snake_case")]
+pub enum Decision {
+    /// The rater may work.
+    Pass,
+    /// The rater may not work: clearly too weak, or still unclear at the cap.
+    Fail,
+    /// Not decided yet.
+    Continue {
+        /// Most further items until a decision.
+        at_most: u32,
+    },
+}
+
+/// Settings that make no test.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum InvalidTest {
+    /// The two accuracies are out of order or range.
+    #[error("unacceptable accuracy {0} must be above 0 and below acceptable accuracy {1}, which must be below 1")]
+    Accuracies(f64, f64),
+    /// An error rate is out of range.
+    #[error("error rates {0} and {1} must be above 0 and below 0.5")]
+    ErrorRates(f64, f64),
+    /// The cap allows no item.
+    #[error("the cap must be at least 1 item")]
+    Cap,
+}
+
+impl Default for SequentialTest {
+    /// 0.60 against 0.85 at 5 % error each way, at most 40 items. A rater who is right 60 % of the time
+    /// passes in 4 % of cases after 16 items on average; "8 of 10 right" would pass 17 % of them.
+    fn default() -> Self {
+        Self { unacceptable: 0.60, acceptable: 0.85, false_pass: 0.05, false_fail: 0.05, cap: 40 }
+    }
+}
+
+impl SequentialTest {
+    /// A test that passes a rater of accuracy `unacceptable` (p0) with probability of about `false_pass`
+    /// (alpha) and fails one of accuracy `acceptable` (p1) with about `false_fail` (beta), within `cap`
+    /// items.
+    ///
+    /// # Errors
+    /// When the accuracies, the error rates or the cap make no test.
+    pub fn new(unacceptable: f64, acceptable: f64, false_pass: f64, false_fail: f64, cap: u32) -> Result<Self, InvalidTest> {
+        if !(unacceptable > 0.0 && unacceptable < acceptable && acceptable < 1.0) {
+            return Err(InvalidTest::Accuracies(unacceptable, acceptable));
+        }
+        let is_rate = |rate: f64| rate > 0.0 && rate < 0.5;
+        if !(is_rate(false_pass) && is_rate(false_fail)) {
+            return Err(InvalidTest::ErrorRates(false_pass, false_fail));
+        }
+        if cap == 0 {
+            return Err(InvalidTest::Cap);
+        }
+        Ok(Self { unacceptable, acceptable, false_pass, false_fail, cap })
+    }
+
+    /// Decides from the counts so far; call after each item and stop at the first decision. "Unsure"
+    /// counts as not correct. Undecided at the cap is a fail.
+    pub fn decide(&self, correct: u32, total: u32) -> Decision {
+        let right = f64::from(correct.min(total));
+        let wrong = f64::from(total) - right;
+        let log_ratio =
+            right * (self.acceptable / self.unacceptable).ln() + wrong * ((1.0 - self.acceptable) / (1.0 - self.unacceptable)).ln();
+        if log_ratio >= ((1.0 - self.false_fail) / self.false_pass).ln() {
+            return Decision::Pass;
+        }
+        let at_most = self.cap.saturating_sub(total);
+        if log_ratio <= (self.false_fail / (1.0 - self.false_pass)).ln() || at_most == 0 {
+            return Decision::Fail;
+        }
+        Decision::Continue { at_most }
+    }
+}
