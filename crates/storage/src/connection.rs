@@ -149,3 +149,12 @@ impl r2d2::ManageConnection for Manager {
             }
     }
 }
+
+/// Runs one statement that is not about our tables, such as `CREATE DATABASE`.
+///
+/// # Errors
+/// The database's refusal.
+pub fn execute(conn: &mut Connection, statement: &str) -> Result<(), crate::error::StorageError> {
+    use diesel::connection::SimpleConnection;
+    Ok(crate::on!(conn, c => c.batch_execute(statement))?)
+}

@@ -3,6 +3,7 @@
 //! A resource file holds its row, `New…`, `…Filter`, then free functions `find(conn, &scope, id)`; handlers reach them through
 //! [`store::Storage::read`] and [`store::Storage::transaction`].
 
+pub mod api_keys;
 pub mod connection;
 pub mod dialect;
 pub mod error;

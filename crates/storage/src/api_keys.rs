@@ -1,0 +1,155 @@
+//! API keys: only their SHA-256 is stored, so that a copy of the database opens no door.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::prelude::*;
+use domain::scope::Scope;
+
+use crate::connection::Connection;
+use crate::error::{Meaning, StorageError};
+use crate::on;
+use crate::page::{Page, Slice};
+use crate::schema::api_keys as t;
+use crate::types::{Json, Timestamp};
+
+/// `last_used_at` is written at most this often per key, so that reading stays reading.
+const USE_NOTED_EVERY: TimeDelta = TimeDelta::minutes(1);
+
+/// A stored key.
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable, serde::Serialize)]
+#[diesel(table_name = t)]
+pub struct ApiKey {
+    /// Primary key.
+    #[serde(skip)]
+    pub id: i64,
+    /// Public id.
+    pub key_id: String,
+    /// What it is for.
+    pub name: String,
+    /// First characters of the key, to recognise it by.
+    pub key_prefix: String,
+    /// Role of whoever presents it.
+    pub role: String,
+    /// Tenant of whoever presents it.
+    pub tenant_id: Option<String>,
+    /// Scopes, a list of words; empty means all that the role may.
+    pub scopes: Json,
+    /// Who made it.
+    pub created_by: String,
+    /// When it stops working.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+    /// Last use, to the minute.
+    pub last_used_at: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A key to store; the key itself stays with the caller.
+#[derive(Debug, Clone)]
+pub struct NewApiKey {
+    /// What it is for.
+    pub name: String,
+    /// SHA-256 of the key, hexadecimal.
+    pub key_hash: String,
+    /// First characters of the key.
+    pub key_prefix: String,
+    /// Role of whoever presents it.
+    pub role: String,
+    /// Tenant of whoever presents it.
+    pub tenant_id: Option<String>,
+    /// Scopes, a list of words.
+    pub scopes: Vec<String>,
+    /// When it stops working.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// Stores a key.
+///
+/// # Errors
+/// [`StorageError::Conflict`] (`api_key_exists`) when the very key is stored already.
+pub fn insert(conn: &mut Connection, scope: &Scope, new: &NewApiKey, now: DateTime<Utc>) -> Result<ApiKey, StorageError> {
+    let key_id = domain::id::new("key");
+    let row = (
+        t::key_id.eq(&key_id),
+        t::name.eq(&new.name),
+        t::key_hash.eq(&new.key_hash),
+        t::key_prefix.eq(&new.key_prefix),
+        t::role.eq(&new.role),
+        t::tenant_id.eq(new.tenant_id.as_deref()),
+        t::scopes.eq(Json(serde_json::json!(new.scopes))),
+        t::created_by.eq(scope.actor()),
+        t::expires_at.eq(new.expires_at.map(Timestamp)),
+        t::created_at.eq(Timestamp(now)),
+        t::updated_at.eq(Timestamp(now)),
+    );
+    on!(conn, c => diesel::insert_into(t::table).values(row).execute(c))
+        .on_unique("api_key_exists", || "this very key is stored already".to_owned())?;
+    find(conn, scope, &key_id)
+}
+
+/// One key of this scope.
+///
+/// # Errors
+/// [`StorageError::NotFound`].
+pub fn find(conn: &mut Connection, scope: &Scope, key_id: &str) -> Result<ApiKey, StorageError> {
+    let found: Option<ApiKey> =
+        on!(conn, c => t::table.filter(t::key_id.eq(key_id)).select(ApiKey::as_select()).first(c).optional())?;
+    found.filter(|key| scope.may_see(key.tenant_id.as_deref())).ok_or_else(|| StorageError::not_found("API key", key_id))
+}
+
+/// Keys of this scope, newest first.
+///
+/// # Errors
+/// As any query.
+pub fn list(conn: &mut Connection, scope: &Scope, page: &Page) -> Result<Slice<ApiKey>, StorageError> {
+    let rows: Vec<ApiKey> = on!(conn, c => {
+        let mut query = t::table.select(ApiKey::as_select()).order(t::id.desc()).limit(page.fetch()).into_boxed();
+        if let Some(tenant) = scope.tenant() {
+            query = query.filter(t::tenant_id.eq(tenant));
+        }
+        if let Some(after) = page.after {
+            query = query.filter(t::id.lt(after));
+        }
+        query.load(c)
+    })?;
+    Ok(Slice::cut(rows, page, |row| row.id))
+}
+
+/// The working key with this hash: not revoked, not expired.
+///
+/// # Errors
+/// As any query.
+pub fn find_by_hash(conn: &mut Connection, key_hash: &str, now: DateTime<Utc>) -> Result<Option<ApiKey>, StorageError> {
+    let found: Option<ApiKey> =
+        on!(conn, c => t::table.filter(t::key_hash.eq(key_hash)).select(ApiKey::as_select()).first(c).optional())?;
+    Ok(found.filter(|key| key.revoked_at.is_none() && key.expires_at.is_none_or(|at| at.0 > now)))
+}
+
+/// Whether a use now should be noted.
+#[must_use]
+pub fn use_is_news(key: &ApiKey, now: DateTime<Utc>) -> bool {
+    key.last_used_at.is_none_or(|at| now - at.0 >= USE_NOTED_EVERY)
+}
+
+/// Notes a use.
+///
+/// # Errors
+/// As any query.
+pub fn note_use(conn: &mut Connection, key_id: &str, now: DateTime<Utc>) -> Result<(), StorageError> {
+    on!(conn, c => diesel::update(t::table.filter(t::key_id.eq(key_id))).set(t::last_used_at.eq(Some(Timestamp(now)))).execute(c))?;
+    Ok(())
+}
+
+/// Revokes a key; revoking twice changes nothing.
+///
+/// # Errors
+/// [`StorageError::NotFound`].
+pub fn revoke(conn: &mut Connection, scope: &Scope, key_id: &str, now: DateTime<Utc>) -> Result<ApiKey, StorageError> {
+    let key = find(conn, scope, key_id)?;
+    if key.revoked_at.is_none() {
+        let changes = (t::revoked_at.eq(Some(Timestamp(now))), t::updated_at.eq(Timestamp(now)));
+        on!(conn, c => diesel::update(t::table.find(key.id)).set(changes).execute(c))?;
+    }
+    find(conn, scope, key_id)
+}

@@ -1,0 +1,134 @@
+//! A database of its own for each test: migrated once, then copied.
+//!
+//! SQLite always; PostgreSQL and MariaDB when `TEST_POSTGRES_URL` and `TEST_MYSQL_URL` name a server whose user may create databases
+//! (`scripts/test` starts private ones and sets both).
+
+use std::path::PathBuf;
+use std::sync::{Mutex, OnceLock};
+use std::time::Duration;
+
+use storage::connection::{Access, Connection};
+use storage::migrate;
+use storage::store::{PoolOptions, Storage};
+use storage::url::DatabaseUrl;
+use tempfile::TempDir;
+
+/// A migrated, empty database that nobody else uses; dropped with this value.
+pub struct TestDatabase {
+    /// The door to it.
+    pub storage: Storage,
+    /// Its URL, for a program that opens it itself.
+    pub url: String,
+    server: Option<(String, String)>,
+    _folder: Option<TempDir>,
+}
+
+impl TestDatabase {
+    /// `postgres`, `mysql` or `sqlite`: say it in failure messages.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        self.storage.url().kind()
+    }
+
+    /// A connection outside the pool, for plain (not async) tests.
+    #[must_use]
+    pub fn connect(&self) -> Connection {
+        Connection::open(self.storage.url(), Access::Write).expect("a connection to the test's own database")
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        if let Some((server, name)) = &self.server {
+            let drop =
+                if server.starts_with("postgres") { format!("DROP DATABASE {name} WITH (FORCE)") } else { format!("DROP DATABASE {name}") };
+            // A server that is gone already took the database with it.
+            if let Err(error) = run_on(server, &drop) {
+                eprintln!("could not drop {name}: {error:#}");
+            }
+        }
+    }
+}
+
+/// A SQLite database.
+#[must_use]
+pub fn sqlite() -> TestDatabase {
+    let folder = TempDir::new().expect("a temporary folder");
+    let file = folder.path().join("endcap.db");
+    std::fs::copy(sqlite_template(), &file).expect("a copy of the migrated template");
+    let url = format!("sqlite://{}", file.display());
+    TestDatabase { storage: open(&url), url, server: None, _folder: Some(folder) }
+}
+
+/// One database of each kind that is configured.
+#[must_use]
+pub fn all() -> Vec<TestDatabase> {
+    let mut databases = vec![sqlite()];
+    databases
+        .extend(["TEST_POSTGRES_URL", "TEST_MYSQL_URL"].into_iter().filter_map(|key| std::env::var(key).ok()).map(|url| on_server(&url)));
+    databases
+}
+
+fn open(url: &str) -> Storage {
+    let options = PoolOptions { min: 1, max: 8, sqlite_readers: 4, acquire_timeout: Duration::from_secs(30) };
+    Storage::new(DatabaseUrl::parse(url).expect("a database URL"), options)
+}
+
+fn on_server(server: &str) -> TestDatabase {
+    let name = format!("endcap_test_{}", uuid::Uuid::new_v4().simple());
+    let url = with_database(server, &name);
+    if server.starts_with("postgres") {
+        let template = postgres_template(server);
+        run_on(server, &format!("CREATE DATABASE {name} TEMPLATE {template}")).expect("a copy of the migrated template");
+    } else {
+        run_on(server, &format!("CREATE DATABASE {name} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")).expect("a new database");
+        migrate_at(&url);
+    }
+    TestDatabase { storage: open(&url), url, server: Some((server.to_owned(), name)), _folder: None }
+}
+
+/// The template's file; one per process, made under a temporary name so that nobody copies half of it.
+fn sqlite_template() -> &'static PathBuf {
+    static TEMPLATE: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
+    &TEMPLATE
+        .get_or_init(|| {
+            let folder = TempDir::new().expect("a temporary folder");
+            let file = folder.path().join("template.db");
+            migrate_at(&format!("sqlite://{}", file.display()));
+            (folder, file)
+        })
+        .1
+}
+
+/// The template database on a PostgreSQL server; one per process, dropped with the private server.
+fn postgres_template(server: &str) -> String {
+    static TEMPLATE: Mutex<Option<String>> = Mutex::new(None);
+    let mut template = TEMPLATE.lock().unwrap();
+    template
+        .get_or_insert_with(|| {
+            let name = format!("endcap_template_{}", uuid::Uuid::new_v4().simple());
+            run_on(server, &format!("CREATE DATABASE {name}")).expect("a template database");
+            migrate_at(&with_database(server, &name));
+            name
+        })
+        .clone()
+}
+
+fn migrate_at(url: &str) {
+    let mut conn = Connection::open(&DatabaseUrl::parse(url).expect("a database URL"), Access::Write).expect("a connection");
+    migrate::up(&mut conn).expect("migrations apply");
+}
+
+fn run_on(server: &str, statement: &str) -> anyhow::Result<()> {
+    let mut conn = Connection::open(&DatabaseUrl::parse(server)?, Access::Write)?;
+    storage::connection::execute(&mut conn, statement)?;
+    Ok(())
+}
+
+/// The server's URL with another database name.
+fn with_database(server: &str, name: &str) -> String {
+    let (scheme, rest) = server.split_once("://").expect("a URL with a scheme");
+    let (place, parameters) = rest.split_once('?').map_or((rest, String::new()), |(place, p)| (place, format!("?{p}")));
+    let host = place.split_once('/').map_or(place, |(host, _)| host);
+    format!("{scheme}://{host}/{name}{parameters}")
+}
