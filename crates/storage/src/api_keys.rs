@@ -93,8 +93,7 @@ pub fn insert(conn: &mut Connection, scope: &Scope, new: &NewApiKey, now: DateTi
 /// # Errors
 /// [`StorageError::NotFound`].
 pub fn find(conn: &mut Connection, scope: &Scope, key_id: &str) -> Result<ApiKey, StorageError> {
-    let found: Option<ApiKey> =
-        on!(conn, c => t::table.filter(t::key_id.eq(key_id)).select(ApiKey::as_select()).first(c).optional())?;
+    let found: Option<ApiKey> = on!(conn, c => t::table.filter(t::key_id.eq(key_id)).select(ApiKey::as_select()).first(c).optional())?;
     found.filter(|key| scope.may_see(key.tenant_id.as_deref())).ok_or_else(|| StorageError::not_found("API key", key_id))
 }
 
@@ -121,8 +120,7 @@ pub fn list(conn: &mut Connection, scope: &Scope, page: &Page) -> Result<Slice<A
 /// # Errors
 /// As any query.
 pub fn find_by_hash(conn: &mut Connection, key_hash: &str, now: DateTime<Utc>) -> Result<Option<ApiKey>, StorageError> {
-    let found: Option<ApiKey> =
-        on!(conn, c => t::table.filter(t::key_hash.eq(key_hash)).select(ApiKey::as_select()).first(c).optional())?;
+    let found: Option<ApiKey> = on!(conn, c => t::table.filter(t::key_hash.eq(key_hash)).select(ApiKey::as_select()).first(c).optional())?;
     Ok(found.filter(|key| key.revoked_at.is_none() && key.expires_at.is_none_or(|at| at.0 > now)))
 }
 

@@ -1,0 +1,8 @@
+//! What every resource rests on, on all configured databases: the schema, transactions, the outbox, kept answers, mistakes in URLs.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod mistakes;
+mod outbox;
+mod schema;
+mod transactions;
