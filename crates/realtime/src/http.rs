@@ -1,0 +1,188 @@
+//! The HTTP edge: the WebSocket upgrade, and broadcasts by plain POST.
+
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::authority::{Identity, Refusal};
+use crate::broadcast::{Body, Broadcast};
+use crate::credentials;
+use crate::frame::Version;
+use crate::hub::{Hub, now};
+use crate::outgoing::Topic;
+use crate::socket;
+
+/// Messages in one POST.
+const BATCH: usize = 100;
+/// Bytes of an event's or topic's name, so that every frame can carry it.
+const NAME_BYTES: usize = 246;
+
+/// Registers the endpoint of Supabase Realtime:
+///
+/// - `GET /realtime/v1/websocket?apikey=&vsn=` and its alias `/socket/websocket`;
+/// - `POST /realtime/v1/api/broadcast` with `{"messages":[{topic, event, payload, private}]}`;
+/// - `POST /realtime/v1/api/broadcast/{topic}/events/{event}` with the payload as body.
+///
+/// Cross-origin headers are the service's business, like those of its other routes.
+pub fn configure(config: &mut web::ServiceConfig, hub: Hub) {
+    let most = hub.limits().payload_bytes;
+    config
+        .service(
+            web::scope("/realtime/v1")
+                .app_data(web::Data::new(hub.clone()))
+                .app_data(web::PayloadConfig::new(most))
+                .route("/websocket", web::get().to(websocket))
+                .route("/api/broadcast", web::post().to(broadcast))
+                .route("/api/broadcast/{topic}/events/{event}", web::post().to(broadcast_event)),
+        )
+        .service(web::resource("/socket/websocket").app_data(web::Data::new(hub)).route(web::get().to(websocket)));
+}
+
+#[derive(Deserialize)]
+struct Query {
+    apikey: Option<String>,
+    vsn: Option<String>,
+    #[serde(default)]
+    private: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Batch {
+    messages: Vec<Message>,
+}
+
+#[derive(Deserialize)]
+struct Message {
+    topic: String,
+    event: String,
+    payload: Value,
+    #[serde(default)]
+    private: bool,
+}
+
+/// Upgrades to a WebSocket, or refuses with `{"error": ..}`. `log_level`, which clients may send,
+/// has no effect.
+async fn websocket(request: HttpRequest, payload: web::Payload, query: web::Query<Query>, hub: web::Data<Hub>) -> HttpResponse {
+    let admitted = Version::parse(query.vsn.as_deref()).ok_or(Refusal::UnknownVersion).and_then(|version| {
+        let token = credentials::of_upgrade(&request, query.apikey.as_deref())?;
+        let identity = Arc::new(authenticate(&hub, &token)?);
+        Ok((hub.connect(identity, version)?, token))
+    });
+    let (connection, token) = match admitted {
+        Ok(admitted) => admitted,
+        Err(refusal) => return refused(&refusal),
+    };
+    match actix_ws::handle(&request, payload) {
+        Ok((response, session, stream)) => {
+            let hub = Hub::clone(&hub);
+            let sockets = hub.sockets().clone();
+            let serving = socket::serve(hub, connection, token, session, stream);
+            actix_web::rt::spawn(sockets.track_future(serving));
+            response
+        }
+        Err(error) => {
+            let status = error.as_response_error().status_code();
+            HttpResponse::build(status).json(json!({"error": error.to_string()}))
+        }
+    }
+}
+
+/// Sends a batch of broadcasts: 202 with no body. A message that the sender has no permission for
+/// vanishes, as on the socket.
+async fn broadcast(request: HttpRequest, query: web::Query<Query>, body: web::Bytes, hub: web::Data<Hub>) -> HttpResponse {
+    let Ok(identity) = sender(&request, &query, &hub) else {
+        return unauthorized();
+    };
+    let batch: Batch = match serde_json::from_slice(&body) {
+        Ok(batch) => batch,
+        Err(error) => return unprocessable("messages", &error.to_string()),
+    };
+    if batch.messages.len() > BATCH {
+        let text = format!("at most {BATCH} messages may be sent at once");
+        return unprocessable("messages", &text);
+    }
+    for (index, message) in batch.messages.iter().enumerate() {
+        if let Some(problem) = name_problem(&message.topic, &message.event) {
+            return unprocessable(&format!("messages.{index}"), problem);
+        }
+    }
+    for message in batch.messages {
+        let topic = Topic { name: message.topic, private: message.private };
+        send(&hub, &identity, topic, message.event, Body::Json(message.payload));
+    }
+    HttpResponse::Accepted().finish()
+}
+
+/// Sends one broadcast whose payload is the body, JSON or bytes: 202 with no body.
+async fn broadcast_event(
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+    query: web::Query<Query>,
+    body: web::Bytes,
+    hub: web::Data<Hub>,
+) -> HttpResponse {
+    let Ok(identity) = sender(&request, &query, &hub) else {
+        return unauthorized();
+    };
+    let (name, event) = path.into_inner();
+    if let Some(problem) = name_problem(&name, &event) {
+        return unprocessable("event", problem);
+    }
+    let kind = request.headers().get(CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or("application/json");
+    let body = if kind.starts_with("application/json") {
+        match serde_json::from_slice(&body) {
+            Ok(payload) => Body::Json(payload),
+            Err(error) => return unprocessable("payload", &error.to_string()),
+        }
+    } else if kind.starts_with("application/octet-stream") {
+        Body::Bytes(body)
+    } else {
+        let text = "Unsupported Media Type: send application/json or application/octet-stream";
+        return HttpResponse::UnsupportedMediaType().json(json!({ "error": text }));
+    };
+    let private = query.private.as_deref() == Some("true");
+    send(&hub, &identity, Topic { name, private }, event, body);
+    HttpResponse::Accepted().finish()
+}
+
+fn send(hub: &Hub, identity: &Identity, topic: Topic, event: String, body: Body) {
+    if hub.authority().may_send(identity, &topic.name, topic.private) {
+        let message = Broadcast { topic, event, body, sequence: None };
+        hub.broadcast(message, None);
+    }
+}
+
+fn sender(request: &HttpRequest, query: &Query, hub: &Hub) -> Result<Identity, Refusal> {
+    let token = credentials::of_broadcast(request, query.apikey.as_deref())?;
+    authenticate(hub, &token)
+}
+
+fn authenticate(hub: &Hub, token: &str) -> Result<Identity, Refusal> {
+    let identity = hub.authority().authenticate(token)?;
+    let now = i64::try_from(now().as_secs()).unwrap_or(i64::MAX);
+    identity.check_life(now)?;
+    Ok(identity)
+}
+
+fn name_problem(topic: &str, event: &str) -> Option<&'static str> {
+    let fits = |name: &str| !name.is_empty() && name.len() <= NAME_BYTES;
+    (!fits(topic) || !fits(event)).then_some("topic and event need 1 to 246 bytes each")
+}
+
+fn refused(refusal: &Refusal) -> HttpResponse {
+    let status = StatusCode::from_u16(refusal.status());
+    HttpResponse::build(status.unwrap_or(StatusCode::FORBIDDEN)).json(json!({"error": refusal.upgrade_text()}))
+}
+
+fn unauthorized() -> HttpResponse {
+    HttpResponse::Unauthorized().json(json!({"message": "Unauthorized"}))
+}
+
+fn unprocessable(field: &str, problem: &str) -> HttpResponse {
+    HttpResponse::UnprocessableEntity().json(json!({"errors": {field: [problem]}}))
+}

@@ -1,0 +1,276 @@
+//! The switchboard of one process: rooms, their members and a short memory. Services publish into
+//! it without waiting; each socket drains its own bounded queue.
+
+pub(crate) mod membership;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use metrics::{counter, gauge};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::authority::{Authority, Identity, Refusal};
+use crate::broadcast::{Body, Broadcast, Occasion};
+use crate::change::{Change, ChangeEncoder};
+use crate::frame::Version;
+use crate::history::Ring;
+use crate::limits::Limits;
+use crate::outgoing::{Outgoing, Topic};
+use crate::room::{Member, Room};
+use crate::subscriber::{self, Delivery, Inbox, Membership, Subscriber};
+
+/// The change memory may hold this many times the bytes of one room's.
+const CHANGE_HISTORY_FACTOR: usize = 64;
+
+/// A cheap handle on the switchboard; clones share it.
+#[derive(Clone)]
+pub struct Hub {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    authority: Arc<dyn Authority>,
+    limits: Limits,
+    shutdown: CancellationToken,
+    sockets: TaskTracker,
+    next_number: AtomicU64,
+    state: Mutex<State>,
+}
+
+struct State {
+    sockets: HashMap<u64, Arc<Subscriber>>,
+    rooms: HashMap<Topic, Room>,
+    broadcasts: HashMap<Topic, Ring<Broadcast>>,
+    changes: Ring<Change>,
+}
+
+/// A socket's place in the hub; dropping it frees the place.
+pub(crate) struct Connection {
+    pub(crate) subscriber: Arc<Subscriber>,
+    pub(crate) inbox: Inbox,
+    _place: Place,
+}
+
+struct Place {
+    number: u64,
+    hub: Hub,
+}
+
+impl Hub {
+    /// Makes an empty hub. When `shutdown` is cancelled, sockets are closed with 1001 and new ones
+    /// are refused.
+    #[must_use]
+    pub fn new(authority: Arc<dyn Authority>, limits: Limits, shutdown: CancellationToken) -> Self {
+        let changes = Ring::new(limits.history_messages, limits.history_bytes.saturating_mul(CHANGE_HISTORY_FACTOR));
+        let state = State { sockets: HashMap::new(), rooms: HashMap::new(), broadcasts: HashMap::new(), changes };
+        Self {
+            inner: Arc::new(Inner {
+                authority,
+                limits,
+                shutdown,
+                sockets: TaskTracker::new(),
+                next_number: AtomicU64::new(1),
+                state: Mutex::new(state),
+            }),
+        }
+    }
+
+    /// Sends a message to everybody who may hear it, and remembers it if it has a sequence.
+    ///
+    /// Never waits. A subscriber whose queue (256 messages by default) is full loses its queue and
+    /// is told so by a `system` message with status `error`, the number `missed` and the last
+    /// `sequence` it received; if that happens again within a minute its socket is closed with
+    /// 1013. Publish from one task where the order of messages matters.
+    pub fn publish(&self, message: Outgoing) {
+        match message {
+            Outgoing::Broadcast { topic, event, payload, sequence } => {
+                self.broadcast(Broadcast { topic, event, body: Body::Json(payload), sequence }, None)
+            }
+            Outgoing::Change { schema, table, change_type, record, old_record, commit_timestamp, tenant, sequence } => {
+                self.change(Change { schema, table, change_type, record, old_record, commit_timestamp, tenant, sequence })
+            }
+        }
+    }
+
+    /// Closes every socket that was opened, or has joined a room, as somebody for whom `gone` holds:
+    /// after a sign-out, a withdrawn key or a changed role. The close code is 1012, so clients come
+    /// back and have to prove themselves again. Returns how many sockets that was.
+    pub fn disconnect(&self, gone: impl Fn(&Identity) -> bool) -> usize {
+        let (sockets, members): (Vec<_>, Vec<_>) = {
+            let state = self.state();
+            let rooms = state.rooms.values();
+            let members = rooms.flat_map(|room| room.members.values()).cloned();
+            (state.sockets.values().cloned().collect(), members.collect())
+        };
+        for member in members.iter().filter(|member| gone(&member.identity)) {
+            member.subscriber.evicted.cancel();
+        }
+        for socket in sockets.iter().filter(|socket| gone(&socket.identity)) {
+            socket.evicted.cancel();
+        }
+        let evicted = sockets.iter().filter(|socket| socket.evicted.is_cancelled());
+        evicted.count()
+    }
+
+    /// How many sockets are open.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.state().sockets.len()
+    }
+
+    /// Waits until every socket is closed, at most `within`; call it after the shutdown token was
+    /// cancelled. Returns whether all are closed.
+    pub async fn drained(&self, within: Duration) -> bool {
+        self.inner.sockets.close();
+        let waited = tokio::time::timeout(within, self.inner.sockets.wait()).await;
+        waited.is_ok()
+    }
+
+    /// Takes a place for a socket.
+    pub(crate) fn connect(&self, identity: Arc<Identity>, version: Version) -> Result<Connection, Refusal> {
+        if self.inner.shutdown.is_cancelled() {
+            return Err(Refusal::Restarting);
+        }
+        let (subscriber, inbox) = subscriber::queue(self.inner.limits.queue, version, identity);
+        let number = self.next_number();
+        {
+            let mut state = self.state();
+            if state.sockets.len() >= self.inner.limits.connections {
+                return Err(Refusal::TooManyConnections);
+            }
+            state.sockets.insert(number, Arc::clone(&subscriber));
+        }
+        gauge!("realtime_connections").increment(1);
+        Ok(Connection { subscriber, inbox, _place: Place { number, hub: self.clone() } })
+    }
+
+    /// Sends a broadcast to its room; `except` is a sender that does not want its own message.
+    pub(crate) fn broadcast(&self, message: Broadcast, except: Option<Membership>) {
+        counter!("realtime_broadcasts_total").increment(1);
+        let message = Arc::new(message);
+        let members = {
+            let mut state = self.state();
+            if let Some(sequence) = message.sequence {
+                state.remember(&message, sequence, &self.inner.limits);
+            }
+            let room = state.rooms.get(&message.topic);
+            room.map(|room| room.members.clone()).unwrap_or_default()
+        };
+        let mut encoded = HashMap::new();
+        for (membership, member) in members {
+            if except == Some(membership) {
+                continue;
+            }
+            let version = member.subscriber.version;
+            let frame = encoded.entry(version).or_insert_with(|| message.frame(version, Occasion::Live));
+            if let Some(frame) = frame.clone() {
+                member.subscriber.offer(Delivery { membership, sequence: message.sequence, frame });
+            }
+        }
+    }
+
+    fn change(&self, change: Change) {
+        counter!("realtime_changes_total").increment(1);
+        let change = Arc::new(change);
+        let listeners: Vec<(String, Membership, Member)> = {
+            let mut state = self.state();
+            if let Some(sequence) = change.sequence {
+                let size = change.row().to_string().len();
+                state.changes.push(sequence, now(), size, Arc::clone(&change));
+            }
+            let mut listeners = Vec::new();
+            for (topic, room) in &state.rooms {
+                let wanting = room.members.iter();
+                let wanting = wanting.filter(|(_, member)| change.wanted_by(&member.bindings));
+                listeners.extend(wanting.map(|(&id, member)| (topic.wire(), id, member.clone())));
+            }
+            listeners
+        };
+        let mut encoder = ChangeEncoder::new(&change);
+        for (topic, membership, member) in listeners {
+            if !self.may_see(&member.identity, &change) {
+                continue;
+            }
+            for frame in encoder.frames(member.subscriber.version, &topic, &member.bindings) {
+                member.subscriber.offer(Delivery { membership, sequence: change.sequence, frame });
+            }
+        }
+    }
+
+    pub(crate) fn may_see(&self, identity: &Identity, change: &Change) -> bool {
+        let tenant = change.tenant.as_deref();
+        let authority = self.authority();
+        authority.may_see(identity, &change.table, tenant, change.row())
+    }
+
+    pub(crate) fn authority(&self) -> &dyn Authority {
+        self.inner.authority.as_ref()
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
+    pub(crate) fn shutdown(&self) -> &CancellationToken {
+        &self.inner.shutdown
+    }
+
+    pub(crate) fn sockets(&self) -> &TaskTracker {
+        &self.inner.sockets
+    }
+
+    fn next_number(&self) -> u64 {
+        self.inner.next_number.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The state, even after a panic elsewhere: every change to it is complete in itself.
+    fn state(&self) -> MutexGuard<'_, State> {
+        let state = self.inner.state.lock();
+        state.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Hub").field("connections", &self.connections()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.hub.state().sockets.remove(&self.number);
+        gauge!("realtime_connections").decrement(1);
+    }
+}
+
+impl State {
+    /// Remembers a broadcast; when too many rooms are remembered, the quietest one is forgotten.
+    fn remember(&mut self, message: &Arc<Broadcast>, sequence: i64, limits: &Limits) {
+        let known = self.broadcasts.contains_key(&message.topic);
+        if !known && self.broadcasts.len() >= limits.history_rooms {
+            let rings = self.broadcasts.iter();
+            let quietest = rings.min_by_key(|(_, ring)| ring.newest());
+            if let Some(topic) = quietest.map(|(topic, _)| topic.clone()) {
+                self.broadcasts.remove(&topic);
+            }
+        }
+        self.broadcasts.entry(message.topic.clone()).or_insert_with(|| Ring::new(limits.history_messages, limits.history_bytes)).push(
+            sequence,
+            now(),
+            message.size(),
+            Arc::clone(message),
+        );
+    }
+}
+
+/// Time since the Unix epoch by the wall clock, by which tokens expire.
+pub(crate) fn now() -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default()
+}

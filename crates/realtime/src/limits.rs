@@ -1,0 +1,91 @@
+//! How much one process, one socket and one message may take. Everything that could grow is bounded
+//! here, so that one loud client cannot slow the others down.
+
+use std::time::Duration;
+
+/// Bounds of the hub; the defaults suit one process of 2 cores.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Open sockets in this process.
+    pub connections: usize,
+    /// Joined channels on one socket.
+    pub channels: usize,
+    /// Joins per second on one socket; as many may come in one burst.
+    pub joins_per_second: u32,
+    /// Messages per second from one socket; ten times as many may come in one burst.
+    pub messages_per_second: u32,
+    /// Bytes in one frame or HTTP body from a client.
+    pub payload_bytes: usize,
+    /// Bytes in the state that one member shows as presence.
+    pub presence_bytes: usize,
+    /// `postgres_changes` entries of one channel.
+    pub bindings: usize,
+    /// Messages that wait for one socket; see [`crate::hub::Hub::publish`] for what happens then.
+    pub queue: usize,
+    /// Sequenced messages remembered per room, and of all changes together.
+    pub history_messages: usize,
+    /// Bytes remembered per room; for all changes together sixty-four times this.
+    pub history_bytes: usize,
+    /// Rooms that are remembered at all.
+    pub history_rooms: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            channels: 100,
+            joins_per_second: 100,
+            messages_per_second: 100,
+            payload_bytes: 256 * 1024,
+            presence_bytes: 16 * 1024,
+            bindings: 100,
+            queue: 256,
+            history_messages: 1_024,
+            history_bytes: 256 * 1024,
+            history_rooms: 256,
+        }
+    }
+}
+
+/// A token bucket: `rate` per second, `burst` at once.
+#[derive(Debug)]
+pub(crate) struct Bucket {
+    rate: f64,
+    burst: f64,
+    left: f64,
+    filled_at: Duration,
+}
+
+impl Bucket {
+    /// A full bucket at `now` (time since the Unix epoch).
+    pub(crate) fn new(rate: u32, burst: u32, now: Duration) -> Self {
+        Self { rate: f64::from(rate), burst: f64::from(burst), left: f64::from(burst), filled_at: now }
+    }
+
+    /// Takes one token; `false` when there is none.
+    pub(crate) fn take(&mut self, now: Duration) -> bool {
+        let elapsed = now.saturating_sub(self.filled_at).as_secs_f64();
+        self.left = (self.left + elapsed * self.rate).min(self.burst);
+        self.filled_at = now;
+        if self.left < 1.0 {
+            return false;
+        }
+        self.left -= 1.0;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_allows_its_burst_and_then_its_rate() {
+        let start = Duration::from_secs(1_000);
+        let mut bucket = Bucket::new(10, 3, start);
+        assert_eq!((0..5).filter(|_| bucket.take(start)).count(), 3);
+        assert!(bucket.take(start + Duration::from_millis(150)));
+        assert!(!bucket.take(start + Duration::from_millis(150)));
+    }
+}

@@ -1,0 +1,103 @@
+//! One room: its members, and the presence they show. Plain data; the hub keeps it under a lock.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use crate::authority::Identity;
+use crate::binding::Binding;
+use crate::frame::{Envelope, Version};
+use crate::subscriber::{Delivery, Membership, Subscriber};
+
+/// One socket in one room.
+#[derive(Debug, Clone)]
+pub(crate) struct Member {
+    pub(crate) subscriber: Arc<Subscriber>,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) bindings: Arc<[Binding]>,
+    /// Whether the member hears of presence.
+    pub(crate) presence: bool,
+}
+
+/// What one member shows.
+type Shown = (Membership, Map<String, Value>);
+
+/// The members of a room and what they show of themselves, by presence key.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    pub(crate) members: HashMap<Membership, Member>,
+    tracked: BTreeMap<String, Vec<Shown>>,
+}
+
+impl Room {
+    /// The payload of `presence_state`.
+    pub(crate) fn presence_state(&self) -> Value {
+        let entries = self.tracked.iter().map(|(key, shown)| {
+            let metas: Vec<_> = shown.iter().map(|(_, meta)| meta).collect();
+            (key.clone(), json!({ "metas": metas }))
+        });
+        Value::Object(entries.collect())
+    }
+
+    /// Shows `state` under `key` for a member, in place of what it showed before, and tells the
+    /// room. Showing the same again tells nobody.
+    pub(crate) fn track(&mut self, wire_topic: &str, membership: Membership, key: &str, state: Map<String, Value>) {
+        let shown = self.tracked.entry(key.to_owned()).or_default();
+        let previous = shown.iter_mut().find(|(owner, _)| *owner == membership);
+        let mut meta = state;
+        meta.insert("phx_ref".to_owned(), json!(uuid::Uuid::now_v7().simple().to_string()));
+        let leaves = match previous {
+            Some((_, old)) if same_state(old, &meta) => return,
+            Some((_, old)) => {
+                meta.extend(old.get("phx_ref").map(|reference| ("phx_ref_prev".to_owned(), reference.clone())));
+                let old = std::mem::replace(old, meta.clone());
+                json!({key: {"metas": [old]}})
+            }
+            None => {
+                shown.push((membership, meta.clone()));
+                json!({})
+            }
+        };
+        self.tell_presence(wire_topic, &json!({key: {"metas": [meta]}}), &leaves);
+    }
+
+    /// Takes back what a member shows, and tells the room.
+    pub(crate) fn untrack(&mut self, wire_topic: &str, membership: Membership) {
+        let mut leaves = Map::new();
+        for (key, shown) in &mut self.tracked {
+            let gone: Vec<_> = shown.extract_if(.., |(owner, _)| *owner == membership).map(|(_, meta)| meta).collect();
+            if !gone.is_empty() {
+                leaves.insert(key.clone(), json!({ "metas": gone }));
+            }
+        }
+        self.tracked.retain(|_, shown| !shown.is_empty());
+        if !leaves.is_empty() {
+            self.tell_presence(wire_topic, &json!({}), &Value::Object(leaves));
+        }
+    }
+
+    /// Sends a `presence_diff` to the members that listen for presence. Called under the hub's lock,
+    /// so that nobody sees a leave before its join.
+    fn tell_presence(&self, wire_topic: &str, joins: &Value, leaves: &Value) {
+        let payload = json!({"joins": joins, "leaves": leaves}).to_string();
+        let envelope = Envelope { join_ref: None, reference: None, topic: wire_topic, event: "presence_diff" };
+        let mut encoded = HashMap::<Version, _>::new();
+        for (&membership, member) in self.members.iter().filter(|(_, m)| m.presence) {
+            let version = member.subscriber.version;
+            let frame = encoded.entry(version).or_insert_with(|| envelope.frame(version, &payload));
+            member.subscriber.offer(Delivery { membership, sequence: None, frame: frame.clone() });
+        }
+    }
+}
+
+/// Whether two metas differ only in their references.
+fn same_state(old: &Map<String, Value>, new: &Map<String, Value>) -> bool {
+    let own = |meta: &Map<String, Value>| {
+        let mut meta = meta.clone();
+        meta.remove("phx_ref");
+        meta.remove("phx_ref_prev");
+        meta
+    };
+    own(old) == own(new)
+}

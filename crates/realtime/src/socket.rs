@@ -1,0 +1,172 @@
+//! One socket from upgrade to close. A single loop owns every await: the client's frames, the
+//! queue, the timer and the two ways of being asked to stop; each write has a deadline.
+
+use std::time::Duration;
+
+use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, MessageStream, ProtocolError, Session};
+use tokio::time::{Instant, sleep_until, timeout};
+use tracing::info;
+
+use crate::frame::Frame;
+use crate::hub::{Connection, Hub, now};
+use crate::protocol::{Answer, Protocol};
+use crate::subscriber::Arrival;
+
+/// A client that cannot take a frame within this time is given up.
+const WRITE_DEADLINE: Duration = Duration::from_secs(5);
+/// A client that sends nothing, not even a pong, within this time is gone.
+const IDLE: Duration = Duration::from_secs(60);
+/// How often a ping asks whether the client is still there.
+const PING: Duration = Duration::from_secs(25);
+/// Room for the envelope around the largest payload.
+const ENVELOPE_BYTES: usize = 16 * 1024;
+
+/// Why a socket ended; its code and the reason sent to the client.
+struct End {
+    code: CloseCode,
+    reason: String,
+}
+
+/// What the timer keeps in mind.
+struct Clock {
+    heard_at: Instant,
+    ping_at: Instant,
+}
+
+/// Serves one socket until it ends, then frees its place and its channels and logs one line.
+pub(crate) async fn serve(hub: Hub, mut connection: Connection, token: String, mut session: Session, stream: MessageStream) {
+    let subscriber = std::sync::Arc::clone(&connection.subscriber);
+    let subject = subscriber.identity.subject.clone();
+    let opened_at = Instant::now();
+    let most = hub.limits().payload_bytes.saturating_add(ENVELOPE_BYTES);
+    let mut stream = stream.max_frame_size(most).aggregate_continuations().max_continuation_size(most);
+    let mut protocol = Protocol::new(hub.clone(), subscriber, token, now());
+    let end = converse(&hub, &mut connection, &mut protocol, &mut session, &mut stream).await;
+    drop(protocol);
+    let code = u16::from(end.code);
+    info!(subject, code, reason = end.reason, open_seconds = opened_at.elapsed().as_secs(), "websocket closed: {}", end.reason);
+    let reason = CloseReason { code: end.code, description: Some(end.reason) };
+    // A peer that has stopped reading cannot be told; dropping the session ends the connection.
+    let _ = timeout(WRITE_DEADLINE, session.close(Some(reason))).await;
+}
+
+async fn converse(
+    hub: &Hub,
+    connection: &mut Connection,
+    protocol: &mut Protocol,
+    session: &mut Session,
+    stream: &mut AggregatedMessageStream,
+) -> End {
+    let mut clock = Clock { heard_at: Instant::now(), ping_at: Instant::now() + PING };
+    loop {
+        let step = tokio::select! {
+            () = hub.shutdown().cancelled() => {
+                Err(End::new(CloseCode::Away, "the server is restarting; please reconnect"))
+            }
+            () = connection.subscriber.evicted.cancelled() => {
+                Err(End::new(CloseCode::Restart, "your access has changed; please reconnect"))
+            }
+            message = stream.recv() => {
+                clock.heard_at = Instant::now();
+                hear(message, protocol, session).await
+            }
+            arrival = connection.inbox.next() => pass_on(arrival, protocol, session).await,
+            () = sleep_until(clock.wake_at(protocol)) => clock.tick(protocol, session).await,
+        };
+        if let Err(end) = step {
+            return end;
+        }
+    }
+}
+
+/// Answers one message of the client.
+async fn hear(
+    message: Option<Result<AggregatedMessage, ProtocolError>>,
+    protocol: &mut Protocol,
+    session: &mut Session,
+) -> Result<(), End> {
+    let answer = match message {
+        Some(Ok(AggregatedMessage::Text(text))) => protocol.receive_text(&text, now()),
+        Some(Ok(AggregatedMessage::Binary(bytes))) => protocol.receive_binary(&bytes, now()),
+        Some(Ok(AggregatedMessage::Ping(bytes))) => {
+            return in_time(session.pong(&bytes)).await;
+        }
+        Some(Ok(AggregatedMessage::Pong(_))) => Answer::default(),
+        Some(Ok(AggregatedMessage::Close(_))) => {
+            return Err(End::new(CloseCode::Normal, "closed by the client"));
+        }
+        Some(Err(ProtocolError::Overflow)) => {
+            return Err(End::new(CloseCode::Size, "the frame is too large"));
+        }
+        Some(Err(error)) => {
+            return Err(End::new(CloseCode::Protocol, &error.to_string()));
+        }
+        None => return Err(End::new(CloseCode::Away, "the connection was lost")),
+    };
+    write_all(answer.frames, session).await?;
+    match answer.close {
+        Some(refusal) => Err(End::new(CloseCode::Away, &refusal.to_string())),
+        None => Ok(()),
+    }
+}
+
+/// Hands a message of the hub to the client.
+async fn pass_on(arrival: Option<Arrival>, protocol: &mut Protocol, session: &mut Session) -> Result<(), End> {
+    let frames = match arrival {
+        Some(Arrival::Delivery(delivery)) => Vec::from_iter(protocol.deliver(delivery)),
+        Some(Arrival::Missed(missed)) => protocol.missed(&missed),
+        Some(Arrival::Hopeless) => return Err(End::too_slow()),
+        None => return Err(End::new(CloseCode::Away, "the server let go")),
+    };
+    write_all(frames, session).await
+}
+
+impl Clock {
+    /// The earliest of the next ping, the end of the idle time and the next expiry of a token.
+    fn wake_at(&self, protocol: &Protocol) -> Instant {
+        let expiry = u64::try_from(protocol.next_expiry()).unwrap_or(0);
+        let until_expiry = Duration::from_secs(expiry).saturating_sub(now());
+        let expiry_at = Instant::now() + until_expiry;
+        self.ping_at.min(self.heard_at + IDLE).min(expiry_at)
+    }
+
+    async fn tick(&mut self, protocol: &mut Protocol, session: &mut Session) -> Result<(), End> {
+        if self.heard_at.elapsed() >= IDLE {
+            return Err(End::new(CloseCode::Away, "nothing was heard for 60 seconds"));
+        }
+        write_all(protocol.expire(now()), session).await?;
+        if self.ping_at <= Instant::now() {
+            self.ping_at = Instant::now() + PING;
+            in_time(session.ping(b"")).await?;
+        }
+        Ok(())
+    }
+}
+
+impl End {
+    fn new(code: CloseCode, reason: &str) -> Self {
+        Self { code, reason: reason.to_owned() }
+    }
+
+    fn too_slow() -> Self {
+        Self::new(CloseCode::Again, "this connection is too slow; read the data again")
+    }
+}
+
+async fn write_all(frames: Vec<Frame>, session: &mut Session) -> Result<(), End> {
+    for frame in frames {
+        match frame {
+            Frame::Text(text) => in_time(session.text(text)).await?,
+            Frame::Binary(bytes) => in_time(session.binary(bytes)).await?,
+        }
+    }
+    Ok(())
+}
+
+async fn in_time(write: impl Future<Output = Result<(), actix_ws::Closed>>) -> Result<(), End> {
+    match timeout(WRITE_DEADLINE, write).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(End::new(CloseCode::Away, "the connection was lost")),
+        Err(_) => Err(End::too_slow()),
+    }
+}

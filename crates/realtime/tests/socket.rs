@@ -1,0 +1,277 @@
+//! The endpoint over a real socket: upgrade, join, broadcast, change, eviction and drain.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::{App, HttpServer, test};
+use futures_util::{SinkExt, StreamExt};
+use realtime::authority::{Authority, Identity, Refusal};
+use realtime::hub::Hub;
+use realtime::limits::Limits;
+use realtime::outgoing::{ChangeType, Outgoing, Topic};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_util::sync::CancellationToken;
+
+/// Long enough for a busy machine; only a failing test waits so long.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+struct OneKey;
+
+impl Authority for OneKey {
+    fn authenticate(&self, token: &str) -> Result<Identity, Refusal> {
+        if token != "key" {
+            return Err(Refusal::Malformed);
+        }
+        Ok(Identity { subject: "key".to_owned(), role: "anon".to_owned(), tenant: None, expires_at: None })
+    }
+
+    fn may_join(&self, _: &Identity, topic: &str, private: bool) -> Result<(), Refusal> {
+        if private {
+            return Err(Refusal::NotPermitted { topic: topic.to_owned() });
+        }
+        Ok(())
+    }
+
+    fn may_see(&self, _: &Identity, _: &str, tenant: Option<&str>, _: &Value) -> bool {
+        tenant.is_none()
+    }
+
+    fn may_send(&self, _: &Identity, _: &str, private: bool) -> bool {
+        !private
+    }
+}
+
+struct Server {
+    hub: Hub,
+    address: std::net::SocketAddr,
+    shutdown: CancellationToken,
+}
+
+async fn serve(limits: Limits) -> Server {
+    let shutdown = CancellationToken::new();
+    let hub = Hub::new(Arc::new(OneKey), limits, shutdown.clone());
+    let shared = hub.clone();
+    let server = HttpServer::new(move || App::new().configure(|config| realtime::http::configure(config, shared.clone())))
+        .workers(1)
+        .disable_signals()
+        .bind("127.0.0.1:0")
+        .unwrap();
+    let address = server.addrs()[0];
+    actix_web::rt::spawn(server.run());
+    Server { hub, address, shutdown }
+}
+
+impl Server {
+    async fn open(&self, path_and_query: &str) -> Result<Socket, Error> {
+        let url = format!("ws://{}{path_and_query}", self.address);
+        let opened = tokio::time::timeout(PATIENCE, connect_async(url)).await;
+        opened.expect("an answer to the upgrade").map(|(socket, _)| socket)
+    }
+
+    async fn joined(&self, topic: &str, config: Value) -> Socket {
+        let path = "/realtime/v1/websocket?apikey=key&vsn=2.0.0&log_level=info";
+        let mut socket = self.open(path).await.unwrap();
+        say(&mut socket, json!(["1", "1", topic, "phx_join", {"config": config}])).await;
+        assert_eq!(hear(&mut socket).await[4]["status"], "ok");
+        socket
+    }
+}
+
+async fn say(socket: &mut Socket, message: Value) {
+    socket.send(Message::text(message.to_string())).await.unwrap();
+}
+
+async fn next(socket: &mut Socket) -> Message {
+    let message = tokio::time::timeout(PATIENCE, socket.next()).await;
+    message.expect("a message in time").unwrap().unwrap()
+}
+
+async fn hear(socket: &mut Socket) -> Value {
+    match next(socket).await {
+        Message::Text(text) => serde_json::from_str(&text).unwrap(),
+        other => panic!("expected text, got {other:?}"),
+    }
+}
+
+async fn closed(socket: &mut Socket) -> (CloseCode, String) {
+    match next(socket).await {
+        Message::Close(Some(close)) => (close.code, close.reason.to_string()),
+        other => panic!("expected a close, got {other:?}"),
+    }
+}
+
+fn refusal(result: Result<Socket, Error>) -> (u16, String) {
+    match result.err() {
+        Some(Error::Http(response)) => {
+            let body = response.body().clone().unwrap_or_default();
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            (response.status().as_u16(), body["error"].as_str().unwrap().to_owned())
+        }
+        other => panic!("expected a refused upgrade, got {other:?}"),
+    }
+}
+
+#[actix_web::test]
+async fn a_client_joins_broadcasts_hears_changes_and_is_sent_away_at_the_end() {
+    let server = serve(Limits::default()).await;
+    let changes = json!([{"event": "*", "schema": "public", "table": "campaigns"}]);
+    let config = json!({"broadcast": {"ack": true}, "postgres_changes": changes});
+    let mut amy = server.joined("realtime:room", config).await;
+    assert_eq!(hear(&mut amy).await[4]["message"], "Subscribed to PostgreSQL");
+    let mut bob = server.joined("realtime:room", json!({})).await;
+    assert_eq!(server.hub.connections(), 2);
+
+    let frame = b"\x03\x01\x01\x0d\x05\x00\x0112realtime:roomscore{\"v\":1}";
+    amy.send(Message::binary(frame.to_vec())).await.unwrap();
+    assert_eq!(
+        hear(&mut amy).await,
+        json!(["1", "2", "realtime:room", "phx_reply",
+        {"status": "ok", "response": {}}])
+    );
+    assert_eq!(
+        hear(&mut bob).await,
+        json!([null, null, "realtime:room", "broadcast",
+        {"type": "broadcast", "event": "score", "payload": {"v": 1}}])
+    );
+
+    for tenant in [Some("other".to_owned()), None] {
+        server.hub.publish(Outgoing::Change {
+            schema: "public".to_owned(),
+            table: "campaigns".to_owned(),
+            change_type: ChangeType::Insert,
+            record: Some(json!({"id": 1, "tenant": tenant})),
+            old_record: None,
+            commit_timestamp: "2026-11-22T15:23:46.426Z".to_owned(),
+            tenant,
+            sequence: Some(1),
+        });
+    }
+    let heard = hear(&mut amy).await;
+    assert_eq!(heard[3], "postgres_changes");
+    assert_eq!(heard[4]["data"]["record"], json!({"id": 1, "tenant": null}));
+
+    server.shutdown.cancel();
+    for socket in [&mut amy, &mut bob] {
+        let (code, reason) = closed(socket).await;
+        assert_eq!(code, CloseCode::Away);
+        assert!(reason.contains("restarting"), "{reason}");
+    }
+    assert!(server.hub.drained(PATIENCE).await);
+    assert_eq!(server.hub.connections(), 0);
+    let late = server.open("/realtime/v1/websocket?apikey=key").await;
+    assert_eq!(refusal(late), (503, "Realtime is restarting, please standby".to_owned()));
+}
+
+#[actix_web::test]
+async fn refused_upgrades_are_plain_http_that_says_why() {
+    let server = serve(Limits { connections: 1, ..Limits::default() }).await;
+    let invalid = "The token provided is not a valid JWT";
+    for (path, status, text) in [
+        ("/realtime/v1/websocket", 401, "API key is missing"),
+        ("/realtime/v1/websocket?apikey=made-up", 401, invalid),
+        ("/socket/websocket?apikey=made-up&vsn=1.0.0", 401, invalid),
+        ("/realtime/v1/websocket?apikey=key&vsn=9", 403, "Unknown protocol version; use vsn=1.0.0 or vsn=2.0.0"),
+    ] {
+        assert_eq!(refusal(server.open(path).await), (status, text.to_owned()));
+    }
+    let _first = server.open("/socket/websocket?apikey=key").await.unwrap();
+    let second = server.open("/socket/websocket?apikey=key").await;
+    assert_eq!(refusal(second), (429, "Too many connected users".to_owned()));
+}
+
+#[actix_web::test]
+async fn the_session_cookie_opens_a_socket_only_for_our_own_pages() {
+    let server = serve(Limits::default()).await;
+    let attempt = async |origin: String| {
+        let url = format!("ws://{}/realtime/v1/websocket?vsn=2.0.0", server.address);
+        let mut request = url.into_client_request().unwrap();
+        request.headers_mut().insert("cookie", "endcap_session=key".parse().unwrap());
+        request.headers_mut().insert("origin", origin.parse().unwrap());
+        connect_async(request).await.map(|(socket, _)| socket)
+    };
+    assert!(attempt(format!("http://{}", server.address)).await.is_ok());
+    assert_eq!(refusal(attempt("http://evil.example".to_owned()).await).0, 403);
+}
+
+#[actix_web::test]
+async fn a_disconnected_identity_is_told_to_come_back() {
+    let server = serve(Limits::default()).await;
+    let mut socket = server.joined("realtime:room", json!({})).await;
+    assert_eq!(server.hub.disconnect(|identity| identity.subject == "nobody"), 0);
+    assert_eq!(server.hub.disconnect(|identity| identity.subject == "key"), 1);
+    assert_eq!(closed(&mut socket).await.0, CloseCode::Restart);
+}
+
+#[actix_web::test]
+async fn a_frame_beyond_the_limit_closes_the_socket() {
+    let server = serve(Limits { payload_bytes: 1024, ..Limits::default() }).await;
+    let mut socket = server.joined("realtime:room", json!({})).await;
+    socket.send(Message::text("x".repeat(64 * 1024))).await.unwrap();
+    assert_eq!(closed(&mut socket).await.0, CloseCode::Size);
+}
+
+#[actix_web::test]
+async fn broadcasts_by_http_reach_the_room() {
+    let server = serve(Limits::default()).await;
+    let mut socket = server.joined("realtime:a b", json!({})).await;
+    let hub = server.hub.clone();
+    let app = App::new().configure(|config| realtime::http::configure(config, hub));
+    let app = test::init_service(app).await;
+    let url = "/realtime/v1/api/broadcast";
+    let batch = json!({"messages": [{"topic": "a b", "event": "e", "payload": {"n": 1}},
+        {"topic": "a b", "event": "e", "payload": {"n": 2}, "private": true}]});
+    let post = |url: &str| test::TestRequest::post().uri(url);
+    let request = post(url).insert_header(("apikey", "key")).set_json(&batch);
+    assert_eq!(test::call_service(&app, request.to_request()).await.status(), 202);
+    assert_eq!(hear(&mut socket).await[4]["payload"], json!({"n": 1}));
+
+    let one = format!("{url}/a%20b/events/one?apikey=key&vsn=2.0.0");
+    let request = post(&one).set_json(json!({"n": 3}));
+    assert_eq!(test::call_service(&app, request.to_request()).await.status(), 202);
+    let heard = hear(&mut socket).await;
+    assert_eq!(heard[4], json!({"type": "broadcast", "event": "one", "payload": {"n": 3}}));
+
+    let bytes = post(&one).insert_header(("content-type", "application/octet-stream"));
+    let request = bytes.set_payload(vec![1, 2]).to_request();
+    assert_eq!(test::call_service(&app, request).await.status(), 202);
+    assert_eq!(next(&mut socket).await, Message::binary(b"\x04\x0c\x03\0\0realtime:a bone\x01\x02".to_vec()));
+
+    for (request, status, part) in [
+        (post(url).set_json(&batch), 401, "Unauthorized"),
+        (post(url).insert_header(("apikey", "key")).set_json(json!({})), 422, "missing field `messages`"),
+        (post(&one).set_payload("x").insert_header(("content-type", "text/html")), 415, "application/json"),
+        (post(&one).set_payload("{").insert_header(("content-type", "application/json")), 422, "payload"),
+    ] {
+        let response = test::call_service(&app, request.to_request()).await;
+        assert_eq!(response.status(), status);
+        let body = test::read_body(response).await;
+        let body = String::from_utf8_lossy(&body);
+        assert!(body.contains(part), "{body}");
+    }
+}
+
+#[actix_web::test]
+async fn a_reader_that_stops_does_not_stop_the_others() {
+    let server = serve(Limits::default()).await;
+    let _stopped = server.joined("realtime:room", json!({})).await;
+    let mut reader = server.joined("realtime:room", json!({})).await;
+    let text = "x".repeat(64 * 1024);
+    for number in 0..300 {
+        server.hub.publish(Outgoing::Broadcast {
+            topic: Topic::public("room"),
+            event: "e".to_owned(),
+            payload: json!({"number": number, "text": text}),
+            sequence: None,
+        });
+        assert_eq!(hear(&mut reader).await[4]["payload"]["number"], number);
+    }
+}
