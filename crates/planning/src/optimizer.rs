@@ -77,11 +77,10 @@ pub fn solve(problem: &Problem) -> Result<Solution, InvalidProblem> {
                 conflict: Vec::new(),
             }
         }
-        Outcome::NotFound => infeasible(vec![
-            "no allocation was found that meets the return floor together with the other limits \
-             (search limit reached, so this is not a proof)"
-                .to_owned(),
-        ]),
+        Outcome::NotFound { proven: true } => infeasible(conflict::explain_by_search(&program)),
+        Outcome::NotFound { proven: false } => {
+            infeasible(vec!["no allocation was found that meets all limits (search limit reached, so this is not a proof)".to_owned()])
+        }
     })
 }
 

@@ -114,7 +114,7 @@ pub fn propose(input: &PlanningInput, n: usize) -> Result<Vec<CandidatePlan>, Pr
             Some(spend) => spend,
             None => match branch::maximise(&tailored.program, Effort::default()) {
                 Outcome::Found(best) => best.spend,
-                Outcome::NotFound => continue,
+                Outcome::NotFound { .. } => continue,
             },
         };
         if revenue_plan.is_none() {

@@ -119,3 +119,30 @@ fn errors_name_the_field() {
     let unknown = Problem::from_json(r#"{"budget": 1, "min_roi": 3, "arms": []}"#).unwrap_err();
     assert!(unknown.to_string().contains("min_roi"), "{unknown}");
 }
+
+/// Two arms, everything to be spent, one limit on the first arm: a scan over all splits finds none
+/// that meets the floor, while the concave relaxation alone does not see the contradiction.
+#[test]
+fn contradiction_hidden_by_an_s_shaped_curve_is_proven() {
+    let text = r#"{"budget": 3015.677, "spend_all": true, "min_roas": 3.9414759,
+        "groups": [{"name": "first", "arms": [0], "min": 549.08, "max": 2224.9}],
+        "arms": [
+            {"id": "a", "beta": 38128.51675861017, "alpha": 1.0, "k": 6195.261057228875, "min": 91.4587, "max": 6723.39},
+            {"id": "b", "beta": 22686.18755259367, "alpha": 2.3412986339331625, "k": 3578.1434776345263, "min": 101.99, "max": 7474.55}
+        ]}"#;
+    let problem = Problem::from_json(text).unwrap();
+    let (first, second) = (&problem.arms[0], &problem.arms[1]);
+    let response = |arm: &planning::optimizer::problem::Arm, x: f64| {
+        let power = (x / arm.k).powf(arm.alpha);
+        arm.beta * power / (1.0 + power)
+    };
+    for step in 0..=3_000 {
+        let x = 549.08 + (2224.9 - 549.08) * f64::from(step) / 3_000.0;
+        let earned = response(first, x) + response(second, problem.budget - x);
+        assert!(earned < 3.9414759 * problem.budget, "a split meets the floor");
+    }
+    let solution = solve(&problem).unwrap();
+    assert_eq!(solution.status, Status::Infeasible);
+    let text = solution.conflict.join("; ");
+    assert!(text.contains("min_roas") && text.contains("group first max") && !text.contains("not a proof"), "{text}");
+}

@@ -127,8 +127,14 @@ proptest! {
         let input = PlanningInput { arms, budget_micros: budget, currency: "USD".to_owned(), horizon_days: 30, period_days: 7, constraints, learning_share: 0.15 };
         let plans = match propose(&input, 5) {
             Ok(plans) => plans,
-            Err(ProposalError::NoEvidence) => return Ok(prop_assert!(shapes.iter().all(|shape| shape.3 == 0))),
-            Err(ProposalError::Infeasible { conflict }) => return Ok(prop_assert!(!conflict.is_empty())),
+            Err(ProposalError::NoEvidence) => {
+                prop_assert!(shapes.iter().all(|shape| shape.3 == 0));
+                return Ok(());
+            }
+            Err(ProposalError::Infeasible { conflict }) => {
+                prop_assert!(!conflict.is_empty());
+                return Ok(());
+            }
             Err(error) => return Err(TestCaseError::fail(error.to_string())),
         };
         prop_assert_eq!(&plans, &propose(&input, 5).unwrap());

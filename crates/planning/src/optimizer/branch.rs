@@ -25,7 +25,7 @@ impl Default for Effort {
 }
 
 /// A feasible allocation and its proof.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Best {
     /// Spend by arm.
     pub spend: Vec<f64>,
@@ -36,12 +36,15 @@ pub struct Best {
 }
 
 /// What the search ended with.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// A feasible allocation.
     Found(Best),
-    /// No feasible allocation within the effort.
-    NotFound,
+    /// No feasible allocation was found.
+    NotFound {
+        /// Every part of the search space was ruled out, so there is none.
+        proven: bool,
+    },
 }
 
 struct Node {
@@ -121,7 +124,7 @@ pub fn maximise(program: &Program, effort: Effort) -> Outcome {
         Some(spend) => {
             Outcome::Found(Best { upper_bound: incumbent.objective.max(open).max(dropped), objective: incumbent.objective, spend })
         }
-        None => Outcome::NotFound,
+        None => Outcome::NotFound { proven: open.max(dropped) == f64::NEG_INFINITY },
     }
 }
 

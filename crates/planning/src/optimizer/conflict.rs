@@ -2,6 +2,7 @@
 //! constraint after the other as long as the rest still contradicts itself. The bounds of the arms
 //! are left out first, because a conflict among stated limits tells people more.
 
+use super::branch::{self, Effort, Outcome};
 use super::dual;
 use super::program::Program;
 
@@ -46,4 +47,27 @@ pub fn explain(program: &Program) -> Vec<String> {
     }
     let rows = core.rows.iter().map(|row| format!("{} ({})", row.name, row.shown_limit));
     rows.chain(bounds).collect()
+}
+
+/// Like [`explain`] for a program whose contradiction only the search over the branches of its
+/// S-shaped curves can see: rows without which the search still proves that nothing fits are left
+/// out. The bounds of the arms always take part.
+#[must_use]
+pub fn explain_by_search(program: &Program) -> Vec<String> {
+    let mut core = program.clone();
+    let mut row = 0;
+    while row < core.rows.len() {
+        let mut without = core.clone();
+        without.rows.remove(row);
+        let nothing = Outcome::NotFound { proven: true };
+        if branch::maximise(&without, Effort::default()) == nothing {
+            core = without;
+        } else {
+            row += 1;
+        }
+    }
+    let rows = core.rows.iter().map(|row| format!("{} ({})", row.name, row.shown_limit));
+    let low: f64 = program.arms.iter().map(|arm| arm.low).sum();
+    let high: f64 = program.arms.iter().map(|arm| arm.high).sum();
+    rows.chain([format!("bounds of the arms (together {low} to {high})")]).collect()
 }
