@@ -16,9 +16,10 @@ pub(crate) struct Broadcast {
 }
 
 /// What a broadcast carries.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Body {
-    Json(Value),
+    /// JSON text, passed on as the sender wrote it.
+    Json(String),
     Bytes(Bytes),
 }
 
@@ -38,22 +39,24 @@ impl Broadcast {
             Body::Bytes(_) if version == Version::V1 => return None,
             Body::Bytes(bytes) => return binary_broadcast(&topic, &self.event, bytes),
         };
-        let mut message = json!({"type": "broadcast", "event": self.event, "payload": payload});
-        if let (Some(sequence), Some(map)) = (self.sequence, message.as_object_mut()) {
-            let mut meta = json!({"id": sequence.to_string(), "sequence": sequence});
-            if let (Occasion::Replayed, Some(meta)) = (occasion, meta.as_object_mut()) {
-                meta.insert("replayed".to_owned(), Value::Bool(true));
-            }
-            map.insert("meta".to_owned(), meta);
-        }
+        let event = Value::from(self.event.as_str());
+        let meta = self.sequence.map_or_else(String::new, |sequence| {
+            let id = sequence.to_string();
+            let meta = match occasion {
+                Occasion::Live => json!({"id": id, "sequence": sequence}),
+                Occasion::Replayed => json!({"id": id, "sequence": sequence, "replayed": true}),
+            };
+            format!(r#","meta":{meta}"#)
+        });
+        let message = format!(r#"{{"type":"broadcast","event":{event},"payload":{payload}{meta}}}"#);
         let envelope = Envelope { join_ref: None, reference: None, topic: &topic, event: "broadcast" };
-        Some(envelope.frame(version, &message.to_string()))
+        Some(envelope.frame(version, &message))
     }
 
     /// Roughly what the message takes in memory, in bytes.
     pub(crate) fn size(&self) -> usize {
         let body = match &self.body {
-            Body::Json(payload) => payload.to_string().len(),
+            Body::Json(payload) => payload.len(),
             Body::Bytes(bytes) => bytes.len(),
         };
         body + self.event.len() + self.topic.name.len()

@@ -3,7 +3,11 @@
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::broadcast::Body;
 
 /// The serialisation a client asked for with `vsn`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,25 +77,62 @@ pub(crate) struct ClientMessage {
     pub(crate) reference: Option<String>,
     pub(crate) topic: String,
     pub(crate) event: String,
+    /// Null for a broadcast.
     pub(crate) payload: Value,
-    /// The body of a raw binary broadcast; its event is in `payload`.
-    pub(crate) bytes: Option<Bytes>,
+    /// The event and body of a broadcast, if it has an event.
+    pub(crate) broadcast: Option<(String, Body)>,
+}
+
+/// The envelope of 1.0.0. References are opaque strings; old clients send numbers.
+#[derive(Deserialize)]
+struct Object {
+    #[serde(default)]
+    join_ref: Value,
+    #[serde(default, rename = "ref")]
+    reference: Value,
+    topic: String,
+    event: String,
+    #[serde(default)]
+    payload: Option<Box<RawValue>>,
+}
+
+/// The envelope of 2.0.0: join reference, reference, topic, event, payload.
+type Array = (Value, Value, String, String, Box<RawValue>);
+
+/// The payload of a broadcast in a text frame.
+#[derive(Deserialize)]
+struct TextBroadcast {
+    event: String,
+    #[serde(default)]
+    payload: Option<Box<RawValue>>,
 }
 
 /// Reads a text frame; `None` when it is not a Phoenix message of this version.
 pub(crate) fn decode_text(version: Version, text: &str) -> Option<ClientMessage> {
-    let mut value: Value = serde_json::from_str(text).ok()?;
-    let [join_ref, reference, topic, event, payload] = match (version, &mut value) {
-        (Version::V1, Value::Object(map)) => {
-            ["join_ref", "ref", "topic", "event", "payload"].map(|key| map.remove(key).unwrap_or_default())
+    let (join_ref, reference, topic, event, payload) = match version {
+        Version::V1 => {
+            let object: Object = serde_json::from_str(text).ok()?;
+            let Object { join_ref, reference, topic, event, payload } = object;
+            (join_ref, reference, topic, event, payload)
         }
-        (Version::V2, Value::Array(items)) => std::mem::take(items).try_into().ok()?,
-        _ => return None,
+        Version::V2 => {
+            let array: Array = serde_json::from_str(text).ok()?;
+            (array.0, array.1, array.2, array.3, Some(array.4))
+        }
     };
-    let (Value::String(topic), Value::String(event)) = (topic, event) else {
-        return None;
+    let raw = payload.as_ref().map_or("null", |payload| payload.get());
+    let (payload, broadcast) = if event == "broadcast" {
+        let broadcast = serde_json::from_str::<TextBroadcast>(raw).ok();
+        let broadcast = broadcast.map(|broadcast| {
+            let body = broadcast.payload;
+            let body = body.map_or_else(|| "{}".to_owned(), |body| body.get().to_owned());
+            (broadcast.event, Body::Json(body))
+        });
+        (Value::Null, broadcast)
+    } else {
+        (serde_json::from_str(raw).ok()?, None)
     };
-    Some(ClientMessage { join_ref: reference_text(join_ref), reference: reference_text(reference), topic, event, payload, bytes: None })
+    Some(ClientMessage { join_ref: reference_text(join_ref), reference: reference_text(reference), topic, event, payload, broadcast })
 }
 
 /// Reads a binary frame of type 3; `None` for anything else, a short frame included.
@@ -114,23 +155,22 @@ pub(crate) fn decode_binary(version: Version, frame: &Bytes) -> Option<ClientMes
     let event = take(event)?;
     take(metadata)?;
     let body = frame.slice(position..);
-    let (payload, bytes) = if encoding == 1 {
-        let body: Value = serde_json::from_slice(&body).ok()?;
-        (json!({"type": "broadcast", "event": event, "payload": body}), None)
+    let body = if encoding == 1 {
+        let body: Box<RawValue> = serde_json::from_slice(&body).ok()?;
+        Body::Json(body.get().to_owned())
     } else {
-        (json!({"type": "broadcast", "event": event}), Some(body))
+        Body::Bytes(body)
     };
     Some(ClientMessage {
         join_ref: Some(join_ref).filter(|text| !text.is_empty()),
         reference: Some(reference).filter(|text| !text.is_empty()),
         topic,
         event: "broadcast".to_owned(),
-        payload,
-        bytes,
+        payload: Value::Null,
+        broadcast: Some((event, body)),
     })
 }
 
-/// References are opaque strings; old clients send numbers.
 fn reference_text(value: Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text),

@@ -6,7 +6,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
+use serde_json::value::RawValue;
 
 use crate::authority::{Identity, Refusal};
 use crate::broadcast::{Body, Broadcast};
@@ -59,7 +60,7 @@ struct Batch {
 struct Message {
     topic: String,
     event: String,
-    payload: Value,
+    payload: Box<RawValue>,
     #[serde(default)]
     private: bool,
 }
@@ -112,7 +113,7 @@ async fn broadcast(request: HttpRequest, query: web::Query<Query>, body: web::By
     }
     for message in batch.messages {
         let topic = Topic { name: message.topic, private: message.private };
-        send(&hub, &identity, topic, message.event, Body::Json(message.payload));
+        send(&hub, &identity, topic, message.event, Body::Json(message.payload.get().to_owned()));
     }
     HttpResponse::Accepted().finish()
 }
@@ -135,8 +136,8 @@ async fn broadcast_event(
     let kind = request.headers().get(CONTENT_TYPE);
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or("application/json");
     let body = if kind.starts_with("application/json") {
-        match serde_json::from_slice(&body) {
-            Ok(payload) => Body::Json(payload),
+        match serde_json::from_slice::<Box<RawValue>>(&body) {
+            Ok(payload) => Body::Json(payload.get().to_owned()),
             Err(error) => return unprocessable("payload", &error.to_string()),
         }
     } else if kind.starts_with("application/octet-stream") {

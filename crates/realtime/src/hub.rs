@@ -90,7 +90,7 @@ impl Hub {
     pub fn publish(&self, message: Outgoing) {
         match message {
             Outgoing::Broadcast { topic, event, payload, sequence } => {
-                self.broadcast(Broadcast { topic, event, body: Body::Json(payload), sequence }, None)
+                self.broadcast(Broadcast { topic, event, body: Body::Json(payload.to_string()), sequence }, None)
             }
             Outgoing::Change { schema, table, change_type, record, old_record, commit_timestamp, tenant, sequence } => {
                 self.change(Change { schema, table, change_type, record, old_record, commit_timestamp, tenant, sequence })

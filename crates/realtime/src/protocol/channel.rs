@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use crate::broadcast::{Body, Broadcast};
+use crate::broadcast::Broadcast;
 use crate::frame::{ClientMessage, Frame};
 use crate::protocol::Protocol;
 
@@ -20,7 +20,7 @@ impl Protocol {
 
     /// Passes a broadcast on. Without permission to send it vanishes without a word, even when an
     /// acknowledgement was asked for: the protocol leaves nothing to learn by trying.
-    pub(super) fn broadcast(&mut self, message: ClientMessage, size: usize) -> Vec<Frame> {
+    pub(super) fn broadcast(&mut self, mut message: ClientMessage, size: usize) -> Vec<Frame> {
         let Some(channel) = self.channels.get(&message.topic) else {
             return Vec::new();
         };
@@ -37,15 +37,11 @@ impl Protocol {
         if !authority.may_send(&identity, &topic.name, topic.private) {
             return Vec::new();
         }
-        let Some(event) = message.payload.get("event").and_then(Value::as_str) else {
+        let Some((event, body)) = message.broadcast.take() else {
             let response = json!({"reason": "A broadcast needs an event"});
             return self.reply(&message, "error", &response);
         };
-        let body = match &message.bytes {
-            Some(bytes) => Body::Bytes(bytes.clone()),
-            None => Body::Json(message.payload.get("payload").cloned().unwrap_or(json!({}))),
-        };
-        let outgoing = Broadcast { topic, event: event.to_owned(), body, sequence: None };
+        let outgoing = Broadcast { topic, event, body, sequence: None };
         self.hub.broadcast(outgoing, except);
         if acknowledged { self.reply(&message, "ok", &json!({})) } else { Vec::new() }
     }

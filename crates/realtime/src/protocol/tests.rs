@@ -6,13 +6,15 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 use crate::authority::Refusal;
 use crate::broadcast::{Body, Broadcast};
-use crate::frame::Version;
+use crate::frame::{Frame, Version};
 use crate::limits::Limits;
 use crate::outgoing::{ChangeType, Outgoing, Topic};
+use crate::subscriber::Arrival;
 use crate::testing::{Client, NOW, at, events, hub, normal};
 
 const JS_V1: &str = include_str!("captures/supabase-js-2.119.1_node20ws_vsn1.jsonl");
@@ -65,7 +67,8 @@ fn request(hub: &crate::hub::Hub, step: &Value) {
     if url.ends_with("/change") {
         hub.publish(change(&body, None));
     } else if url.ends_with("/events/score") {
-        let message = Broadcast { topic: Topic::public("camp:42"), event: "score".to_owned(), body: Body::Json(body), sequence: None };
+        let message =
+            Broadcast { topic: Topic::public("camp:42"), event: "score".to_owned(), body: Body::Json(body.to_string()), sequence: None };
         hub.broadcast(message, None);
     }
 }
@@ -268,6 +271,31 @@ fn an_impossible_filter_is_reported_and_the_channel_stays() {
     assert_eq!(frames[0]["payload"]["status"], "ok");
     assert_eq!(frames[1]["payload"]["status"], "error");
     assert_eq!(frames[1]["payload"]["message"], "invalid column for filter no_such_column");
+}
+
+#[test]
+fn a_payload_is_passed_on_as_it_was_written() {
+    let written = r#"{"z":1,"a":[1.50,1e3,null],"n":12345678901234567890123}"#;
+    let hub = hub(Limits::default());
+    for version in [Version::V1, Version::V2] {
+        let mut client = Client::new(&hub, version, "sb_key");
+        client.join("realtime:x", &json!({"broadcast": {"self": true}}));
+        let text = match version {
+            Version::V1 => format!(
+                r#"{{"topic":"realtime:x","event":"broadcast","payload":{{"event":"e","payload":{written}}},"ref":"2","join_ref":"1"}}"#
+            ),
+            Version::V2 => format!(r#"["1","2","realtime:x","broadcast",{{"type":"broadcast","event":"e","payload":{written}}}]"#),
+        };
+        client.protocol.receive_text(&text, at(0));
+        let arrival = client.connection.inbox.next().now_or_never();
+        let Some(Some(Arrival::Delivery(delivery))) = arrival else {
+            panic!("nothing was delivered");
+        };
+        let Frame::Text(text) = delivery.frame else {
+            panic!("expected text");
+        };
+        assert!(text.contains(&format!(r#""payload":{written}"#)), "{text}");
+    }
 }
 
 #[test]
