@@ -7,7 +7,7 @@ pub mod krippendorff;
 
 use serde::{Deserialize, Serialize};
 
-use crate::judgment::{InvalidJudgments, Judgment, check_indices};
+use crate::judgment::{InvalidJudgments, Judgment, check_cells, check_indices};
 
 /// An agreement coefficient, or the reason why there is none.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,11 +44,12 @@ impl LabelCounts {
     /// Counts judgments.
     ///
     /// # Errors
-    /// When an index is out of range or there is no label.
+    /// When an index is out of range, there is no label, or the tables would be too large.
     pub fn from_judgments(judgments: &[Judgment], n_tasks: usize, n_labels: usize) -> Result<Self, InvalidJudgments> {
         if n_labels == 0 {
             return Err(InvalidJudgments::NoLabels);
         }
+        check_cells(n_tasks.max(n_labels).saturating_mul(n_labels))?;
         check_indices(judgments, n_tasks, usize::MAX, n_labels)?;
         let mut counts = vec![0u32; n_tasks.saturating_mul(n_labels)];
         for judgment in judgments {
@@ -60,11 +61,12 @@ impl LabelCounts {
     /// Takes one row of label counts per task.
     ///
     /// # Errors
-    /// When there is no label or a row has not one count per label.
+    /// When there is no label, far too many, or a row has not one count per label.
     pub fn from_rows(rows: &[Vec<u32>], n_labels: usize) -> Result<Self, InvalidJudgments> {
         if n_labels == 0 {
             return Err(InvalidJudgments::NoLabels);
         }
+        check_cells(n_labels.saturating_mul(n_labels))?;
         if let Some(row) = rows.iter().find(|row| row.len() != n_labels) {
             return Err(InvalidJudgments::Length { what: "a row of counts", have: row.len(), need: n_labels });
         }

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The test between "right with probability `unacceptable`" and "right with probability `acceptable`".
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct SequentialTest {
     unacceptable: f64,
     acceptable: f64,

@@ -13,13 +13,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::judgment::{GoldRecord, InvalidJudgments, Judgment, check_indices};
+use crate::judgment::{GoldRecord, InvalidJudgments, Judgment, check_cells, check_indices};
 
 /// Two leading probabilities closer than this are a tie: no label is given.
 pub const TIE_MARGIN: f64 = 1e-9;
-
-/// Most cells of any one table (tasks x labels, raters x labels x labels): 1.6 GB of numbers.
-const MAX_CELLS: usize = 200_000_000;
 
 /// How judgments become a consensus. The names are those of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -113,7 +110,7 @@ impl Evidence<'_> {
                 return Err(InvalidJudgments::Record { rater, correct, total });
             }
         }
-        check_cells(self.n_tasks.saturating_mul(self.n_labels))?;
+        check_cells(self.n_tasks.saturating_mul(self.n_labels).max(self.n_raters))?;
         check_indices(self.judgments, self.n_tasks, self.n_raters, self.n_labels)
     }
 
@@ -131,13 +128,6 @@ impl Evidence<'_> {
         }
         records
     }
-}
-
-fn check_cells(cells: usize) -> Result<(), InvalidJudgments> {
-    if cells > MAX_CELLS {
-        return Err(InvalidJudgments::TooLarge { cells, limit: MAX_CELLS });
-    }
-    Ok(())
 }
 
 /// The consensus on one task.

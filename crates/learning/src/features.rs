@@ -16,7 +16,7 @@ pub const FEATURE_VERSION: u32 = 1;
 /// Number of buckets for words and pairs of words.
 pub const WORD_BUCKETS: u32 = 1 << 14;
 
-/// Most named numbers per candidate; beyond it the first in alphabetical order are kept.
+/// Most named numbers per candidate; checks and text come first, then leaves in order of path.
 pub const MAX_NUMBERS: usize = 256;
 
 /// Name of the feature that holds the number of characters of a candidate's text.

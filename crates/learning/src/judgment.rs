@@ -82,7 +82,7 @@ pub enum InvalidJudgments {
         total: u32,
     },
     /// The tables would not fit in a sensible amount of memory.
-    #[error("{cells} table cells are needed, the limit is {limit}; use fewer labels or the majority method")]
+    #[error("{cells} table cells are needed, the limit is {limit}; use fewer labels, or a method without matrices")]
     TooLarge {
         /// Cells needed.
         cells: usize,
@@ -104,6 +104,17 @@ pub fn check_indices(judgments: &[Judgment], n_tasks: usize, n_raters: usize, n_
                 return Err(InvalidJudgments::OutOfRange { position, what, index, count });
             }
         }
+    }
+    Ok(())
+}
+
+/// Most cells of any one table (tasks x labels, raters x labels x labels): 1.6 GB of numbers.
+const MAX_CELLS: usize = 200_000_000;
+
+/// Refuses tables that no machine should be asked for.
+pub(crate) fn check_cells(cells: usize) -> Result<(), InvalidJudgments> {
+    if cells > MAX_CELLS {
+        return Err(InvalidJudgments::TooLarge { cells, limit: MAX_CELLS });
     }
     Ok(())
 }

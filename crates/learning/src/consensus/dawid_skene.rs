@@ -3,8 +3,8 @@
 //! judgments do not get probabilities of 0 or 1.
 
 use super::indexed::{FLOOR, Fitted, Indexed, has_settled, normalise_log};
-use super::{Consensus, EmSettings, Evidence, Method, check_cells};
-use crate::judgment::InvalidJudgments;
+use super::{Consensus, EmSettings, Evidence, Method};
+use crate::judgment::{InvalidJudgments, check_cells};
 
 /// Default settings: Dirichlet pseudo-counts of 1 on the diagonal and 0.5 beside it. The heavier diagonal
 /// also keeps labels from being switched.

@@ -32,7 +32,7 @@ const FEW_PAIRS: usize = 30;
 const DEFAULT_PENALTY: f64 = 10.0;
 
 /// Largest gradient entry at which a fit counts as finished, per pair.
-const GRADIENT_TOLERANCE: f64 = 1e-7;
+const GRADIENT_TOLERANCE: f64 = 1e-6;
 
 /// A trained model with its report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
