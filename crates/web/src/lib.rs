@@ -1,13 +1,15 @@
 //! What every HTTP edge of the three services shares: settings, problems, callers, paging, the server itself and the look of its pages.
 //!
-//! No SQL and no storage here: a service brings its own state and its own routes.
+//! No SQL here; only [`database`] knows `storage`. A service brings its own state and its own routes.
 
 pub mod access;
 pub mod caller;
 pub mod chart;
+pub mod database;
 pub mod json;
 pub mod layout;
 pub mod paging;
+pub mod password;
 pub mod problem;
 pub mod request;
 pub mod server;

@@ -1,0 +1,96 @@
+//! Where the edge meets storage: what a storage error looks like outside, and the lookup of API keys.
+//!
+//! The only module of this crate that imports `storage`.
+
+use std::str::FromStr;
+
+use domain::role::Role;
+use domain::time::Clock;
+use futures_util::future::BoxFuture;
+use storage::api_keys;
+use storage::error::StorageError;
+use storage::migrate;
+use storage::store::{PoolOptions, Storage};
+use storage::url::{DatabaseUrl, UrlError};
+
+use crate::access::{KeyIdentity, KeyLookup};
+use crate::problem::{Problem, codes};
+use crate::server::Part;
+use crate::settings::Settings;
+
+impl From<StorageError> for Problem {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::NotFound { what, id } => Self::not_found(what, &id),
+            StorageError::Conflict { code, why } => Self::conflict(codes::find(code).map_or("conflict", |known| known.code), why),
+            StorageError::Invalid(invalid) => Self::invalid(invalid),
+            StorageError::Busy(_) => Self::unavailable("database", 1).with_cause(error),
+            StorageError::Unavailable(_) => Self::unavailable("database", 5).with_cause(error),
+            StorageError::Corrupt(_) | StorageError::Query(_) => Self::internal(error),
+        }
+    }
+}
+
+/// Opens the door to the database that the settings name. Connections are made in the background.
+///
+/// # Errors
+/// [`UrlError`] for a mistyped URL.
+pub fn open(settings: &Settings) -> Result<Storage, UrlError> {
+    use secrecy::ExposeSecret as _;
+    let pool = &settings.pool;
+    let options = PoolOptions { min: pool.min, max: pool.max, sqlite_readers: pool.sqlite_readers, acquire_timeout: pool.acquire_timeout };
+    Ok(Storage::new(DatabaseUrl::parse(settings.database_url.expose_secret())?, options))
+}
+
+/// Whether the database answers and has the schema that this program was written for.
+pub async fn readiness_part(storage: &Storage) -> Part {
+    match storage.read(migrate::require_current).await {
+        Ok(()) => Part::ok("database"),
+        Err(error) => {
+            tracing::warn!(%error, "the database is not ready");
+            let text = match error {
+                StorageError::Unavailable(why) if why.contains("endcap migrate up") => why,
+                StorageError::Busy(why) => why.to_owned(),
+                _ => "the database does not answer".to_owned(),
+            };
+            Part::failed("database", text)
+        }
+    }
+}
+
+/// Finds API keys in storage and notes their use, at most once a minute for each.
+#[derive(Clone)]
+pub struct KeyStore {
+    storage: Storage,
+    clock: Clock,
+}
+
+impl KeyStore {
+    /// Over this storage.
+    #[must_use]
+    pub fn new(storage: Storage, clock: Clock) -> Self {
+        Self { storage, clock }
+    }
+
+    async fn look_up(&self, key_hash: String) -> Result<Option<KeyIdentity>, Problem> {
+        let now = self.clock.now();
+        let found = self.storage.read(move |conn| api_keys::find_by_hash(conn, &key_hash, now)).await?;
+        let Some(key) = found else { return Ok(None) };
+        let role =
+            Role::from_str(&key.role).map_err(|e| Problem::internal(StorageError::Corrupt(format!("API key {}: {e}", key.key_id))))?;
+        if api_keys::use_is_news(&key, now) {
+            let key_id = key.key_id.clone();
+            // Noting the use is a courtesy: a caller with a good key is let in even when it fails.
+            if let Err(error) = self.storage.transaction(move |conn| api_keys::note_use(conn, &key_id, now)).await {
+                tracing::warn!(%error, "the use of an API key was not noted");
+            }
+        }
+        Ok(Some(KeyIdentity { key_id: key.key_id, role, tenant: key.tenant_id, rater_id: None }))
+    }
+}
+
+impl KeyLookup for KeyStore {
+    fn find<'a>(&'a self, key_hash: &'a str) -> BoxFuture<'a, Result<Option<KeyIdentity>, Problem>> {
+        Box::pin(self.look_up(key_hash.to_owned()))
+    }
+}
