@@ -1,7 +1,8 @@
 //! Response curves from history: what revenue a period's spend brought, with honest doubt. Each
 //! arm gets `r(x) = beta x / (k + x)` (Hill with alpha 1, the paid-media default of Meridian) by
 //! weighted least squares on a grid of `k`, drawn towards the campaign's overall curve; arms whose
-//! history cannot tell a curve use the overall curve and say so.
+//! history cannot tell a curve use the overall curve and say so. Observed history is not an
+//! experiment: the curves describe association, and their errors do not cover confounding.
 
 use serde::{Deserialize, Serialize};
 

@@ -162,4 +162,6 @@ fn sentences(
         ));
     }
     sentences
+        .push("Curves are fitted to observed history, not to an experiment: expectations are associations, not proven effects.".to_owned());
+    sentences
 }
