@@ -83,11 +83,11 @@ impl Hub {
     pub(crate) fn track(&self, topic: &Topic, membership: Membership, key: &str, shown: Map<String, Value>) -> Option<Value> {
         let mut state = self.state();
         let room = state.rooms.get_mut(topic)?;
-        let before = room.presence_state();
         let member = room.members.get_mut(&membership)?;
         let begins = !std::mem::replace(&mut member.presence, true);
+        let before = begins.then(|| room.presence_state());
         room.track(&topic.wire(), membership, key, shown);
-        begins.then_some(before)
+        before
     }
 
     /// Takes back what a member shows.
