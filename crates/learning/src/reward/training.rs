@@ -31,8 +31,11 @@ const FEW_PAIRS: usize = 30;
 /// Penalty when there is only one prompt, so that nothing can be held out.
 const DEFAULT_PENALTY: f64 = 10.0;
 
-/// Largest gradient entry at which a fit counts as finished, per pair.
-const GRADIENT_TOLERANCE: f64 = 1e-6;
+/// Largest gradient entry per pair at which the final fit counts as finished.
+const FINAL_TOLERANCE: f64 = 1e-6;
+
+/// The same in cross-validation, where many fits only need to be ranked.
+const RANKING_TOLERANCE: f64 = 1e-4;
 
 /// A trained model with its report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -128,7 +131,7 @@ pub fn train(examples: &[Example], seed: u64) -> Result<Trained, TrainError> {
     };
     let metrics = (folds > 0).then(|| measure(&honest_predictions(&held_out, &design, &fold_of, folds)));
     let all: Vec<&Row> = design.rows.iter().collect();
-    let mut parameters = fit(&all, with_words, l2, vec![0.0; design.columns(with_words) + 1]);
+    let mut parameters = fit(&all, with_words, l2, FINAL_TOLERANCE, vec![0.0; design.columns(with_words) + 1]);
     let log_tie = parameters.pop().unwrap_or(0.0);
     parameters.iter_mut().for_each(|weight| *weight /= temperature);
     let (numbers, words) = design.name(&parameters);
@@ -183,7 +186,7 @@ fn cross_validate(design: &Design, fold_of: &[usize], folds: usize) -> Vec<HeldO
             // From the strongest penalty down, each fit starts where the last one ended.
             let mut parameters = vec![0.0; design.columns(with_words) + 1];
             for (scores, &l2) in scores.iter_mut().zip(&penalties) {
-                parameters = fit(&train, with_words, l2, parameters);
+                parameters = fit(&train, with_words, l2, RANKING_TOLERANCE, parameters);
                 let Some((&log_tie, weights)) = parameters.split_last() else { continue };
                 for ((score, row), of) in scores.iter_mut().zip(&design.rows).zip(fold_of) {
                     if *of == fold {
@@ -201,8 +204,8 @@ fn cross_validate(design: &Design, fold_of: &[usize], folds: usize) -> Vec<HeldO
     settings
 }
 
-fn fit(rows: &[&Row], with_words: bool, l2: f64, start: Vec<f64>) -> Vec<f64> {
-    let tolerance = GRADIENT_TOLERANCE * rows.len() as f64;
+fn fit(rows: &[&Row], with_words: bool, l2: f64, tolerance: f64, start: Vec<f64>) -> Vec<f64> {
+    let tolerance = tolerance * rows.len() as f64;
     minimise(start, tolerance, |parameters, gradient| objective(rows, with_words, l2, parameters, gradient))
 }
 
