@@ -117,3 +117,12 @@ fn lock_mysql(c: &mut MysqlConnection) -> QueryResult<()> {
     use diesel::connection::SimpleConnection;
     c.batch_execute("DO GET_LOCK('endcap_migrate', 120)")
 }
+
+/// SQL text of the day in UTC, `YYYY-MM-DD`, of a column of instants.
+pub(crate) fn day_of(conn: &Connection, column: &'static str) -> String {
+    match conn {
+        Connection::Postgres(_) => format!("to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD')"),
+        Connection::Mysql(_) => format!("DATE_FORMAT({column}, '%Y-%m-%d')"),
+        Connection::Sqlite(_) => format!("substr({column}, 1, 10)"),
+    }
+}
