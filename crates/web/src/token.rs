@@ -186,7 +186,7 @@ pub struct ServiceClaims {
     pub iat: i64,
     /// The tenant in whose name the call is made; absent for work of the system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tenant: Option<String>,
+    pub tenant_id: Option<String>,
     /// The account in whose name the call is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
@@ -219,7 +219,7 @@ impl ServiceTokens {
             aud: audience.to_owned(),
             exp: now + SERVICE_TOKEN_TTL_SECONDS,
             iat: now,
-            tenant: tenant.map(str::to_owned),
+            tenant_id: tenant.map(str::to_owned),
             actor: actor.map(str::to_owned),
         };
         sign(&self.encoding, &claims)

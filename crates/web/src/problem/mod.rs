@@ -32,6 +32,7 @@ pub struct Problem {
     retry_after_s: Option<u64>,
     allow: Option<String>,
     cause: Option<Cause>,
+    request_id: Option<String>,
 }
 
 impl Problem {
@@ -41,7 +42,7 @@ impl Problem {
             Some(entry) => (entry, detail.into()),
             None => (internal_code(), "Something went wrong on our side.".to_owned()),
         };
-        Self { code, detail, errors: Vec::new(), extra: Map::new(), retry_after_s: None, allow: None, cause: None }
+        Self { code, detail, errors: Vec::new(), extra: Map::new(), retry_after_s: None, allow: None, cause: None, request_id: None }
     }
 
     /// 422 with every field that breaks a rule.
@@ -168,6 +169,28 @@ impl Problem {
         self
     }
 
+    /// Binds the problem to a request, for when it is rendered after the request's work is over.
+    #[must_use]
+    pub(crate) fn with_request_id(mut self, id: &str) -> Self {
+        self.request_id = Some(id.to_owned());
+        self
+    }
+
+    /// The same problem without its cause, which was logged.
+    #[must_use]
+    pub(crate) fn without_cause(&self) -> Self {
+        Self {
+            code: self.code,
+            detail: self.detail.clone(),
+            errors: self.errors.clone(),
+            extra: self.extra.clone(),
+            retry_after_s: self.retry_after_s,
+            allow: self.allow.clone(),
+            cause: None,
+            request_id: self.request_id.clone(),
+        }
+    }
+
     /// The stable code.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -202,7 +225,7 @@ impl Problem {
         body.insert("detail".to_owned(), json!(self.detail));
         body.insert("code".to_owned(), json!(self.code.code));
         body.insert("errors".to_owned(), json!(self.errors));
-        body.insert("request_id".to_owned(), json!(crate::request::current_id()));
+        body.insert("request_id".to_owned(), json!(self.request_id.clone().or_else(crate::request::current_id)));
         Value::Object(body)
     }
 
@@ -258,6 +281,10 @@ impl ResponseError for Problem {
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         response.insert_header((CONTENT_TYPE, CONTENT_TYPE_PROBLEM));
+        response.insert_header(("x-content-type-options", "nosniff"));
+        if let Some(id) = &self.request_id {
+            response.insert_header((crate::request::REQUEST_ID, id.as_str()));
+        }
         if matches!(self.code.status, 429 | 503) {
             response.insert_header((RETRY_AFTER, self.retry_after_s.unwrap_or(DEFAULT_RETRY_AFTER_S)));
         }

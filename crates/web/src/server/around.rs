@@ -28,31 +28,43 @@ pub(super) async fn around(request: ServiceRequest, next: Next<impl MessageBody 
     let path = request.path().to_owned();
     let span = tracing::info_span!("request", service, request_id = %context.id, traceparent = %context.traceparent, %method, path = %path);
     let began = Instant::now();
-    context
-        .clone()
-        .scope(
-            async move {
-                let http_request = request.request().clone();
-                let limit = shared
-                    .as_ref()
-                    .filter(|s| !s.info.untimed_paths.iter().any(|start| path.starts_with(start)))
-                    .map(|s| s.request_timeout);
-                let result = match limit {
-                    Some(limit) => match tokio::time::timeout(limit, next.call(request)).await {
-                        Ok(result) => result.map(ServiceResponse::map_into_boxed_body),
-                        Err(_) => Err(Problem::timeout().into()),
-                    },
-                    None => next.call(request).await.map(ServiceResponse::map_into_boxed_body),
-                };
-                let response = result.unwrap_or_else(|error| ServiceResponse::from_err(error, http_request));
-                let mut response = as_problem(response);
+    let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+    let answer = async {
+        let limit = shared.as_ref().filter(|s| !s.info.untimed_paths.iter().any(|start| path.starts_with(start))).map(|s| s.request_timeout);
+        // The request moves on whole: the router needs the only reference to it, so none may be kept here.
+        let result = match limit {
+            Some(limit) => tokio::time::timeout(limit, next.call(request)).await.unwrap_or_else(|_| Err(Problem::timeout().into())),
+            None => next.call(request).await,
+        };
+        let result = match result {
+            Ok(response) => {
+                let mut response = as_problem(response.map_into_boxed_body());
                 finish_headers(&mut response, shared.as_ref().map(|shared| shared.get_ref()), &context, &path);
-                record(&response, method.as_str(), service, began);
                 Ok(response)
             }
-            .instrument(span),
-        )
-        .await
+            Err(error) => Err(problem_of(&error, &context)),
+        };
+        let status = result.as_ref().map_or_else(ResponseError::status_code, ServiceResponse::status);
+        record(status.as_u16(), route, method.as_str(), service, began);
+        result.map_err(Error::from)
+    };
+    context.clone().scope(answer.instrument(span)).await
+}
+
+/// The problem for an error that came instead of an answer (a timeout, or another middleware), bound to this request.
+fn problem_of(error: &Error, context: &RequestContext) -> Problem {
+    let problem = match error.as_error::<Problem>() {
+        Some(problem) => {
+            log_cause(problem);
+            problem.without_cause()
+        }
+        None => {
+            let problem = Problem::of_status(error.as_response_error().status_code(), &error.to_string());
+            log_cause(&problem);
+            problem
+        }
+    };
+    problem.with_request_id(&context.id)
 }
 
 /// Refuses whatever comes to the private listener without a service token, except health, version and metrics.
@@ -62,8 +74,10 @@ pub(super) async fn only_services(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let is_operational = request.path() == "/metrics" || request.path() == "/version" || request.path().starts_with("/health/");
     if !is_operational {
-        let claims = verify_service(request.request())?;
-        request.extensions_mut().insert(ServiceCaller { claims });
+        match verify_service(request.request()) {
+            Ok(claims) => drop(request.extensions_mut().insert(ServiceCaller { claims })),
+            Err(problem) => return Ok(request.into_response(problem.error_response())),
+        }
     }
     next.call(request).await.map(ServiceResponse::map_into_boxed_body)
 }
@@ -91,7 +105,7 @@ impl ServiceCaller {
     #[must_use]
     pub fn scope(&self) -> Scope {
         let actor = self.claims.actor.clone().unwrap_or_else(|| format!("service:{}", self.claims.iss));
-        Scope::for_caller(&actor, Role::Service, self.claims.tenant.as_deref())
+        Scope::for_caller(&actor, Role::Service, self.claims.tenant_id.as_deref())
     }
 }
 
@@ -181,10 +195,8 @@ fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
     }
 }
 
-fn record(response: &ServiceResponse<BoxBody>, method: &str, service: &'static str, began: Instant) {
-    let status = response.status().as_u16();
+fn record(status: u16, route: String, method: &str, service: &'static str, began: Instant) {
     let elapsed = began.elapsed();
-    let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     let method = if matches!(method, "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") { method } else { "other" };
     let labels = [("service", service.to_owned()), ("method", method.to_owned()), ("route", route.clone()), ("status", status.to_string())];
     metrics::counter!("http_requests_total", &labels).increment(1);

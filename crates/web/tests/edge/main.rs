@@ -1,0 +1,8 @@
+//! The edge as its users meet it: configuration mistakes, callers, bodies, pages of lists, and two running listeners.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod callers;
+mod documents;
+mod inputs;
+mod serving;
+mod settings;

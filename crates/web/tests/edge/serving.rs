@@ -1,0 +1,221 @@
+//! Two real listeners on ports that the system chose, spoken to over plain sockets.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::web::{ServiceConfig, get, post, resource};
+use domain::time::Clock;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_util::sync::CancellationToken;
+use web::json::JsonBody;
+use web::problem::Problem;
+use web::server::{BoundServer, Part, ServeError, ServiceCaller, ServiceInfo, readiness};
+use web::settings::{ServiceName, Settings};
+use web::token::ServiceTokens;
+
+struct Running {
+    public: u16,
+    private: u16,
+    settings: Settings,
+    database_works: Arc<AtomicBool>,
+    shutdown: CancellationToken,
+    done: tokio::task::JoinHandle<Result<(), ServeError>>,
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+fn info() -> ServiceInfo {
+    ServiceInfo {
+        name: ServiceName::RaterApp,
+        version: "1.2.3",
+        git_commit: "abc",
+        database_kind: "sqlite".to_owned(),
+        realtime_mode: "local".to_owned(),
+        openapi: utoipa::openapi::OpenApiBuilder::new().build(),
+        untimed_paths: &["/slow-import"],
+    }
+}
+
+async fn slow() -> HttpResponse {
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    HttpResponse::Ok().body("slow")
+}
+
+async fn echo(JsonBody(value): JsonBody<Value>) -> HttpResponse {
+    HttpResponse::Ok().json(value)
+}
+
+async fn broken() -> Result<HttpResponse, Problem> {
+    Err(Problem::internal("the password is hunter2"))
+}
+
+async fn who(caller: ServiceCaller) -> String {
+    format!("{} for {:?}", caller.claims.iss, caller.scope().tenant())
+}
+
+fn start(variables: &[(&str, &str)]) -> Running {
+    let base = [("ENDCAP_RATER_APP_PORT", "0"), ("ENDCAP_RATER_APP_PRIVATE_PORT", "0"), ("ENDCAP_WORKERS", "1")];
+    let settings = Settings::from_variables(base.iter().chain(variables).copied()).unwrap();
+    let database_works = Arc::new(AtomicBool::new(true));
+    let flag = Arc::clone(&database_works);
+    let ready = readiness(move || {
+        let works = flag.load(Ordering::SeqCst);
+        async move { vec![if works { Part::ok("database") } else { Part::failed("database", "no connection") }] }
+    });
+    let (public, private) = (settings.public_socket(ServiceName::RaterApp), settings.private_socket(ServiceName::RaterApp));
+    let server = BoundServer::bind(info(), &settings, public, private, ready).unwrap();
+    let (public, private) = (server.public_address().unwrap().port(), server.private_address().unwrap().port());
+    let shutdown = CancellationToken::new();
+    let routes = |routes: &mut ServiceConfig| {
+        routes.route("/slow", get().to(slow)).route("/slow-import", get().to(slow)).route("/broken", get().to(broken));
+        routes.service(resource("/echo").route(post().to(echo)));
+    };
+    let internal = |routes: &mut ServiceConfig| {
+        routes.route("/internal/v1/who", get().to(who));
+    };
+    let done = tokio::spawn(server.run(routes, internal, shutdown.clone()));
+    Running { public, private, settings, database_works, shutdown, done }
+}
+
+async fn send(port: u16, head: &str, body: &str) -> Answer {
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let request = format!("{head}\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut bytes = Vec::new();
+    // A server that refuses a body early may reset the connection after its answer.
+    let _ = stream.read_to_end(&mut bytes).await;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
+    Answer { status, head: head.to_lowercase(), body: body.to_owned() }
+}
+
+async fn fetch(port: u16, path: &str) -> Answer {
+    send(port, &format!("GET {path} HTTP/1.1"), "").await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_version_docs_and_static_files_answer() {
+    let running = start(&[]);
+    assert_eq!(fetch(running.public, "/health/live").await.status, 200);
+    assert_eq!(fetch(running.public, "/health/ready").await.status, 200);
+    running.database_works.store(false, Ordering::SeqCst);
+    let not_ready = fetch(running.public, "/health/ready").await;
+    assert_eq!((not_ready.status, not_ready.json()["failing"][0].as_str()), (503, Some("database")));
+    assert!(not_ready.head.contains("retry-after: "));
+    assert_eq!(fetch(running.public, "/health/live").await.status, 200, "liveness asks nobody");
+    assert_eq!(fetch(running.public, "/version").await.json()["git_commit"], "abc");
+    assert_eq!(fetch(running.public, "/openapi.json").await.json()["openapi"], "3.1.0");
+    let docs = fetch(running.public, "/docs/").await;
+    assert!(
+        docs.status == 200 && !docs.body.contains("https://") && docs.head.contains("style-src 'self' 'unsafe-inline'"),
+        "{}",
+        docs.body
+    );
+    assert_eq!(fetch(running.public, "/docs").await.status, 308);
+    let errors = fetch(running.public, "/docs/errors").await;
+    assert!(errors.status == 200 && errors.body.contains("id=\"token_expired\""));
+    assert!(!errors.body.contains("style=") && errors.head.contains("script-src 'self';"), "{}", errors.head);
+    let href = errors.body.split("href=\"").find(|part| part.starts_with("/static/endcap.css")).unwrap().split('"').next().unwrap();
+    let css = fetch(running.public, href).await;
+    assert!(css.status == 200 && css.head.contains("immutable"), "{}", css.head);
+    let tag = css.head.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap().to_owned();
+    assert_eq!(send(running.public, &format!("GET {href} HTTP/1.1\r\nIf-None-Match: {tag}"), "").await.status, 304);
+    assert_eq!(fetch(running.public, "/favicon.ico").await.status, 200);
+    running.shutdown.cancel();
+    running.done.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_refusal_is_a_problem_with_the_callers_request_id() {
+    let running = start(&[("ENDCAP_MAX_BODY_BYTES", "1024"), ("ENDCAP_REQUEST_TIMEOUT_MS", "100")]);
+    let post = |kind: &str| format!("POST /echo HTTP/1.1\r\nX-Request-Id: req-7\r\nContent-Type: {kind}");
+    let cases = [
+        ("GET /nowhere HTTP/1.1\r\nX-Request-Id: req-7".to_owned(), String::new(), 404, "not_found"),
+        ("GET /echo HTTP/1.1\r\nX-Request-Id: req-7".to_owned(), String::new(), 405, "method_not_allowed"),
+        ("GET /broken HTTP/1.1\r\nX-Request-Id: req-7".to_owned(), String::new(), 500, "internal"),
+        ("GET /slow HTTP/1.1\r\nX-Request-Id: req-7".to_owned(), String::new(), 503, "timeout"),
+        (post("text/plain"), "{}".to_owned(), 415, "unsupported_media_type"),
+        (post("application/json"), "{".to_owned(), 400, "malformed_json"),
+        (post("application/json"), format!("\"{}\"", "x".repeat(2000)), 413, "body_too_large"),
+    ];
+    for (head, body, status, code) in cases {
+        let answer = send(running.public, &head, &body).await;
+        assert_eq!((answer.status, answer.json()["code"].as_str()), (status, Some(code)), "{head}: {}", answer.body);
+        assert_eq!(answer.json()["request_id"], "req-7");
+        assert!(
+            answer.head.contains("content-type: application/problem+json") && answer.head.contains("x-request-id: req-7"),
+            "{}",
+            answer.head
+        );
+        assert!(answer.head.contains("x-content-type-options: nosniff") && !answer.body.contains("hunter2"));
+    }
+    assert_eq!(fetch(running.public, "/slow-import").await.status, 200, "streams are exempt from the timeout");
+    let made = send(running.public, "GET /health/live HTTP/1.1\r\nX-Request-Id: has space and \"quotes\"", "").await;
+    assert!(made.head.contains("x-request-id: 0"), "an unusable id is replaced: {}", made.head);
+    running.shutdown.cancel();
+    running.done.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn internal_paths_and_metrics_are_private_and_need_a_service_token() {
+    let running = start(&[]);
+    assert_eq!(fetch(running.public, "/internal/v1/who").await.status, 404);
+    assert_eq!(fetch(running.public, "/metrics").await.status, 404);
+    assert_eq!(fetch(running.private, "/internal/v1/who").await.json()["code"], "unauthenticated");
+    let tokens = ServiceTokens::new(&running.settings.service_secret, Clock::system());
+    let call = |token: String| format!("GET /internal/v1/who HTTP/1.1\r\nAuthorization: Bearer {token}");
+    let good = tokens.issue("campaign-runtime", "rater-app", Some("tnt-a"), None).unwrap();
+    assert_eq!(send(running.private, &call(good), "").await.body, "campaign-runtime for Some(\"tnt-a\")");
+    let for_another = tokens.issue("campaign-runtime", "rlhf-backend", None, None).unwrap();
+    assert_eq!(send(running.private, &call(for_another), "").await.status, 401);
+    let metrics = fetch(running.private, "/metrics").await;
+    assert!(
+        metrics.body.contains("http_requests_total{") && metrics.body.contains("http_request_duration_seconds_bucket{"),
+        "{}",
+        metrics.body
+    );
+    running.shutdown.cancel();
+    running.done.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn draining_says_so_and_finishes_open_requests() {
+    let running = start(&[("ENDCAP_DRAIN_MS", "2000"), ("ENDCAP_SHUTDOWN_TIMEOUT_MS", "5000")]);
+    assert_eq!(fetch(running.public, "/health/ready").await.status, 200);
+    let port = running.public;
+    let open = tokio::spawn(async move { fetch(port, "/slow").await });
+    running.shutdown.cancel();
+    let mut last = fetch(port, "/health/ready").await;
+    while last.status == 200 {
+        last = fetch(port, "/health/ready").await;
+    }
+    assert_eq!((last.status, last.json()["code"].as_str()), (503, Some("draining")));
+    assert_eq!(open.await.unwrap().status, 200);
+    tokio::time::timeout(Duration::from_secs(6), running.done).await.unwrap().unwrap().unwrap();
+}
+
+#[test]
+fn a_taken_port_is_named_with_its_key() {
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = holder.local_addr().unwrap().port();
+    let settings = Settings::from_variables([("ENDCAP_RATER_APP_PORT", port.to_string())]).unwrap();
+    let (public, private) = (settings.public_socket(ServiceName::RaterApp), "127.0.0.1:0".parse().unwrap());
+    let error = BoundServer::bind(info(), &settings, public, private, readiness(|| async { vec![] })).err().unwrap().to_string();
+    for words in [&port.to_string(), "the port is taken", "public listener of rater-app", "ENDCAP_RATER_APP_PORT"] {
+        assert!(error.contains(words), "{error}");
+    }
+}
