@@ -4,6 +4,7 @@
 
 pub mod campaign;
 pub mod catalog;
+pub mod checks;
 pub mod feedback;
 pub mod id;
 pub mod invalid;
