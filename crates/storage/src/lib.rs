@@ -3,20 +3,28 @@
 //! A resource file holds its row, `New…`, `…Filter`, then free functions `find(conn, &scope, id)`; handlers reach them through
 //! [`store::Storage::read`] and [`store::Storage::transaction`].
 
+pub mod accounts;
 pub mod api_keys;
+pub mod assignments;
 pub mod connection;
+pub mod consensus;
 pub mod dialect;
 pub mod error;
 pub mod feedback;
+pub mod golden;
 pub mod idempotency;
 pub mod jobs;
+pub mod judgments;
+pub mod leaderboard;
 pub mod migrate;
 pub mod outbox;
 pub mod page;
+pub mod raters;
 pub mod reward_models;
 pub mod rlhf_metrics;
 pub mod schema;
 pub mod store;
+pub mod tasks;
 pub mod training_data;
 pub mod types;
 pub mod url;

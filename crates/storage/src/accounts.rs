@@ -1,0 +1,272 @@
+//! Accounts that sign in with a password, and their refresh tokens: each is used once, and a second use ends its session.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use serde_json::Value;
+
+use crate::connection::Connection;
+use crate::error::{Meaning, StorageError};
+use crate::schema::{accounts as t, refresh_tokens as tokens};
+use crate::types::{Json, Timestamp};
+use crate::{lock, on};
+
+/// A stored account.
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
+#[diesel(table_name = t)]
+pub struct Account {
+    /// Primary key.
+    pub id: i64,
+    /// Public id.
+    pub account_id: String,
+    /// E-mail address in lower case.
+    pub email: String,
+    /// argon2id hash; accounts without one cannot sign in with a password.
+    pub password_hash: Option<String>,
+    /// Role.
+    pub role: String,
+    /// Tenant, when the account belongs to one.
+    pub tenant_id: Option<String>,
+    /// Rater profile, when there is one.
+    pub rater_id: Option<String>,
+    /// Name that others see.
+    pub display_name: String,
+    /// What the person said.
+    pub user_metadata: Json,
+    /// Whether it may sign in.
+    pub is_active: bool,
+    /// Last sign-in with the password.
+    pub last_sign_in_at: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Last change.
+    pub updated_at: Timestamp,
+}
+
+/// An account to store.
+#[derive(Debug, Clone)]
+pub struct NewAccount {
+    /// E-mail address; stored in lower case.
+    pub email: String,
+    /// argon2id hash.
+    pub password_hash: Option<String>,
+    /// Role word.
+    pub role: String,
+    /// Tenant.
+    pub tenant_id: Option<String>,
+    /// Rater profile, which must exist.
+    pub rater_id: Option<String>,
+    /// Name that others see.
+    pub display_name: String,
+    /// What the person said.
+    pub user_metadata: Value,
+}
+
+/// Changes to an account; `None` leaves a part as it is.
+#[derive(Debug, Clone, Default)]
+pub struct AccountPatch {
+    /// New argon2id hash.
+    pub password_hash: Option<String>,
+    /// New name.
+    pub display_name: Option<String>,
+    /// New metadata, whole.
+    pub user_metadata: Option<Value>,
+}
+
+/// A refresh token to store; only its SHA-256 is kept.
+#[derive(Debug, Clone)]
+pub struct NewRefreshToken {
+    /// SHA-256 of the token, hexadecimal.
+    pub token_hash: String,
+    /// The sign-in it belongs to.
+    pub session_id: String,
+    /// Whose it is.
+    pub account_id: String,
+    /// End of its life.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// What became of a refresh token that was presented.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Rotation {
+    /// It was good: it is used now, and the new one is stored.
+    Rotated {
+        /// Whose session it is.
+        account: Box<Account>,
+        /// The session.
+        session_id: String,
+    },
+    /// It had been used before: its whole session has been revoked.
+    Reused,
+    /// It is unknown, expired or revoked, or its account may not sign in.
+    Refused,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = tokens)]
+struct StoredToken {
+    id: i64,
+    session_id: String,
+    account_id: String,
+    expires_at: Timestamp,
+    used_at: Option<Timestamp>,
+    revoked_at: Option<Timestamp>,
+}
+
+/// Stores an account.
+///
+/// # Errors
+/// [`StorageError::Conflict`] (`account_exists`) when the e-mail address is taken.
+pub fn insert(conn: &mut Connection, new: &NewAccount, now: DateTime<Utc>) -> Result<Account, StorageError> {
+    let account_id = domain::id::new("acc");
+    let row = (
+        t::account_id.eq(&account_id),
+        t::email.eq(new.email.to_lowercase()),
+        t::password_hash.eq(new.password_hash.as_deref()),
+        t::role.eq(&new.role),
+        t::tenant_id.eq(new.tenant_id.as_deref()),
+        t::rater_id.eq(new.rater_id.as_deref()),
+        t::display_name.eq(&new.display_name),
+        t::user_metadata.eq(Json(new.user_metadata.clone())),
+        t::is_active.eq(true),
+        t::created_at.eq(Timestamp(now)),
+        t::updated_at.eq(Timestamp(now)),
+    );
+    on!(conn, c => diesel::insert_into(t::table).values(row).execute(c))
+        .on_unique("account_exists", || "an account with this e-mail address exists; sign in instead".to_owned())?;
+    find(conn, &account_id)
+}
+
+/// One account.
+///
+/// # Errors
+/// [`StorageError::NotFound`].
+pub fn find(conn: &mut Connection, account_id: &str) -> Result<Account, StorageError> {
+    let found: Option<Account> =
+        on!(conn, c => t::table.filter(t::account_id.eq(account_id)).select(Account::as_select()).first(c).optional())?;
+    found.ok_or_else(|| StorageError::not_found("account", account_id))
+}
+
+/// The account with this e-mail address, in any case.
+///
+/// # Errors
+/// As any query.
+pub fn find_by_email(conn: &mut Connection, email: &str) -> Result<Option<Account>, StorageError> {
+    let email = email.to_lowercase();
+    Ok(on!(conn, c => t::table.filter(t::email.eq(&email)).select(Account::as_select()).first(c).optional())?)
+}
+
+/// Changes an account.
+///
+/// # Errors
+/// [`StorageError::NotFound`].
+pub fn update(conn: &mut Connection, account_id: &str, patch: &AccountPatch, now: DateTime<Utc>) -> Result<Account, StorageError> {
+    let before = find(conn, account_id)?;
+    let changes = (
+        t::password_hash.eq(patch.password_hash.clone().or(before.password_hash)),
+        t::display_name.eq(patch.display_name.clone().unwrap_or(before.display_name)),
+        t::user_metadata.eq(patch.user_metadata.clone().map_or(before.user_metadata, Json)),
+        t::updated_at.eq(Timestamp(now)),
+    );
+    on!(conn, c => diesel::update(t::table.find(before.id)).set(changes).execute(c))?;
+    find(conn, account_id)
+}
+
+/// Begins a session: notes the sign-in and stores its first refresh token.
+///
+/// # Errors
+/// As any query.
+pub fn start_session(conn: &mut Connection, token: &NewRefreshToken, now: DateTime<Utc>) -> Result<(), StorageError> {
+    let signed_in = t::last_sign_in_at.eq(Some(Timestamp(now)));
+    on!(conn, c => diesel::update(t::table.filter(t::account_id.eq(&token.account_id))).set(signed_in).execute(c))?;
+    store_token(conn, token, now)
+}
+
+/// Exchanges a refresh token for the next one. Call it in a transaction and commit whatever it answers: a re-used token
+/// revokes its session, and that must be kept.
+///
+/// # Errors
+/// As any query.
+pub fn rotate(
+    conn: &mut Connection,
+    token_hash: &str,
+    next_hash: &str,
+    expires_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<Rotation, StorageError> {
+    let found: Vec<StoredToken> =
+        lock!(conn, tokens::table.filter(tokens::token_hash.eq(token_hash)).select(StoredToken::as_select()) => StoredToken)?;
+    let Some(stored) = found.into_iter().next() else { return Ok(Rotation::Refused) };
+    if stored.revoked_at.is_some() || stored.expires_at.0 <= now {
+        return Ok(Rotation::Refused);
+    }
+    if stored.used_at.is_some() {
+        revoke_session(conn, &stored.session_id, now)?;
+        return Ok(Rotation::Reused);
+    }
+    let account = find(conn, &stored.account_id)?;
+    if !account.is_active {
+        return Ok(Rotation::Refused);
+    }
+    on!(conn, c => diesel::update(tokens::table.find(stored.id)).set(tokens::used_at.eq(Some(Timestamp(now)))).execute(c))?;
+    let next = NewRefreshToken {
+        token_hash: next_hash.to_owned(),
+        session_id: stored.session_id.clone(),
+        account_id: stored.account_id,
+        expires_at,
+    };
+    store_token(conn, &next, now)?;
+    Ok(Rotation::Rotated { account: Box::new(account), session_id: stored.session_id })
+}
+
+/// Ends one session: none of its refresh tokens works any more. How many tokens that were.
+///
+/// # Errors
+/// As any query.
+pub fn revoke_session(conn: &mut Connection, session_id: &str, now: DateTime<Utc>) -> Result<usize, StorageError> {
+    let open = tokens::table.filter(tokens::session_id.eq(session_id).and(tokens::revoked_at.is_null()));
+    Ok(on!(conn, c => diesel::update(open).set(tokens::revoked_at.eq(Some(Timestamp(now)))).execute(c))?)
+}
+
+/// Ends all sessions of an account, but for `except`.
+///
+/// # Errors
+/// As any query.
+pub fn revoke_all_sessions(
+    conn: &mut Connection,
+    account_id: &str,
+    except: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<usize, StorageError> {
+    let except = except.unwrap_or("");
+    let open =
+        tokens::table.filter(tokens::account_id.eq(account_id).and(tokens::revoked_at.is_null())).filter(tokens::session_id.ne(except));
+    Ok(on!(conn, c => diesel::update(open).set(tokens::revoked_at.eq(Some(Timestamp(now)))).execute(c))?)
+}
+
+/// The session of a refresh token, whatever its state.
+///
+/// # Errors
+/// As any query.
+pub fn session_of_token(conn: &mut Connection, token_hash: &str) -> Result<Option<String>, StorageError> {
+    Ok(on!(conn, c => tokens::table.filter(tokens::token_hash.eq(token_hash)).select(tokens::session_id).first(c).optional())?)
+}
+
+/// Deletes refresh tokens that ended before `before`; how many.
+///
+/// # Errors
+/// As any query.
+pub fn sweep_tokens(conn: &mut Connection, before: DateTime<Utc>) -> Result<usize, StorageError> {
+    Ok(on!(conn, c => diesel::delete(tokens::table.filter(tokens::expires_at.lt(Timestamp(before)))).execute(c))?)
+}
+
+fn store_token(conn: &mut Connection, token: &NewRefreshToken, now: DateTime<Utc>) -> Result<(), StorageError> {
+    let row = (
+        tokens::token_hash.eq(&token.token_hash),
+        tokens::session_id.eq(&token.session_id),
+        tokens::account_id.eq(&token.account_id),
+        tokens::expires_at.eq(Timestamp(token.expires_at)),
+        tokens::created_at.eq(Timestamp(now)),
+    );
+    on!(conn, c => diesel::insert_into(tokens::table).values(row).execute(c))?;
+    Ok(())
+}

@@ -1,0 +1,238 @@
+//! Judgments: what raters decided, stored in the order of the task and not in the order that was shown.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use serde_json::Value;
+
+use crate::connection::Connection;
+use crate::error::{Meaning, StorageError};
+use crate::on;
+use crate::schema::{judgments as t, outbox_events as outbox, rating_tasks as tasks};
+use crate::types::{Json, Timestamp};
+
+/// Undelivered events looked at when a decision is taken back.
+const EVENTS_LOOKED_AT: i64 = 500;
+
+/// A stored judgment.
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
+#[diesel(table_name = t)]
+pub struct Judgment {
+    /// Primary key.
+    pub id: i64,
+    /// Public id.
+    pub judgment_id: String,
+    /// The assignment it answers.
+    pub assignment_id: String,
+    /// The task.
+    pub task_id: String,
+    /// Who judged.
+    pub rater_id: String,
+    /// Choice word, in the stored order.
+    pub choice: String,
+    /// The order that was shown.
+    pub display_order: Json,
+    /// Reason codes, a list.
+    pub reasons: Json,
+    /// In the rater's words.
+    pub free_text_feedback: Option<String>,
+    /// 0 to 1.
+    pub confidence: f64,
+    /// Score by criterion.
+    pub rubric_scores: Json,
+    /// From lease to submission, in seconds.
+    pub time_spent_seconds: f64,
+    /// Time in which the rater was active, as the page measured it, in milliseconds.
+    pub active_ms: Option<i64>,
+    /// Whether the rater asked for an expert.
+    pub is_escalated: bool,
+    /// Why.
+    pub escalation_reason: Option<String>,
+    /// On a golden item: whether it equals the expert's choice.
+    pub matches_golden: Option<bool>,
+    /// Whether an expert has decided the task since.
+    pub expert_reviewed: bool,
+    /// Whether the expert chose the same.
+    pub expert_agrees: Option<bool>,
+    /// What the expert said.
+    pub expert_feedback: Option<String>,
+    /// Version of the rubric.
+    pub rubric_version: i32,
+    /// When it was given.
+    pub created_at: Timestamp,
+    /// Last change.
+    pub updated_at: Timestamp,
+}
+
+/// A judgment to store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewJudgment {
+    /// The assignment it answers.
+    pub assignment_id: String,
+    /// The task.
+    pub task_id: String,
+    /// Who judged.
+    pub rater_id: String,
+    /// Choice word, in the stored order.
+    pub choice: String,
+    /// The order that was shown.
+    pub display_order: Value,
+    /// Reason codes, a list.
+    pub reasons: Value,
+    /// In the rater's words.
+    pub free_text_feedback: Option<String>,
+    /// 0 to 1.
+    pub confidence: f64,
+    /// Score by criterion.
+    pub rubric_scores: Value,
+    /// From lease to submission, in seconds.
+    pub time_spent_seconds: f64,
+    /// Active time, in milliseconds.
+    pub active_ms: Option<i64>,
+    /// Whether the rater asks for an expert.
+    pub is_escalated: bool,
+    /// Why.
+    pub escalation_reason: Option<String>,
+    /// On a golden item: whether it equals the expert's choice.
+    pub matches_golden: Option<bool>,
+    /// Version of the rubric.
+    pub rubric_version: i32,
+}
+
+/// A judgment as agreement statistics need it.
+#[derive(Debug, Clone, PartialEq, Queryable)]
+pub struct Vote {
+    /// The task.
+    pub task_id: String,
+    /// Its type.
+    pub task_type: String,
+    /// Who judged.
+    pub rater_id: String,
+    /// Choice word, in the stored order.
+    pub choice: String,
+}
+
+/// Stores a judgment.
+///
+/// # Errors
+/// [`StorageError::Conflict`] (`judgment_exists`) when this rater has judged this task.
+pub fn insert(conn: &mut Connection, new: &NewJudgment, now: DateTime<Utc>) -> Result<Judgment, StorageError> {
+    let judgment_id = domain::id::new("jdg");
+    let row = (
+        (
+            t::judgment_id.eq(&judgment_id),
+            t::assignment_id.eq(&new.assignment_id),
+            t::task_id.eq(&new.task_id),
+            t::rater_id.eq(&new.rater_id),
+            t::choice.eq(&new.choice),
+            t::display_order.eq(Json(new.display_order.clone())),
+            t::reasons.eq(Json(new.reasons.clone())),
+            t::free_text_feedback.eq(new.free_text_feedback.as_deref()),
+            t::confidence.eq(new.confidence),
+            t::rubric_scores.eq(Json(new.rubric_scores.clone())),
+        ),
+        (
+            t::time_spent_seconds.eq(new.time_spent_seconds),
+            t::active_ms.eq(new.active_ms),
+            t::is_escalated.eq(new.is_escalated),
+            t::escalation_reason.eq(new.escalation_reason.as_deref()),
+            t::matches_golden.eq(new.matches_golden),
+            t::expert_reviewed.eq(false),
+            t::rubric_version.eq(new.rubric_version),
+            t::created_at.eq(Timestamp(now)),
+            t::updated_at.eq(Timestamp(now)),
+        ),
+    );
+    on!(conn, c => diesel::insert_into(t::table).values(row).execute(c))
+        .on_unique("judgment_exists", || "you have judged this task already".to_owned())?;
+    find_of_rater(conn, &new.rater_id, &judgment_id)
+}
+
+/// One judgment of this rater.
+///
+/// # Errors
+/// [`StorageError::NotFound`], also for somebody else's.
+pub fn find_of_rater(conn: &mut Connection, rater_id: &str, judgment_id: &str) -> Result<Judgment, StorageError> {
+    let own = t::judgment_id.eq(judgment_id).and(t::rater_id.eq(rater_id));
+    let found: Option<Judgment> = on!(conn, c => t::table.filter(own).select(Judgment::as_select()).first(c).optional())?;
+    found.ok_or_else(|| StorageError::not_found("judgment", judgment_id))
+}
+
+/// The judgment that answers an assignment, once it is there.
+///
+/// # Errors
+/// As any query.
+pub fn find_of_assignment(conn: &mut Connection, assignment_id: &str) -> Result<Option<Judgment>, StorageError> {
+    Ok(on!(conn, c => t::table.filter(t::assignment_id.eq(assignment_id)).select(Judgment::as_select()).first(c).optional())?)
+}
+
+/// The judgments of a task, oldest first: at most as many as it required, or all raters' on a golden item (the first 500).
+///
+/// # Errors
+/// As any query.
+pub fn of_task(conn: &mut Connection, task_id: &str) -> Result<Vec<Judgment>, StorageError> {
+    Ok(on!(conn, c => t::table.filter(t::task_id.eq(task_id)).order(t::id).limit(500).select(Judgment::as_select()).load(c))?)
+}
+
+/// Takes a judgment out.
+///
+/// # Errors
+/// As any query.
+pub fn delete(conn: &mut Connection, judgment: &Judgment) -> Result<(), StorageError> {
+    on!(conn, c => diesel::delete(t::table.find(judgment.id)).execute(c))?;
+    Ok(())
+}
+
+/// Notes on all judgments of a task what an expert decided.
+///
+/// # Errors
+/// As any query.
+pub fn note_review(
+    conn: &mut Connection,
+    task_id: &str,
+    expert_choice: &str,
+    feedback: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    let shared = (t::expert_reviewed.eq(true), t::expert_feedback.eq(Some(feedback)), t::updated_at.eq(Timestamp(now)));
+    let same = t::table.filter(t::task_id.eq(task_id).and(t::choice.eq(expert_choice)));
+    on!(conn, c => diesel::update(same).set((shared, t::expert_agrees.eq(Some(true)))).execute(c))?;
+    let other = t::table.filter(t::task_id.eq(task_id).and(t::choice.ne(expert_choice)));
+    on!(conn, c => diesel::update(other).set((shared, t::expert_agrees.eq(Some(false)))).execute(c))?;
+    Ok(())
+}
+
+/// The newest judgments, newest first, golden items left out.
+///
+/// # Errors
+/// As any query.
+pub fn newest_votes(conn: &mut Connection, limit: i64) -> Result<Vec<Vote>, StorageError> {
+    Ok(on!(conn, c => t::table
+        .inner_join(tasks::table.on(tasks::task_id.eq(t::task_id)))
+        .filter(tasks::is_golden.eq(false))
+        .order(t::id.desc())
+        .limit(limit)
+        .select((t::task_id, tasks::task_type, t::rater_id, t::choice))
+        .load(c))?)
+}
+
+/// Takes back the news of a task's decision, when it has not been delivered; whether it could be. Delivery and this contend for
+/// the row, so a decision is either told or taken back.
+///
+/// # Errors
+/// As any query.
+pub fn withdraw_decision(conn: &mut Connection, task_id: &str) -> Result<bool, StorageError> {
+    let waiting: Vec<(i64, Json)> = on!(conn, c => outbox::table
+        .filter(outbox::topic.eq("judgments_ready").and(outbox::delivered_at.is_null()))
+        .order(outbox::id.desc())
+        .limit(EVENTS_LOOKED_AT)
+        .select((outbox::id, outbox::payload))
+        .load(c))?;
+    let mut withdrawn = false;
+    for (id, payload) in waiting {
+        if payload.get("task_id").and_then(Value::as_str) == Some(task_id) {
+            let untold = outbox::table.filter(outbox::id.eq(id).and(outbox::delivered_at.is_null()));
+            withdrawn |= on!(conn, c => diesel::delete(untold).execute(c))? > 0;
+        }
+    }
+    Ok(withdrawn)
+}

@@ -1,0 +1,285 @@
+//! Rater profiles: who judges, and the record that weighs their judgments.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use serde_json::{Map, Value, json};
+
+use crate::connection::Connection;
+use crate::error::{Meaning, StorageError};
+use crate::schema::rater_profiles as t;
+use crate::types::{Json, Timestamp};
+use crate::{lock, on};
+
+/// A stored profile.
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
+#[diesel(table_name = t)]
+pub struct Rater {
+    /// Primary key.
+    pub id: i64,
+    /// Public id.
+    pub rater_id: String,
+    /// Pseudonym that others see.
+    pub name: String,
+    /// E-mail address, when known.
+    pub email: Option<String>,
+    /// Judgments given and not taken back.
+    pub total_judgments: i32,
+    /// Golden items answered as the expert did, calibration included.
+    pub golden_correct: i32,
+    /// Golden items answered, calibration included.
+    pub golden_total: i32,
+    /// `golden_correct / golden_total`; null without golden items.
+    pub golden_set_accuracy: Option<f64>,
+    /// Judgments of decided tasks that equal the decision.
+    pub consensus_agreed: i32,
+    /// Judgments of decided tasks.
+    pub consensus_total: i32,
+    /// `consensus_agreed / consensus_total`; null without decided tasks.
+    pub inter_rater_agreement: Option<f64>,
+    /// Mean of the stated confidences.
+    pub avg_confidence: Option<f64>,
+    /// Mean time spent on a task, in seconds.
+    pub avg_time_per_task_seconds: Option<f64>,
+    /// Task types this rater likes, a list of words.
+    pub preferred_task_types: Json,
+    /// By task type: `{judgments, golden_correct, golden_total}`.
+    pub reliability_by_task_type: Json,
+    /// Calibration items answered correctly.
+    pub calibration_correct: i32,
+    /// Calibration items answered.
+    pub calibration_total: i32,
+    /// Whether the rater may work.
+    pub is_active: bool,
+    /// Whether calibration was passed.
+    pub is_calibrated: bool,
+    /// Whether this is a program that says so.
+    pub is_simulated: bool,
+    /// When calibration was passed.
+    pub calibration_date: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Last change.
+    pub updated_at: Timestamp,
+}
+
+/// A profile to store.
+#[derive(Debug, Clone)]
+pub struct NewRater {
+    /// Pseudonym.
+    pub name: String,
+    /// E-mail address.
+    pub email: Option<String>,
+    /// A program's.
+    pub is_simulated: bool,
+    /// Passed from the beginning: experts and administrators.
+    pub is_calibrated: bool,
+}
+
+/// One judgment as it enters, or with [`Step::Back`] leaves, a rater's record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// Task type word.
+    pub task_type: String,
+    /// Stated confidence, 0 to 1.
+    pub confidence: f64,
+    /// Time spent, in seconds.
+    pub time_spent_seconds: f64,
+    /// On a golden item: whether it equals the expert's choice.
+    pub matches_golden: Option<bool>,
+    /// Whether it was given in calibration.
+    pub in_calibration: bool,
+}
+
+/// Whether something enters a record or is taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Enters.
+    Forward,
+    /// Is taken back.
+    Back,
+}
+
+impl Step {
+    fn sign(self) -> i32 {
+        match self {
+            Self::Forward => 1,
+            Self::Back => -1,
+        }
+    }
+}
+
+/// Stores a profile.
+///
+/// # Errors
+/// As any query.
+pub fn insert(conn: &mut Connection, new: &NewRater, now: DateTime<Utc>) -> Result<Rater, StorageError> {
+    let rater_id = domain::id::new("rtr");
+    let row = (
+        t::rater_id.eq(&rater_id),
+        t::name.eq(&new.name),
+        t::email.eq(new.email.as_deref()),
+        (
+            t::total_judgments.eq(0),
+            t::golden_correct.eq(0),
+            t::golden_total.eq(0),
+            t::consensus_agreed.eq(0),
+            t::consensus_total.eq(0),
+            t::calibration_correct.eq(0),
+            t::calibration_total.eq(0),
+        ),
+        t::preferred_task_types.eq(Json(json!([]))),
+        t::reliability_by_task_type.eq(Json(json!({}))),
+        t::is_active.eq(true),
+        t::is_calibrated.eq(new.is_calibrated),
+        t::is_simulated.eq(new.is_simulated),
+        t::calibration_date.eq(new.is_calibrated.then_some(Timestamp(now))),
+        t::created_at.eq(Timestamp(now)),
+        t::updated_at.eq(Timestamp(now)),
+    );
+    on!(conn, c => diesel::insert_into(t::table).values(row).execute(c))
+        .on_unique("already_exists", || format!("a rater profile {rater_id:?} exists"))?;
+    find(conn, &rater_id)
+}
+
+/// One profile.
+///
+/// # Errors
+/// [`StorageError::NotFound`].
+pub fn find(conn: &mut Connection, rater_id: &str) -> Result<Rater, StorageError> {
+    let found: Option<Rater> = on!(conn, c => t::table.filter(t::rater_id.eq(rater_id)).select(Rater::as_select()).first(c).optional())?;
+    found.ok_or_else(|| StorageError::not_found("rater", rater_id))
+}
+
+/// Several profiles, locked until the transaction ends, always in the same order so that two transactions never wait for each other.
+///
+/// # Errors
+/// As any query.
+pub fn lock_all(conn: &mut Connection, rater_ids: &[String]) -> Result<Vec<Rater>, StorageError> {
+    Ok(lock!(conn, t::table.filter(t::rater_id.eq_any(rater_ids)).order(t::rater_id).select(Rater::as_select()) => Rater)?)
+}
+
+/// One profile, locked until the transaction ends.
+///
+/// # Errors
+/// [`StorageError::NotFound`].
+pub fn lock_one(conn: &mut Connection, rater_id: &str) -> Result<Rater, StorageError> {
+    let mut found = lock_all(conn, &[rater_id.to_owned()])?;
+    found.pop().ok_or_else(|| StorageError::not_found("rater", rater_id))
+}
+
+/// Several profiles, without a lock.
+///
+/// # Errors
+/// As any query.
+pub fn find_all(conn: &mut Connection, rater_ids: &[String]) -> Result<Vec<Rater>, StorageError> {
+    Ok(on!(conn, c => t::table.filter(t::rater_id.eq_any(rater_ids)).order(t::rater_id).select(Rater::as_select()).load(c))?)
+}
+
+/// Renames a profile.
+///
+/// # Errors
+/// As any query.
+pub fn rename(conn: &mut Connection, rater_id: &str, name: &str, now: DateTime<Utc>) -> Result<(), StorageError> {
+    let changes = (t::name.eq(name), t::updated_at.eq(Timestamp(now)));
+    on!(conn, c => diesel::update(t::table.filter(t::rater_id.eq(rater_id))).set(changes).execute(c))?;
+    Ok(())
+}
+
+/// Enters one judgment into the record of a rater, or takes it back. `rater` must be locked by this transaction.
+///
+/// # Errors
+/// As any query.
+pub fn note_answer(conn: &mut Connection, rater: &Rater, answer: &Answer, step: Step, now: DateTime<Utc>) -> Result<Rater, StorageError> {
+    let sign = step.sign();
+    let before = rater.total_judgments;
+    let is_golden = i32::from(answer.matches_golden.is_some());
+    let is_right = i32::from(answer.matches_golden == Some(true));
+    let in_calibration = i32::from(answer.in_calibration);
+    let golden_correct = (rater.golden_correct + sign * is_right).max(0);
+    let golden_total = (rater.golden_total + sign * is_golden).max(0);
+    let changes = (
+        t::total_judgments.eq((before + sign).max(0)),
+        t::golden_correct.eq(golden_correct),
+        t::golden_total.eq(golden_total),
+        t::golden_set_accuracy.eq(share(golden_correct, golden_total)),
+        t::calibration_correct.eq((rater.calibration_correct + sign * is_right * in_calibration).max(0)),
+        t::calibration_total.eq((rater.calibration_total + sign * in_calibration).max(0)),
+        t::avg_confidence.eq(mean_after(rater.avg_confidence, before, answer.confidence, step)),
+        t::avg_time_per_task_seconds.eq(mean_after(rater.avg_time_per_task_seconds, before, answer.time_spent_seconds, step)),
+        t::reliability_by_task_type.eq(Json(by_task_type_after(&rater.reliability_by_task_type, answer, sign))),
+        t::updated_at.eq(Timestamp(now)),
+    );
+    on!(conn, c => diesel::update(t::table.find(rater.id)).set(changes).execute(c))?;
+    find(conn, &rater.rater_id)
+}
+
+/// Enters the decision of one task into the record of a rater who judged it, or takes it back. `rater` must be locked.
+///
+/// # Errors
+/// As any query.
+pub fn note_decision(conn: &mut Connection, rater_id: &str, agrees: bool, step: Step, now: DateTime<Utc>) -> Result<(), StorageError> {
+    let rater = find(conn, rater_id)?;
+    let agreed = (rater.consensus_agreed + step.sign() * i32::from(agrees)).max(0);
+    let total = (rater.consensus_total + step.sign()).max(0);
+    let changes = (
+        t::consensus_agreed.eq(agreed),
+        t::consensus_total.eq(total),
+        t::inter_rater_agreement.eq(share(agreed, total)),
+        t::updated_at.eq(Timestamp(now)),
+    );
+    on!(conn, c => diesel::update(t::table.find(rater.id)).set(changes).execute(c))?;
+    Ok(())
+}
+
+/// Notes that calibration was passed.
+///
+/// # Errors
+/// As any query.
+pub fn pass_calibration(conn: &mut Connection, rater_id: &str, now: DateTime<Utc>) -> Result<(), StorageError> {
+    let changes = (t::is_calibrated.eq(true), t::calibration_date.eq(Some(Timestamp(now))), t::updated_at.eq(Timestamp(now)));
+    on!(conn, c => diesel::update(t::table.filter(t::rater_id.eq(rater_id))).set(changes).execute(c))?;
+    Ok(())
+}
+
+fn share(part: i32, whole: i32) -> Option<f64> {
+    (whole > 0).then(|| f64::from(part) / f64::from(whole))
+}
+
+/// The mean of `before` values after one more, or one less.
+fn mean_after(mean: Option<f64>, before: i32, value: f64, step: Step) -> Option<f64> {
+    let sum = mean.unwrap_or(0.0) * f64::from(before);
+    match step {
+        Step::Forward => Some((sum + value) / f64::from(before + 1)),
+        Step::Back if before <= 1 => None,
+        Step::Back => Some((sum - value) / f64::from(before - 1)),
+    }
+}
+
+fn by_task_type_after(before: &Value, answer: &Answer, sign: i32) -> Value {
+    let mut all: Map<String, Value> = before.as_object().cloned().unwrap_or_default();
+    let entry = all.get(&answer.task_type).cloned().unwrap_or_default();
+    let figure = |name: &str| entry.get(name).and_then(Value::as_i64).unwrap_or(0);
+    let after = |name: &str, by: bool| (figure(name) + i64::from(sign) * i64::from(by)).max(0);
+    let figures = json!({
+        "judgments": after("judgments", true),
+        "golden_correct": after("golden_correct", answer.matches_golden == Some(true)),
+        "golden_total": after("golden_total", answer.matches_golden.is_some()),
+    });
+    all.insert(answer.task_type.clone(), figures);
+    Value::Object(all)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_mean_goes_forward_and_back() {
+        let one = mean_after(None, 0, 0.5, Step::Forward);
+        let two = mean_after(one, 1, 1.0, Step::Forward);
+        assert!((two.unwrap() - 0.75).abs() < 1e-12);
+        assert!((mean_after(two, 2, 1.0, Step::Back).unwrap() - 0.5).abs() < 1e-12);
+        assert_eq!(mean_after(one, 1, 0.5, Step::Back), None);
+    }
+}
