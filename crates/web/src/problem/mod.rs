@@ -24,7 +24,11 @@ type Cause = Box<dyn Error + Send + Sync>;
 
 /// A refusal. Handlers return it; the request layer adds the request id and logs the cause.
 #[derive(Debug)]
-pub struct Problem {
+pub struct Problem(Box<Parts>);
+
+/// Boxed, so that a `Result` with a problem stays small.
+#[derive(Debug)]
+struct Parts {
     code: &'static Code,
     detail: String,
     errors: Vec<FieldError>,
@@ -42,7 +46,16 @@ impl Problem {
             Some(entry) => (entry, detail.into()),
             None => (internal_code(), "Something went wrong on our side.".to_owned()),
         };
-        Self { code, detail, errors: Vec::new(), extra: Map::new(), retry_after_s: None, allow: None, cause: None, request_id: None }
+        Self(Box::new(Parts {
+            code,
+            detail,
+            errors: Vec::new(),
+            extra: Map::new(),
+            retry_after_s: None,
+            allow: None,
+            cause: None,
+            request_id: None,
+        }))
     }
 
     /// 422 with every field that breaks a rule.
@@ -52,7 +65,7 @@ impl Problem {
             [one] => format!("{}: {}", one.field, one.message),
             many => format!("{} fields are wrong; see errors.", many.len()),
         };
-        Self { errors: invalid.fields, ..Self::new("invalid_input", detail) }
+        Self::new("invalid_input", detail).with_errors(invalid.fields)
     }
 
     /// 422 about one field.
@@ -137,76 +150,76 @@ impl Problem {
     /// Adds a member to the body, such as the allowed moves. Standard members cannot be replaced.
     #[must_use]
     pub fn with_extra(mut self, key: &str, value: impl serde::Serialize) -> Self {
-        self.extra.insert(key.to_owned(), json!(value));
+        self.0.extra.insert(key.to_owned(), json!(value));
         self
     }
 
     /// Sets `Retry-After`, in seconds.
     #[must_use]
     pub fn with_retry_after(mut self, seconds: u64) -> Self {
-        self.retry_after_s = Some(seconds);
+        self.0.retry_after_s = Some(seconds);
         self
     }
 
     /// Keeps a cause for the log.
     #[must_use]
     pub fn with_cause(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        self.cause = Some(source.into());
+        self.0.cause = Some(source.into());
         self
     }
 
     /// Sets the fields that are wrong.
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
-        self.errors = errors;
+        self.0.errors = errors;
         self
     }
 
     /// Sets the `Allow` header of a 405.
     #[must_use]
     pub(crate) fn with_allow(mut self, allow: Option<String>) -> Self {
-        self.allow = allow;
+        self.0.allow = allow;
         self
     }
 
     /// Binds the problem to a request, for when it is rendered after the request's work is over.
     #[must_use]
     pub(crate) fn with_request_id(mut self, id: &str) -> Self {
-        self.request_id = Some(id.to_owned());
+        self.0.request_id = Some(id.to_owned());
         self
     }
 
     /// The same problem without its cause, which was logged.
     #[must_use]
     pub(crate) fn without_cause(&self) -> Self {
-        Self {
-            code: self.code,
-            detail: self.detail.clone(),
-            errors: self.errors.clone(),
-            extra: self.extra.clone(),
-            retry_after_s: self.retry_after_s,
-            allow: self.allow.clone(),
+        Self(Box::new(Parts {
+            code: self.0.code,
+            detail: self.0.detail.clone(),
+            errors: self.0.errors.clone(),
+            extra: self.0.extra.clone(),
+            retry_after_s: self.0.retry_after_s,
+            allow: self.0.allow.clone(),
             cause: None,
-            request_id: self.request_id.clone(),
-        }
+            request_id: self.0.request_id.clone(),
+        }))
     }
 
     /// The stable code.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        self.code.code
+        self.0.code.code
     }
 
     /// The sentence for the reader.
     #[must_use]
     pub fn detail(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     /// The cause with its whole chain, for the log.
     #[must_use]
     pub fn chain(&self) -> Option<String> {
-        let mut next: Option<&dyn Error> = Some(self.cause.as_deref()?);
+        let mut next: Option<&dyn Error> = Some(self.0.cause.as_deref()?);
         let mut lines = Vec::new();
         while let Some(error) = next {
             lines.push(error.to_string());
@@ -218,14 +231,14 @@ impl Problem {
     /// The body, with the id of the request that is being answered.
     #[must_use]
     pub fn body(&self) -> Value {
-        let mut body = self.extra.clone();
-        body.insert("type".to_owned(), json!(format!("/docs/errors#{}", self.code.code)));
-        body.insert("title".to_owned(), json!(self.code.title));
-        body.insert("status".to_owned(), json!(self.code.status));
-        body.insert("detail".to_owned(), json!(self.detail));
-        body.insert("code".to_owned(), json!(self.code.code));
-        body.insert("errors".to_owned(), json!(self.errors));
-        body.insert("request_id".to_owned(), json!(self.request_id.clone().or_else(crate::request::current_id)));
+        let mut body = self.0.extra.clone();
+        body.insert("type".to_owned(), json!(format!("/docs/errors#{}", self.0.code.code)));
+        body.insert("title".to_owned(), json!(self.0.code.title));
+        body.insert("status".to_owned(), json!(self.0.code.status));
+        body.insert("detail".to_owned(), json!(self.0.detail));
+        body.insert("code".to_owned(), json!(self.0.code.code));
+        body.insert("errors".to_owned(), json!(self.0.errors));
+        body.insert("request_id".to_owned(), json!(self.0.request_id.clone().or_else(crate::request::current_id)));
         Value::Object(body)
     }
 
@@ -257,13 +270,13 @@ fn internal_code() -> &'static Code {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code.code, self.detail)
+        write!(f, "{}: {}", self.0.code.code, self.0.detail)
     }
 }
 
 impl Error for Problem {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.cause.as_deref().map(|cause| cause as &(dyn Error + 'static))
+        self.0.cause.as_deref().map(|cause| cause as &(dyn Error + 'static))
     }
 }
 
@@ -275,23 +288,23 @@ impl From<Invalid> for Problem {
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        StatusCode::from_u16(self.code.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        StatusCode::from_u16(self.0.code.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         response.insert_header((CONTENT_TYPE, CONTENT_TYPE_PROBLEM));
         response.insert_header(("x-content-type-options", "nosniff"));
-        if let Some(id) = &self.request_id {
+        if let Some(id) = &self.0.request_id {
             response.insert_header((crate::request::REQUEST_ID, id.as_str()));
         }
-        if matches!(self.code.status, 429 | 503) {
-            response.insert_header((RETRY_AFTER, self.retry_after_s.unwrap_or(DEFAULT_RETRY_AFTER_S)));
+        if matches!(self.0.code.status, 429 | 503) {
+            response.insert_header((RETRY_AFTER, self.0.retry_after_s.unwrap_or(DEFAULT_RETRY_AFTER_S)));
         }
-        if self.code.status == 401 {
+        if self.0.code.status == 401 {
             response.insert_header(("WWW-Authenticate", "Bearer realm=\"endcap\""));
         }
-        if let Some(allow) = &self.allow {
+        if let Some(allow) = &self.0.allow {
             response.insert_header((ALLOW, allow.as_str()));
         }
         response.body(self.body().to_string())

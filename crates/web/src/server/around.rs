@@ -30,7 +30,8 @@ pub(super) async fn around(request: ServiceRequest, next: Next<impl MessageBody 
     let began = Instant::now();
     let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     let answer = async {
-        let limit = shared.as_ref().filter(|s| !s.info.untimed_paths.iter().any(|start| path.starts_with(start))).map(|s| s.request_timeout);
+        let limit =
+            shared.as_ref().filter(|s| !s.info.untimed_paths.iter().any(|start| path.starts_with(start))).map(|s| s.request_timeout);
         // The request moves on whole: the router needs the only reference to it, so none may be kept here.
         let result = match limit {
             Some(limit) => tokio::time::timeout(limit, next.call(request)).await.unwrap_or_else(|_| Err(Problem::timeout().into())),

@@ -265,6 +265,16 @@ impl Settings {
         Self::from_sources(&Sources::of_process())
     }
 
+    /// As [`Settings::load`], with these variables over the process environment: for tools that start services.
+    ///
+    /// # Errors
+    /// [`SettingsError`] with every unknown key and every bad value.
+    pub fn load_with(variables: &[(String, String)]) -> Result<Self, SettingsError> {
+        let mut sources = Sources::of_process();
+        sources.variables.extend(variables.iter().cloned());
+        Self::from_sources(&sources)
+    }
+
     /// From the given variables only: no process environment, no `.env`. For tests and for tools that start services.
     ///
     /// ```

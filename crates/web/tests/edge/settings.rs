@@ -6,6 +6,9 @@ use web::settings::{Environment, Settings, Sources};
 
 const NOTHING: [(&str, &str); 0] = [];
 
+/// Variables, and what the refusal must say.
+type Case = (&'static [(&'static str, &'static str)], &'static [&'static str]);
+
 fn refusal(variables: &[(&str, &str)]) -> String {
     Settings::from_variables(variables.iter().copied()).unwrap_err().to_string()
 }
@@ -24,7 +27,7 @@ fn defaults_are_those_of_the_contract() {
 
 #[test]
 fn every_mistake_is_named_with_problem_and_example() {
-    let cases: &[(&[(&str, &str)], &[&str])] = &[
+    let cases: &[Case] = &[
         (
             &[("ENDCAP_RATER_APP_PORT", "eighty")],
             &["ENDCAP_RATER_APP_PORT", "\"eighty\" is not a whole number from 0 to 65535", "ENDCAP_RATER_APP_PORT=8002"],
