@@ -212,6 +212,6 @@ fn pointer(name: &str) -> String {
 }
 
 /// The texts of a list; anything else in it is passed over.
-fn texts<'a>(value: Option<&'a Value>) -> Vec<&'a str> {
+fn texts(value: Option<&Value>) -> Vec<&str> {
     value.and_then(Value::as_array).map(|items| items.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
 }

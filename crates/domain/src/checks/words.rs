@@ -55,6 +55,22 @@ pub(super) fn words(text: &str) -> Vec<Word> {
     found
 }
 
+/// The words of each clause: texts between full stops, commas, semicolons, brackets and the like; points and commas inside figures do not count.
+pub(super) fn clauses(text: &str) -> Vec<Vec<Word>> {
+    let mut parts = vec![String::new()];
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        let before_space = characters.peek().is_none_or(|next| next.is_whitespace());
+        let ends = matches!(character, ';' | '!' | '?' | '\n' | '(' | ')' | '—') || (matches!(character, '.' | ',') && before_space);
+        if ends {
+            parts.push(String::new());
+        } else if let Some(part) = parts.last_mut() {
+            part.push(character);
+        }
+    }
+    parts.iter().map(|part| words(part)).filter(|words| !words.is_empty()).collect()
+}
+
 /// The place (index into `text`) at which the words of `phrase` first stand in a row. An empty phrase is nowhere.
 pub(super) fn find(text: &[Word], phrase: &[Word]) -> Option<usize> {
     if phrase.is_empty() {
