@@ -141,16 +141,16 @@ impl RewardModel {
         all
     }
 
+    /// What the model says of one comparison, beside what really happened.
+    #[must_use]
+    pub fn predict(&self, example: &Example) -> Prediction {
+        let (a, b) = (self.score(&example.a), self.score(&example.b));
+        Prediction { difference: a - b, probability: self.win_probability(a, b), outcome: example.outcome }
+    }
+
     /// Metrics on examples that were not used for training.
     pub fn evaluate(&self, examples: &[Example]) -> Metrics {
-        let predictions: Vec<Prediction> = examples
-            .iter()
-            .map(|example| {
-                let (a, b) = (self.score(&example.a), self.score(&example.b));
-                let probability = self.win_probability(a, b);
-                Prediction { difference: a - b, probability, outcome: example.outcome }
-            })
-            .collect();
+        let predictions: Vec<Prediction> = examples.iter().map(|example| self.predict(example)).collect();
         measure(&predictions)
     }
 
