@@ -1,0 +1,83 @@
+//! Pairs of campaign and product: they are added to the campaigns' `target_skus`, never taken away.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde_json::{Value, json};
+
+use super::rows::Row;
+use super::{Job, Loader, Outcome, Problem};
+use crate::campaigns::{self, NewCampaign};
+use crate::connection::Connection;
+use crate::error::StorageError;
+use crate::types::Json;
+
+/// Most pairs of one file; they are gathered before the campaigns are written.
+const MAX_PAIRS: usize = 2_000_000;
+
+/// Loads the products of campaigns.
+#[derive(Default)]
+pub(super) struct CampaignSkusLoader {
+    columns: Vec<String>,
+    pairs: usize,
+    by_campaign: BTreeMap<String, Vec<(u64, String)>>,
+}
+
+impl Loader for CampaignSkusLoader {
+    fn take(&mut self, row: &Row, columns: &[String]) -> Result<(), Problem> {
+        if self.columns.len() < columns.len() {
+            self.columns = columns.to_vec();
+        }
+        let read = |field: &str| {
+            let cell = columns.iter().position(|column| column == field).and_then(|place| row.cells.get(place));
+            let text = cell.map_or(Ok(None), |cell| cell.id(field)).map_err(|message| Problem::new(field, message))?;
+            text.ok_or_else(|| Problem::new(field, "is required"))
+        };
+        let (campaign_id, sku_id) = (read("campaign_id")?, read("sku_id")?);
+        if self.pairs == MAX_PAIRS {
+            return Err(Problem::new("", format!("the file has over {MAX_PAIRS} rows; cut it")));
+        }
+        self.pairs += 1;
+        self.by_campaign.entry(campaign_id).or_default().push((row.line, sku_id));
+        Ok(())
+    }
+
+    fn write(&mut self, _: &mut Connection, _: &Job<'_>, _: &mut Outcome) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    fn finish(&mut self, conn: &mut Connection, job: &Job<'_>, outcome: &mut Outcome) -> Result<(), StorageError> {
+        for (campaign_id, pairs) in std::mem::take(&mut self.by_campaign) {
+            let campaign = match campaigns::find(conn, job.scope, &campaign_id) {
+                Ok(campaign) => campaign,
+                Err(error @ (StorageError::NotFound { .. } | StorageError::Conflict { .. })) => {
+                    for (line, _) in pairs {
+                        outcome.reject(line, Problem::new("campaign_id", error.to_string()));
+                    }
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let mut skus: Vec<Value> = campaign.target_skus.as_array().cloned().unwrap_or_default();
+            let mut seen: HashSet<String> = skus.iter().filter_map(|sku| sku.as_str().map(str::to_owned)).collect();
+            let before = skus.len();
+            for (_, sku) in pairs {
+                if seen.insert(sku.clone()) {
+                    skus.push(json!(sku));
+                    outcome.inserted += 1;
+                } else {
+                    outcome.unchanged += 1;
+                }
+            }
+            if skus.len() > before {
+                let id = campaign.id;
+                let changed = NewCampaign { target_skus: Json(Value::Array(skus)), ..campaign.into() };
+                campaigns::replace(conn, id, &changed, job.now)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn ignored(&self) -> Vec<String> {
+        self.columns.iter().filter(|column| !["campaign_id", "sku_id"].contains(&column.as_str())).cloned().collect()
+    }
+}

@@ -1,0 +1,214 @@
+//! How each catalog table is named, owned, completed, read and written by an import.
+
+use serde_json::{Map, Value};
+
+use super::catalog::{CatalogRow, References};
+use super::{Job, Problem, Table};
+use crate::brands::{self, NewBrand};
+use crate::campaigns::{self, NewCampaign};
+use crate::connection::Connection;
+use crate::error::StorageError;
+use crate::retailers::{self, NewRetailer};
+use crate::segments::{self, NewSegment};
+use crate::skus::{self, NewSku};
+
+fn given<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+    fields.get(name).and_then(Value::as_str)
+}
+
+fn require(field: &str, value: &str) -> Result<(), Problem> {
+    if value.is_empty() { Err(Problem::new(field, "is required")) } else { Ok(()) }
+}
+
+impl CatalogRow for NewRetailer {
+    const TABLE: Table = Table::Retailers;
+    const ID: &'static str = "retailer_id";
+
+    fn within(_: &Map<String, Value>, _: &References) -> String {
+        String::new()
+    }
+
+    fn owner(&self) -> &str {
+        &self.retailer_id
+    }
+
+    fn complete(&mut self, _: &Map<String, Value>, _: bool, _: &References) -> Result<(), Problem> {
+        require("name", &self.name)
+    }
+
+    fn find_stored(conn: &mut Connection, _: &str, ids: &[&str]) -> Result<Vec<(i64, String, Self)>, StorageError> {
+        Ok(retailers::find_many(conn, ids)?.into_iter().map(|row| (row.id, row.retailer_id.clone(), row.into())).collect())
+    }
+
+    fn insert_many(conn: &mut Connection, rows: &[Self], job: &Job<'_>) -> Result<usize, StorageError> {
+        retailers::insert_many(conn, rows, job.now)
+    }
+
+    fn replace(conn: &mut Connection, id: i64, row: &Self, job: &Job<'_>) -> Result<(), StorageError> {
+        retailers::replace(conn, id, row, job.now)
+    }
+}
+
+impl CatalogRow for NewBrand {
+    const TABLE: Table = Table::Brands;
+    const ID: &'static str = "brand_id";
+
+    fn within(_: &Map<String, Value>, _: &References) -> String {
+        String::new()
+    }
+
+    fn owner(&self) -> &str {
+        &self.tenant_id
+    }
+
+    fn complete(&mut self, fields: &Map<String, Value>, _: bool, known: &References) -> Result<(), Problem> {
+        require("name", &self.name)?;
+        if let Some(retailer_id) = given(fields, "retailer_id") {
+            known.currency_of(retailer_id)?;
+        }
+        if self.tenant_id.is_empty() {
+            // A brand is a tenant unless it says whose it is.
+            self.tenant_id.clone_from(&self.brand_id);
+        }
+        Ok(())
+    }
+
+    fn find_stored(conn: &mut Connection, _: &str, ids: &[&str]) -> Result<Vec<(i64, String, Self)>, StorageError> {
+        Ok(brands::find_many(conn, ids)?.into_iter().map(|row| (row.id, row.brand_id.clone(), row.into())).collect())
+    }
+
+    fn insert_many(conn: &mut Connection, rows: &[Self], job: &Job<'_>) -> Result<usize, StorageError> {
+        brands::insert_many(conn, rows, job.now)
+    }
+
+    fn replace(conn: &mut Connection, id: i64, row: &Self, job: &Job<'_>) -> Result<(), StorageError> {
+        brands::replace(conn, id, row, job.now)
+    }
+}
+
+impl CatalogRow for NewSku {
+    const TABLE: Table = Table::Skus;
+    const ID: &'static str = "sku_id";
+
+    fn within(fields: &Map<String, Value>, _: &References) -> String {
+        given(fields, "retailer_id").unwrap_or_default().to_owned()
+    }
+
+    fn owner(&self) -> &str {
+        self.tenant_id.as_deref().unwrap_or(&self.retailer_id)
+    }
+
+    fn complete(&mut self, fields: &Map<String, Value>, is_new: bool, known: &References) -> Result<(), Problem> {
+        require("retailer_id", &self.retailer_id)?;
+        require("name", &self.name)?;
+        let retailer_currency = known.currency_of(&self.retailer_id)?;
+        if is_new || fields.contains_key("brand_id") {
+            self.tenant_id = Some(match &self.brand_id {
+                Some(brand_id) => known.tenant_of(brand_id)?,
+                None => self.retailer_id.clone(),
+            });
+        }
+        if self.currency.is_none() && (self.price_micros.is_some() || self.cost_micros.is_some()) {
+            self.currency = retailer_currency;
+        }
+        Ok(())
+    }
+
+    fn find_stored(conn: &mut Connection, within: &str, ids: &[&str]) -> Result<Vec<(i64, String, Self)>, StorageError> {
+        Ok(skus::find_many(conn, within, ids)?.into_iter().map(|row| (row.id, row.sku_id.clone(), row.into())).collect())
+    }
+
+    fn insert_many(conn: &mut Connection, rows: &[Self], job: &Job<'_>) -> Result<usize, StorageError> {
+        skus::insert_many(conn, rows, job.now)
+    }
+
+    fn replace(conn: &mut Connection, id: i64, row: &Self, job: &Job<'_>) -> Result<(), StorageError> {
+        skus::replace(conn, id, row, job.now)
+    }
+}
+
+impl CatalogRow for NewSegment {
+    const TABLE: Table = Table::AudienceSegments;
+    const ID: &'static str = "segment_id";
+
+    fn within(fields: &Map<String, Value>, _: &References) -> String {
+        given(fields, "retailer_id").unwrap_or_default().to_owned()
+    }
+
+    fn owner(&self) -> &str {
+        &self.retailer_id
+    }
+
+    fn complete(&mut self, _: &Map<String, Value>, _: bool, known: &References) -> Result<(), Problem> {
+        require("retailer_id", &self.retailer_id)?;
+        require("name", &self.name)?;
+        require("segment_type", &self.segment_type)?;
+        known.currency_of(&self.retailer_id).map(drop)
+    }
+
+    fn find_stored(conn: &mut Connection, within: &str, ids: &[&str]) -> Result<Vec<(i64, String, Self)>, StorageError> {
+        Ok(segments::find_many(conn, within, ids)?.into_iter().map(|row| (row.id, row.segment_id.clone(), row.into())).collect())
+    }
+
+    fn insert_many(conn: &mut Connection, rows: &[Self], job: &Job<'_>) -> Result<usize, StorageError> {
+        segments::insert_many(conn, rows, job.now)
+    }
+
+    fn replace(conn: &mut Connection, id: i64, row: &Self, job: &Job<'_>) -> Result<(), StorageError> {
+        segments::replace(conn, id, row, job.now)
+    }
+}
+
+impl CatalogRow for NewCampaign {
+    const TABLE: Table = Table::Campaigns;
+    const ID: &'static str = "campaign_id";
+
+    /// The tenant: the one named, else that of the (lead) brand, else the retailer.
+    fn within(fields: &Map<String, Value>, known: &References) -> String {
+        if let Some(tenant) = given(fields, "tenant_id") {
+            return tenant.to_owned();
+        }
+        let of_brand = given(fields, "brand_id").and_then(|brand_id| known.tenant_of(brand_id).ok());
+        of_brand.unwrap_or_else(|| given(fields, "retailer_id").unwrap_or_default().to_owned())
+    }
+
+    fn owner(&self) -> &str {
+        &self.tenant_id
+    }
+
+    fn complete(&mut self, fields: &Map<String, Value>, is_new: bool, known: &References) -> Result<(), Problem> {
+        require("retailer_id", &self.retailer_id)?;
+        require("name", &self.name)?;
+        if is_new || fields.contains_key("retailer_id") {
+            known.currency_of(&self.retailer_id)?;
+        }
+        if let Some(brand_id) = given(fields, "brand_id") {
+            known.tenant_of(brand_id)?;
+        }
+        if is_new {
+            self.tenant_id = Self::within(fields, known);
+        }
+        if let (Some(start), Some(end)) = (self.start_date, self.end_date)
+            && end < start
+        {
+            return Err(Problem::new("end_date", "is before start_date"));
+        }
+        if self.total_budget_micros.is_some_and(|budget| budget < 0) {
+            return Err(Problem::new("total_budget", "must not be negative"));
+        }
+        Ok(())
+    }
+
+    fn find_stored(conn: &mut Connection, within: &str, ids: &[&str]) -> Result<Vec<(i64, String, Self)>, StorageError> {
+        let scope = domain::scope::Scope::system("import").narrowed_to(within);
+        Ok(campaigns::find_many(conn, &scope, ids)?.into_iter().map(|row| (row.id, row.campaign_id.clone(), row.into())).collect())
+    }
+
+    fn insert_many(conn: &mut Connection, rows: &[Self], job: &Job<'_>) -> Result<usize, StorageError> {
+        campaigns::insert_many(conn, rows, job.now)
+    }
+
+    fn replace(conn: &mut Connection, id: i64, row: &Self, job: &Job<'_>) -> Result<(), StorageError> {
+        campaigns::replace(conn, id, row, job.now)
+    }
+}

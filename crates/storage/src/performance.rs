@@ -1,0 +1,297 @@
+//! Daily performance of campaigns: written by natural key, read as sums.
+//!
+//! A measure that is absent is not zero: it stays null in rows and in sums of rows none of which has it.
+
+pub mod summary;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use diesel::prelude::*;
+use domain::scope::Scope;
+
+use crate::connection::Connection;
+use crate::dialect::ROWS_PER_STATEMENT;
+use crate::error::StorageError;
+use crate::schema::performance_metrics as t;
+use crate::types::Timestamp;
+use crate::{insert_new, on};
+
+/// A row to write. An absent part of the natural key is an empty text.
+#[derive(Debug, Clone, PartialEq, Eq, Insertable)]
+#[diesel(table_name = t, treat_none_as_default_value = false)]
+pub struct NewMetric {
+    /// Primary key of the campaign.
+    pub campaign: i64,
+    /// The campaign's tenant.
+    pub tenant_id: String,
+    /// The day.
+    pub date: NaiveDate,
+    /// Placement type.
+    pub placement_type: String,
+    /// Audience segment.
+    pub audience_segment: String,
+    /// Category of the product.
+    pub category: String,
+    /// Product.
+    pub sku_id: String,
+    /// How impressions were counted.
+    pub impression_kind: String,
+    /// Ad impressions.
+    pub impressions: Option<i64>,
+    /// Clicks.
+    pub clicks: Option<i64>,
+    /// Attributed orders.
+    pub conversions: Option<i64>,
+    /// Spend in micros of `currency`.
+    pub spend_micros: Option<i64>,
+    /// Attributed revenue in micros of `currency`.
+    pub revenue_micros: Option<i64>,
+    /// Units sold.
+    pub units_sold: Option<i64>,
+    /// First purchases of the brand by a household.
+    pub new_to_brand_conversions: Option<i64>,
+    /// ISO 4217 code of the row's money; absent means the campaign's.
+    pub currency: Option<String>,
+    /// Where the row came from: `api` or `import`.
+    pub source: String,
+}
+
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = t)]
+struct StoredMetric {
+    id: i64,
+    campaign: i64,
+    date: NaiveDate,
+    placement_type: String,
+    audience_segment: String,
+    category: String,
+    sku_id: String,
+    impression_kind: String,
+    impressions: Option<i64>,
+    clicks: Option<i64>,
+    conversions: Option<i64>,
+    spend_micros: Option<i64>,
+    revenue_micros: Option<i64>,
+    units_sold: Option<i64>,
+    new_to_brand_conversions: Option<i64>,
+    currency: Option<String>,
+}
+
+/// What happens to a row whose natural key is stored already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteMode {
+    /// Its measures take the place of the stored ones.
+    Replace,
+    /// Its measures are added to the stored ones.
+    Add,
+}
+
+/// What became of written rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Written {
+    /// New rows.
+    pub inserted: u64,
+    /// Rows that were there and changed.
+    pub updated: u64,
+    /// Rows that were there, equal.
+    pub unchanged: u64,
+}
+
+impl std::ops::AddAssign for Written {
+    fn add_assign(&mut self, other: Self) {
+        self.inserted += other.inserted;
+        self.updated += other.updated;
+        self.unchanged += other.unchanged;
+    }
+}
+
+type Key<'a> = (i64, NaiveDate, [&'a str; 5]);
+
+impl NewMetric {
+    fn key(&self) -> Key<'_> {
+        let parts = [&self.placement_type, &self.audience_segment, &self.category, &self.sku_id, &self.impression_kind];
+        (self.campaign, self.date, parts.map(String::as_str))
+    }
+
+    fn measures(&self) -> [Option<i64>; 7] {
+        [
+            self.impressions,
+            self.clicks,
+            self.conversions,
+            self.spend_micros,
+            self.revenue_micros,
+            self.units_sold,
+            self.new_to_brand_conversions,
+        ]
+    }
+}
+
+impl StoredMetric {
+    fn key(&self) -> Key<'_> {
+        let parts = [&self.placement_type, &self.audience_segment, &self.category, &self.sku_id, &self.impression_kind];
+        (self.campaign, self.date, parts.map(String::as_str))
+    }
+
+    fn measures(&self) -> [Option<i64>; 7] {
+        [
+            self.impressions,
+            self.clicks,
+            self.conversions,
+            self.spend_micros,
+            self.revenue_micros,
+            self.units_sold,
+            self.new_to_brand_conversions,
+        ]
+    }
+}
+
+/// Writes rows by natural key, in statements of at most [`ROWS_PER_STATEMENT`] rows. A key that occurs twice is written in order.
+///
+/// # Errors
+/// [`StorageError::Invalid`] when adding leaves the range of 64 bits; else as any query.
+pub fn record(conn: &mut Connection, rows: &[NewMetric], mode: WriteMode, now: DateTime<Utc>) -> Result<Written, StorageError> {
+    let mut written = Written::default();
+    for chunk in distinct_chunks(rows) {
+        let stored = find_stored(conn, chunk)?;
+        written += write_against(conn, chunk, &stored, mode, now)?;
+    }
+    Ok(written)
+}
+
+/// Writes rows that are expected to be new, replacing those that are not: one statement for each chunk in which all are new.
+///
+/// # Errors
+/// As any query.
+pub(crate) fn record_mostly_new(conn: &mut Connection, rows: &[NewMetric], now: DateTime<Utc>) -> Result<Written, StorageError> {
+    let mut written = Written::default();
+    for chunk in distinct_chunks(rows) {
+        let inserted = insert_chunk(conn, chunk, now)? as u64;
+        written.inserted += inserted;
+        if inserted < chunk.len() as u64 {
+            let stored = find_stored(conn, chunk)?;
+            let rest = write_against(conn, chunk, &stored, WriteMode::Replace, now)?;
+            // The rows inserted a moment ago are found equal.
+            written.updated += rest.updated;
+            written.unchanged += rest.unchanged.saturating_sub(inserted);
+        }
+    }
+    Ok(written)
+}
+
+/// Whether a campaign has any row.
+pub(crate) fn has_rows(conn: &mut Connection, campaign: i64) -> Result<bool, StorageError> {
+    let first: Option<i64> = on!(conn, c => t::table.filter(t::campaign.eq(campaign)).select(t::id).first(c).optional())?;
+    Ok(first.is_some())
+}
+
+/// How many rows this scope has.
+///
+/// # Errors
+/// As any query.
+pub fn count(conn: &mut Connection, scope: &Scope) -> Result<i64, StorageError> {
+    Ok(on!(conn, c => {
+        let mut query = t::table.count().into_boxed();
+        if let Some(tenant) = scope.tenant() {
+            query = query.filter(t::tenant_id.eq(tenant));
+        }
+        query.get_result(c)
+    })?)
+}
+
+/// Cuts rows so that a chunk is small enough for one statement and holds no key twice.
+fn distinct_chunks(rows: &[NewMetric]) -> Vec<&[NewMetric]> {
+    let mut chunks = Vec::new();
+    let mut seen: HashSet<Key<'_>> = HashSet::new();
+    let mut start = 0;
+    for (at, row) in rows.iter().enumerate() {
+        if at - start == ROWS_PER_STATEMENT || seen.contains(&row.key()) {
+            chunks.push(rows.get(start..at).unwrap_or_default());
+            seen.clear();
+            start = at;
+        }
+        seen.insert(row.key());
+    }
+    if start < rows.len() {
+        chunks.push(rows.get(start..).unwrap_or_default());
+    }
+    chunks
+}
+
+/// The stored rows with the keys of a chunk, and a few more: those that share each part with some row of the chunk.
+fn find_stored(conn: &mut Connection, chunk: &[NewMetric]) -> Result<Vec<StoredMetric>, StorageError> {
+    let campaigns: BTreeSet<i64> = chunk.iter().map(|row| row.campaign).collect();
+    let dates: BTreeSet<NaiveDate> = chunk.iter().map(|row| row.date).collect();
+    let part = |index: usize| -> Vec<&str> {
+        let parts: BTreeSet<&str> = chunk.iter().filter_map(|row| row.key().2.get(index).copied()).collect();
+        parts.into_iter().collect()
+    };
+    let (placements, segments, categories, skus) = (part(0), part(1), part(2), part(3));
+    Ok(on!(conn, c => t::table
+        .filter(t::campaign.eq_any(&campaigns).and(t::date.eq_any(&dates)))
+        .filter(t::placement_type.eq_any(&placements).and(t::audience_segment.eq_any(&segments)))
+        .filter(t::category.eq_any(&categories).and(t::sku_id.eq_any(&skus)))
+        .select(StoredMetric::as_select())
+        .load(c))?)
+}
+
+fn write_against(
+    conn: &mut Connection,
+    chunk: &[NewMetric],
+    stored: &[StoredMetric],
+    mode: WriteMode,
+    now: DateTime<Utc>,
+) -> Result<Written, StorageError> {
+    let by_key: HashMap<Key<'_>, &StoredMetric> = stored.iter().map(|row| (row.key(), row)).collect();
+    let mut written = Written::default();
+    let mut new: Vec<NewMetric> = Vec::new();
+    for row in chunk {
+        let Some(known) = by_key.get(&row.key()) else {
+            new.push(row.clone());
+            continue;
+        };
+        let measures = match mode {
+            WriteMode::Replace => row.measures(),
+            WriteMode::Add => add(known.measures(), row.measures())?,
+        };
+        let currency = row.currency.as_ref().or(known.currency.as_ref());
+        if measures == known.measures() && currency == known.currency.as_ref() {
+            written.unchanged += 1;
+            continue;
+        }
+        let [impressions, clicks, conversions, spend, revenue, units, new_to_brand] = measures;
+        let changes = (
+            (t::impressions.eq(impressions), t::clicks.eq(clicks), t::conversions.eq(conversions)),
+            (t::spend_micros.eq(spend), t::revenue_micros.eq(revenue), t::units_sold.eq(units)),
+            (t::new_to_brand_conversions.eq(new_to_brand), t::currency.eq(currency), t::source.eq(&row.source)),
+            t::updated_at.eq(Timestamp(now)),
+        );
+        on!(conn, c => diesel::update(t::table.find(known.id)).set(changes).execute(c))?;
+        written.updated += 1;
+    }
+    if !new.is_empty() {
+        written.inserted += insert_chunk(conn, &new, now)? as u64;
+    }
+    Ok(written)
+}
+
+fn insert_chunk(conn: &mut Connection, chunk: &[NewMetric], now: DateTime<Utc>) -> Result<usize, StorageError> {
+    let now = Timestamp(now);
+    let rows: Vec<_> = chunk.iter().map(|one| (one, t::created_at.eq(now), t::updated_at.eq(now))).collect();
+    Ok(insert_new!(conn, t::table, rows)?)
+}
+
+/// Sums measure by measure; what only one side has is that side's.
+fn add(stored: [Option<i64>; 7], new: [Option<i64>; 7]) -> Result<[Option<i64>; 7], StorageError> {
+    let mut sums = stored;
+    for (sum, more) in sums.iter_mut().zip(new) {
+        *sum = match (*sum, more) {
+            (Some(a), Some(b)) => Some(
+                a.checked_add(b)
+                    .ok_or_else(|| domain::invalid::Invalid::one("rows", "adding these measures exceeds the largest number"))?,
+            ),
+            (a, b) => a.or(b),
+        };
+    }
+    Ok(sums)
+}
