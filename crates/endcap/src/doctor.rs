@@ -1,0 +1,119 @@
+//! `endcap doctor`: is everything as it should be, and if not, what to do.
+
+use anyhow::{Result, bail};
+use clap::Args;
+use secrecy::ExposeSecret as _;
+use storage::connection::{Access, Connection};
+use storage::migrate;
+use storage::url::DatabaseUrl;
+use web::settings::{ServiceName, Settings};
+
+/// Arguments of `doctor`.
+#[derive(Args)]
+pub struct Arguments {
+    /// Where the data is (default: DATABASE_URL)
+    #[arg(long, value_name = "URL")]
+    database_url: Option<String>,
+}
+
+struct Report {
+    failures: usize,
+}
+
+impl Report {
+    fn good(&self, part: &str, text: &str) {
+        println!("  ok    {part:<16} {text}");
+    }
+
+    fn note(&self, part: &str, text: &str) {
+        println!("  note  {part:<16} {text}");
+    }
+
+    fn bad(&mut self, part: &str, text: &str) {
+        self.failures += 1;
+        println!("  FAIL  {part:<16} {text}");
+    }
+}
+
+/// Checks everything and fails when something failed.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let mut report = Report { failures: 0 };
+    match Settings::load() {
+        Err(error) => report.bad("configuration", &error.to_string()),
+        Ok(settings) => {
+            report.good("configuration", "every key is known and every value is usable");
+            for warning in &settings.warnings {
+                report.note("configuration", warning);
+            }
+            let url = arguments.database_url.clone().unwrap_or_else(|| settings.database_url.expose_secret().to_owned());
+            check_database(&url, &mut report);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async {
+                check_supabase(&settings, &mut report).await;
+                check_services(&settings, &mut report).await;
+            });
+        }
+    }
+    match report.failures {
+        0 => Ok(()),
+        1 => bail!("one check failed; see above"),
+        n => bail!("{n} checks failed; see above"),
+    }
+}
+
+fn check_database(url: &str, report: &mut Report) {
+    let parsed = match DatabaseUrl::parse(url) {
+        Ok(parsed) => parsed,
+        Err(error) => return report.bad("database", &error.to_string()),
+    };
+    if let DatabaseUrl::Sqlite(path) = &parsed
+        && !path.exists()
+    {
+        return report.bad("database", &format!("{} does not exist; run: endcap init-database --database-url {parsed}", path.display()));
+    }
+    let mut conn = match Connection::open(&parsed, Access::Read) {
+        Ok(conn) => conn,
+        Err(error) => return report.bad("database", &error.to_string()),
+    };
+    match migrate::require_current(&mut conn) {
+        Ok(()) => report.good("database", &format!("{parsed} answers and its schema is current")),
+        Err(error) => report.bad("database", &error.to_string()),
+    }
+}
+
+async fn check_supabase(settings: &Settings, report: &mut Report) {
+    let hosted = &settings.supabase;
+    let (Some(url), Some(key)) = (&hosted.url, &hosted.key) else {
+        return report.note("supabase", "not configured: realtime, sign-in and storage are local");
+    };
+    match supabase::project::Project::from_settings(url, key.clone(), hosted.service_key.clone(), hosted.jwt_secret.clone()) {
+        Err(invalid) => report.bad("supabase", &invalid.to_string()),
+        Ok(project) => {
+            for finding in project.check().await {
+                let text = match &finding.advice {
+                    Some(advice) => format!("{} ({advice})", finding.detail),
+                    None => finding.detail.clone(),
+                };
+                let part = format!("supabase {}", finding.part);
+                if finding.ok { report.good(&part, &text) } else { report.bad(&part, &text) }
+            }
+        }
+    }
+}
+
+async fn check_services(settings: &Settings, report: &mut Report) {
+    let client = match reqwest::Client::builder().no_proxy().timeout(std::time::Duration::from_secs(2)).build() {
+        Ok(client) => client,
+        Err(error) => return report.bad("services", &error.to_string()),
+    };
+    for service in ServiceName::ALL {
+        let url = format!("http://{}/health/ready", settings.public_socket(service));
+        match client.get(&url).send().await {
+            Ok(answer) if answer.status().is_success() => report.good(service.as_str(), &format!("ready at {url}")),
+            Ok(answer) => {
+                report.bad(service.as_str(), &format!("answers {} at {url}: {}", answer.status(), answer.text().await.unwrap_or_default()))
+            }
+            Err(_) => report.note(service.as_str(), &format!("does not run at {url}")),
+        }
+    }
+}

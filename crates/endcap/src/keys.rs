@@ -1,0 +1,75 @@
+//! `endcap keys`: API keys made by hand, for the first administrator and for machines.
+
+use anyhow::{Result, bail};
+use chrono::{TimeDelta, Utc};
+use clap::{Args, Subcommand};
+use domain::role::Role;
+use domain::scope::Scope;
+use rand::Rng as _;
+use storage::api_keys::{self, NewApiKey};
+use storage::connection::{Access, Connection};
+
+/// Arguments of `keys`.
+#[derive(Args)]
+pub struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Make a key; it is shown once
+    Create {
+        /// platform_admin, tenant_admin, analyst, expert, rater or service
+        #[arg(long)]
+        role: Role,
+        /// The tenant; needed for tenant_admin and analyst
+        #[arg(long)]
+        tenant: Option<String>,
+        /// What it is for
+        #[arg(long, default_value = "made on the command line")]
+        name: String,
+        /// Days until it stops working (default: never)
+        #[arg(long, value_name = "DAYS")]
+        expires_in_days: Option<u32>,
+        /// Where (default: DATABASE_URL)
+        #[arg(long, value_name = "URL")]
+        database_url: Option<String>,
+    },
+}
+
+/// Makes the key and prints it.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let Action::Create { role, tenant, name, expires_in_days, database_url } = &arguments.action;
+    match (role, tenant) {
+        (Role::TenantAdmin | Role::Analyst, None) => bail!("a key of role {role} belongs to a tenant: add --tenant"),
+        (Role::PlatformAdmin | Role::Rater | Role::Expert, Some(_)) => {
+            bail!("a key of role {role} belongs to no tenant: leave --tenant out")
+        }
+        _ => {}
+    }
+    if let Some(tenant) = tenant {
+        domain::id::check("--tenant", tenant)?;
+    }
+    let url = crate::database::resolve_url(database_url.as_deref())?;
+    let mut conn = Connection::open(&url, Access::Write)?;
+    storage::migrate::require_current(&mut conn)?;
+    let mut bytes = [0_u8; 24];
+    rand::rng().fill(&mut bytes);
+    let secret: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let key = format!("ek_{secret}");
+    let now = domain::time::cut(Utc::now());
+    let new = NewApiKey {
+        name: name.clone(),
+        key_hash: web::access::hash_key(&key),
+        key_prefix: key.chars().take(9).collect(),
+        role: role.to_string(),
+        tenant_id: tenant.clone(),
+        scopes: Vec::new(),
+        expires_at: expires_in_days.map(|days| now + TimeDelta::days(i64::from(days))),
+    };
+    let stored = api_keys::insert(&mut conn, &Scope::system("command-line"), &new, now)?;
+    println!("{key}");
+    eprintln!("{} made; this is the only time the key is shown. Send it as `apikey: KEY`.", stored.key_id);
+    Ok(())
+}
