@@ -1,0 +1,89 @@
+//! Databases from the command line: made, upgraded, filled, and every kind of mistake.
+
+use crate::{endcap, fails, project, succeeds};
+
+#[test]
+fn a_database_is_made_once_and_repeating_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/new/endcap.db", folder.path().display());
+    assert!(succeeds(&["init-database", "--database-url", &url]).contains("migrations applied"));
+    assert!(succeeds(&["init-database", "--database-url", &url]).contains("up to date"));
+    assert!(succeeds(&["migrate", "status", "--database-url", &url]).contains("applied 2026-11-22-000001_catalog"));
+    assert!(succeeds(&["migrate", "down", "--database-url", &url]).contains("taken back 20261122000006"));
+    assert!(succeeds(&["migrate", "up", "--database-url", &url]).contains("applied 20261122000006"));
+}
+
+#[test]
+fn mistakes_in_the_database_url_say_what_to_do_and_make_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for (url, word) in [
+        ("", "empty"),
+        ("endcap.db", "has no scheme"),
+        ("postgress://h/d", "did you mean postgres?"),
+        ("sqlite://", "names no file"),
+        ("mysql://root@localhost", "names no database"),
+        ("postgres://127.0.0.1:1/endcap", "is the server running"),
+    ] {
+        let text = fails(&["init-database", "--database-url", url]);
+        assert!(text.contains(word), "{url}: {text}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_missing_sample_file_is_named_before_anything_is_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/endcap.db", folder.path().display());
+    let samples = folder.path().join("samples");
+    std::fs::create_dir_all(samples.join("bundle")).unwrap();
+    let text = fails(&["init-database", "--database-url", &url, "--sample-data", "--sample-data-dir", samples.to_str().unwrap()]);
+    assert!(text.contains("bundle/retailers.csv.gz is missing"), "{text}");
+}
+
+#[test]
+fn a_corrupt_row_is_named_by_line_and_field_and_nothing_of_the_file_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/endcap.db", folder.path().display());
+    succeeds(&["init-database", "--database-url", &url]);
+    let good = project("deploy/sample-data/sample/retailers.csv");
+    let text = std::fs::read_to_string(&good).unwrap();
+    let bad = folder.path().join("retailers.csv");
+    let header = text.lines().next().unwrap();
+    let place = header.split(',').position(|name| name == "retailer_id").unwrap();
+    let spoiled: Vec<String> = text
+        .lines()
+        .enumerate()
+        .map(|(number, line)| match number {
+            2 => line.split(',').enumerate().map(|(i, cell)| if i == place { "no such id!" } else { cell }).collect::<Vec<_>>().join(","),
+            _ => line.to_owned(),
+        })
+        .collect();
+    std::fs::write(&bad, spoiled.join("\n")).unwrap();
+    let output = endcap(&["import", "retailers", bad.to_str().unwrap(), "--database-url", &url]);
+    let answer = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!output.status.success());
+    assert!(answer.contains("\"line\": 3") && answer.contains("retailer_id"), "{answer}");
+    let again = succeeds(&["import", "retailers", &good, "--database-url", &url]);
+    assert!(again.contains("\"updated\": 0") && again.contains("\"unchanged\": 0"), "nothing was kept of the bad file: {again}");
+}
+
+#[test]
+fn keys_are_shown_once_and_roles_are_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/endcap.db", folder.path().display());
+    succeeds(&["init-database", "--database-url", &url]);
+    let key = succeeds(&["keys", "create", "--role", "platform_admin", "--database-url", &url]);
+    assert!(key.trim().starts_with("ek_") && key.trim().len() == 51, "{key}");
+    assert!(fails(&["keys", "create", "--role", "analyst", "--database-url", &url]).contains("add --tenant"));
+    assert!(fails(&["keys", "create", "--role", "king", "--database-url", &url]).contains("king"));
+}
+
+#[test]
+fn the_doctor_names_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/none.db", folder.path().display());
+    let output = endcap(&["doctor", "--database-url", &url]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!output.status.success() && text.contains("does not exist") && text.contains("init-database"), "{text}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "looking makes nothing");
+}
