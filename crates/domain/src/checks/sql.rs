@@ -18,7 +18,7 @@ const MAX_SQL_BYTES: usize = 16_384;
 const MAX_SQL_TOKENS: usize = 1_000;
 
 /// Deepest nesting that is parsed.
-const MAX_SQL_DEPTH: usize = 40;
+const MAX_SQL_DEPTH: usize = 30;
 
 pub(super) fn check(context: &Context<'_>, text: &str, report: &mut Report) {
     if text.len() > MAX_SQL_BYTES {
@@ -129,7 +129,7 @@ struct Seen {
 impl Seen {
     fn select(&mut self, select: &Select) {
         if select.into.is_some() {
-            self.writing.push(Problem { message: "SELECT INTO writes a table; leave INTO out".to_owned(), place: place(select) });
+            self.writing.push(Problem { message: "SELECT INTO writes a table; leave INTO out".to_owned(), place: Some("/sql".to_owned()) });
         }
         for item in &select.projection {
             if let SelectItem::ExprWithAlias { alias, .. } = item {
@@ -151,23 +151,23 @@ impl Visitor for Seen {
 
     fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<()> {
         if !matches!(statement, Statement::Query(_)) {
-            let words: Vec<String> = statement.to_string().split_whitespace().take(2).map(str::to_uppercase).collect();
-            let message = format!("{} is no reading statement; only SELECT and WITH … SELECT are allowed", quoted(&words.join(" ")));
-            self.writing.push(Problem { message, place: place(statement) });
+            self.writing.push(Problem::at("/sql", "only SELECT and WITH … SELECT are allowed; this statement is another one"));
         }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
         if !query.locks.is_empty() {
-            self.writing.push(Problem { message: "FOR UPDATE or FOR SHARE locks rows; leave it out".to_owned(), place: place(query) });
+            self.writing
+                .push(Problem { message: "FOR UPDATE or FOR SHARE locks rows; leave it out".to_owned(), place: Some("/sql".to_owned()) });
         }
         for table in query.with.iter().flat_map(|with| &with.cte_tables) {
             self.common_tables.insert(table.alias.name.value.to_lowercase());
             self.names_given.extend(table.alias.columns.iter().map(|column| column.name.value.to_lowercase()));
         }
         if matches!(query.body.as_ref(), SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_)) {
-            self.writing.push(Problem { message: "the query changes rows; only reading is allowed".to_owned(), place: place(query) });
+            self.writing
+                .push(Problem { message: "the query changes rows; only reading is allowed".to_owned(), place: Some("/sql".to_owned()) });
         }
         ControlFlow::Continue(())
     }
@@ -212,8 +212,8 @@ impl Visitor for Seen {
     }
 }
 
-/// `line:column` of a part of the query, where the parser knows it.
-fn place(part: &impl Spanned) -> Option<String> {
+/// `line:column` of a name, where the parser knows it. Not for whole expressions: their spans are found by unbounded recursion.
+fn place(part: &ObjectName) -> Option<String> {
     let start = part.span().start;
     (start.line > 0).then(|| format!("{}:{}", start.line, start.column))
 }
