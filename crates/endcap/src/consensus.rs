@@ -86,7 +86,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         records: &[],
     };
     let consensus = estimate(&evidence, arguments.method)?;
-    write_answers(arguments.out.as_deref(), &consensus, &tasks, &labels)?;
+    match write_answers(arguments.out.as_deref(), &consensus, &tasks, &labels) {
+        // The reader has seen enough (`| head`).
+        Err(error) if error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe) => {}
+        other => other?,
+    }
     if let Some(path) = &arguments.raters {
         write_raters(path, &consensus, &raters)?;
     }
@@ -157,7 +161,7 @@ fn write_answers(out: Option<&Path>, consensus: &Consensus, tasks: &Names, label
         // A perfect tie has no label; the row stays, so that nobody misses the task.
         let label = task.label.map_or("", |label| labels.name(label as usize));
         let best = task.posterior.iter().copied().fold(0.0_f64, f64::max);
-        writer.write_record([tasks.name(number), label, &format!("{best:.6}"), &method])?;
+        writer.write_record([tasks.name(number), label, &format!("{best:.6}"), &method]).map_err(std::io::Error::from)?;
     }
     writer.flush()?;
     Ok(())

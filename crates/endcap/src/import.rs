@@ -63,7 +63,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let outcome = transaction(&mut conn, |conn| imports::load(conn, &scope, &request, domain::time::now(), &advance))
         .with_context(|| format!("{} cannot be loaded; nothing of it was kept", arguments.file.display()))?;
     bar.finish_and_clear();
-    println!("{}", serde_json::to_string_pretty(&outcome)?);
+    crate::say(&serde_json::to_string_pretty(&outcome)?)?;
     if outcome.rejected > 0 && !arguments.skip_errors {
         bail!("{} rows are wrong; nothing was kept. Mend them, or leave them out with --skip-errors", outcome.rejected);
     }

@@ -71,6 +71,15 @@ fn main() -> ExitCode {
     }
 }
 
+/// Writes to standard output; a reader that has gone away (`| head`) is no error.
+fn say(text: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
 /// Text of a file, or of standard input for `-`.
 fn read_text(path: &std::path::Path) -> anyhow::Result<String> {
     use anyhow::Context as _;

@@ -18,6 +18,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let text = crate::read_text(&arguments.problem)?;
     let problem = Problem::from_json(&text).with_context(|| format!("{} is no budget problem", arguments.problem.display()))?;
     let solution = solve(&problem)?;
-    println!("{}", serde_json::to_string_pretty(&solution)?);
+    crate::say(&serde_json::to_string_pretty(&solution)?)?;
     Ok(())
 }

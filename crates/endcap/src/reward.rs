@@ -129,7 +129,7 @@ fn evaluate(folder: &Path, pairs: &Path) -> Result<()> {
     if let Some(field) = by {
         report[format!("by_{field}")] = json!(measured);
     }
-    println!("{}", serde_json::to_string_pretty(&report)?);
+    crate::say(&serde_json::to_string_pretty(&report)?)?;
     Ok(())
 }
 
