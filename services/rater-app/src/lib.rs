@@ -1,1 +1,106 @@
-//! x
+//! The rater app: tasks come in, people judge them blind, and a consensus goes out.
+//!
+//! ```text
+//! tasks -> intake (checks) -> dispatch (leases, golden items) -> presentation (blind order) -> rater
+//!                                                                                               |
+//! RLHF backend <- jobs <- outbox <- decision (consensus) <- recording <- submission <-----------+
+//! sockets      <- live <-----+
+//! ```
+//!
+//! One file per resource; [`routes`] shows every path, [`jobs`] what runs beside them, [`live`] what sockets hear.
+
+pub mod accounts;
+pub mod assignments;
+pub mod attempts;
+pub mod auth_refusal;
+pub mod decision;
+pub mod dispatch;
+pub mod golden;
+pub mod intake;
+pub mod jobs;
+pub mod judgments;
+pub mod leaderboard;
+pub mod live;
+pub mod presentation;
+pub mod quality;
+pub mod raters;
+pub mod recording;
+pub mod repeat;
+pub mod reviews;
+pub mod routes;
+pub mod session;
+pub mod sign_in;
+pub mod state;
+pub mod submission;
+pub mod tasks;
+
+use std::error::Error;
+use std::time::Duration;
+
+use domain::time::Clock;
+use tokio_util::sync::CancellationToken;
+use web::server::{ServiceInfo, readiness, serve};
+use web::settings::{ServiceName, Settings};
+
+use crate::state::State;
+
+/// Version of this program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The commit it was built from, when the build says so.
+pub const GIT_COMMIT: &str = match option_env!("ENDCAP_GIT_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
+/// Longest wait for sockets to close when the process stops.
+const SOCKETS_CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
+/// Serves until `shutdown`.
+///
+/// # Errors
+/// For a mistyped database URL or peer address, or when an address cannot be listened on.
+pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let storage = web::database::open(&settings)?;
+    let state = State::new(storage, settings.clone(), Clock::system(), shutdown.clone())?;
+    let info = info(&state);
+    let storage = state.storage.clone();
+    let ready = readiness(move || {
+        let storage = storage.clone();
+        async move { vec![web::database::readiness_part(&storage).await] }
+    });
+    let jobs = jobs::start(&state, &shutdown);
+    let (public, internal, hub) = (state.clone(), state.clone(), state.hub.clone());
+    let served = serve(
+        info,
+        &settings,
+        settings.public_socket(ServiceName::RaterApp),
+        settings.private_socket(ServiceName::RaterApp),
+        move |routes| routes::configure_public(routes, &public),
+        move |routes| routes::configure_internal(routes, &internal),
+        ready,
+        shutdown.clone(),
+    )
+    .await;
+    shutdown.cancel();
+    hub.drained(SOCKETS_CLOSE_WITHIN).await;
+    for job in jobs {
+        // Each job sees the token between two steps; one that panicked has been logged by the runtime.
+        let _ = job.await;
+    }
+    Ok(served?)
+}
+
+/// What this service says about itself.
+#[must_use]
+pub fn info(state: &State) -> ServiceInfo {
+    ServiceInfo {
+        name: ServiceName::RaterApp,
+        version: VERSION,
+        git_commit: GIT_COMMIT,
+        database_kind: state.storage.url().kind().to_owned(),
+        realtime_mode: "local".to_owned(),
+        openapi: routes::openapi(),
+        untimed_paths: &["/realtime/", "/socket/"],
+    }
+}

@@ -1,1 +1,16 @@
-fn main() {}
+//! The rater app: people sign in, judge rating tasks, and see what their judgments came to.
+
+use std::process::ExitCode;
+
+use web::settings::ServiceName;
+use web::start::{Program, run};
+
+fn main() -> ExitCode {
+    let program = Program {
+        service: ServiceName::RaterApp,
+        about: "Endcap rater app: sign-in, rating tasks, judgments, expert review, leaderboard and realtime events.",
+        version: rater_app::VERSION,
+        git_commit: rater_app::GIT_COMMIT,
+    };
+    run(program, rater_app::run)
+}

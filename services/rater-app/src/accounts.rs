@@ -1,0 +1,220 @@
+//! `/auth/v1`: the shapes of Supabase Auth, so that its clients sign in here unchanged.
+
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use storage::accounts::AccountPatch;
+use storage::raters;
+use web::caller::Caller;
+use web::json::{JsonBody, QueryOf, parse_json};
+use web::problem::Problem;
+
+use crate::auth_refusal::AuthRefusal;
+use crate::sign_in::{self, User};
+use crate::state::State;
+
+/// Body of sign-up. Fields that clients of Supabase send and that mean nothing here are passed over.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+pub struct SignUp {
+    /// E-mail address.
+    pub email: String,
+    /// At least 10 characters.
+    pub password: String,
+    /// What the person says: `name` is shown to others; `simulated: true` marks a program.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub data: Map<String, Value>,
+}
+
+/// Query of the token path.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+pub struct Grant {
+    /// `password` or `refresh_token`.
+    pub grant_type: String,
+}
+
+/// Body with a password.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+pub struct Credentials {
+    /// E-mail address.
+    pub email: String,
+    /// Password.
+    pub password: String,
+}
+
+/// Body with a refresh token.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+pub struct RefreshToken {
+    /// The token of the last session answer.
+    pub refresh_token: String,
+}
+
+/// What may be changed about oneself.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+pub struct UserChanges {
+    /// A new password; ends all other sessions.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// Merged into the metadata; null removes a key.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub data: Map<String, Value>,
+}
+
+/// Which sessions end.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+pub struct LogoutScope {
+    /// `global` (default), `local` or `others`.
+    pub scope: Option<String>,
+}
+
+/// Makes a rater's account and signs it in.
+#[utoipa::path(post, path = "/auth/v1/signup", tag = "sign-in", request_body = SignUp, responses((status = 200, body = sign_in::Session), (status = 422, description = "Closed, taken, or a field is wrong: {code, error_code, msg}")))]
+pub async fn sign_up(state: Data<State>, body: Result<JsonBody<SignUp>, Problem>) -> HttpResponse {
+    let work = async {
+        let SignUp { email, password, data } = body?.0;
+        sign_in::sign_up(&state, &email, &password, data).await
+    };
+    answer(work.await)
+}
+
+/// Signs in with a password, or exchanges a refresh token; each refresh token works once.
+#[utoipa::path(post, path = "/auth/v1/token", tag = "sign-in", params(Grant), request_body = Credentials, responses((status = 200, body = sign_in::Session), (status = 400, description = "{code, error_code, msg}"), (status = 429, description = "Too many failures")))]
+pub async fn issue_token(
+    request: HttpRequest,
+    state: Data<State>,
+    grant: Result<QueryOf<Grant>, Problem>,
+    body: Result<JsonBody<Value>, Problem>,
+) -> HttpResponse {
+    let work = async {
+        let (grant, body) = (grant?.0, body?.0.to_string());
+        match grant.grant_type.as_str() {
+            "password" => {
+                let credentials: Credentials = parse_json(body.as_bytes())?;
+                sign_in::sign_in(&state, &credentials.email, &credentials.password, &address_of(&request)).await
+            }
+            "refresh_token" => {
+                let token: RefreshToken = parse_json(body.as_bytes())?;
+                sign_in::refresh(&state, &token.refresh_token).await
+            }
+            _ => Err(AuthRefusal::unsupported_grant_type()),
+        }
+    };
+    answer(work.await)
+}
+
+/// Ends sessions: their refresh tokens stop working; access tokens run out by themselves.
+#[utoipa::path(post, path = "/auth/v1/logout", tag = "sign-in", params(LogoutScope), responses((status = 204)))]
+pub async fn logout(state: Data<State>, caller: Result<Caller, Problem>, scope: Result<QueryOf<LogoutScope>, Problem>) -> HttpResponse {
+    let work = async {
+        let (caller, scope) = (caller?, scope?.0);
+        let scope = scope.scope.unwrap_or_else(|| "global".to_owned());
+        if !["global", "local", "others"].contains(&scope.as_str()) {
+            return Err(AuthRefusal::validation_failed("scope: use global, local or others"));
+        }
+        let now = state.clock.now();
+        let (account_id, session_id) = (caller.account_id.clone(), caller.session_id.clone());
+        let ended = scope.clone();
+        state
+            .storage
+            .transaction(move |tx| match (ended.as_str(), session_id.as_deref()) {
+                ("local", Some(session)) => storage::accounts::revoke_session(tx, session, now),
+                ("others", session) => storage::accounts::revoke_all_sessions(tx, &account_id, session, now),
+                _ => storage::accounts::revoke_all_sessions(tx, &account_id, None, now),
+            })
+            .await?;
+        if scope == "global" {
+            let own = [Some(caller.account_id), caller.rater_id];
+            state.hub.disconnect(|identity| own.iter().flatten().any(|id| *id == identity.subject));
+        }
+        Ok::<(), AuthRefusal>(())
+    };
+    match work.await {
+        Ok(()) => HttpResponse::NoContent().finish(),
+        Err(refusal) => refusal.response(),
+    }
+}
+
+/// The signed-in user.
+#[utoipa::path(get, path = "/auth/v1/user", tag = "sign-in", responses((status = 200, body = User), (status = 401, description = "{code, error_code, msg}")))]
+pub async fn get_user(state: Data<State>, caller: Result<Caller, Problem>) -> HttpResponse {
+    let work = async {
+        let account_id = caller?.account_id;
+        let account = state.storage.read(move |conn| storage::accounts::find(conn, &account_id)).await?;
+        Ok(sign_in::user_of(&account))
+    };
+    answer(work.await)
+}
+
+/// Changes the signed-in user's password or metadata.
+#[utoipa::path(put, path = "/auth/v1/user", tag = "sign-in", request_body = UserChanges, responses((status = 200, body = User), (status = 422, description = "{code, error_code, msg}")))]
+pub async fn update_user(
+    state: Data<State>,
+    caller: Result<Caller, Problem>,
+    body: Result<JsonBody<UserChanges>, Problem>,
+) -> HttpResponse {
+    let work = async {
+        let (caller, changes) = (caller?, body?.0);
+        let password_hash = match changes.password {
+            Some(password) => {
+                sign_in::check_password(&password)?;
+                Some(sign_in::hash_password(password).await?)
+            }
+            None => None,
+        };
+        let data = sign_in::check_metadata(changes.data)?;
+        let display_name = sign_in::given_name(&data);
+        let now = state.clock.now();
+        let account = state
+            .storage
+            .transaction(move |tx| {
+                let before = storage::accounts::find(tx, &caller.account_id)?;
+                let mut metadata = before.user_metadata.as_object().cloned().unwrap_or_default();
+                for (key, value) in data.clone() {
+                    // Whether an account is a program's was said at sign-up, and stays said.
+                    match value {
+                        _ if key == "simulated" => None,
+                        Value::Null => metadata.remove(&key),
+                        value => metadata.insert(key, value),
+                    };
+                }
+                let patch = AccountPatch {
+                    password_hash: password_hash.clone(),
+                    display_name: display_name.clone(),
+                    user_metadata: Some(Value::Object(metadata)),
+                };
+                if let (Some(rater_id), Some(name)) = (&before.rater_id, &display_name) {
+                    raters::rename(tx, rater_id, name, now)?;
+                }
+                if password_hash.is_some() {
+                    storage::accounts::revoke_all_sessions(tx, &caller.account_id, caller.session_id.as_deref(), now)?;
+                }
+                storage::accounts::update(tx, &caller.account_id, &patch, now)
+            })
+            .await?;
+        Ok(sign_in::user_of(&account))
+    };
+    answer(work.await)
+}
+
+/// Says that sign-in answers.
+#[utoipa::path(get, path = "/auth/v1/health", tag = "sign-in", responses((status = 200, description = "name, version, description")))]
+pub async fn auth_health() -> HttpResponse {
+    HttpResponse::Ok().json(json!({
+        "name": "endcap", "version": crate::VERSION, "description": "Endcap accounts, in the shapes of Supabase Auth",
+    }))
+}
+
+/// Where a request came from, for counting failures: the peer's address. Headers that anybody can write are not looked at.
+#[must_use]
+pub fn address_of(request: &HttpRequest) -> String {
+    request.peer_addr().map_or_else(|| "unknown".to_owned(), |address| address.ip().to_string())
+}
+
+fn answer<T: serde::Serialize>(result: Result<T, AuthRefusal>) -> HttpResponse {
+    match result {
+        Ok(body) => HttpResponse::Ok().json(body),
+        Err(refusal) => refusal.response(),
+    }
+}

@@ -1,0 +1,136 @@
+//! Refusals on `/auth/v1` paths, in the words and shape of Supabase Auth, so that its clients show the right message.
+
+use actix_web::HttpResponse;
+use actix_web::ResponseError as _;
+use actix_web::http::StatusCode;
+use actix_web::http::header::RETRY_AFTER;
+use serde_json::json;
+use storage::error::StorageError;
+use web::problem::Problem;
+
+/// `{code, error_code, msg}` with the header `x-sb-error-code`.
+#[derive(Debug)]
+pub struct AuthRefusal {
+    status: u16,
+    error_code: &'static str,
+    message: String,
+    retry_after_s: Option<u64>,
+    weak_password_reasons: &'static [&'static str],
+}
+
+impl AuthRefusal {
+    fn new(status: u16, error_code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, error_code, message: message.into(), retry_after_s: None, weak_password_reasons: &[] }
+    }
+
+    /// Unknown e-mail address and wrong password alike.
+    #[must_use]
+    pub fn invalid_credentials() -> Self {
+        Self::new(400, "invalid_credentials", "Invalid login credentials")
+    }
+
+    /// Too many failures.
+    #[must_use]
+    pub fn rate_limited(retry_after_s: u64) -> Self {
+        let message = format!("Too many failed sign-ins; try again in {retry_after_s} seconds");
+        Self { retry_after_s: Some(retry_after_s), ..Self::new(429, "over_request_rate_limit", message) }
+    }
+
+    /// Sign-up is closed here.
+    #[must_use]
+    pub fn signup_disabled() -> Self {
+        Self::new(422, "signup_disabled", "Signups not allowed for this instance; ask an administrator for an account")
+    }
+
+    /// The e-mail address has an account.
+    #[must_use]
+    pub fn user_already_exists() -> Self {
+        Self::new(422, "user_already_exists", "User already registered")
+    }
+
+    /// The password breaks a rule.
+    pub fn weak_password(message: impl Into<String>) -> Self {
+        Self { weak_password_reasons: &["length"], ..Self::new(422, "weak_password", message) }
+    }
+
+    /// A field is wrong.
+    pub fn validation_failed(message: impl Into<String>) -> Self {
+        Self::new(422, "validation_failed", message)
+    }
+
+    /// `grant_type` is none of ours.
+    #[must_use]
+    pub fn unsupported_grant_type() -> Self {
+        Self::new(400, "validation_failed", "unsupported_grant_type: use password or refresh_token")
+    }
+
+    /// The refresh token does not work.
+    #[must_use]
+    pub fn refresh_token_not_found() -> Self {
+        Self::new(400, "refresh_token_not_found", "Invalid Refresh Token: Refresh Token Not Found")
+    }
+
+    /// The refresh token was used before; its session is revoked.
+    #[must_use]
+    pub fn refresh_token_already_used() -> Self {
+        Self::new(400, "refresh_token_already_used", "Invalid Refresh Token: Already Used")
+    }
+
+    /// Nobody is signed in.
+    #[must_use]
+    pub fn no_authorization() -> Self {
+        Self::new(401, "no_authorization", "This endpoint requires a valid Bearer token")
+    }
+
+    /// The stable word, such as `invalid_credentials`.
+    #[must_use]
+    pub fn error_code(&self) -> &'static str {
+        self.error_code
+    }
+
+    /// The answer.
+    #[must_use]
+    pub fn response(&self) -> HttpResponse {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut body = json!({"code": self.status, "error_code": self.error_code, "msg": self.message});
+        if !self.weak_password_reasons.is_empty() {
+            body["weak_password"] = json!({"reasons": self.weak_password_reasons});
+        }
+        let mut response = HttpResponse::build(status);
+        response.insert_header(("x-sb-error-code", self.error_code));
+        if let Some(seconds) = self.retry_after_s {
+            response.insert_header((RETRY_AFTER, seconds));
+        }
+        response.json(body)
+    }
+}
+
+impl From<Problem> for AuthRefusal {
+    fn from(problem: Problem) -> Self {
+        let status = problem.status_code().as_u16();
+        let error_code = match problem.code() {
+            "unauthenticated" => return Self::no_authorization(),
+            "token_expired" | "token_invalid" | "key_invalid" => "bad_jwt",
+            "malformed_json" | "unsupported_media_type" => "bad_json",
+            "invalid_input" => "validation_failed",
+            "body_too_large" => "request_too_large",
+            "internal" => "unexpected_failure",
+            "unavailable" | "timeout" => "request_timeout",
+            _ => "unexpected_failure",
+        };
+        if let Some(cause) = problem.chain() {
+            tracing::error!(code = problem.code(), %cause, "a request for sign-in failed");
+        }
+        let retry_after_s = (status == 503).then_some(1);
+        Self { retry_after_s, ..Self::new(status, error_code, problem.detail()) }
+    }
+}
+
+impl From<StorageError> for AuthRefusal {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Conflict { code: "account_exists", .. } => Self::user_already_exists(),
+            other => Problem::from(other).into(),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! When a task is decided: the posterior of the votes, weighted by each rater's golden record, against a threshold. No I/O.
+
+use domain::task::{Choice, TaskStatus};
+use learning::consensus::{clear_winner, vote::task_posterior};
+use serde_json::{Map, Value, json};
+use storage::consensus::NewConsensus;
+use storage::judgments::Judgment;
+use storage::raters::Rater;
+
+/// How the posterior is computed; the name that `endcap consensus` uses.
+pub const METHOD: &str = "gold-vote";
+
+/// What the votes of a task come to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// Where the task stands.
+    pub status: TaskStatus,
+    /// What is stored about it; `None` without judgments.
+    pub consensus: Option<NewConsensus>,
+}
+
+/// The judgments of one task, and what it takes to decide it.
+#[derive(Debug, Clone, Copy)]
+pub struct Votes<'a> {
+    /// The task.
+    pub task_id: &'a str,
+    /// How many candidates it has.
+    pub n_candidates: usize,
+    /// Judgments wanted.
+    pub required: i32,
+    /// Its judgments.
+    pub judgments: &'a [Judgment],
+    /// The raters who gave them.
+    pub raters: &'a [Rater],
+}
+
+/// Decides. "Unsure" is an abstention: it counts as a judgment and not as a vote. Somebody's escalation comes before all else;
+/// then the posterior of the most probable choice must reach `threshold` with all judgments in.
+#[must_use]
+pub fn decide(votes: &Votes<'_>, threshold: f64) -> Decision {
+    let labels = labels(votes.n_candidates);
+    let cast: Vec<(u32, u32, u32)> = votes.judgments.iter().filter_map(|judgment| vote(judgment, votes.raters, &labels)).collect();
+    let posterior = task_posterior(&cast, labels.len());
+    let winner = if cast.is_empty() { None } else { clear_winner(&posterior).and_then(|label| usize::try_from(label).ok()) };
+    let choice = winner.and_then(|label| labels.get(label)).copied();
+    let probability = winner.and_then(|label| posterior.get(label)).copied();
+    let count = i32::try_from(votes.judgments.len()).unwrap_or(i32::MAX);
+    let status = if votes.judgments.iter().any(|judgment| judgment.is_escalated) {
+        TaskStatus::Escalated
+    } else if count < votes.required {
+        TaskStatus::InProgress
+    } else if probability.is_some_and(|probability| probability >= threshold) {
+        TaskStatus::Completed
+    } else {
+        TaskStatus::ExpertReview
+    };
+    let agreeing = votes.judgments.iter().filter(|judgment| choice.is_some_and(|choice| judgment.choice == choice.as_ref())).count();
+    let by_choice: Map<String, Value> = labels.iter().zip(&posterior).map(|(label, p)| (label.as_ref().to_owned(), json!(p))).collect();
+    let is_final = status == TaskStatus::Completed;
+    let consensus = (count > 0).then(|| NewConsensus {
+        task_id: votes.task_id.to_owned(),
+        choice: choice.map(|choice| choice.as_ref().to_owned()),
+        posterior: probability,
+        posteriors: Value::Object(if cast.is_empty() { Map::new() } else { by_choice }),
+        method: METHOD.to_owned(),
+        judgments_count: count,
+        agreement: choice.map(|_| agreeing as f64 / cast.len() as f64),
+        is_final,
+        decided_by: is_final.then(|| "raters".to_owned()),
+        rationale: None,
+    });
+    Decision { status, consensus }
+}
+
+/// The choices that can be a decision: the candidates, tie and both bad.
+#[must_use]
+pub fn labels(n_candidates: usize) -> Vec<Choice> {
+    (0..n_candidates).filter_map(Choice::of_candidate).chain([Choice::Tie, Choice::BothBad]).collect()
+}
+
+/// `(correct, total, label)`; the record is the rater's on golden items, calibration included.
+fn vote(judgment: &Judgment, raters: &[Rater], labels: &[Choice]) -> Option<(u32, u32, u32)> {
+    let label = labels.iter().position(|label| label.as_ref() == judgment.choice)?;
+    let rater = raters.iter().find(|rater| rater.rater_id == judgment.rater_id);
+    let record = |figure: fn(&Rater) -> i32| rater.map_or(0, |rater| figure(rater).max(0).unsigned_abs());
+    Some((record(|rater| rater.golden_correct), record(|rater| rater.golden_total), u32::try_from(label).ok()?))
+}

@@ -1,0 +1,84 @@
+//! From what a creator sends to a task that can be judged: rules, machine checks, rubric. No I/O.
+
+use domain::checks;
+use domain::invalid::Invalid;
+use domain::rubric;
+use peers::tasks::{CheckResult, NewTask};
+use serde_json::{Value, json};
+
+/// Most judgments a task may ask for.
+pub const MAX_REQUIRED_JUDGMENTS: i32 = 100;
+
+const MAX_TITLE_CHARS: usize = 300;
+const MAX_PROMPT_CHARS: usize = 20_000;
+const MAX_SOURCE_CHARS: usize = 100;
+
+/// Checks a task, runs the machine checks on its candidates and makes it ready to be stored.
+///
+/// # Errors
+/// [`Invalid`] naming each field that is wrong.
+pub fn prepare(new: &NewTask, default_judgments: u32) -> Result<storage::tasks::NewTask, Invalid> {
+    let mut invalid = Invalid::default();
+    invalid.merge(new.check());
+    for (field, text, most) in [("title", &new.title, MAX_TITLE_CHARS), ("prompt", &new.prompt, MAX_PROMPT_CHARS)] {
+        if text.chars().count() > most {
+            invalid.add(field, format!("must be at most {most} characters"));
+        }
+    }
+    if new.source.as_ref().is_some_and(|source| source.chars().count() > MAX_SOURCE_CHARS) {
+        invalid.add("source", format!("must be at most {MAX_SOURCE_CHARS} characters"));
+    }
+    if new.context_snippets.len() > checks::MAX_SNIPPETS {
+        invalid.add("context_snippets", format!("must be at most {} snippets", checks::MAX_SNIPPETS));
+    }
+    if new.candidate_c.as_ref().is_some_and(Value::is_null) {
+        invalid.add("candidate_c", "must not be null; leave it out for two candidates");
+    }
+    if new.required_judgments.is_some_and(|n| n > MAX_REQUIRED_JUDGMENTS) {
+        invalid.add("required_judgments", format!("must be at most {MAX_REQUIRED_JUDGMENTS}"));
+    }
+    let candidates: Vec<Value> =
+        [Some(&new.candidate_a), Some(&new.candidate_b), new.candidate_c.as_ref()].into_iter().flatten().cloned().collect();
+    for (place, candidate) in candidates.iter().enumerate() {
+        if candidates.iter().take(place).any(|earlier| earlier == candidate) {
+            invalid.add(crate::presentation::key_of_place(place), "is the same as another candidate; there is nothing to compare");
+        }
+    }
+    invalid.into_result()?;
+    let rubric = rubric::rubric(new.task_type);
+    Ok(storage::tasks::NewTask {
+        task_id: new.task_id.clone(),
+        tenant_id: new.tenant_id.clone(),
+        task_type: new.task_type.as_ref().to_owned(),
+        status: "pending".to_owned(),
+        retailer_id: new.retailer_id.clone(),
+        adapter_id: new.adapter_id.clone(),
+        title: new.title.clone(),
+        prompt: new.prompt.clone(),
+        context_snippets: json!(new.context_snippets),
+        auto_checks: json!(run_checks(new, &candidates)),
+        candidates,
+        rubric_checklist: json!(rubric.criteria),
+        reason_codes: json!(rubric.reasons),
+        priority: new.priority,
+        uncertainty_score: new.uncertainty_score,
+        required_judgments: new.required_judgments.unwrap_or_else(|| i32::try_from(default_judgments).unwrap_or(3)),
+        source: new.source.clone(),
+    })
+}
+
+fn run_checks(new: &NewTask, candidates: &[Value]) -> Vec<CheckResult> {
+    let candidates: Vec<&Value> = candidates.iter().collect();
+    let findings = checks::run(new.task_type, &new.context_snippets, &new.prompt, &candidates);
+    findings
+        .into_iter()
+        .map(|finding| CheckResult {
+            check: finding.check.to_owned(),
+            candidate: finding.candidate,
+            passed: finding.passed,
+            message: finding.message,
+            place: finding.place,
+            version: checks::VERSION,
+        })
+        .collect()
+}

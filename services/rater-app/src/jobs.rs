@@ -1,0 +1,136 @@
+//! What runs beside requests: the pump to sockets, delivery to the RLHF backend, ending leases, and clearing away.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use peers::context::RequestContext;
+use peers::error::PeerErrorKind;
+use peers::judgments::JudgmentsReady;
+use serde_json::Value;
+use storage::error::StorageError;
+use storage::outbox::{self, Destination, OutboxEvent};
+use storage::{accounts, assignments, idempotency};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::live;
+use crate::state::State;
+
+/// Events delivered in one round.
+const DELIVERY_BATCH: i64 = 50;
+/// Rounds of delivery come at least this often.
+const DELIVER_EVERY: Duration = Duration::from_secs(1);
+/// Leases past their time are marked this often; they count as free at once.
+const END_LEASES_EVERY: Duration = Duration::from_secs(5);
+/// Old rows are cleared away this often.
+const CLEAR_EVERY: Duration = Duration::from_secs(600);
+/// Events, kept answers and ended refresh tokens stay this long.
+const KEPT: TimeDelta = TimeDelta::hours(24);
+
+/// Starts all jobs; each stops soon after `shutdown`.
+#[must_use]
+pub fn start(state: &State, shutdown: &CancellationToken) -> Vec<JoinHandle<()>> {
+    vec![
+        tokio::spawn(live::pump(state.clone(), shutdown.clone())),
+        tokio::spawn(deliver_always(state.clone(), shutdown.clone())),
+        tokio::spawn(end_leases_always(state.clone(), shutdown.clone())),
+        tokio::spawn(clear_always(state.clone(), shutdown.clone())),
+    ]
+}
+
+/// Delivers events that are due to the RLHF backend, oldest first; how many were accepted. When the backend does not answer, the
+/// round ends and the rest stays for the next one.
+///
+/// # Errors
+/// As any query.
+pub async fn deliver(state: &State) -> Result<usize, StorageError> {
+    let now = state.clock.now();
+    let due = state.storage.read(move |conn| outbox::due(conn, Destination::RlhfBackend, now, DELIVERY_BATCH)).await?;
+    let mut accepted = 0;
+    for event in due {
+        match tell(state, &event).await {
+            Ok(()) => {
+                let (id, now) = (event.id, state.clock.now());
+                state.storage.transaction(move |tx| outbox::delivered(tx, id, now)).await?;
+                accepted += 1;
+            }
+            Err(failure) => {
+                tracing::warn!(
+                    event_id = event.event_id,
+                    reason = failure.reason,
+                    "a decision could not be passed on; it stays in the outbox"
+                );
+                let now = state.clock.now();
+                state.storage.transaction(move |tx| outbox::failed(tx, &event, &failure.reason, now)).await?;
+                if failure.is_of_the_peer {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(accepted)
+}
+
+struct Failure {
+    reason: String,
+    is_of_the_peer: bool,
+}
+
+async fn tell(state: &State, event: &OutboxEvent) -> Result<(), Failure> {
+    let message =
+        message_of(event).map_err(|error| Failure { reason: format!("the event cannot be read: {error}"), is_of_the_peer: false })?;
+    let told = state.rlhf_backend.judgments_ready(&RequestContext::for_background_work(), &message).await;
+    told.map(drop)
+        .map_err(|error| Failure { is_of_the_peer: !matches!(error.kind, PeerErrorKind::Refused { .. }), reason: error.to_string() })
+}
+
+fn message_of(event: &OutboxEvent) -> Result<JudgmentsReady, serde_json::Error> {
+    let mut payload = event.payload.0.clone();
+    if let Some(payload) = payload.as_object_mut() {
+        payload.insert("event_id".to_owned(), Value::String(event.event_id.clone()));
+    }
+    serde_json::from_value(payload)
+}
+
+async fn deliver_always(state: State, shutdown: CancellationToken) {
+    loop {
+        log("deliver decisions", deliver(&state).await);
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = state.decided.notified() => {}
+            () = tokio::time::sleep(DELIVER_EVERY) => {}
+        }
+    }
+}
+
+async fn end_leases_always(state: State, shutdown: CancellationToken) {
+    while pause(END_LEASES_EVERY, &shutdown).await {
+        let now = state.clock.now();
+        log("end leases", state.storage.transaction(move |tx| assignments::sweep_expired(tx, now)).await);
+    }
+}
+
+async fn clear_always(state: State, shutdown: CancellationToken) {
+    while pause(CLEAR_EVERY, &shutdown).await {
+        let before: DateTime<Utc> = state.clock.now() - KEPT;
+        log("clear events", state.storage.transaction(move |tx| outbox::sweep(tx, before)).await);
+        log("clear kept answers", state.storage.transaction(move |tx| idempotency::sweep(tx, before)).await);
+        log("clear refresh tokens", state.storage.transaction(move |tx| accounts::sweep_tokens(tx, before)).await);
+    }
+}
+
+/// Waits; `false` when the process stops.
+async fn pause(time: Duration, shutdown: &CancellationToken) -> bool {
+    tokio::select! {
+        () = shutdown.cancelled() => false,
+        () = tokio::time::sleep(time) => true,
+    }
+}
+
+fn log(job: &str, result: Result<usize, StorageError>) {
+    match result {
+        Ok(0) => {}
+        Ok(count) => tracing::debug!(job, count, "job done"),
+        Err(error) => tracing::warn!(job, %error, "job failed; it is tried again"),
+    }
+}

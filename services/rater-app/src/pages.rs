@@ -1,0 +1,29 @@
+//! The pages of the rater app: what people see on port 8002. Drawn on the server; one script each, from our own origin.
+//!
+//! A page asks storage what it shows first; its script then talks to the same API that programs use.
+
+pub mod calibration;
+pub mod figures;
+pub mod files;
+pub mod home;
+pub mod leaderboard;
+pub mod login;
+pub mod rate;
+pub mod review;
+pub mod stats;
+
+use actix_web::web::{ServiceConfig, get, post, resource};
+
+/// Every page and static file of this service.
+pub fn configure(routes: &mut ServiceConfig) {
+    web::layout::serve_files(routes, &files::FILES);
+    routes
+        .service(resource("/").route(get().to(home::home)))
+        .service(resource("/login").route(get().to(login::login)))
+        .service(resource("/login/create").route(post().to(login::create_account)))
+        .service(resource("/calibration").route(get().to(calibration::calibration)))
+        .service(resource("/rate").route(get().to(rate::rate)))
+        .service(resource("/leaderboard").route(get().to(leaderboard::leaderboard)))
+        .service(resource("/review").route(get().to(review::review)))
+        .service(resource("/stats").route(get().to(stats::stats)));
+}

@@ -1,0 +1,102 @@
+//! Every route of the service, on one screen. Health, version, metrics and the API document are added by `web::server`.
+
+use actix_web::guard;
+use actix_web::middleware::from_fn;
+use actix_web::web::{self as route, Data, ServiceConfig};
+use utoipa::OpenApi;
+
+use crate::state::State;
+use crate::{accounts, assignments, golden, judgments, leaderboard, live, quality, raters, reviews, session, tasks};
+
+/// The public listener.
+pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
+    let hub = state.hub.clone();
+    routes
+        .app_data(Data::new(state.clone()))
+        .app_data(state.access.clone())
+        .route("/auth/v1/signup", route::post().to(accounts::sign_up))
+        .route("/auth/v1/token", route::post().to(accounts::issue_token))
+        .route("/auth/v1/logout", route::post().to(accounts::logout))
+        .route("/auth/v1/user", route::get().to(accounts::get_user))
+        .route("/auth/v1/user", route::put().to(accounts::update_user))
+        .route("/auth/v1/health", route::get().to(accounts::auth_health))
+        .route("/session", route::post().to(session::start_session))
+        .route("/session", route::delete().to(session::end_session))
+        .route("/session/refresh", route::post().to(session::refresh_session))
+        .route("/session/end", route::post().to(session::end_session))
+        .route("/v1/tasks", route::post().to(tasks::create_tasks))
+        .route("/v1/tasks", route::get().to(tasks::list_tasks))
+        .route("/v1/tasks/{task_id}", route::get().to(tasks::get_task))
+        .route("/v1/assignments/next", route::post().to(assignments::next_assignment))
+        .route("/v1/assignments/{assignment_id}/heartbeat", route::post().to(assignments::extend_assignment))
+        .route("/v1/assignments/{assignment_id}/release", route::post().to(assignments::release_assignment))
+        .route("/v1/assignments/{assignment_id}/skip", route::post().to(assignments::skip_assignment))
+        .route("/v1/assignments/{assignment_id}/draft", route::put().to(assignments::save_draft))
+        .route("/v1/assignments/{assignment_id}/judgment", route::post().to(judgments::submit_judgment))
+        .route("/v1/judgments/{judgment_id}/undo", route::post().to(judgments::undo_judgment))
+        .route("/v1/raters/me", route::get().to(raters::get_own_rater))
+        .route("/v1/raters/{rater_id}/stats", route::get().to(raters::get_rater_stats))
+        .route("/v1/leaderboard", route::get().to(leaderboard::get_leaderboard))
+        .route("/v1/reviews/next", route::get().to(reviews::next_review))
+        .route("/v1/reviews/{task_id}", route::post().to(reviews::review_task))
+        .route("/v1/golden", route::post().to(golden::create_golden))
+        .route("/v1/golden", route::get().to(golden::list_golden))
+        .route("/v1/quality/agreement", route::get().to(quality::get_agreement))
+        .route("/v1/quality/consensus/{task_id}", route::get().to(quality::get_consensus))
+        .service(
+            route::scope("")
+                .guard(guard::fn_guard(|context| {
+                    let path = context.head().uri.path();
+                    path.starts_with("/realtime/") || path.starts_with("/socket/")
+                }))
+                .wrap(from_fn(live::look_up_key))
+                .configure(move |routes| realtime::http::configure(routes, hub)),
+        );
+}
+
+/// The private listener, for our other services.
+pub fn configure_internal(routes: &mut ServiceConfig, state: &State) {
+    routes.app_data(Data::new(state.clone())).route(peers::tasks::PATH, route::post().to(tasks::create_task_internally));
+}
+
+/// The public API.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Endcap rater app", description = "Sign-in, rating tasks, judgments, review, quality and realtime events."),
+    paths(
+        accounts::sign_up,
+        accounts::issue_token,
+        accounts::logout,
+        accounts::get_user,
+        accounts::update_user,
+        accounts::auth_health,
+        session::start_session,
+        session::refresh_session,
+        session::end_session,
+        tasks::create_tasks,
+        tasks::list_tasks,
+        tasks::get_task,
+        assignments::next_assignment,
+        assignments::extend_assignment,
+        assignments::release_assignment,
+        assignments::skip_assignment,
+        assignments::save_draft,
+        judgments::submit_judgment,
+        judgments::undo_judgment,
+        raters::get_own_rater,
+        raters::get_rater_stats,
+        leaderboard::get_leaderboard,
+        reviews::next_review,
+        reviews::review_task,
+        golden::create_golden,
+        golden::list_golden,
+        quality::get_agreement,
+        quality::get_consensus,
+    )
+)]
+struct Document;

@@ -1,0 +1,306 @@
+//! The rules of accounts and sessions, without HTTP: sign-up, sign-in, refresh. Pages and `/auth/v1` both call these.
+
+use std::str::FromStr;
+
+use chrono::TimeDelta;
+use domain::role::Role;
+use rand::RngCore as _;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use storage::accounts::{self, Account, NewAccount, NewRefreshToken, Rotation};
+use storage::error::StorageError;
+use storage::raters::{self, NewRater};
+use web::access::hash_key;
+use web::password;
+use web::problem::Problem;
+use web::settings::Signup;
+use web::token::Subject;
+
+use crate::auth_refusal::AuthRefusal;
+use crate::state::State;
+
+/// Longest e-mail address.
+const MAX_EMAIL_BYTES: usize = 254;
+/// Longest display name, in characters.
+const MAX_NAME_CHARS: usize = 60;
+/// Largest metadata, as JSON text.
+const MAX_METADATA_BYTES: usize = 4_096;
+
+/// A user, as Supabase Auth shows one.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct User {
+    /// Account id.
+    pub id: String,
+    /// `authenticated`.
+    pub aud: &'static str,
+    /// `authenticated`; the Endcap role is in `app_metadata`.
+    pub role: &'static str,
+    /// E-mail address.
+    pub email: String,
+    /// Empty: there is no sign-in by phone.
+    pub phone: &'static str,
+    /// What the system knows: provider, role, tenant_id, rater_id.
+    pub app_metadata: Value,
+    /// What the person said.
+    pub user_metadata: Value,
+    /// The e-mail identity.
+    pub identities: Vec<Value>,
+    /// Confirmed at sign-up.
+    pub email_confirmed_at: String,
+    /// Last sign-in with the password.
+    pub last_sign_in_at: Option<String>,
+    /// When it was made.
+    pub created_at: String,
+    /// Last change.
+    pub updated_at: String,
+    /// There are no anonymous users.
+    pub is_anonymous: bool,
+}
+
+/// A session, as Supabase Auth answers sign-in.
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct Session {
+    /// JWT for `Authorization: Bearer`.
+    pub access_token: String,
+    /// `bearer`.
+    pub token_type: &'static str,
+    /// Life of the access token, in seconds.
+    pub expires_in: u64,
+    /// End of its life, seconds since 1970.
+    pub expires_at: i64,
+    /// Works once, for the next session answer.
+    pub refresh_token: String,
+    /// Whose it is.
+    pub user: User,
+}
+
+/// Makes a rater's account and signs it in.
+///
+/// # Errors
+/// When sign-up is closed, the e-mail address is taken or a field breaks a rule.
+pub async fn sign_up(state: &State, email: &str, password: &str, data: Map<String, Value>) -> Result<Session, AuthRefusal> {
+    if state.settings.sign_in.signup == Signup::Closed {
+        return Err(AuthRefusal::signup_disabled());
+    }
+    let email = check_email(email)?;
+    check_password(password)?;
+    let metadata = check_metadata(data)?;
+    let password_hash = hash_password(password.to_owned()).await?;
+    let now = state.clock.now();
+    let refresh = new_refresh_token();
+    let token = first_token(state, &refresh);
+    let is_simulated = metadata.get("simulated") == Some(&Value::Bool(true));
+    let made = state
+        .storage
+        .transaction(move |tx| {
+            let number = domain::id::new("").chars().rev().take(4).collect::<String>();
+            let name = given_name(&metadata).unwrap_or_else(|| format!("Rater {number}"));
+            let rater = NewRater { name: name.clone(), email: Some(email.clone()), is_simulated, is_calibrated: false };
+            let rater = raters::insert(tx, &rater, now)?;
+            let account = NewAccount {
+                email: email.clone(),
+                password_hash: Some(password_hash.clone()),
+                role: Role::Rater.as_ref().to_owned(),
+                tenant_id: None,
+                rater_id: Some(rater.rater_id),
+                display_name: name,
+                user_metadata: Value::Object(metadata.clone()),
+            };
+            let account = accounts::insert(tx, &account, now)?;
+            accounts::start_session(tx, &NewRefreshToken { account_id: account.account_id.clone(), ..token.clone() }, now)?;
+            Ok((accounts::find(tx, &account.account_id)?, token.session_id.clone()))
+        })
+        .await?;
+    build_session(state, &made.0, &made.1, refresh)
+}
+
+/// Signs in with a password. `address` is where the request came from.
+///
+/// # Errors
+/// The same refusal, after the same work, for an unknown e-mail address and a wrong password; 429 after too many failures.
+pub async fn sign_in(state: &State, email: &str, password: &str, address: &str) -> Result<Session, AuthRefusal> {
+    let email = email.trim().to_lowercase();
+    let now = state.clock.now();
+    if let Some(seconds) = state.attempts.wait_s(&email, address, now) {
+        return Err(AuthRefusal::rate_limited(seconds));
+    }
+    let wanted = email.clone();
+    let account = state.storage.read(move |conn| accounts::find_by_email(conn, &wanted)).await?;
+    let hash = account.as_ref().filter(|account| account.is_active).and_then(|account| account.password_hash.clone());
+    let typed = password.to_owned();
+    let is_right = off_thread(move || password::verify(&typed, hash.as_deref())).await?;
+    let Some(account) = account.filter(|_| is_right) else {
+        state.attempts.failed(&email, address, now);
+        return Err(AuthRefusal::invalid_credentials());
+    };
+    state.attempts.succeeded(&email);
+    let refresh = new_refresh_token();
+    let token = NewRefreshToken { account_id: account.account_id.clone(), ..first_token(state, &refresh) };
+    let session_id = token.session_id.clone();
+    let account_id = account.account_id;
+    let account = state
+        .storage
+        .transaction(move |tx| {
+            accounts::start_session(tx, &token, now)?;
+            accounts::find(tx, &account_id)
+        })
+        .await?;
+    build_session(state, &account, &session_id, refresh)
+}
+
+/// Exchanges a refresh token for a new session answer. A token that was used before ends its session.
+///
+/// # Errors
+/// When the token is unknown, expired, revoked or used.
+pub async fn refresh(state: &State, refresh_token: &str) -> Result<Session, AuthRefusal> {
+    let now = state.clock.now();
+    let next = new_refresh_token();
+    let (old_hash, next_hash) = (hash_key(refresh_token), hash_key(&next));
+    let expires_at = now + refresh_life(state);
+    let rotation = state.storage.transaction(move |tx| accounts::rotate(tx, &old_hash, &next_hash, expires_at, now)).await?;
+    match rotation {
+        Rotation::Rotated { account, session_id } => build_session(state, &account, &session_id, next),
+        Rotation::Reused => Err(AuthRefusal::refresh_token_already_used()),
+        Rotation::Refused => Err(AuthRefusal::refresh_token_not_found()),
+    }
+}
+
+/// Hashes a new password away from the threads that answer requests.
+///
+/// # Errors
+/// When the system gives no random salt.
+pub async fn hash_password(password: String) -> Result<String, AuthRefusal> {
+    let hashed = off_thread(move || password::hash(&password)).await?;
+    hashed.map_err(|error| Problem::internal(error).into())
+}
+
+/// Checks length and size of a new password.
+///
+/// # Errors
+/// `weak_password` with the rule.
+pub fn check_password(password: &str) -> Result<(), AuthRefusal> {
+    if password.chars().count() < password::MIN_CHARACTERS {
+        let message = format!("Password should be at least {} characters", password::MIN_CHARACTERS);
+        return Err(AuthRefusal::weak_password(message));
+    }
+    if password.len() > password::MAX_BYTES {
+        return Err(AuthRefusal::weak_password(format!("Password should be at most {} bytes", password::MAX_BYTES)));
+    }
+    Ok(())
+}
+
+/// Checks what a person says about themselves.
+///
+/// # Errors
+/// `validation_failed` when it is too large or the name is not one.
+pub fn check_metadata(data: Map<String, Value>) -> Result<Map<String, Value>, AuthRefusal> {
+    if Value::Object(data.clone()).to_string().len() > MAX_METADATA_BYTES {
+        return Err(AuthRefusal::validation_failed(format!("data: at most {MAX_METADATA_BYTES} bytes of JSON")));
+    }
+    let is_name = |value: &Value| {
+        value
+            .as_str()
+            .is_some_and(|name| !name.trim().is_empty() && name.chars().count() <= MAX_NAME_CHARS && !name.contains(char::is_control))
+    };
+    if data.get("name").is_some_and(|name| !is_name(name)) {
+        return Err(AuthRefusal::validation_failed(format!("data.name: 1 to {MAX_NAME_CHARS} printable characters")));
+    }
+    Ok(data)
+}
+
+/// The display name in the metadata.
+#[must_use]
+pub fn given_name(data: &Map<String, Value>) -> Option<String> {
+    data.get("name").and_then(Value::as_str).map(|name| name.trim().to_owned())
+}
+
+/// A user in the shape of Supabase Auth.
+#[must_use]
+pub fn user_of(account: &Account) -> User {
+    let rfc3339 = |at: storage::types::Timestamp| at.0.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+    let created_at = rfc3339(account.created_at);
+    User {
+        id: account.account_id.clone(),
+        aud: "authenticated",
+        role: "authenticated",
+        email: account.email.clone(),
+        phone: "",
+        app_metadata: json!({
+            "provider": "email", "providers": ["email"], "role": account.role, "tenant_id": account.tenant_id, "rater_id": account.rater_id,
+        }),
+        user_metadata: account.user_metadata.0.clone(),
+        identities: vec![json!({
+            "identity_id": account.account_id, "id": account.account_id, "user_id": account.account_id, "provider": "email",
+            "identity_data": {"email": account.email, "sub": account.account_id, "email_verified": false},
+            "created_at": created_at, "updated_at": rfc3339(account.updated_at),
+        })],
+        email_confirmed_at: created_at.clone(),
+        last_sign_in_at: account.last_sign_in_at.map(rfc3339),
+        created_at,
+        updated_at: rfc3339(account.updated_at),
+        is_anonymous: false,
+    }
+}
+
+fn check_email(email: &str) -> Result<String, AuthRefusal> {
+    let email = email.trim().to_lowercase();
+    let is_address = email.split_once('@').is_some_and(|(name, host)| {
+        !name.is_empty() && host.contains('.') && !host.starts_with('.') && !host.ends_with('.') && !host.contains('@')
+    });
+    let is_plain = !email.contains(|c: char| c.is_whitespace() || c.is_control());
+    if is_address && is_plain && email.len() <= MAX_EMAIL_BYTES {
+        Ok(email)
+    } else {
+        Err(AuthRefusal::validation_failed("email: Unable to validate email address: invalid format"))
+    }
+}
+
+fn build_session(state: &State, account: &Account, session_id: &str, refresh_token: String) -> Result<Session, AuthRefusal> {
+    let corrupt =
+        |_| Problem::from(StorageError::Corrupt(format!("account {} has the unknown role {:?}", account.account_id, account.role)));
+    let role = Role::from_str(&account.role).map_err(corrupt)?;
+    let subject = Subject {
+        account_id: account.account_id.clone(),
+        email: account.email.clone(),
+        role,
+        tenant_id: account.tenant_id.clone(),
+        rater_id: account.rater_id.clone(),
+        session_id: session_id.to_owned(),
+        user_metadata: account.user_metadata.as_object().cloned().unwrap_or_default(),
+    };
+    let ttl = state.settings.sign_in.access_token_ttl;
+    let (access_token, claims) = state.access.tokens().issue_access(&subject, ttl).map_err(Problem::internal)?;
+    Ok(Session {
+        access_token,
+        token_type: "bearer",
+        expires_in: ttl.as_secs(),
+        expires_at: claims.exp,
+        refresh_token,
+        user: user_of(account),
+    })
+}
+
+/// A token for a new session; the account is filled in by the caller.
+fn first_token(state: &State, refresh_token: &str) -> NewRefreshToken {
+    NewRefreshToken {
+        token_hash: hash_key(refresh_token),
+        session_id: uuid::Uuid::new_v4().to_string(),
+        account_id: String::new(),
+        expires_at: state.clock.now() + refresh_life(state),
+    }
+}
+
+fn refresh_life(state: &State) -> TimeDelta {
+    TimeDelta::from_std(state.settings.sign_in.refresh_token_ttl).unwrap_or(TimeDelta::days(30))
+}
+
+/// 256 random bits in hexadecimal.
+fn new_refresh_token() -> String {
+    let mut bytes = [0_u8; 32];
+    rand::rng().fill_bytes(&mut bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, AuthRefusal> {
+    actix_web::web::block(work).await.map_err(|error| Problem::internal(error).into())
+}

@@ -1,0 +1,82 @@
+//! What all handlers and jobs share.
+
+use std::sync::Arc;
+
+use domain::invalid::Invalid;
+use domain::time::Clock;
+use peers::rlhf_backend::RlhfBackend;
+use peers::settings::PeerSettings;
+use realtime::hub::Hub;
+use realtime::limits::Limits;
+use storage::store::Storage;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use web::access::Access;
+use web::database::KeyStore;
+use web::settings::{ServiceName, Settings};
+
+use crate::attempts::Attempts;
+use crate::live::{KnownKeys, Listeners};
+
+/// State of the service; cheap to clone.
+#[derive(Clone)]
+pub struct State {
+    /// All settings.
+    pub settings: Arc<Settings>,
+    /// The database.
+    pub storage: Storage,
+    /// The time.
+    pub clock: Clock,
+    /// Who calls.
+    pub access: Access,
+    /// Where decided tasks are told.
+    pub rlhf_backend: RlhfBackend,
+    /// Who listens.
+    pub hub: Hub,
+    /// API keys that sockets came with.
+    pub known_keys: KnownKeys,
+    /// Failed sign-ins.
+    pub attempts: Arc<Attempts>,
+    /// Told after a commit that wrote realtime events.
+    pub committed: Arc<Notify>,
+    /// Told after a commit that decided a task.
+    pub decided: Arc<Notify>,
+}
+
+impl State {
+    /// Makes the state; nothing is connected yet.
+    ///
+    /// # Errors
+    /// [`Invalid`] when the address or secret for the RLHF backend is wrong.
+    pub fn new(storage: Storage, settings: Settings, clock: Clock, shutdown: CancellationToken) -> Result<Self, Invalid> {
+        let keys = Arc::new(KeyStore::new(storage.clone(), clock.clone()));
+        let access = Access::new(&settings, ServiceName::RaterApp, clock.clone(), keys);
+        let rlhf_backend = RlhfBackend::new(PeerSettings {
+            private_url: settings.rlhf_backend.private_url.clone(),
+            caller: peers::RATER_APP.to_owned(),
+            service_secret: settings.service_secret.clone(),
+            timeout: settings.peer_timeout,
+        })?;
+        let known_keys = KnownKeys::new(clock.clone());
+        let listeners = Listeners::new(access.clone(), known_keys.clone());
+        let hub = Hub::new(Arc::new(listeners), Limits::default(), shutdown);
+        Ok(Self {
+            settings: Arc::new(settings),
+            storage,
+            clock,
+            access,
+            rlhf_backend,
+            hub,
+            known_keys,
+            attempts: Arc::new(Attempts::default()),
+            committed: Arc::new(Notify::new()),
+            decided: Arc::new(Notify::new()),
+        })
+    }
+
+    /// Wakes what follows a commit: the pump for sockets, and the delivery to the RLHF backend.
+    pub fn after_commit(&self) {
+        self.committed.notify_one();
+        self.decided.notify_one();
+    }
+}
