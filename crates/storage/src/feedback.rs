@@ -1,6 +1,7 @@
 //! What users of model outputs said about them: thumbs, ratings, preferences, corrections. Every row belongs to a tenant.
 
 pub mod brands;
+pub mod outputs;
 pub mod statistics;
 
 use std::collections::BTreeMap;

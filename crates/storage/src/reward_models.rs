@@ -242,3 +242,13 @@ pub fn activate(
         .on_unique("conflict", || "another model was activated at the same moment; look again and decide anew".to_owned())?;
     Ok(former)
 }
+
+/// Refuses a retailer that does not exist, before work is queued for it.
+///
+/// # Errors
+/// [`StorageError::Invalid`] on `retailer_id`.
+pub fn require_retailer(conn: &mut Connection, retailer_id: &str) -> Result<(), StorageError> {
+    use crate::schema::retailers as r;
+    let found: Option<i64> = on!(conn, c => r::table.filter(r::retailer_id.eq(retailer_id)).select(r::id).first(c).optional())?;
+    found.map(drop).ok_or_else(|| domain::invalid::Invalid::one("retailer_id", format!("there is no retailer {retailer_id:?}")).into())
+}

@@ -1,1 +1,79 @@
-//! x
+//! The RLHF backend: feedback comes in, datasets and reward models go out.
+//!
+//! ```text
+//! people -> feedback ----+                      +-> exports (JSONL for trainers)
+//! raters -> judgments ---+-> training pairs ----+-> worker trains -> gate -> active model -> score
+//! ```
+//!
+//! One file per resource; [`routes`] shows every path, [`worker`] takes the jobs.
+
+pub mod exports;
+pub mod feedback;
+pub mod internal;
+pub mod jobs;
+pub mod key_figures;
+pub mod pages;
+pub mod period;
+pub mod repeat;
+pub mod reward_models;
+pub mod routes;
+pub mod scoring;
+pub mod state;
+pub mod training;
+pub mod worker;
+
+use std::error::Error;
+
+use tokio_util::sync::CancellationToken;
+use web::server::{ServiceInfo, readiness, serve};
+use web::settings::{ServiceName, Settings};
+
+use crate::state::State;
+
+/// Version of this program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The commit it was built from, when the build says so.
+pub const GIT_COMMIT: &str = match option_env!("ENDCAP_GIT_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
+/// Serves until `shutdown`.
+///
+/// # Errors
+/// For a mistyped database URL, or when an address cannot be listened on.
+pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let storage = web::database::open(&settings)?;
+    let state = State::new(storage.clone(), settings.clone(), domain::time::Clock::system());
+    let info = ServiceInfo {
+        name: ServiceName::RlhfBackend,
+        version: VERSION,
+        git_commit: GIT_COMMIT,
+        database_kind: storage.url().kind().to_owned(),
+        realtime_mode: if settings.supabase.url.is_some() { "supabase" } else { "local" }.to_owned(),
+        openapi: routes::openapi(),
+        untimed_paths: &["/v1/exports/"],
+    };
+    let ready = readiness(move || {
+        let storage = storage.clone();
+        async move { vec![web::database::readiness_part(&storage).await] }
+    });
+    let worker = tokio::spawn(worker::work(state.clone(), shutdown.clone()));
+    let (public, internal) = (state.clone(), state);
+    let served = serve(
+        info,
+        &settings,
+        settings.public_socket(ServiceName::RlhfBackend),
+        settings.private_socket(ServiceName::RlhfBackend),
+        move |routes| routes::configure_public(routes, &public),
+        move |routes| routes::configure_internal(routes, &internal),
+        ready,
+        shutdown.clone(),
+    )
+    .await;
+    shutdown.cancel();
+    // A training that is still running is left to the lease: another process takes the job up again.
+    worker.abort();
+    Ok(served?)
+}

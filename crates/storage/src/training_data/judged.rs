@@ -62,6 +62,10 @@ pub struct JudgmentRow {
     pub task_id: String,
     /// Kind of task.
     pub task_type: String,
+    /// The task's question.
+    pub prompt: String,
+    /// What raters were shown beside it.
+    pub context_snippets: Json,
     /// Who judged.
     pub rater_id: String,
     /// The decision in stored order.
@@ -209,7 +213,7 @@ pub fn judgments(
             .inner_join(t::table.on(t::task_id.eq(j::task_id)))
             .inner_join(r::table.on(r::rater_id.eq(j::rater_id)))
             .select((
-                j::id, j::judgment_id, j::task_id, t::task_type, j::rater_id, j::choice, j::display_order, j::reasons,
+                j::id, j::judgment_id, j::task_id, t::task_type, t::prompt, t::context_snippets, j::rater_id, j::choice, j::display_order, j::reasons,
                 j::confidence, j::time_spent_seconds, j::rubric_version, j::created_at,
                 r::golden_correct, r::golden_total, r::is_simulated,
             ))
@@ -272,4 +276,20 @@ pub fn count_by_status(conn: &mut Connection, scope: &Scope) -> Result<BTreeMap<
         narrowed_tasks!(all, scope, &filter).load(c)
     })?;
     Ok(rows.into_iter().collect())
+}
+
+/// Tasks of a type on which people agreed on a candidate.
+///
+/// # Errors
+/// As any query.
+pub fn count_decided(conn: &mut Connection, scope: &Scope, task_type: &str) -> Result<i64, StorageError> {
+    let filter = TrainingFilter { task_type: Some(task_type.to_owned()), ..TrainingFilter::default() };
+    Ok(on!(conn, c => {
+        let all = t::table
+            .inner_join(k::table.on(k::task_id.eq(t::task_id)))
+            .filter(k::choice.eq_any(["candidate_a", "candidate_b", "candidate_c"]))
+            .count()
+            .into_boxed();
+        narrowed_tasks!(all, scope, &filter).get_result(c)
+    })?)
 }

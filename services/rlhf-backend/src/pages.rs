@@ -1,0 +1,46 @@
+//! Pages for people: brands, feedback, dashboard, models, exports. Rendered on the server; the script sends forms and keeps figures live.
+
+pub mod brands;
+pub mod dashboard;
+pub mod exports;
+pub mod feedback;
+pub mod models;
+
+use web::caller::Caller;
+use web::layout::StaticFile;
+use web::problem::Problem;
+
+use crate::feedback::may_read;
+
+/// Static files of this service.
+pub static FILES: [StaticFile; 2] = [
+    StaticFile::new("rlhf.js", "text/javascript; charset=utf-8", include_bytes!("../static/rlhf.js")),
+    StaticFile::new("rlhf.css", "text/css; charset=utf-8", include_bytes!("../static/rlhf.css")),
+];
+
+/// Address of one of them, for templates.
+pub(crate) fn file(name: &str) -> String {
+    FILES.iter().find(|file| file.name == name).map_or_else(|| format!("/static/{name}"), StaticFile::url)
+}
+
+/// These pages are for those who may read feedback.
+pub(crate) fn require_reader(caller: &Caller) -> Result<(), Problem> {
+    caller.require(may_read)
+}
+
+/// A share as `73.1 %`, or a dash.
+pub(crate) fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", share * 100.0))
+}
+
+/// A number with so many decimals, or a dash.
+pub(crate) fn decimal(value: Option<f64>, decimals: usize) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.decimals$}"))
+}
+
+/// `thumbs_up` as `Thumbs up`.
+pub(crate) fn words(code: &str) -> String {
+    let text = code.replace('_', " ");
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + letters.as_str())
+}

@@ -1,0 +1,143 @@
+//! `/feedback/{brand_id}`: an output to judge, the five kinds of feedback, and what was said last.
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Path};
+use askama::Template;
+use domain::task::TaskType;
+use serde_json::{Value, json};
+use storage::feedback::brands::{self, BrandWithFeedback};
+use storage::feedback::outputs::{self, ProposedPlan};
+use storage::feedback::statistics::{self, FeedbackStatistics};
+use storage::feedback::{self as stored, Feedback, FeedbackFilter};
+use storage::page::Page;
+use strum::VariantArray as _;
+use web::caller::{PageCaller, PageRefusal};
+use web::layout::{Layout, render};
+use web::problem::Problem;
+
+use super::{decimal, file, require_reader, words};
+use crate::state::State;
+
+/// Feedback shown under the forms.
+const SHOWN: i64 = 20;
+
+/// Longest text shown of a piece of feedback, in characters.
+const SHOWN_CHARACTERS: usize = 240;
+
+struct Output {
+    label: String,
+    prompt: String,
+    text: String,
+}
+
+struct Said {
+    kind: String,
+    tone: &'static str,
+    stars: String,
+    task_type: String,
+    text: String,
+    who: String,
+    at: String,
+}
+
+struct Count {
+    kind: String,
+    count: i64,
+}
+
+#[derive(Template)]
+#[template(path = "feedback.html")]
+struct FeedbackPage {
+    layout: Layout,
+    styles: String,
+    script: String,
+    brand: BrandWithFeedback,
+    outputs: Vec<Output>,
+    task_types: Vec<(String, &'static str)>,
+    counts: Vec<Count>,
+    mean_rating: String,
+    ratings: i64,
+    said: Vec<Said>,
+}
+
+/// Shows the forms of one brand.
+pub async fn show_feedback(state: Data<State>, caller: PageCaller, brand_id: Path<String>) -> Result<HttpResponse, PageRefusal> {
+    let caller = caller.0;
+    require_reader(&caller)?;
+    let scope = caller.scope();
+    let filter = FeedbackFilter { brand_id: Some(brand_id.into_inner()), ..FeedbackFilter::default() };
+    let (brand, plans, statistics, newest) = state
+        .storage
+        .read(move |conn| {
+            let brand = brands::find(conn, &scope, filter.brand_id.as_deref().unwrap_or_default())?;
+            let plans = outputs::newest_plans(conn, &brand.tenant_id, &brand.brand_id, 12)?;
+            let statistics = statistics::statistics(conn, &scope, &filter)?;
+            let newest = stored::list(conn, &scope, &filter, &Page::first(SHOWN))?;
+            Ok((brand, plans, statistics, newest.rows))
+        })
+        .await
+        .map_err(Problem::from)?;
+    let page = FeedbackPage {
+        layout: Layout::new(format!("Feedback on {}", brand.name), "rlhf-backend/", Some(&caller), &state.settings),
+        styles: file("rlhf.css"),
+        script: file("rlhf.js"),
+        outputs: plans.iter().map(to_output).collect(),
+        task_types: TaskType::VARIANTS.iter().map(|task_type| (task_type.to_string(), task_type.title())).collect(),
+        counts: counts(&statistics),
+        mean_rating: decimal(statistics.mean_rating, 2),
+        ratings: statistics.ratings,
+        said: newest.iter().map(to_said).collect(),
+        brand,
+    };
+    Ok(render(&page)?)
+}
+
+fn counts(statistics: &FeedbackStatistics) -> Vec<Count> {
+    ["thumbs_up", "thumbs_down", "rating", "preference", "correction"]
+        .map(|kind| Count { kind: words(kind), count: statistics.by_type.get(kind).copied().unwrap_or(0) })
+        .into()
+}
+
+/// The prompt is JSON, so that training reads objective and budget as the context of the plan.
+fn to_output(plan: &ProposedPlan) -> Output {
+    let budget = domain::money::format_micros(plan.budget_micros);
+    let prompt = json!({
+        "campaign_name": plan.campaign_name, "objective": plan.objective, "budget": budget, "currency": plan.currency,
+        "horizon_days": plan.horizon_days,
+    });
+    let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string());
+    Output {
+        label: format!("{} · {budget} {} · {}", plan.campaign_name, plan.currency, plan.plan_id),
+        prompt: pretty(&prompt),
+        text: pretty(&plan.plan),
+    }
+}
+
+fn to_said(row: &Feedback) -> Said {
+    let stars = row
+        .rating
+        .and_then(|rating| usize::try_from(rating).ok())
+        .map_or_else(String::new, |rating| format!("{}{}", "★".repeat(rating.min(5)), "☆".repeat(5_usize.saturating_sub(rating))));
+    Said {
+        kind: words(&row.feedback_type),
+        tone: match (row.feedback_type.as_str(), row.rating) {
+            ("thumbs_up", _) | ("rating", Some(4..=5)) => "badge-good",
+            ("thumbs_down", _) | ("rating", Some(1..=2)) => "badge-bad",
+            ("correction", _) => "badge-warn",
+            _ => "badge-note",
+        },
+        stars,
+        task_type: words(&row.task_type),
+        text: shorten(row.preferred_output.as_deref().unwrap_or(&row.model_output)),
+        who: row.user_id.clone(),
+        at: row.created_at.format("%e %b %Y, %H:%M UTC").to_string(),
+    }
+}
+
+fn shorten(text: &str) -> String {
+    let mut short: String = text.chars().take(SHOWN_CHARACTERS).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    short
+}

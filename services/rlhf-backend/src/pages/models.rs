@@ -1,0 +1,112 @@
+//! `/models`: every reward model with its figures beside what it must beat, and the buttons that train, activate and roll back.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use askama::Template;
+use domain::task::TaskType;
+use storage::jobs::{self, JobFilter};
+use storage::page::Page;
+use storage::reward_models::{self, RewardModel, RewardModelFilter};
+use strum::VariantArray as _;
+use web::caller::{PageCaller, PageRefusal};
+use web::layout::{Layout, render};
+use web::problem::Problem;
+
+use super::dashboard::{JobView, to_job};
+use super::{decimal, file, percent, require_reader, words};
+use crate::reward_models::Card;
+use crate::state::State;
+use crate::training::CardFigures;
+
+struct Row {
+    model_id: String,
+    task_type: String,
+    retailer: String,
+    version: i32,
+    is_active: bool,
+    has_parent: bool,
+    accuracy: String,
+    accuracy_note: String,
+    longer: String,
+    log_loss: String,
+    calibration: String,
+    alpha: String,
+    pairs: i32,
+    judgments: i32,
+    feedback: i32,
+    simulated: i64,
+    failed_gates: Vec<String>,
+    trained_at: String,
+}
+
+#[derive(Template)]
+#[template(path = "models.html")]
+struct ModelsPage {
+    layout: Layout,
+    styles: String,
+    script: String,
+    task_types: Vec<(String, &'static str)>,
+    may_train: bool,
+    models: Vec<Row>,
+    jobs: Vec<JobView>,
+}
+
+/// Shows the newest 50 models.
+pub async fn show_models(state: Data<State>, caller: PageCaller) -> Result<HttpResponse, PageRefusal> {
+    let caller = caller.0;
+    require_reader(&caller)?;
+    let scope = caller.scope();
+    let (models, jobs) = state
+        .storage
+        .read(move |conn| {
+            let models = reward_models::list(conn, &RewardModelFilter::default(), &Page::first(50))?;
+            Ok((models.rows, jobs::list(conn, &scope, &JobFilter::default(), &Page::first(3))?.rows))
+        })
+        .await
+        .map_err(Problem::from)?;
+    let page = ModelsPage {
+        layout: Layout::new("Reward models", "rlhf-backend/models", Some(&caller), &state.settings),
+        styles: file("rlhf.css"),
+        script: file("rlhf.js"),
+        task_types: TaskType::VARIANTS.iter().map(|task_type| (task_type.to_string(), task_type.title())).collect(),
+        may_train: caller.role.sees_all_tenants(),
+        models: models.into_iter().map(to_row).collect(),
+        jobs: jobs.iter().map(to_job).collect(),
+    };
+    Ok(render(&page)?)
+}
+
+fn to_row(model: RewardModel) -> Row {
+    let figures: Option<CardFigures> = serde_json::from_value(model.metrics.0.clone()).ok();
+    let held_out = figures.as_ref().and_then(|figures| figures.held_out.as_ref());
+    let longer = figures.as_ref().and_then(|figures| figures.baselines.iter().find(|one| one.name == "longer_text_wins")?.accuracy);
+    let note = held_out.map_or_else(
+        || "no held-out pairs".to_owned(),
+        |metrics| {
+            let interval =
+                metrics.accuracy_interval.map_or_else(String::new, |i| format!("{:.0} to {:.0} %, ", i.low * 100.0, i.high * 100.0));
+            format!("{interval}n = {}", metrics.n_decided)
+        },
+    );
+    let Card { model, failed_gates } = Card::from(model);
+    Row {
+        accuracy: percent(held_out.and_then(|metrics| metrics.accuracy)),
+        accuracy_note: note,
+        longer: percent(longer),
+        log_loss: decimal(held_out.and_then(|metrics| metrics.log_loss), 3),
+        calibration: decimal(held_out.and_then(|metrics| metrics.calibration_error), 3),
+        alpha: decimal(model.inter_rater_agreement, 2),
+        task_type: words(&model.task_type),
+        retailer: model.retailer_id.unwrap_or_else(|| "all retailers".to_owned()),
+        version: model.version,
+        is_active: model.is_active,
+        has_parent: model.parent_model_id.is_some(),
+        pairs: model.training_pairs_count,
+        judgments: model.training_judgments_count,
+        feedback: model.training_feedback_count,
+        simulated: model.config.get("judgments_by_simulated_raters").and_then(serde_json::Value::as_i64).unwrap_or(0),
+        trained_at: model.training_date.format("%e %b %Y, %H:%M UTC").to_string(),
+        failed_gates,
+        model_id: model.model_id,
+    }
+}

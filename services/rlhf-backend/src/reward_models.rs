@@ -1,0 +1,229 @@
+//! Reward models: trained by a job, looked at, activated when they pass the gate, rolled back when they disappoint.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Json, Path};
+use chrono::{DateTime, Utc};
+use domain::role::Role;
+use domain::task::TaskType;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use storage::connection::Connection;
+use storage::error::StorageError;
+use storage::jobs::{self, NewJob};
+use storage::outbox::{self, Destination, NewEvent};
+use storage::reward_models::{self as stored, RewardModel, RewardModelFilter};
+use web::caller::Caller;
+use web::json::{JsonBody, JsonBytes};
+use web::paging::{ListQuery, Slice};
+use web::problem::Problem;
+
+use crate::feedback::{may_read, to_page};
+use crate::repeat::{self, RepeatKey};
+use crate::state::State;
+use crate::training::{CardFigures, TrainingInput, failed_gates};
+use crate::worker::TRAIN;
+
+/// Longest note or reason, in characters.
+const MAX_NOTE: usize = 500;
+
+/// What to train.
+#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrainBody {
+    /// Kind of task.
+    pub task_type: TaskType,
+    /// Train for this retailer only; without it the general model.
+    pub retailer_id: Option<String>,
+    /// The same data and seed give the same model.
+    #[serde(default)]
+    pub seed: u32,
+    /// For the reader of the card.
+    pub note: Option<String>,
+}
+
+/// How to activate.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ActivateBody {
+    /// Activates a model that does not pass the gate; the reason is kept on its card.
+    pub override_reason: Option<String>,
+}
+
+/// Filters of the list.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct RewardModelQuery {
+    /// For this kind of task.
+    pub task_type: Option<TaskType>,
+    /// For this retailer.
+    pub retailer_id: Option<String>,
+    /// Only active ones (`true`) or only others (`false`).
+    pub is_active: Option<bool>,
+}
+
+/// A model's card with the gate's verdict.
+#[derive(Debug, Clone, Serialize)]
+pub struct Card {
+    /// The stored card.
+    #[serde(flatten)]
+    pub model: RewardModel,
+    /// Why it may not be activated; empty when it may.
+    pub failed_gates: Vec<String>,
+}
+
+impl From<RewardModel> for Card {
+    fn from(model: RewardModel) -> Self {
+        let failed_gates = match serde_json::from_value::<CardFigures>(model.metrics.0.clone()) {
+            Ok(figures) => failed_gates(&figures),
+            Err(_) => vec!["its figures were stored by another version and cannot be read; train it again".to_owned()],
+        };
+        Self { model, failed_gates }
+    }
+}
+
+/// Queues the training of a reward model.
+#[utoipa::path(post, path = "/v1/reward-models/train", tag = "reward models", request_body = TrainBody, params(("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 202, description = "`{job_id}`; follow it at `/v1/jobs/{job_id}`", body = Object), (status = 403, description = "Only the platform trains"), (status = 422, description = "Fields that are wrong")))]
+pub async fn train_reward_model(
+    state: Data<State>,
+    caller: Caller,
+    key: RepeatKey,
+    body: JsonBytes<TrainBody>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Role::sees_all_tenants)?;
+    let asked = &body.value;
+    if asked.note.as_ref().is_some_and(|note| note.chars().count() > MAX_NOTE) {
+        return Err(Problem::invalid_field("note", format!("must be at most {MAX_NOTE} characters")));
+    }
+    if let Some(retailer) = &asked.retailer_id {
+        domain::id::check("retailer_id", retailer)?;
+    }
+    let input = TrainingInput {
+        task_type: asked.task_type.to_string(),
+        retailer_id: asked.retailer_id.clone(),
+        seed: u64::from(asked.seed),
+        note: asked.note.clone(),
+    };
+    let request = key.of(&caller, "POST /v1/reward-models/train", &body.bytes);
+    let (scope, now) = (caller.scope(), state.clock.now());
+    let answer = repeat::create(&state, request, StatusCode::ACCEPTED, move |conn| {
+        if let Some(retailer) = &input.retailer_id {
+            stored::require_retailer(conn, retailer)?;
+        }
+        let job = jobs::enqueue(conn, &scope, &NewJob { kind: TRAIN, tenant_id: None, input: json!(input) }, now)?;
+        Ok(json!({ "job_id": job.job_id }))
+    })
+    .await?;
+    state.job_queued.notify_one();
+    Ok(answer)
+}
+
+/// Models, newest first.
+#[utoipa::path(get, path = "/v1/reward-models", tag = "reward models", params(RewardModelQuery, web::paging::Page), responses((status = 200, description = "`{data, next_cursor}`", body = Object)))]
+pub async fn list_reward_models(
+    state: Data<State>,
+    caller: Caller,
+    query: ListQuery<RewardModelQuery>,
+) -> Result<Json<Slice<Card>>, Problem> {
+    caller.require(may_read)?;
+    let filter = RewardModelFilter {
+        task_type: query.filter.task_type.map(|word| word.to_string()),
+        retailer_id: query.filter.retailer_id.clone(),
+        is_active: query.filter.is_active,
+    };
+    let page = storage::page::Page { after: query.page.after::<i64>()?, limit: i64::from(query.page.limit) };
+    let slice = state.storage.read(move |conn| stored::list(conn, &filter, &page)).await?;
+    Ok(Json(to_page(slice.map(Card::from))))
+}
+
+/// One model's card.
+#[utoipa::path(get, path = "/v1/reward-models/{model_id}", tag = "reward models", params(("model_id" = String, Path)), responses((status = 200, description = "The card", body = Object), (status = 404, description = "No such model")))]
+pub async fn get_reward_model(state: Data<State>, caller: Caller, model_id: Path<String>) -> Result<Json<Card>, Problem> {
+    caller.require(may_read)?;
+    Ok(Json(state.storage.read(move |conn| stored::find(conn, &model_id)).await?.into()))
+}
+
+/// Puts a model to work, if it passes the gate or a reason to override it is given.
+#[utoipa::path(post, path = "/v1/reward-models/{model_id}/activate", tag = "reward models", params(("model_id" = String, Path)), request_body = ActivateBody,
+    responses((status = 200, description = "The card of the active model", body = Object), (status = 409, description = "`gate_failed`, with each reason in `reasons`")))]
+pub async fn activate_reward_model(
+    state: Data<State>,
+    caller: Caller,
+    model_id: Path<String>,
+    body: JsonBody<ActivateBody>,
+) -> Result<Json<Card>, Problem> {
+    caller.require(Role::sees_all_tenants)?;
+    let reason = body.0.override_reason.as_deref().map(str::trim);
+    if reason.is_some_and(|text| text.is_empty() || text.chars().count() > MAX_NOTE) {
+        return Err(Problem::invalid_field("override_reason", format!("must be 1 to {MAX_NOTE} characters")));
+    }
+    let id = model_id.clone();
+    let card: Card = state.storage.read(move |conn| stored::find(conn, &id)).await?.into();
+    if !card.failed_gates.is_empty() && reason.is_none() {
+        let detail = format!("Model {} does not pass the gate: {}.", card.model.model_id, card.failed_gates.join("; "));
+        return Err(Problem::conflict("gate_failed", detail).with_extra("reasons", &card.failed_gates));
+    }
+    let now = state.clock.now();
+    let config = reason.filter(|_| !card.failed_gates.is_empty()).map(|reason| {
+        let entry = json!({ "by": caller.account_id, "at": now, "reason": reason, "failed_gates": card.failed_gates });
+        with_entry(card.model.config.0.clone(), "overrides", entry)
+    });
+    switch(&state, card.model.model_id, config, now).await
+}
+
+/// Takes an active model out and puts the one before it back to work.
+#[utoipa::path(post, path = "/v1/reward-models/{model_id}/rollback", tag = "reward models", params(("model_id" = String, Path)),
+    responses((status = 200, description = "The card of the model that is active again", body = Object), (status = 409, description = "The model is not active, or there was none before it")))]
+pub async fn rollback_reward_model(state: Data<State>, caller: Caller, model_id: Path<String>) -> Result<Json<Card>, Problem> {
+    caller.require(Role::sees_all_tenants)?;
+    let id = model_id.into_inner();
+    let now = state.clock.now();
+    let model = state
+        .storage
+        .transaction(move |conn| {
+            let model = stored::find(conn, &id)?;
+            if !model.is_active {
+                return Err(StorageError::conflict("conflict", format!("model {id} is not active; only the active model is rolled back")));
+            }
+            let parent = model.parent_model_id.clone().ok_or_else(|| {
+                StorageError::conflict("conflict", format!("model {id} has no model before it to return to; train or activate another one"))
+            })?;
+            put_to_work(conn, &parent, None, now)
+        })
+        .await?;
+    Ok(Json(model.into()))
+}
+
+async fn switch(state: &State, model_id: String, config: Option<Value>, now: DateTime<Utc>) -> Result<Json<Card>, Problem> {
+    let model = state.storage.transaction(move |conn| put_to_work(conn, &model_id, config.as_ref(), now)).await?;
+    Ok(Json(model.into()))
+}
+
+fn put_to_work(conn: &mut Connection, model_id: &str, config: Option<&Value>, now: DateTime<Utc>) -> Result<RewardModel, StorageError> {
+    let former = stored::activate(conn, model_id, config, now)?;
+    let model = stored::find(conn, model_id)?;
+    let event = NewEvent {
+        destination: Destination::Realtime,
+        topic: "jobs".to_owned(),
+        event: "model_activated".to_owned(),
+        payload: json!({
+            "model_id": model.model_id, "task_type": model.task_type, "retailer_id": model.retailer_id, "version": model.version,
+            "former_model_id": former.map(|model| model.model_id),
+        }),
+        tenant_id: None,
+    };
+    outbox::push(conn, &event, now)?;
+    Ok(model)
+}
+
+fn with_entry(mut config: Value, list: &str, entry: Value) -> Value {
+    if !config[list].is_array() {
+        config[list] = json!([]);
+    }
+    if let Some(entries) = config[list].as_array_mut() {
+        entries.push(entry);
+    }
+    config
+}

@@ -1,0 +1,74 @@
+//! Every route on one screen.
+
+use actix_web::web::{Data, ServiceConfig, get, post};
+use utoipa::OpenApi;
+
+use crate::state::State;
+use crate::{exports, feedback, internal, jobs, key_figures, pages, reward_models, scoring};
+
+/// Routes for people and programs.
+pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
+    routes
+        .app_data(Data::new(state.clone()))
+        .app_data(state.access.clone())
+        .route("/v1/feedback", post().to(feedback::create_feedback))
+        .route("/v1/feedback", get().to(feedback::list_feedback))
+        .route("/v1/feedback/batch", post().to(feedback::create_feedback_batch))
+        .route("/v1/feedback/stats", get().to(feedback::get_feedback_statistics))
+        .route("/v1/feedback/{feedback_id}", get().to(feedback::get_feedback))
+        .route("/v1/exports/{profile}", get().to(exports::export_dataset))
+        .route("/v1/exports/{profile}/manifest", get().to(exports::get_export_manifest))
+        .route("/v1/reward-models/train", post().to(reward_models::train_reward_model))
+        .route("/v1/reward-models", get().to(reward_models::list_reward_models))
+        .route("/v1/reward-models/{model_id}", get().to(reward_models::get_reward_model))
+        .route("/v1/reward-models/{model_id}/activate", post().to(reward_models::activate_reward_model))
+        .route("/v1/reward-models/{model_id}/rollback", post().to(reward_models::rollback_reward_model))
+        .route("/v1/jobs/{job_id}", get().to(jobs::get_job))
+        .route("/v1/score", post().to(scoring::score_candidates))
+        .route("/v1/rlhf-metrics", get().to(key_figures::list_rlhf_metrics))
+        .route("/v1/rlhf-metrics/compute", post().to(key_figures::compute_rlhf_metrics))
+        .route("/", get().to(pages::brands::show_brands))
+        .route("/feedback/{brand_id}", get().to(pages::feedback::show_feedback))
+        .route("/dashboard", get().to(pages::dashboard::show_dashboard))
+        .route("/models", get().to(pages::models::show_models))
+        .route("/exports", get().to(pages::exports::show_exports));
+    web::layout::serve_files(routes, &pages::FILES);
+}
+
+/// Routes for the other services.
+pub fn configure_internal(routes: &mut ServiceConfig, state: &State) {
+    routes
+        .app_data(Data::new(state.clone()))
+        .route(peers::score::PATH, post().to(internal::score))
+        .route(peers::judgments::PATH, post().to(internal::take_judgments));
+}
+
+/// The public API.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Api::openapi()
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Endcap RLHF backend", description = "Feedback, dataset exports, reward models and key figures."),
+    paths(
+        feedback::create_feedback,
+        feedback::create_feedback_batch,
+        feedback::list_feedback,
+        feedback::get_feedback,
+        feedback::get_feedback_statistics,
+        exports::export_dataset,
+        exports::get_export_manifest,
+        reward_models::train_reward_model,
+        reward_models::list_reward_models,
+        reward_models::get_reward_model,
+        reward_models::activate_reward_model,
+        reward_models::rollback_reward_model,
+        jobs::get_job,
+        scoring::score_candidates,
+        key_figures::list_rlhf_metrics,
+        key_figures::compute_rlhf_metrics,
+    )
+)]
+struct Api;

@@ -1,0 +1,45 @@
+//! What handlers share in one process.
+
+use std::sync::Arc;
+
+use domain::time::Clock;
+use storage::store::Storage;
+use tokio::sync::Notify;
+use web::access::Access;
+use web::database::KeyStore;
+use web::settings::{ServiceName, Settings};
+
+use crate::scoring::ActiveModels;
+
+/// Cheap to clone; made once per process.
+#[derive(Clone)]
+pub struct State {
+    /// The database.
+    pub storage: Storage,
+    /// How callers are recognised.
+    pub access: Access,
+    /// The configuration.
+    pub settings: Arc<Settings>,
+    /// Where the time is read.
+    pub clock: Clock,
+    /// Loaded models, and which of them is active.
+    pub models: Arc<ActiveModels>,
+    /// Wakes this process's worker when a job was queued here.
+    pub job_queued: Arc<Notify>,
+}
+
+impl State {
+    /// Over this storage.
+    #[must_use]
+    pub fn new(storage: Storage, settings: Settings, clock: Clock) -> Self {
+        let keys = Arc::new(KeyStore::new(storage.clone(), clock.clone()));
+        Self {
+            access: Access::new(&settings, ServiceName::RlhfBackend, clock.clone(), keys),
+            storage,
+            settings: Arc::new(settings),
+            clock,
+            models: Arc::new(ActiveModels::default()),
+            job_queued: Arc::new(Notify::new()),
+        }
+    }
+}

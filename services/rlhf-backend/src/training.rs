@@ -1,0 +1,182 @@
+//! From pairs to a reward model with its card: what was trained on, how good it is on pairs it had not seen, and what it must beat.
+
+pub mod material;
+
+use learning::agreement::krippendorff::{Scale, alpha_with_interval};
+use learning::agreement::{LabelCounts, gwet_ac1, percent};
+use learning::features::candidate_features;
+use learning::judgment::InvalidJudgments;
+use learning::reward::metrics::{Baseline, Metrics};
+use learning::reward::training::{TrainError, train};
+use learning::reward::{Example, Outcome};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use storage::error::StorageError;
+use storage::reward_models::NewRewardModel;
+
+use crate::scoring::to_feature_checks;
+use material::{Material, Pair};
+
+/// Resamples behind the interval of alpha.
+const REPLICATES: usize = 200;
+
+/// Decided held-out pairs below which no model passes the gate.
+pub const MIN_HELD_OUT: usize = 10;
+
+/// What a training job is to do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TrainingInput {
+    /// Kind of task.
+    pub task_type: String,
+    /// Only tasks of this retailer, and feedback on its brands.
+    #[serde(default)]
+    pub retailer_id: Option<String>,
+    /// Seed of folds and resamples.
+    #[serde(default)]
+    pub seed: u64,
+    /// For the reader.
+    #[serde(default)]
+    pub note: Option<String>,
+}
+
+/// Why there is no model.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainingError {
+    /// The database.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The pairs.
+    #[error(transparent)]
+    Pairs(#[from] TrainError),
+    /// The judgments, for label quality.
+    #[error(transparent)]
+    Judgments(#[from] InvalidJudgments),
+    /// The job itself.
+    #[error("the job's input cannot be read: {0}")]
+    Input(String),
+    /// The computation stopped.
+    #[error("the training stopped unexpectedly; see the service's log")]
+    Stopped,
+}
+
+/// The figures of a card, as they are stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CardFigures {
+    /// On pairs that the model had not seen; absent when there was one prompt only.
+    pub held_out: Option<Metrics>,
+    /// What simple rules reach on the same pairs.
+    pub baselines: Vec<Baseline>,
+    /// Agreement of the judgments.
+    pub label_quality: Value,
+}
+
+/// Trains on a blocking thread.
+///
+/// # Errors
+/// [`TrainingError`]: too few pairs, mostly.
+pub async fn fit(material: Material, input: TrainingInput) -> Result<NewRewardModel, TrainingError> {
+    let work = tokio::task::spawn_blocking(move || fit_now(&material, &input));
+    work.await.map_err(|error| {
+        tracing::error!(%error, "training stopped");
+        TrainingError::Stopped
+    })?
+}
+
+fn fit_now(material: &Material, input: &TrainingInput) -> Result<NewRewardModel, TrainingError> {
+    let examples: Vec<Example> = material.rows.iter().map(to_example).collect();
+    let trained = train(&examples, input.seed)?;
+    let counts = LabelCounts::from_judgments(&material.judgments, material.n_judged_tasks, material::LABELS.len())?;
+    let alpha = alpha_with_interval(&counts, Scale::Nominal, REPLICATES, input.seed);
+    let report = trained.report;
+    let figures = CardFigures {
+        held_out: report.held_out,
+        baselines: report.baselines,
+        label_quality: json!({ "krippendorff_alpha": alpha, "percent_agreement": percent(&counts), "gwet_ac1": gwet_ac1(&counts) }),
+    };
+    let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+    Ok(NewRewardModel {
+        base_model: "linear-bradley-terry-davidson".to_owned(),
+        retailer_id: input.retailer_id.clone(),
+        task_type: input.task_type.clone(),
+        training_judgments_count: count(material.judgments_used),
+        training_feedback_count: count(material.feedback_used),
+        training_pairs_count: count(report.n_pairs),
+        config: json!({
+            "note": input.note, "seed": input.seed, "prompts": report.n_prompts, "folds": report.folds, "tried": report.tried,
+            "l2": trained.model.l2, "temperature": trained.model.temperature, "left_out": material.left_out,
+            "judgments_by_simulated_raters": material.simulated_judgments, "judgments_by_people": material.people_judgments,
+        }),
+        validation_accuracy: figures.held_out.as_ref().and_then(|metrics| metrics.accuracy),
+        inter_rater_agreement: alpha.alpha.value,
+        metrics: json!(figures),
+        parameters: json!(trained.model),
+        auto_check_correlation: auto_check_correlation(&material.rows),
+        dataset_hash: dataset_hash(&material.rows),
+        seed: i64::try_from(input.seed).unwrap_or(i64::MAX),
+    })
+}
+
+fn to_example(pair: &Pair) -> Example {
+    Example {
+        prompt_key: pair.prompt_key.clone(),
+        a: candidate_features(&pair.a, &to_feature_checks(pair.checks_a.iter()), &pair.context),
+        b: candidate_features(&pair.b, &to_feature_checks(pair.checks_b.iter()), &pair.context),
+        outcome: Outcome { a: pair.outcome[0], tie: pair.outcome[1], b: pair.outcome[2] },
+        weight: pair.weight,
+    }
+}
+
+/// SHA-256 of the training rows, one line of JSON each, in the order of reading.
+fn dataset_hash(rows: &[Pair]) -> String {
+    let mut hash = Sha256::new();
+    for row in rows {
+        hash.update(json!(row).to_string().as_bytes());
+        hash.update(b"\n");
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Pearson's correlation of "passes a larger share of automatic checks" with "is preferred"; `None` when either never varies.
+fn auto_check_correlation(rows: &[Pair]) -> Option<f64> {
+    let share = |checks: &[peers::tasks::CheckResult]| {
+        (!checks.is_empty()).then(|| checks.iter().filter(|check| check.passed).count() as f64 / checks.len() as f64)
+    };
+    let points: Vec<(f64, f64)> =
+        rows.iter().filter_map(|row| Some((share(&row.checks_a)? - share(&row.checks_b)?, row.outcome[0] - row.outcome[2]))).collect();
+    let n = points.len() as f64;
+    let (mean_x, mean_y) = points.iter().fold((0.0, 0.0), |(x, y), point| (x + point.0 / n, y + point.1 / n));
+    let (mut xy, mut xx, mut yy) = (0.0, 0.0, 0.0);
+    for (x, y) in points {
+        xy += (x - mean_x) * (y - mean_y);
+        xx += (x - mean_x).powi(2);
+        yy += (y - mean_y).powi(2);
+    }
+    (xx > 0.0 && yy > 0.0).then(|| xy / (xx * yy).sqrt())
+}
+
+/// Why a model may not be activated; empty when it may. It must have been tried on at least [`MIN_HELD_OUT`] decided pairs that it had
+/// not seen, predict them better than a coin, and be right at least as often as "the longer text wins".
+#[must_use]
+pub fn failed_gates(figures: &CardFigures) -> Vec<String> {
+    let Some(held_out) = &figures.held_out else {
+        return vec!["there are no held-out figures, because all pairs belong to one prompt".to_owned()];
+    };
+    let mut reasons = Vec::new();
+    if held_out.n_decided < MIN_HELD_OUT {
+        reasons.push(format!("it was tried on {} decided held-out pairs; at least {MIN_HELD_OUT} are needed", held_out.n_decided));
+    }
+    let coin = std::f64::consts::LN_2;
+    match held_out.log_loss {
+        Some(loss) if loss < coin => {}
+        Some(loss) => reasons.push(format!("its held-out log loss {loss:.4} is not below the coin's {coin:.4}")),
+        None => reasons.push("its held-out log loss is not defined, because no pair was decided".to_owned()),
+    }
+    let longer = figures.baselines.iter().find(|baseline| baseline.name == "longer_text_wins").and_then(|baseline| baseline.accuracy);
+    if let (Some(accuracy), Some(longer)) = (held_out.accuracy, longer)
+        && accuracy < longer
+    {
+        reasons.push(format!("its held-out accuracy {accuracy:.4} is below {longer:.4}, which \"the longer text wins\" reaches"));
+    }
+    reasons
+}

@@ -1,0 +1,144 @@
+//! The one worker of this process: takes training jobs under a lease, holds the lease while it works, and stores model and outcome together.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use storage::connection::Connection;
+use storage::error::StorageError;
+use storage::jobs::{self as stored, Finish, Job};
+use storage::outbox::{self, Destination, NewEvent};
+use storage::reward_models;
+use tokio_util::sync::CancellationToken;
+
+use crate::state::State;
+use crate::training::{self, TrainingError, TrainingInput};
+
+/// Kind of the jobs that train reward models.
+pub const TRAIN: &str = "train_reward_model";
+
+/// How long a job is held without a word from its worker.
+const HOLD: TimeDelta = TimeDelta::seconds(60);
+
+/// How often a working worker says so.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// How often an idle worker looks for jobs of other processes.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Takes jobs until `shutdown`.
+pub async fn work(state: State, shutdown: CancellationToken) {
+    while !shutdown.is_cancelled() {
+        match work_once(&state).await {
+            Ok(true) => {}
+            Ok(false) => wait(&state, &shutdown).await,
+            Err(error) => {
+                tracing::warn!(%error, "the worker could not take or finish a job and will look again");
+                wait(&state, &shutdown).await;
+            }
+        }
+    }
+}
+
+async fn wait(state: &State, shutdown: &CancellationToken) {
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = state.job_queued.notified() => {}
+        () = tokio::time::sleep(LOOK_EVERY) => {}
+    }
+}
+
+/// Takes and does one job; `false` when there was none.
+///
+/// # Errors
+/// When the database does not answer. The job is taken up again when its lease is over.
+pub async fn work_once(state: &State) -> Result<bool, StorageError> {
+    let now = state.clock.now();
+    let Some(job) = state.storage.transaction(move |conn| stored::take_next(conn, TRAIN, now, HOLD)).await? else { return Ok(false) };
+    let outcome = tokio::select! {
+        outcome = train(state, &job) => outcome,
+        lost = keep_holding(state, &job) => Err(TrainingError::Storage(lost)),
+    };
+    match outcome {
+        Ok(()) => tracing::info!(job_id = job.job_id, "a reward model was trained"),
+        Err(TrainingError::Storage(StorageError::Conflict { code: "lease_lost", why })) => {
+            tracing::warn!(job_id = job.job_id, why, "gave the job up")
+        }
+        Err(TrainingError::Storage(error)) => return Err(error),
+        Err(refused) => {
+            let reason = refused.to_string();
+            tracing::info!(job_id = job.job_id, reason, "training was not possible");
+            fail(state, &job, reason).await?;
+        }
+    }
+    Ok(true)
+}
+
+/// Renews the lease until it is lost or cannot be renewed.
+async fn keep_holding(state: &State, job: &Job) -> StorageError {
+    loop {
+        tokio::time::sleep(HEARTBEAT).await;
+        let (held, now) = (job.clone(), state.clock.now());
+        if let Err(error) = state.storage.transaction(move |conn| stored::hold_on(conn, &held, now, HOLD)).await {
+            return error;
+        }
+    }
+}
+
+async fn train(state: &State, job: &Job) -> Result<(), TrainingError> {
+    let input: TrainingInput = serde_json::from_value(job.input.0.clone()).map_err(|error| TrainingError::Input(error.to_string()))?;
+    note(state, job, 0.05, "Reading judgments and feedback").await?;
+    let material = training::material::collect(&state.storage, &input).await?;
+    note(state, job, 0.4, &format!("Training on {} pairs", material.rows.len())).await?;
+    let new = training::fit(material, input).await?;
+    note(state, job, 0.9, "Storing the model").await?;
+    let (job, now) = (job.clone(), state.clock.now());
+    state
+        .storage
+        .transaction(move |conn| {
+            let model = reward_models::insert(conn, &new, now)?;
+            let result = json!({
+                "model_id": model.model_id, "version": model.version, "validation_accuracy": model.validation_accuracy,
+                "training_pairs_count": model.training_pairs_count,
+            });
+            stored::finish(conn, &job, now, Finish::Succeeded(&result))?;
+            announce(conn, &job, json!({ "state": "succeeded", "progress": 1.0, "message": "Done", "model_id": model.model_id }), now)
+        })
+        .await?;
+    Ok(())
+}
+
+async fn note(state: &State, job: &Job, progress: f64, message: &str) -> Result<(), StorageError> {
+    let (job, message, now) = (job.clone(), message.to_owned(), state.clock.now());
+    state
+        .storage
+        .transaction(move |conn| {
+            stored::note_progress(conn, &job, progress, &message, now, HOLD)?;
+            announce(conn, &job, json!({ "state": "running", "progress": progress, "message": message }), now)
+        })
+        .await
+}
+
+async fn fail(state: &State, job: &Job, reason: String) -> Result<(), StorageError> {
+    let (job, now) = (job.clone(), state.clock.now());
+    state
+        .storage
+        .transaction(move |conn| {
+            stored::finish(conn, &job, now, Finish::Failed(&reason))?;
+            announce(conn, &job, json!({ "state": "failed", "progress": job.progress, "message": reason }), now)
+        })
+        .await
+}
+
+fn announce(conn: &mut Connection, job: &Job, mut payload: Value, now: chrono::DateTime<chrono::Utc>) -> Result<(), StorageError> {
+    payload["job_id"] = json!(job.job_id);
+    payload["kind"] = json!(job.kind);
+    let event = NewEvent {
+        destination: Destination::Realtime,
+        topic: "jobs".to_owned(),
+        event: "job_progressed".to_owned(),
+        payload,
+        tenant_id: job.tenant_id.clone(),
+    };
+    outbox::push(conn, &event, now).map(drop)
+}

@@ -1,0 +1,126 @@
+// Forms and live figures of the RLHF pages. Figures are never computed here: the page is asked again and its live parts exchanged.
+'use strict';
+(() => {
+  const QUIET_MS = 400, POLL_MS = 5000;
+  const { call, live, toast } = window.endcap;
+  const $ = (selector, root = document) => root.querySelector(selector);
+  const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+  /** Exchanges every part marked data-live for the server's present one. */
+  let isAsking = false, isWanted = false;
+  async function refresh() {
+    if (isAsking) { isWanted = true; return; }
+    isAsking = true;
+    try {
+      const response = await fetch(location.href, { credentials: 'same-origin', headers: { Accept: 'text/html' }, signal: AbortSignal.timeout(15000) });
+      if (!response.ok || response.redirected) throw new Error('stale');
+      const fresh = new DOMParser().parseFromString(await response.text(), 'text/html');
+      for (const part of $$('[data-live]')) {
+        const next = fresh.getElementById(part.id);
+        if (!next || part.contains(document.activeElement) || part.innerHTML === next.innerHTML) continue;
+        part.innerHTML = next.innerHTML;
+      }
+      showState(topics.size > 0 && topics.size === joined.size ? 'live' : 'polled');
+    } catch { showState('stale'); }
+    isAsking = false;
+    if (isWanted) { isWanted = false; soon(); }
+  }
+  let timer = null;
+  function soon() { clearTimeout(timer); timer = setTimeout(refresh, QUIET_MS); }
+
+  const topics = new Set(), joined = new Set();
+  const WORDS = { live: 'live', polled: 'refreshed every few seconds', stale: 'not up to date: the server cannot be reached' };
+  function showState(state) {
+    for (const dot of $$('[data-live-dot]')) dot.classList.toggle('is-live', state === 'live');
+    for (const text of $$('[data-live-text]')) text.textContent = WORDS[state];
+  }
+  function watch(names) {
+    for (const topic of names) {
+      topics.add(topic);
+      live({ topic, onEvent: soon, onResync: soon, onState: (state) => { if (state === 'live') joined.add(topic); else joined.delete(topic); } });
+    }
+    // Without the socket (the rater app is down) the figures are still right, only later.
+    setInterval(() => { if (joined.size < topics.size && !document.hidden) refresh(); }, POLL_MS);
+  }
+
+  const frame = $('[data-feedback]');
+  if (frame) {
+    watch([frame.dataset.topic]);
+    const value = (id) => $(`#${id}`).value;
+    const send = async (kind, extra, sender) => {
+      const body = { brand_id: frame.dataset.brand, task_type: value('task_type'), prompt: value('prompt'), feedback_type: kind, ...extra };
+      if (kind !== 'preference' || value('model_output').trim()) body.model_output = value('model_output');
+      if (sender) sender.disabled = true;
+      try {
+        await call('/v1/feedback', { json: body, headers: { 'Idempotency-Key': crypto.randomUUID ? crypto.randomUUID() : String(Math.random()) + Date.now() } });
+        toast('Thank you: your feedback is stored.', 'good');
+        $('#state').textContent = 'Stored. Change the output, or judge the same one again.';
+        soon();
+        return true;
+      } catch { return false; } finally { if (sender) sender.disabled = false; }
+    };
+    for (const button of $$('[data-send]')) {
+      button.addEventListener('click', () => send(button.dataset.send, button.dataset.rating ? { rating: Number(button.dataset.rating) } : {}, button));
+    }
+    for (const form of $$('[data-form]')) {
+      form.addEventListener('submit', async (event) => {
+        event.preventDefault();
+        if (await send(form.dataset.form, Object.fromEntries(new FormData(form)), $('[type=submit]', form))) form.reset();
+      });
+    }
+    $('[data-pick]')?.addEventListener('change', (event) => {
+      const picked = event.target.selectedOptions[0];
+      if (!picked.dataset.output) return;
+      $('#prompt').value = picked.dataset.prompt;
+      $('#model_output').value = picked.dataset.output;
+    });
+    $('[data-copy-output]')?.addEventListener('click', () => { $('#corrected').value = value('model_output'); $('#corrected').focus(); });
+    $('[data-swap]')?.addEventListener('click', () => { const better = value('better'); $('#better').value = value('worse'); $('#worse').value = better; });
+    document.addEventListener('keydown', (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.target.closest('input, textarea, select, summary')) return;
+      const button = $$('[data-key]').find((one) => one.dataset.key === event.key.toLowerCase());
+      if (button && !button.disabled) { event.preventDefault(); button.click(); }
+    });
+  }
+
+  const watched = $('[data-watch]');
+  if (watched) watch(watched.dataset.watch.split(' '));
+
+  $('[data-train]')?.addEventListener('submit', async (event) => {
+    event.preventDefault();
+    const button = $('[type=submit]', event.target);
+    const given = Object.fromEntries([...new FormData(event.target)].filter(([, text]) => text.trim() !== ''));
+    button.disabled = true;
+    try {
+      const { job_id: job } = await call('/v1/reward-models/train', { json: given });
+      toast('Training has begun.', 'good');
+      await follow(job);
+    } catch { /* the refusal was shown */ } finally { button.disabled = false; }
+  });
+  async function follow(job) {
+    for (let i = 0; i < 300; i += 1) {
+      await refresh();
+      const { state, error } = await call(`/v1/jobs/${job}`);
+      if (state === 'succeeded') { toast('The model is trained. Look at its figures before you activate it.', 'good'); break; }
+      if (state === 'failed') { toast(`Training failed: ${error}`, 'bad'); break; }
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
+    await refresh();
+  }
+
+  let overridden = null;
+  document.addEventListener('click', async (event) => {
+    const activate = event.target.closest('[data-activate]'), rollback = event.target.closest('[data-rollback]');
+    if (activate && 'needsReason' in activate.dataset) { overridden = activate.dataset.activate; $('#override').showModal(); return; }
+    try {
+      if (activate) { await call(`/v1/reward-models/${activate.dataset.activate}/activate`, { json: {} }); toast('The model is active: every service scores with it within two seconds.', 'good'); }
+      if (rollback) { await call(`/v1/reward-models/${rollback.dataset.rollback}/rollback`, { method: 'POST' }); toast('The model before it is active again.', 'good'); }
+    } catch { /* the refusal was shown */ }
+    if (activate || rollback) { event.target.blur(); refresh(); }
+  });
+  $('[data-override]')?.addEventListener('submit', async (event) => {
+    const reason = new FormData(event.target).get('override_reason');
+    try { await call(`/v1/reward-models/${overridden}/activate`, { json: { override_reason: reason } }); toast('The model is active; your reason is on its card.', 'good'); } catch { /* the refusal was shown */ }
+    refresh();
+  });
+})();
