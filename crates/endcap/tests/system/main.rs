@@ -1,0 +1,83 @@
+//! The whole system as a newcomer meets it: started with one command on an empty folder, judged in a browser by keyboard, driven
+//! through the circle twice, stopped by a signal with nothing left running.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+mod running;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use running::{Running, free_ports, program};
+
+#[test]
+fn from_an_empty_folder_to_a_better_plan() {
+    let folder = tempfile::tempdir().unwrap();
+    let ports = free_ports();
+    let mut system = Running::start(folder.path(), &ports);
+
+    judges_by_keyboard(&ports);
+
+    for round in 1..=2 {
+        let output = program(&ports).args(["loop", "--plans", "12"]).output().unwrap();
+        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "round {round}:\n{text}");
+        assert!(text.contains("the circle is closed") && text.contains("[9/9]"), "round {round}:\n{text}");
+        assert!(text.contains(&format!("version {round}:")), "the second model is a new version:\n{text}");
+    }
+
+    system.terminate();
+    assert!(system.wait(Duration::from_secs(20)).success(), "{}", system.output());
+    for (key, port) in &ports {
+        assert!(std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok(), "{key} {port} is still taken");
+    }
+
+    let started = Instant::now();
+    let mut again = Running::start(folder.path(), &ports);
+    assert!(again.output().contains("sample data: already there"), "{}", again.output());
+    assert!(started.elapsed() < Duration::from_secs(30), "the second start took {:?}", started.elapsed());
+    again.terminate();
+    assert!(again.wait(Duration::from_secs(20)).success());
+}
+
+#[test]
+fn a_taken_port_is_named_before_anything_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let ports = free_ports();
+    let (key, port) = ports.iter().find(|(key, _)| key == "ENDCAP_RLHF_BACKEND_PORT").unwrap();
+    let _held = std::net::TcpListener::bind(("127.0.0.1", *port)).unwrap();
+    let output = program(&ports).args(["up", "--no-sample-data", "--data-dir"]).arg(folder.path()).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && text.contains(&port.to_string()) && text.contains(key.as_str()), "{text}");
+    assert!(!folder.path().join("endcap.db").exists());
+}
+
+#[test]
+fn a_data_folder_that_cannot_be_made_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let output = program(&free_ports()).args(["up", "--no-sample-data", "--data-dir"]).arg(file.join("data")).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && text.contains("cannot create the data folder"), "{text}");
+}
+
+#[test]
+fn production_without_a_secret_does_not_start() {
+    for service in ["campaign-runtime", "rlhf-backend", "rater-app"] {
+        let binary = Path::new(env!("CARGO_BIN_EXE_endcap")).with_file_name(service);
+        let output = Command::new(binary).env_clear().env("ENDCAP_ENVIRONMENT", "production").output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && text.contains("ENDCAP_JWT_SECRET"), "{service}: {text}");
+    }
+}
+
+/// Runs the browser test, which signs in and judges with the keyboard alone.
+fn judges_by_keyboard(ports: &[(String, u16)]) {
+    let port = ports.iter().find(|(key, _)| key == "ENDCAP_RATER_APP_PORT").unwrap().1;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../services/rater-app/tests/browser");
+    let output = Command::new("node").arg("judge.mjs").arg(format!("http://localhost:{port}")).current_dir(folder).output().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{text}");
+}
