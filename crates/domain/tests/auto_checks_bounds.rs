@@ -64,7 +64,7 @@ fn hostile_candidates_cost_little_time() {
         let found = run(task_type, &[snippet], &text, &[&candidate]);
         assert!(!found.is_empty());
         assert!(found.iter().all(|f| f.message.len() < 3_000));
-        assert!(begin.elapsed() < Duration::from_secs(5), "{task_type} took {:?}", begin.elapsed());
+        assert!(begin.elapsed() < Duration::from_secs(20), "{task_type} took {:?}", begin.elapsed());
     }
 }
 
