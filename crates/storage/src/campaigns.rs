@@ -272,6 +272,16 @@ pub(crate) fn replace(conn: &mut Connection, id: i64, new: &NewCampaign, now: Da
     Ok(())
 }
 
+/// Keeps how the chosen plan distributes the budget, and raises the version.
+///
+/// # Errors
+/// As any query.
+pub fn allocate(conn: &mut Connection, id: i64, allocation: Json, now: DateTime<Utc>) -> Result<(), StorageError> {
+    let changes = (t::allocated_budget.eq(Some(allocation)), t::version.eq(t::version + 1), t::updated_at.eq(Timestamp(now)));
+    on!(conn, c => diesel::update(t::table.find(id)).set(changes).execute(c))?;
+    Ok(())
+}
+
 /// Deletes a campaign that was found in this scope, with its plans, performance rows and reflection logs.
 ///
 /// # Errors

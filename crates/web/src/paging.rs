@@ -138,6 +138,12 @@ impl<T> Slice<T> {
     }
 }
 
+/// The cursor of a page that continues after these sort keys, for lists that storage has cut already.
+#[must_use]
+pub fn cursor_of<K: Serialize>(key: K) -> Option<String> {
+    encode_cursor(&key)
+}
+
 fn encode_cursor<K: Serialize>(key: &K) -> Option<String> {
     serde_json::to_vec(key).ok().map(|bytes| URL_SAFE_NO_PAD.encode(bytes))
 }

@@ -1,1 +1,87 @@
-//! x
+//! The campaign runtime: retailers, brands, products, audiences, campaigns, performance, and the plans that spend a budget.
+//!
+//! ```text
+//! imports -> catalog, campaigns, performance -> analytics, pacing
+//!                                  \-> plans -> score (rlhf-backend) -> chosen, or a rating task (rater-app) -> settled by jobs
+//! ```
+//!
+//! One file per resource; [`routes`] shows every path, [`jobs`] delivers rating tasks and settles what people decided.
+
+pub mod analytics;
+pub mod api_keys;
+pub mod brands;
+pub mod campaigns;
+pub mod imports;
+pub mod input;
+pub mod jobs;
+pub mod optimize;
+pub mod pacing;
+pub mod pages;
+pub mod performance;
+pub mod plans;
+pub mod reflections;
+pub mod repeat;
+pub mod retailers;
+pub mod routes;
+pub mod segments;
+pub mod skus;
+pub mod state;
+pub mod transitions;
+
+use std::error::Error;
+
+use tokio_util::sync::CancellationToken;
+use web::server::{ServiceInfo, readiness, serve};
+use web::settings::{ServiceName, Settings};
+
+use crate::state::State;
+
+pub use routes::{configure_internal, configure_public};
+
+/// Version of this program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The commit it was built from, when the build says so.
+pub const GIT_COMMIT: &str = match option_env!("ENDCAP_GIT_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
+/// Serves until `shutdown`.
+///
+/// # Errors
+/// For a mistyped database URL or peer setting, or when an address cannot be listened on.
+pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let storage = web::database::open(&settings)?;
+    let state = State::new(storage.clone(), settings.clone(), domain::time::Clock::system())?;
+    let info = ServiceInfo {
+        name: ServiceName::CampaignRuntime,
+        version: VERSION,
+        git_commit: GIT_COMMIT,
+        database_kind: storage.url().kind().to_owned(),
+        realtime_mode: if settings.supabase.url.is_some() { "supabase" } else { "local" }.to_owned(),
+        openapi: routes::openapi(),
+        untimed_paths: &["/v1/imports/"],
+    };
+    let ready = readiness(move || {
+        let storage = storage.clone();
+        async move { vec![web::database::readiness_part(&storage).await] }
+    });
+    let work = tokio::spawn(jobs::work(state.clone(), shutdown.clone()));
+    let (public, internal) = (state.clone(), state);
+    let served = serve(
+        info,
+        &settings,
+        settings.public_socket(ServiceName::CampaignRuntime),
+        settings.private_socket(ServiceName::CampaignRuntime),
+        move |routes| configure_public(routes, &public),
+        move |routes| configure_internal(routes, &internal),
+        ready,
+        shutdown.clone(),
+    )
+    .await;
+    shutdown.cancel();
+    // What it was doing is in the outbox or in review, and is taken up by the next process.
+    work.abort();
+    Ok(served?)
+}

@@ -1,1 +1,16 @@
-fn main() {}
+//! The campaign runtime: what is sold where and for how much, and which plan is to run.
+
+use std::process::ExitCode;
+
+use web::settings::ServiceName;
+use web::start::{Program, run};
+
+fn main() -> ExitCode {
+    let program = Program {
+        service: ServiceName::CampaignRuntime,
+        about: "Endcap campaign runtime: catalog, campaigns, performance, analytics and plans.",
+        version: campaign_runtime::VERSION,
+        git_commit: campaign_runtime::GIT_COMMIT,
+    };
+    run(program, campaign_runtime::run)
+}

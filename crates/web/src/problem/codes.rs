@@ -183,7 +183,7 @@ pub const CODES: &[Code] = &[
     ),
     code(
         "infeasible",
-        409,
+        422,
         "No allocation is possible",
         "The constraints contradict each other.",
         "Loosen one of those listed in `conflict`.",

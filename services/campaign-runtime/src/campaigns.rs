@@ -1,0 +1,296 @@
+//! Campaigns: written by their tenant, moved through their life by [`crate::transitions`].
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ETAG, IF_MATCH};
+use actix_web::web::{Data, Json, Path};
+use actix_web::{HttpRequest, HttpResponse};
+use chrono::NaiveDate;
+use domain::campaign::{CampaignStatus, Objective};
+use domain::invalid::Invalid;
+use domain::money::format_micros;
+use domain::role::Role;
+use domain::scope::Scope;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use storage::brands;
+use storage::campaigns::{self as stored, Campaign, CampaignFilter, NewCampaign};
+use storage::connection::Connection;
+use storage::error::StorageError;
+use web::caller::Caller;
+use web::json::{JsonBody, JsonBytes};
+use web::paging::{ListQuery, Slice};
+use web::problem::Problem;
+
+use crate::input::{self, MoneyInput, check_text, id_or_new, lay_over, read_money, show_money};
+use crate::repeat::{self, RepeatKey};
+use crate::state::State;
+use crate::transitions;
+
+/// Most entries of a list of a campaign.
+const MAX_ENTRIES: usize = 100_000;
+
+/// A campaign as it is written; `status` is changed by transitions.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CampaignBody {
+    /// Public id, unique within its tenant; made up when absent.
+    pub campaign_id: Option<String>,
+    /// Whose it is: the caller's tenant, else that of the brand, else the retailer.
+    pub tenant_id: Option<String>,
+    /// Where it runs.
+    pub retailer_id: String,
+    /// The (leading) brand.
+    pub brand_id: Option<String>,
+    /// Name.
+    pub name: String,
+    /// What it is for.
+    pub objective: Option<Objective>,
+    /// First day.
+    pub start_date: Option<NaiveDate>,
+    /// Last day, included.
+    pub end_date: Option<NaiveDate>,
+    /// Budget.
+    pub total_budget: Option<MoneyInput>,
+    /// ISO 4217 code.
+    pub currency: Option<String>,
+    /// How the budget is distributed.
+    #[schema(value_type = Option<Object>)]
+    pub allocated_budget: Option<Map<String, Value>>,
+    /// Placement types.
+    #[serde(default)]
+    pub placement_types: Vec<String>,
+    /// Ids of audience segments.
+    #[serde(default)]
+    pub target_audiences: Vec<String>,
+    /// Ids of products.
+    #[serde(default)]
+    pub target_skus: Vec<String>,
+    /// Limits that plans must keep: `min_roas`, `max_cpa`, `max_share_per_arm`, `excluded_placements`.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub constraints: Map<String, Value>,
+    /// Anything else worth keeping.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub attributes: Map<String, Value>,
+}
+
+/// Filters of the list.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct CampaignQuery {
+    /// Only those of a tenant.
+    pub tenant_id: Option<String>,
+    /// Only those at a retailer.
+    pub retailer_id: Option<String>,
+    /// Only those of a brand.
+    pub brand_id: Option<String>,
+    /// Only those in a state.
+    pub status: Option<CampaignStatus>,
+    /// Only those with an objective.
+    pub objective: Option<Objective>,
+}
+
+impl CampaignBody {
+    fn check(self) -> Result<NewCampaign, Invalid> {
+        let mut invalid = Invalid::default();
+        let campaign_id = id_or_new(&mut invalid, "campaign_id", self.campaign_id, "cmp");
+        check_text(&mut invalid, "name", &self.name, 200);
+        if let (Some(start), Some(end)) = (self.start_date, self.end_date)
+            && end < start
+        {
+            invalid.add("end_date", "is before start_date");
+        }
+        let lists =
+            [("placement_types", &self.placement_types), ("target_audiences", &self.target_audiences), ("target_skus", &self.target_skus)];
+        for (field, list) in lists {
+            if list.len() > MAX_ENTRIES {
+                invalid.add(field, format!("must have at most {MAX_ENTRIES} entries"));
+            }
+            if let Some(at) = list.iter().position(|entry| entry.trim().is_empty() || entry.len() > domain::id::MAX_LENGTH) {
+                invalid.add(format!("{field}[{at}]"), format!("must be 1 to {} bytes", domain::id::MAX_LENGTH));
+            }
+        }
+        let money = invalid.merge(read_money(self.currency.as_deref(), [("total_budget", self.total_budget.as_ref())]));
+        let ([total_budget_micros], currency) = money.unwrap_or_default();
+        if total_budget_micros.is_some_and(|budget| budget < 0) {
+            invalid.add("total_budget", "must not be negative");
+        }
+        invalid.into_result()?;
+        Ok(NewCampaign {
+            campaign_id,
+            tenant_id: self.tenant_id.unwrap_or_default(),
+            retailer_id: self.retailer_id,
+            brand_id: self.brand_id,
+            name: self.name,
+            objective: self.objective.map(|objective| objective.to_string()),
+            start_date: self.start_date,
+            end_date: self.end_date,
+            total_budget_micros,
+            currency,
+            allocated_budget: self.allocated_budget.map(|map| Value::Object(map).into()),
+            placement_types: json!(self.placement_types).into(),
+            target_audiences: json!(self.target_audiences).into(),
+            target_skus: json!(self.target_skus).into(),
+            constraints: Value::Object(self.constraints).into(),
+            attributes: Value::Object(self.attributes).into(),
+            status: CampaignStatus::Draft.to_string(),
+        })
+    }
+
+    fn of(row: &Campaign) -> Result<Self, Problem> {
+        let list = |value: &Value| serde_json::from_value::<Vec<String>>(value.clone()).map_err(Problem::internal);
+        let object = |value: &Value| value.as_object().cloned().unwrap_or_default();
+        let objective = row.objective.as_deref().map(str::parse).transpose();
+        Ok(Self {
+            campaign_id: Some(row.campaign_id.clone()),
+            tenant_id: Some(row.tenant_id.clone()),
+            retailer_id: row.retailer_id.clone(),
+            brand_id: row.brand_id.clone(),
+            name: row.name.clone(),
+            objective: objective.map_err(|_| Problem::internal("a stored objective is not known"))?,
+            start_date: row.start_date,
+            end_date: row.end_date,
+            total_budget: row.total_budget_micros.map(|micros| MoneyInput::Amount(format_micros(micros))),
+            currency: row.currency.clone(),
+            allocated_budget: row.allocated_budget.as_ref().and_then(|value| value.as_object().cloned()),
+            placement_types: list(&row.placement_types)?,
+            target_audiences: list(&row.target_audiences)?,
+            target_skus: list(&row.target_skus)?,
+            constraints: object(&row.constraints),
+            attributes: object(&row.attributes),
+        })
+    }
+}
+
+/// Fills the tenant and sees that the caller may act for it.
+fn with_tenant(conn: &mut Connection, scope: &Scope, new: &NewCampaign) -> Result<NewCampaign, StorageError> {
+    let brand_tenant = match &new.brand_id {
+        None => None,
+        Some(brand_id) => match brands::find(conn, scope, brand_id) {
+            Ok(brand) => Some(brand.tenant_id),
+            Err(StorageError::NotFound { .. }) => {
+                return Err(Invalid::one("brand_id", format!("there is no brand {brand_id:?} that you may see")).into());
+            }
+            Err(error) => return Err(error),
+        },
+    };
+    let stated = Some(new.tenant_id.clone()).filter(|tenant| !tenant.is_empty());
+    let own = scope.tenant().map(str::to_owned);
+    let tenant_id = stated.or(own).or(brand_tenant).unwrap_or_else(|| new.retailer_id.clone());
+    domain::id::check("tenant_id", &tenant_id)?;
+    if !scope.may_see(Some(&tenant_id)) {
+        return Err(Invalid::one("tenant_id", "is not your tenant; leave it out").into());
+    }
+    Ok(NewCampaign { tenant_id, ..new.clone() })
+}
+
+/// A campaign as it is shown.
+#[must_use]
+pub fn show(row: &Campaign) -> Value {
+    let mut shown = json!(row);
+    show_money(&mut shown, "total_budget_micros", "total_budget", row.currency.as_deref());
+    shown
+}
+
+fn with_etag(row: &Campaign) -> HttpResponse {
+    HttpResponse::Ok().insert_header((ETAG, format!("\"{}\"", row.version))).json(show(row))
+}
+
+/// Refuses a change of another version than the one named in `If-Match`.
+///
+/// # Errors
+/// 412 with the present version.
+pub fn check_version(request: &HttpRequest, row: &Campaign) -> Result<(), Problem> {
+    let Some(wanted) = request.headers().get(IF_MATCH).and_then(|value| value.to_str().ok()) else { return Ok(()) };
+    let present = format!("\"{}\"", row.version);
+    if wanted == "*" || wanted.split(',').any(|one| one.trim() == present) {
+        return Ok(());
+    }
+    Err(Problem::new("precondition_failed", format!("The campaign is at version {present} now.")))
+}
+
+/// Stores a campaign as a draft.
+#[utoipa::path(post, path = "/v1/campaigns", tag = "campaigns", request_body = CampaignBody, responses((status = 201, body = Object, description = "The stored row")))]
+pub async fn create_campaign(
+    state: Data<State>,
+    caller: Caller,
+    key: RepeatKey,
+    body: JsonBytes<CampaignBody>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Role::may_plan)?;
+    let request = key.of(&caller, "POST /v1/campaigns", &body.bytes);
+    let (scope, now, new) = (caller.scope(), state.clock.now(), body.value.check()?);
+    repeat::create(&state, request, StatusCode::CREATED, move |conn| {
+        let new = with_tenant(conn, &scope, &new)?;
+        Ok(show(&stored::insert(conn, &scope, &new, now)?))
+    })
+    .await
+}
+
+/// Campaigns, newest first.
+#[utoipa::path(get, path = "/v1/campaigns", tag = "campaigns", params(CampaignQuery, web::paging::Page), responses((status = 200, body = Object, description = "`{data, next_cursor}`")))]
+pub async fn list_campaigns(state: Data<State>, caller: Caller, query: ListQuery<CampaignQuery>) -> Result<Json<Slice<Value>>, Problem> {
+    let CampaignQuery { tenant_id, retailer_id, brand_id, status, objective } = query.filter.clone();
+    let (status, objective) = (status.map(|word| word.to_string()), objective.map(|word| word.to_string()));
+    let filter = CampaignFilter { tenant_id, retailer_id, brand_id, status, objective };
+    let (scope, page) = (caller.scope(), input::page(&query.page)?);
+    let slice = state.storage.read(move |conn| stored::list(conn, &scope, &filter, &page)).await?;
+    Ok(Json(input::answer(slice, |row| show(&row))))
+}
+
+/// One campaign, with its version as `ETag`.
+#[utoipa::path(get, path = "/v1/campaigns/{campaign_id}", tag = "campaigns", params(("campaign_id" = String, Path)), responses((status = 200, body = Object, description = "The row")))]
+pub async fn get_campaign(state: Data<State>, caller: Caller, id: Path<String>) -> Result<HttpResponse, Problem> {
+    let scope = caller.scope();
+    let row = state.storage.read(move |conn| stored::find(conn, &scope, &id)).await?;
+    Ok(with_etag(&row))
+}
+
+/// Changes the fields named; `If-Match` may hold the version that was read.
+#[utoipa::path(patch, path = "/v1/campaigns/{campaign_id}", tag = "campaigns", params(("campaign_id" = String, Path)), request_body = Object, responses((status = 200, body = Object, description = "The row")))]
+pub async fn update_campaign(
+    state: Data<State>,
+    caller: Caller,
+    id: Path<String>,
+    request: HttpRequest,
+    change: JsonBody<Map<String, Value>>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Role::may_plan)?;
+    let (scope, now) = (caller.scope(), state.clock.now());
+    let reader = scope.clone();
+    let row = state.storage.read(move |conn| stored::find(conn, &reader, &id)).await?;
+    check_version(&request, &row)?;
+    let status = transitions::status_of(&row)?;
+    if status == CampaignStatus::Archived {
+        return Err(Problem::conflict("conflict", "An archived campaign cannot be changed."));
+    }
+    let mut new = lay_over(&CampaignBody::of(&row)?, change.0, &["campaign_id", "tenant_id", "retailer_id"])?.check()?;
+    new.status.clone_from(&row.status);
+    if matches!(status, CampaignStatus::Scheduled | CampaignStatus::Active) {
+        transitions::check_ready(&new)?;
+    }
+    let updated = state
+        .storage
+        .transaction(move |conn| {
+            let new = with_tenant(conn, &scope, &new)?;
+            stored::update(conn, &scope, &row, &new, now)
+        })
+        .await?;
+    Ok(with_etag(&updated))
+}
+
+/// Archives a campaign; its data stay. 409 while it runs: complete it first.
+#[utoipa::path(delete, path = "/v1/campaigns/{campaign_id}", tag = "campaigns", params(("campaign_id" = String, Path)), responses((status = 204, description = "Archived"), (status = 409, description = "Not from its present state")))]
+pub async fn delete_campaign(state: Data<State>, caller: Caller, id: Path<String>) -> Result<HttpResponse, Problem> {
+    caller.require(Role::may_plan)?;
+    let (scope, now) = (caller.scope(), state.clock.now());
+    let reader = scope.clone();
+    let row = state.storage.read(move |conn| stored::find(conn, &reader, &id)).await?;
+    if transitions::status_of(&row)? != CampaignStatus::Archived {
+        let new = transitions::moved(&row, CampaignStatus::Archived)?;
+        state.storage.transaction(move |conn| stored::update(conn, &scope, &row, &new, now)).await?;
+    }
+    Ok(HttpResponse::NoContent().finish())
+}

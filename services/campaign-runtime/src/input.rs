@@ -1,0 +1,145 @@
+//! What writes of all resources share: money as people send it, changes laid over what is stored, and checks of texts.
+
+use domain::invalid::Invalid;
+use domain::money::{self, Money};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use storage::page::{Page, Slice};
+use web::paging;
+use web::problem::Problem;
+
+/// Money in a request: `{"amount":"12.34","currency":"USD"}`, or a decimal string in the currency stated beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(untagged)]
+pub enum MoneyInput {
+    /// With its currency.
+    Full(Money),
+    /// Without.
+    Amount(String),
+}
+
+impl MoneyInput {
+    /// Micros, and the currency when it was given.
+    ///
+    /// # Errors
+    /// [`Invalid`] on `field`.
+    pub fn read(&self, field: &str) -> Result<(i64, Option<String>), Invalid> {
+        match self {
+            Self::Full(money) => Ok((money.micros(field)?, Some(money.currency.clone()))),
+            Self::Amount(amount) => Ok((money::parse_micros(field, amount)?, None)),
+        }
+    }
+}
+
+/// Reads several amounts that must share one currency: `stated`, or that of the first amount which has one.
+///
+/// # Errors
+/// [`Invalid`] on an amount that is wrong or in another currency, or on `currency` when there is money and no currency.
+pub fn read_money<const N: usize>(
+    stated: Option<&str>,
+    amounts: [(&str, Option<&MoneyInput>); N],
+) -> Result<([Option<i64>; N], Option<String>), Invalid> {
+    let mut invalid = Invalid::default();
+    let mut currency = stated.map(str::to_owned);
+    if let Some(stated) = stated {
+        invalid.merge(money::check_currency("currency", stated));
+    }
+    let mut micros = [None; N];
+    for ((field, amount), slot) in amounts.into_iter().zip(&mut micros) {
+        let Some((value, own)) = amount.and_then(|amount| invalid.merge(amount.read(field))) else { continue };
+        *slot = Some(value);
+        match (&currency, own) {
+            (Some(known), Some(own)) if *known != own => invalid.add(field, format!("is in {own} where the rest is in {known}")),
+            (None, Some(own)) => currency = Some(own),
+            _ => {}
+        }
+    }
+    if currency.is_none() && micros.iter().any(Option::is_some) && invalid.fields.is_empty() {
+        invalid.add("currency", "is required beside an amount without one, for example \"USD\"");
+    }
+    invalid.into_result()?;
+    Ok((micros, currency))
+}
+
+/// A change laid over what is stored: fields that are named take the new value, `null` clears those that may be empty.
+///
+/// # Errors
+/// 422 for an unknown field, one of the wrong type, or one of `fixed` with another value.
+pub fn lay_over<T: Serialize + DeserializeOwned>(stored: &T, change: Map<String, Value>, fixed: &[&str]) -> Result<T, Problem> {
+    let Value::Object(mut fields) = serde_json::to_value(stored).map_err(Problem::internal)? else {
+        return Err(Problem::internal("what is stored is not an object"));
+    };
+    for name in fixed {
+        if let Some(new) = change.get(*name)
+            && fields.get(*name).is_some_and(|old| old != new)
+        {
+            return Err(Problem::invalid_field(*name, "cannot be changed; leave it out"));
+        }
+    }
+    fields.extend(change);
+    let bytes = serde_json::to_vec(&fields).map_err(Problem::internal)?;
+    web::json::parse_json(&bytes)
+}
+
+/// Checks a text: not blank, and short enough for its column.
+pub fn check_text(invalid: &mut Invalid, field: &str, text: &str, most: usize) {
+    if text.trim().is_empty() {
+        invalid.add(field, "must not be empty");
+    } else if text.chars().count() > most {
+        invalid.add(field, format!("must be at most {most} characters"));
+    }
+}
+
+/// Checks optional texts.
+pub fn check_texts(invalid: &mut Invalid, texts: &[(&str, Option<&String>, usize)]) {
+    for (field, text, most) in texts {
+        if let Some(text) = text {
+            check_text(invalid, field, text, *most);
+        }
+    }
+}
+
+/// Takes a public id from the caller, or makes one.
+pub fn id_or_new(invalid: &mut Invalid, field: &str, given: Option<String>, prefix: &str) -> String {
+    match given {
+        Some(id) => {
+            invalid.merge(domain::id::check(field, &id));
+            id
+        }
+        None => domain::id::new(prefix),
+    }
+}
+
+/// Puts `{name: money}` in the place of the micros of a row.
+pub fn show_money(row: &mut Value, micros_name: &str, name: &str, currency: Option<&str>) {
+    if let Value::Object(fields) = row {
+        let micros = fields.remove(micros_name).and_then(|value| value.as_i64());
+        fields.insert(name.to_owned(), money_or_null(micros, currency));
+    }
+}
+
+/// Money as JSON, or null; an amount whose currency is not known stays a bare amount.
+#[must_use]
+pub fn money_or_null(micros: Option<i64>, currency: Option<&str>) -> Value {
+    match (micros, currency) {
+        (Some(micros), Some(currency)) => json!(Money::from_micros(micros, currency)),
+        (Some(micros), None) => json!({"amount": money::format_micros(micros), "currency": null}),
+        (None, _) => Value::Null,
+    }
+}
+
+/// The page wanted, for storage.
+///
+/// # Errors
+/// 422 `invalid_cursor`.
+pub fn page(page: &paging::Page) -> Result<Page, Problem> {
+    Ok(Page { after: page.after::<i64>()?, limit: i64::from(page.limit) })
+}
+
+/// A page of storage, for the caller.
+#[must_use]
+pub fn answer<T>(slice: Slice<T>, show: impl FnMut(T) -> Value) -> paging::Slice<Value> {
+    let next_cursor = slice.next.and_then(paging::cursor_of);
+    paging::Slice { data: slice.rows.into_iter().map(show).collect(), next_cursor }
+}

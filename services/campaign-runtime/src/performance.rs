@@ -1,0 +1,188 @@
+//! Performance rows of a campaign, written by natural key: repeating a request changes nothing.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Path};
+use chrono::NaiveDate;
+use domain::invalid::Invalid;
+use domain::role::Role;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use storage::campaigns;
+use storage::performance::{self as stored, NewMetric, WriteMode};
+use web::caller::Caller;
+use web::json::JsonBytes;
+use web::problem::Problem;
+
+use crate::input::{MoneyInput, read_money};
+use crate::repeat::{self, RepeatKey};
+use crate::state::State;
+
+/// Most rows of one request; more go through an import.
+pub const MAX_ROWS: usize = 5_000;
+
+/// One row; absent parts of the key count as empty, absent measures stay absent.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MetricBody {
+    /// The day.
+    pub date: NaiveDate,
+    /// Placement type.
+    #[serde(default)]
+    pub placement_type: String,
+    /// Audience segment.
+    #[serde(default)]
+    pub audience_segment: String,
+    /// Category of the product.
+    #[serde(default)]
+    pub category: String,
+    /// Product.
+    #[serde(default)]
+    pub sku_id: String,
+    /// How impressions were counted.
+    #[serde(default)]
+    pub impression_kind: String,
+    /// Ad impressions.
+    pub impressions: Option<i64>,
+    /// Clicks.
+    pub clicks: Option<i64>,
+    /// Attributed orders.
+    pub conversions: Option<i64>,
+    /// Spend; without a currency it is the campaign's.
+    pub spend: Option<MoneyInput>,
+    /// Attributed revenue.
+    pub revenue: Option<MoneyInput>,
+    /// Units sold.
+    pub units_sold: Option<i64>,
+    /// First purchases of the brand by a household.
+    pub new_to_brand_conversions: Option<i64>,
+}
+
+/// What happens to a row whose key is stored already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Its measures take the place of the stored ones.
+    #[default]
+    Replace,
+    /// Its measures are added; needs an `Idempotency-Key`, since repeating would add twice.
+    Add,
+}
+
+/// Rows to write.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PerformanceBody {
+    /// 1 to 5,000 rows.
+    pub rows: Vec<MetricBody>,
+    /// What happens to rows that are there.
+    #[serde(default)]
+    pub mode: Mode,
+}
+
+fn check(body: &PerformanceBody) -> Result<Vec<NewMetric>, Invalid> {
+    let mut invalid = Invalid::default();
+    if body.rows.is_empty() || body.rows.len() > MAX_ROWS {
+        return Err(Invalid::one("rows", format!("must hold 1 to {MAX_ROWS} rows, not {}; import larger files", body.rows.len())));
+    }
+    let mut rows = Vec::with_capacity(body.rows.len());
+    for (at, row) in body.rows.iter().enumerate() {
+        let place = |field: &str| format!("rows[{at}].{field}");
+        let counts = [
+            ("impressions", row.impressions),
+            ("clicks", row.clicks),
+            ("conversions", row.conversions),
+            ("units_sold", row.units_sold),
+            ("new_to_brand_conversions", row.new_to_brand_conversions),
+        ];
+        for (field, count) in counts {
+            if count.is_some_and(|count| count < 0) {
+                invalid.add(place(field), "must not be negative");
+            }
+        }
+        let parts = [
+            ("placement_type", &row.placement_type, 100),
+            ("audience_segment", &row.audience_segment, 100),
+            ("category", &row.category, 100),
+            ("sku_id", &row.sku_id, 100),
+            ("impression_kind", &row.impression_kind, 40),
+        ];
+        for (field, text, most) in parts {
+            if text.chars().count() > most {
+                invalid.add(place(field), format!("must be at most {most} characters"));
+            }
+        }
+        let (spend_name, revenue_name) = (place("spend"), place("revenue"));
+        let amounts = [(spend_name.as_str(), row.spend.as_ref()), (revenue_name.as_str(), row.revenue.as_ref())];
+        let money = match read_money(None, amounts) {
+            // Bare amounts are in the campaign's currency.
+            Err(error) if error.fields.iter().all(|field| field.field == "currency") => bare_amounts(row).map(|micros| (micros, None)),
+            other => other,
+        };
+        let ([spend_micros, revenue_micros], currency) = invalid.merge(money).unwrap_or_default();
+        rows.push(NewMetric {
+            campaign: 0,
+            tenant_id: String::new(),
+            date: row.date,
+            placement_type: row.placement_type.clone(),
+            audience_segment: row.audience_segment.clone(),
+            category: row.category.clone(),
+            sku_id: row.sku_id.clone(),
+            impression_kind: row.impression_kind.clone(),
+            impressions: row.impressions,
+            clicks: row.clicks,
+            conversions: row.conversions,
+            spend_micros,
+            revenue_micros,
+            units_sold: row.units_sold,
+            new_to_brand_conversions: row.new_to_brand_conversions,
+            currency,
+            source: "api".to_owned(),
+        });
+    }
+    invalid.into_result()?;
+    Ok(rows)
+}
+
+fn bare_amounts(row: &MetricBody) -> Result<[Option<i64>; 2], Invalid> {
+    let read = |field: &str, amount: &Option<MoneyInput>| amount.as_ref().map(|amount| amount.read(field).map(|read| read.0)).transpose();
+    Ok([read("spend", &row.spend)?, read("revenue", &row.revenue)?])
+}
+
+/// Writes rows; the answer counts what is new, changed and unchanged.
+#[utoipa::path(post, path = "/v1/campaigns/{campaign_id}/performance", tag = "performance", params(("campaign_id" = String, Path)), request_body = PerformanceBody, responses((status = 200, body = Object, description = "`{received, inserted, updated, unchanged}`")))]
+pub async fn record_performance(
+    state: Data<State>,
+    caller: Caller,
+    key: RepeatKey,
+    id: Path<String>,
+    body: JsonBytes<PerformanceBody>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Role::may_plan)?;
+    let route = format!("POST /v1/campaigns/{id}/performance");
+    let request = key.of(&caller, &route, &body.bytes);
+    let mode = match body.value.mode {
+        Mode::Replace => WriteMode::Replace,
+        Mode::Add if request.is_some() => WriteMode::Add,
+        Mode::Add => {
+            return Err(Problem::invalid_field("mode", "add needs an Idempotency-Key header, so that a repeated request cannot add twice"));
+        }
+    };
+    let (scope, now, rows) = (caller.scope(), state.clock.now(), check(&body.value)?);
+    repeat::create(&state, request, StatusCode::OK, move |conn| {
+        let campaign = campaigns::find(conn, &scope, &id)?;
+        let mut rows = rows.clone();
+        for row in &mut rows {
+            row.campaign = campaign.id;
+            row.tenant_id.clone_from(&campaign.tenant_id);
+        }
+        let written = stored::record(conn, &rows, mode, now)?;
+        Ok(json!({
+            "received": rows.len(),
+            "inserted": written.inserted,
+            "updated": written.updated,
+            "unchanged": written.unchanged,
+        }))
+    })
+    .await
+}

@@ -1,0 +1,199 @@
+//! Retailers: read by everybody who signs in, written by the platform.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Json, Path};
+use domain::invalid::Invalid;
+use domain::money::check_currency;
+use domain::role::Role;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use storage::retailers::{self as stored, NewRetailer, Retailer, RetailerFilter};
+use web::caller::Caller;
+use web::json::{JsonBody, JsonBytes};
+use web::paging::{ListQuery, Slice};
+use web::problem::Problem;
+
+use crate::input::{self, check_text, check_texts, id_or_new, lay_over};
+use crate::repeat::{self, RepeatKey};
+use crate::state::State;
+
+/// A retailer as it is written.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetailerBody {
+    /// Public id; made up when absent.
+    pub retailer_id: Option<String>,
+    /// Name.
+    pub name: String,
+    /// Version of the retailer's data schema.
+    #[serde(default = "first_version")]
+    pub schema_version: String,
+    /// How the retailer's fields map to the canonical schema.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub mapping_config: Map<String, Value>,
+    /// Address of the retailer's API.
+    pub api_endpoint: Option<String>,
+    /// Address of the retailer's clean room.
+    pub clean_room_endpoint: Option<String>,
+    /// Disallowed terms, required disclaimers, length limits, smallest cell.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub policies: Map<String, Value>,
+    /// What creatives must look like.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub creative_specs: Map<String, Value>,
+    /// ISO 3166 code of two letters.
+    pub country: Option<String>,
+    /// ISO 4217 code.
+    pub currency: Option<String>,
+    /// IANA name of the store day's time zone.
+    #[serde(default = "utc")]
+    pub timezone: String,
+    /// Whether it takes part.
+    #[serde(default = "yes")]
+    pub is_active: bool,
+}
+
+fn first_version() -> String {
+    "1".to_owned()
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Filters of the list.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct RetailerQuery {
+    /// Only (in)active ones.
+    pub is_active: Option<bool>,
+    /// Only those of a country.
+    pub country: Option<String>,
+}
+
+impl RetailerBody {
+    fn check(self) -> Result<NewRetailer, Invalid> {
+        let mut invalid = Invalid::default();
+        let retailer_id = id_or_new(&mut invalid, "retailer_id", self.retailer_id, "rtl");
+        check_text(&mut invalid, "name", &self.name, 200);
+        check_text(&mut invalid, "schema_version", &self.schema_version, 50);
+        check_text(&mut invalid, "timezone", &self.timezone, 64);
+        check_texts(
+            &mut invalid,
+            &[
+                ("api_endpoint", self.api_endpoint.as_ref(), 500),
+                ("clean_room_endpoint", self.clean_room_endpoint.as_ref(), 500),
+                ("country", self.country.as_ref(), 2),
+            ],
+        );
+        if let Some(currency) = &self.currency {
+            invalid.merge(check_currency("currency", currency));
+        }
+        invalid.into_result()?;
+        Ok(NewRetailer {
+            retailer_id,
+            name: self.name,
+            schema_version: self.schema_version,
+            mapping_config: Value::Object(self.mapping_config).into(),
+            api_endpoint: self.api_endpoint,
+            clean_room_endpoint: self.clean_room_endpoint,
+            policies: Value::Object(self.policies).into(),
+            creative_specs: Value::Object(self.creative_specs).into(),
+            country: self.country,
+            currency: self.currency,
+            timezone: self.timezone,
+            is_active: self.is_active,
+        })
+    }
+
+    fn of(row: &Retailer) -> Self {
+        let object = |value: &Value| value.as_object().cloned().unwrap_or_default();
+        Self {
+            retailer_id: Some(row.retailer_id.clone()),
+            name: row.name.clone(),
+            schema_version: row.schema_version.clone(),
+            mapping_config: object(&row.mapping_config),
+            api_endpoint: row.api_endpoint.clone(),
+            clean_room_endpoint: row.clean_room_endpoint.clone(),
+            policies: object(&row.policies),
+            creative_specs: object(&row.creative_specs),
+            country: row.country.clone(),
+            currency: row.currency.clone(),
+            timezone: row.timezone.clone(),
+            is_active: row.is_active,
+        }
+    }
+}
+
+fn may_write(role: Role) -> bool {
+    role == Role::PlatformAdmin
+}
+
+/// Stores a retailer.
+#[utoipa::path(post, path = "/v1/retailers", tag = "catalog", request_body = RetailerBody, responses((status = 201, body = Object, description = "The stored row")))]
+pub async fn create_retailer(
+    state: Data<State>,
+    caller: Caller,
+    key: RepeatKey,
+    body: JsonBytes<RetailerBody>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(may_write)?;
+    let request = key.of(&caller, "POST /v1/retailers", &body.bytes);
+    let (new, now) = (body.value.check()?, state.clock.now());
+    repeat::create(&state, request, StatusCode::CREATED, move |conn| Ok(json!(stored::insert(conn, &new, now)?))).await
+}
+
+/// Retailers, oldest first.
+#[utoipa::path(get, path = "/v1/retailers", tag = "catalog", params(RetailerQuery, web::paging::Page), responses((status = 200, body = Object, description = "`{data, next_cursor}`")))]
+pub async fn list_retailers(state: Data<State>, _: Caller, query: ListQuery<RetailerQuery>) -> Result<Json<Slice<Value>>, Problem> {
+    let filter = RetailerFilter { is_active: query.filter.is_active, country: query.filter.country.clone() };
+    let page = input::page(&query.page)?;
+    let slice = state.storage.read(move |conn| stored::list(conn, &filter, &page)).await?;
+    Ok(Json(input::answer(slice, |row| json!(row))))
+}
+
+/// One retailer.
+#[utoipa::path(get, path = "/v1/retailers/{retailer_id}", tag = "catalog", params(("retailer_id" = String, Path)), responses((status = 200, body = Object, description = "The row")))]
+pub async fn get_retailer(state: Data<State>, _: Caller, id: Path<String>) -> Result<Json<Retailer>, Problem> {
+    Ok(Json(state.storage.read(move |conn| stored::find(conn, &id)).await?))
+}
+
+/// Changes the fields named.
+#[utoipa::path(patch, path = "/v1/retailers/{retailer_id}", tag = "catalog", params(("retailer_id" = String, Path)), request_body = Object, responses((status = 200, body = Object, description = "The row")))]
+pub async fn update_retailer(
+    state: Data<State>,
+    caller: Caller,
+    id: Path<String>,
+    change: JsonBody<Map<String, Value>>,
+) -> Result<Json<Retailer>, Problem> {
+    caller.require(may_write)?;
+    let (id, now) = (id.into_inner(), state.clock.now());
+    let find = id.clone();
+    let row = state.storage.read(move |conn| stored::find(conn, &find)).await?;
+    let new = lay_over(&RetailerBody::of(&row), change.0, &["retailer_id"])?.check()?;
+    Ok(Json(state.storage.transaction(move |conn| stored::update(conn, &id, &new, now)).await?))
+}
+
+/// Takes a retailer out of use; its data stay.
+#[utoipa::path(delete, path = "/v1/retailers/{retailer_id}", tag = "catalog", params(("retailer_id" = String, Path)), responses((status = 204, description = "Deactivated")))]
+pub async fn delete_retailer(state: Data<State>, caller: Caller, id: Path<String>) -> Result<HttpResponse, Problem> {
+    caller.require(may_write)?;
+    let now = state.clock.now();
+    state
+        .storage
+        .transaction(move |conn| {
+            let row = stored::find(conn, &id)?;
+            stored::update(conn, &id, &NewRetailer { is_active: false, ..row.into() }, now)
+        })
+        .await?;
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,121 @@
+//! Every route of the service on one screen.
+
+use actix_web::web::{Data, ServiceConfig, delete, get, patch, post, resource};
+use utoipa::OpenApi;
+
+use crate::state::State;
+use crate::{
+    analytics, api_keys, brands, campaigns, imports, optimize, pacing, pages, performance, plans, reflections, retailers, segments,
+};
+use crate::{skus, transitions};
+
+/// The public API.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Endcap campaign runtime", description = "Catalog, campaigns, performance, analytics and plans."),
+    paths(
+        api_keys::create_api_key,
+        api_keys::list_api_keys,
+        api_keys::get_api_key,
+        api_keys::revoke_api_key,
+        retailers::create_retailer,
+        retailers::list_retailers,
+        retailers::get_retailer,
+        retailers::update_retailer,
+        retailers::delete_retailer,
+        brands::create_brand,
+        brands::list_brands,
+        brands::get_brand,
+        brands::update_brand,
+        brands::delete_brand,
+        skus::create_sku,
+        skus::list_skus,
+        skus::get_sku,
+        skus::update_sku,
+        skus::delete_sku,
+        segments::create_audience_segment,
+        segments::list_audience_segments,
+        segments::get_audience_segment,
+        segments::update_audience_segment,
+        segments::delete_audience_segment,
+        campaigns::create_campaign,
+        campaigns::list_campaigns,
+        campaigns::get_campaign,
+        campaigns::update_campaign,
+        campaigns::delete_campaign,
+        transitions::transition_campaign,
+        performance::record_performance,
+        analytics::analyse_performance,
+        pacing::get_pacing,
+        imports::import_table,
+        plans::create_plans,
+        plans::list_plans,
+        plans::choose_plan,
+        optimize::optimize,
+        reflections::create_reflection_log,
+        reflections::list_reflection_logs,
+        reflections::get_reflection_log,
+    )
+)]
+struct Api;
+
+/// The public API as a document.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Api::openapi()
+}
+
+/// Routes for people and programs.
+pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
+    routes.app_data(state.access.clone()).app_data(Data::new(state.clone())).route("/", get().to(pages::home));
+    let list = |path, create, all| (path, create, all);
+    for (path, create, all) in [
+        list("/v1/api-keys", post().to(api_keys::create_api_key), get().to(api_keys::list_api_keys)),
+        list("/v1/retailers", post().to(retailers::create_retailer), get().to(retailers::list_retailers)),
+        list("/v1/brands", post().to(brands::create_brand), get().to(brands::list_brands)),
+        list("/v1/skus", post().to(skus::create_sku), get().to(skus::list_skus)),
+        list("/v1/audience-segments", post().to(segments::create_audience_segment), get().to(segments::list_audience_segments)),
+        list("/v1/campaigns", post().to(campaigns::create_campaign), get().to(campaigns::list_campaigns)),
+        list("/v1/reflection-logs", post().to(reflections::create_reflection_log), get().to(reflections::list_reflection_logs)),
+        list("/v1/campaigns/{id}/plans", post().to(plans::create_plans), get().to(plans::list_plans)),
+    ] {
+        routes.service(resource(path).route(create).route(all));
+    }
+    for (path, one, change, remove) in [
+        (
+            "/v1/retailers/{id}",
+            get().to(retailers::get_retailer),
+            patch().to(retailers::update_retailer),
+            delete().to(retailers::delete_retailer),
+        ),
+        ("/v1/brands/{id}", get().to(brands::get_brand), patch().to(brands::update_brand), delete().to(brands::delete_brand)),
+        ("/v1/skus/{id}", get().to(skus::get_sku), patch().to(skus::update_sku), delete().to(skus::delete_sku)),
+        (
+            "/v1/audience-segments/{id}",
+            get().to(segments::get_audience_segment),
+            patch().to(segments::update_audience_segment),
+            delete().to(segments::delete_audience_segment),
+        ),
+        (
+            "/v1/campaigns/{id}",
+            get().to(campaigns::get_campaign),
+            patch().to(campaigns::update_campaign),
+            delete().to(campaigns::delete_campaign),
+        ),
+    ] {
+        routes.service(resource(path).route(one).route(change).route(remove));
+    }
+    routes
+        .service(resource("/v1/api-keys/{id}").route(get().to(api_keys::get_api_key)).route(delete().to(api_keys::revoke_api_key)))
+        .service(resource("/v1/reflection-logs/{id}").route(get().to(reflections::get_reflection_log)))
+        .service(resource("/v1/campaigns/{id}/transitions").route(post().to(transitions::transition_campaign)))
+        .service(resource("/v1/campaigns/{id}/performance").route(post().to(performance::record_performance)))
+        .service(resource("/v1/campaigns/{id}/pacing").route(get().to(pacing::get_pacing)))
+        .service(resource("/v1/campaigns/{id}/plans/{plan_id}/choose").route(post().to(plans::choose_plan)))
+        .service(resource("/v1/analytics/performance").route(get().to(analytics::analyse_performance)))
+        .service(resource("/v1/imports/{table}").route(post().to(imports::import_table)))
+        .service(resource("/v1/optimize").route(post().to(optimize::optimize)));
+}
+
+/// Routes for the other services: none yet, since nobody asks this service for behaviour.
+pub fn configure_internal(_: &mut ServiceConfig, _: &State) {}

@@ -1,0 +1,81 @@
+//! What handlers share in one process.
+
+use std::sync::Arc;
+
+use domain::invalid::Invalid;
+use domain::time::Clock;
+use peers::rater_app::RaterApp;
+use peers::rlhf_backend::RlhfBackend;
+use peers::settings::PeerSettings;
+use storage::store::Storage;
+use tokio::sync::Semaphore;
+use web::access::Access;
+use web::database::KeyStore;
+use web::problem::Problem;
+use web::settings::{ServiceName, Settings};
+
+/// Budget problems solved at once; others wait a little, then are told to come again.
+const SOLVERS: usize = 2;
+
+/// Cheap to clone; made once per process.
+#[derive(Clone)]
+pub struct State {
+    /// The database.
+    pub storage: Storage,
+    /// How callers are recognised.
+    pub access: Access,
+    /// The configuration.
+    pub settings: Arc<Settings>,
+    /// Where the time is read.
+    pub clock: Clock,
+    /// Scores plans.
+    pub rlhf_backend: RlhfBackend,
+    /// Has people judge plans.
+    pub rater_app: RaterApp,
+    solvers: Arc<Semaphore>,
+}
+
+impl State {
+    /// Over this storage.
+    ///
+    /// # Errors
+    /// [`Invalid`] naming each setting of a peer that is wrong.
+    pub fn new(storage: Storage, settings: Settings, clock: Clock) -> Result<Self, Invalid> {
+        let keys = Arc::new(KeyStore::new(storage.clone(), clock.clone()));
+        let peer = |name: ServiceName| PeerSettings {
+            private_url: settings.service(name).private_url.clone(),
+            caller: peers::CAMPAIGN_RUNTIME.to_owned(),
+            service_secret: settings.service_secret.clone(),
+            timeout: settings.peer_timeout,
+        };
+        Ok(Self {
+            access: Access::new(&settings, ServiceName::CampaignRuntime, clock.clone(), keys),
+            rlhf_backend: RlhfBackend::new(peer(ServiceName::RlhfBackend))?,
+            rater_app: RaterApp::new(peer(ServiceName::RaterApp))?,
+            storage,
+            settings: Arc::new(settings),
+            clock,
+            solvers: Arc::new(Semaphore::new(SOLVERS)),
+        })
+    }
+
+    /// Runs a computation of the planning maths beside the request threads, a bounded number at once.
+    ///
+    /// # Errors
+    /// 503 when all solvers stay busy for the time that a peer is given.
+    pub async fn solve<T, F>(&self, work: F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        let permit = tokio::time::timeout(self.settings.peer_timeout, self.solvers.clone().acquire_owned())
+            .await
+            .map_err(|_| Problem::unavailable("planner", 2))?
+            .map_err(Problem::internal)?;
+        let done = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            work()
+        });
+        done.await.map_err(Problem::internal)
+    }
+}
