@@ -173,6 +173,23 @@ pub fn of_task(conn: &mut Connection, task_id: &str) -> Result<Vec<Judgment>, St
     Ok(on!(conn, c => t::table.filter(t::task_id.eq(task_id)).order(t::id).limit(500).select(Judgment::as_select()).load(c))?)
 }
 
+/// How many judgments a rater has given since an instant.
+///
+/// # Errors
+/// As any query.
+pub fn count_since(conn: &mut Connection, rater_id: &str, since: DateTime<Utc>) -> Result<i64, StorageError> {
+    let own = t::rater_id.eq(rater_id).and(t::created_at.ge(Timestamp(since)));
+    Ok(on!(conn, c => t::table.filter(own).count().get_result(c))?)
+}
+
+/// The newest judgments of a rater, newest first.
+///
+/// # Errors
+/// As any query.
+pub fn newest_of_rater(conn: &mut Connection, rater_id: &str, limit: i64) -> Result<Vec<Judgment>, StorageError> {
+    Ok(on!(conn, c => t::table.filter(t::rater_id.eq(rater_id)).order(t::id.desc()).limit(limit).select(Judgment::as_select()).load(c))?)
+}
+
 /// Takes a judgment out.
 ///
 /// # Errors

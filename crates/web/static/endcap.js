@@ -34,14 +34,15 @@
 
   /**
    * Calls our API with the session cookie. Gives the parsed JSON, the text, or null for 204; throws a Problem.
-   * Options: `method`, `json` (sent as the body), `headers`, `quiet` (no toast on failure), `timeoutMs`.
+   * Options: `method`, `json` (sent as the body), `headers`, `quiet` (no toast on failure), `timeoutMs`, `onHeaders(headers)` (of any answer).
    */
-  async function call(url, { method, json, headers = {}, quiet = false, timeoutMs = 30000 } = {}) {
+  async function call(url, { method, json, headers = {}, quiet = false, timeoutMs = 30000, onHeaders } = {}) {
     const options = { method: method || (json === undefined ? 'GET' : 'POST'), headers: { Accept: 'application/json', ...headers }, credentials: 'same-origin', signal: AbortSignal.timeout(timeoutMs) };
     if (json !== undefined) { options.body = JSON.stringify(json); options.headers['Content-Type'] = 'application/json'; }
     let problem;
     try {
       const response = await fetch(url, options);
+      if (onHeaders) onHeaders(response.headers);
       if (response.status === 204) return null;
       const type = response.headers.get('content-type') || '';
       const body = /\bjson\b/.test(type) ? await response.json() : await response.text();

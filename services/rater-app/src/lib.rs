@@ -21,6 +21,7 @@ pub mod jobs;
 pub mod judgments;
 pub mod leaderboard;
 pub mod live;
+pub mod pages;
 pub mod presentation;
 pub mod quality;
 pub mod raters;

@@ -6,7 +6,7 @@ use actix_web::web::{self as route, Data, ServiceConfig};
 use utoipa::OpenApi;
 
 use crate::state::State;
-use crate::{accounts, assignments, golden, judgments, leaderboard, live, quality, raters, reviews, session, tasks};
+use crate::{accounts, assignments, golden, judgments, leaderboard, live, pages, quality, raters, reviews, session, tasks};
 
 /// The public listener.
 pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
@@ -43,6 +43,7 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .route("/v1/golden", route::get().to(golden::list_golden))
         .route("/v1/quality/agreement", route::get().to(quality::get_agreement))
         .route("/v1/quality/consensus/{task_id}", route::get().to(quality::get_consensus))
+        .configure(pages::configure)
         .service(
             route::scope("")
                 .guard(guard::fn_guard(|context| {

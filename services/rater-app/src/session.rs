@@ -98,7 +98,8 @@ pub async fn end_session(request: HttpRequest, state: Data<State>) -> HttpRespon
     response.cookie(ended_session_cookie(&state.settings)).cookie(refresh_cookie(String::new(), 0, &state.settings)).finish()
 }
 
-fn with_cookies(mut response: actix_web::HttpResponseBuilder, session: &Session, settings: &Settings) -> actix_web::HttpResponseBuilder {
+/// Puts both cookies of a session into a response.
+pub fn with_cookies(mut response: actix_web::HttpResponseBuilder, session: &Session, settings: &Settings) -> actix_web::HttpResponseBuilder {
     let life = i64::try_from(settings.sign_in.refresh_token_ttl.as_secs()).unwrap_or(i64::MAX);
     response.cookie(session_cookie(session.access_token.clone(), settings)).cookie(refresh_cookie(
         session.refresh_token.clone(),
@@ -137,7 +138,7 @@ fn parse_form(body: &[u8]) -> Result<SignInForm, Problem> {
 }
 
 /// A page of another site must not sign somebody in or out here. Programs send no `Origin`.
-fn refuse_foreign_pages(request: &HttpRequest, state: &State) -> Result<(), Problem> {
+pub fn refuse_foreign_pages(request: &HttpRequest, state: &State) -> Result<(), Problem> {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     let Some(origin) = header(ORIGIN.as_str()) else { return Ok(()) };
     let is_own_host = header("host").is_some_and(|host| origin.split_once("://").is_some_and(|(_, own)| own.eq_ignore_ascii_case(host)));

@@ -1,0 +1,104 @@
+//! How figures look: every share with its interval and the number it rests on, and "not measured" where there is none.
+
+use std::fmt::Write as _;
+
+use crate::raters::{Share, share};
+
+/// Below this number a share is shown, but as too thin to lean on.
+pub const THIN: u64 = 20;
+
+/// A share with its 95 % Wilson interval, ready for a template.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShareView {
+    /// `82 %`.
+    pub percent: String,
+    /// `71 to 90 %`.
+    pub range: String,
+    /// Lower bound in per cent, `71 %`.
+    pub low: String,
+    /// Number of answers.
+    pub n: u64,
+    /// Fewer answers than [`THIN`].
+    pub is_thin: bool,
+    /// The interval as a small SVG bar; numbers only, so safe in a page.
+    pub svg: String,
+}
+
+impl ShareView {
+    /// `part` of `whole`; `None` when nothing was measured.
+    #[must_use]
+    pub fn new(part: i64, whole: i64) -> Option<Self> {
+        Self::of(&share(part, whole))
+    }
+
+    /// A share as the API gives it; `None` when nothing was measured.
+    #[must_use]
+    pub fn of(share: &Share) -> Option<Self> {
+        Some(Self::with_interval(share.estimate?, share.low?, share.high?, share.n))
+    }
+
+    /// A share whose interval is known already.
+    #[must_use]
+    pub fn with_interval(share: f64, low: f64, high: f64, n: u64) -> Self {
+        let whole = |value: f64| format!("{:.0}", value * 100.0);
+        Self {
+            percent: format!("{} %", whole(share)),
+            range: format!("{} to {} %", whole(low), whole(high)),
+            low: format!("{} %", whole(low)),
+            n,
+            is_thin: n < THIN,
+            svg: interval_bar(share, low, high),
+        }
+    }
+}
+
+/// A bar from 0 to 1 with the interval and the point in it. Hidden from screen readers: the figures stand beside it.
+#[must_use]
+pub fn interval_bar(share: f64, low: f64, high: f64) -> String {
+    let at = |value: f64| value.clamp(0.0, 1.0) * 100.0;
+    let mut svg = String::from("<svg class=\"interval\" viewBox=\"0 0 100 12\" preserveAspectRatio=\"none\" aria-hidden=\"true\">");
+    let _ = write!(
+        svg,
+        "<rect class=\"interval-track\" y=\"4\" width=\"100\" height=\"4\"/><line class=\"interval-mark\" x1=\"50\" x2=\"50\" y1=\"2\" y2=\"10\"/>\
+         <rect class=\"interval-range\" x=\"{:.1}\" y=\"3\" width=\"{:.1}\" height=\"6\"/><rect class=\"interval-point\" x=\"{:.1}\" width=\"1.6\" height=\"12\"/></svg>",
+        at(low),
+        (at(high) - at(low)).max(0.5),
+        (at(share) - 0.8).max(0.0),
+    );
+    svg
+}
+
+/// A word with an underscore as people read it: `plan_quality` is `Plan quality`.
+#[must_use]
+pub fn title_of(word: &str) -> String {
+    let text = word.replace('_', " ");
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// Seconds as `48 s` or `2 min 5 s`.
+#[must_use]
+pub fn duration(seconds: f64) -> String {
+    let whole = seconds.max(0.0).round() as u64;
+    if whole < 60 { format!("{whole} s") } else { format!("{} min {} s", whole / 60, whole % 60) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_share_says_its_interval_and_its_number() {
+        // Wilson 95 % for 8 of 10 is 0.490 to 0.943 (Agresti and Coull 1998 give 0.49 to 0.94).
+        let share = ShareView::new(8, 10).unwrap();
+        assert_eq!((share.percent.as_str(), share.range.as_str(), share.n, share.is_thin), ("80 %", "49 to 94 %", 10, true));
+        assert_eq!(ShareView::new(0, 0), None);
+    }
+
+    #[test]
+    fn words_and_durations_are_for_people() {
+        assert_eq!(title_of("plan_quality"), "Plan quality");
+        assert_eq!((duration(47.6), duration(125.0)), ("48 s".to_owned(), "2 min 5 s".to_owned()));
+    }
+}

@@ -1,0 +1,143 @@
+//! The first page: what this is for strangers, and what to do next for everybody else.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use askama::Template;
+use domain::role::Role;
+use learning::calibration::Decision;
+use storage::connection::Connection;
+use storage::error::StorageError;
+use storage::raters::{self, Rater};
+use storage::tasks;
+use web::caller::MaybePageCaller;
+use web::layout::{Layout, render};
+use web::problem::Problem;
+
+use super::figures::ShareView;
+use crate::assignments::rules;
+use crate::dispatch::calibration_of;
+use crate::state::State;
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct HomePage {
+    layout: Layout,
+    greeting: String,
+    next: NextStep,
+    rater: Option<Rater>,
+    today: i64,
+    agreement: Option<ShareView>,
+    golden: Option<ShareView>,
+    open: i64,
+    in_progress: i64,
+    for_review: i64,
+    may_review: bool,
+    may_read: bool,
+}
+
+/// The one thing to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct NextStep {
+    head: &'static str,
+    text: String,
+    address: String,
+    label: &'static str,
+}
+
+/// How many tasks are where.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Queue {
+    pending: i64,
+    in_progress: i64,
+    for_review: i64,
+}
+
+/// The home page.
+///
+/// # Errors
+/// 503 when the database does not answer.
+pub async fn home(state: Data<State>, MaybePageCaller(caller): MaybePageCaller) -> Result<HttpResponse, Problem> {
+    let layout = Layout::new("Home", "rater-app/", caller.as_ref(), &state.settings);
+    let role = caller.as_ref().map(|caller| caller.role);
+    let rater_id = caller.and_then(|caller| caller.rater_id);
+    let midnight = state.clock.now().date_naive().and_time(chrono::NaiveTime::MIN).and_utc();
+    let (queue, rater, today) = match role {
+        None => (Queue::default(), None, 0),
+        Some(_) => {
+            let read = state.storage.read(move |conn| {
+                let rater = rater_id.as_deref().map(|id| raters::find(conn, id)).transpose()?;
+                let today = match &rater {
+                    Some(rater) => storage::judgments::count_since(conn, &rater.rater_id, midnight)?,
+                    None => 0,
+                };
+                Ok((read_queue(conn)?, rater, today))
+            });
+            read.await?
+        }
+    };
+    let calibration = rater.as_ref().map(|rater| calibration_of(rater, &rules(&state.settings).calibration));
+    let page = HomePage {
+        greeting: rater.as_ref().map_or_else(|| "Welcome".to_owned(), |rater| format!("Welcome, {}", rater.name)),
+        next: next_step(role, rater.as_ref(), calibration, queue, &layout),
+        agreement: rater.as_ref().and_then(|rater| ShareView::new(rater.consensus_agreed.into(), rater.consensus_total.into())),
+        golden: rater.as_ref().and_then(|rater| ShareView::new(rater.golden_correct.into(), rater.golden_total.into())),
+        today,
+        rater,
+        open: queue.pending + queue.in_progress,
+        in_progress: queue.in_progress,
+        for_review: queue.for_review,
+        may_review: role.is_some_and(Role::may_review),
+        may_read: role.is_some_and(|role| role.may_plan() || role.may_review()),
+        layout,
+    };
+    render(&page)
+}
+
+fn read_queue(conn: &mut Connection) -> Result<Queue, StorageError> {
+    let mut queue = Queue::default();
+    for (status, n) in tasks::count_by_status(conn)? {
+        match status.as_str() {
+            "pending" => queue.pending += n,
+            "in_progress" => queue.in_progress += n,
+            "escalated" | "expert_review" => queue.for_review += n,
+            _ => {}
+        }
+    }
+    Ok(queue)
+}
+
+fn next_step(role: Option<Role>, rater: Option<&Rater>, calibration: Option<Decision>, queue: Queue, layout: &Layout) -> NextStep {
+    let step = |head, text: String, address: &str, label| NextStep { head, text, address: address.to_owned(), label };
+    let is_reviewer = role.is_some_and(Role::may_review);
+    if is_reviewer && queue.for_review > 0 {
+        let text = format!("{} task{} wait{} for an expert's decision.", queue.for_review, plural(queue.for_review), if queue.for_review == 1 { "s" } else { "" });
+        return step("Review", text, "/review", "Review the next task");
+    }
+    let Some(rater) = rater else {
+        let address = format!("{}/dashboard", layout.addresses.rlhf_backend);
+        return step("Read the figures", "This account does not judge; the dashboard shows how the programme is doing.".to_owned(), &address, "Open the dashboard");
+    };
+    if !rater.is_active {
+        return step("Paused", "Your profile is paused; your programme manager can switch it on again.".to_owned(), "/stats", "See your figures");
+    }
+    if !rater.is_calibrated && !is_reviewer {
+        return match calibration {
+            Some(Decision::Fail) => {
+                step("Calibration was not passed", "Ask your programme manager for another try.".to_owned(), "/calibration", "See how it went")
+            }
+            _ if rater.calibration_total == 0 => {
+                step("Calibrate", "Answer a few items whose answer an expert wrote down; then you may judge.".to_owned(), "/calibration", "Begin calibration")
+            }
+            _ => step("Calibrate", format!("You have answered {} items so far.", rater.calibration_total), "/calibration", "Go on with calibration"),
+        };
+    }
+    let open = queue.pending + queue.in_progress;
+    if open == 0 {
+        return step("All done", "There is no open task right now. The page for judging fills by itself as soon as one comes in.".to_owned(), "/rate", "Wait for the next task");
+    }
+    step("Judge", format!("{open} task{} wait for judgments.", plural(open)), "/rate", "Judge the next task")
+}
+
+fn plural(n: i64) -> &'static str {
+    if n == 1 { "" } else { "s" }
+}

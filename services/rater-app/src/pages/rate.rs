@@ -1,0 +1,98 @@
+//! The Rater IDE: one task on one screen, judged by keyboard.
+
+use std::collections::BTreeMap;
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use askama::Template;
+use domain::rubric::{Rubric, rubric};
+use domain::task::{CONFIDENCE_WORDS, TaskType};
+use web::caller::{PageCaller, PageRefusal};
+use web::layout::{Layout, render};
+use web::problem::Problem;
+
+use crate::state::State;
+
+/// All task types, for the rubrics that the scripts need.
+const TASK_TYPES: [TaskType; 6] = [
+    TaskType::ToolCallQa,
+    TaskType::SchemaMapping,
+    TaskType::PolicyCompliance,
+    TaskType::PlanQuality,
+    TaskType::TaggingNormalization,
+    TaskType::EdgeCaseRedTeam,
+];
+
+/// What the scripts of `/rate`, `/calibration` and `/review` know beforehand, as JSON texts for data attributes.
+#[derive(Debug, Clone)]
+pub struct Words {
+    /// Rubric by task type.
+    pub rubrics: String,
+    /// Title by task type.
+    pub titles: String,
+    /// Confidence words with their numbers.
+    pub confidence: String,
+    /// Why a queue is empty: head, text, address and label of what to do next, by the word of `Endcap-Reason`.
+    pub reasons: String,
+}
+
+impl Words {
+    /// From the rules of the domain.
+    ///
+    /// # Errors
+    /// 500 when they cannot be written as JSON.
+    pub fn new() -> Result<Self, Problem> {
+        let by_type: BTreeMap<&str, Rubric> = TASK_TYPES.iter().map(|kind| (kind.as_ref(), rubric(*kind))).collect();
+        let titles: BTreeMap<&str, &str> = TASK_TYPES.iter().map(|kind| (kind.as_ref(), kind.title())).collect();
+        Ok(Self {
+            rubrics: serde_json::to_string(&by_type).map_err(Problem::internal)?,
+            titles: serde_json::to_string(&titles).map_err(Problem::internal)?,
+            confidence: serde_json::to_string(&CONFIDENCE_WORDS).map_err(Problem::internal)?,
+            reasons: serde_json::to_string(&BTreeMap::from(EMPTY_REASONS)).map_err(Problem::internal)?,
+        })
+    }
+}
+
+/// Head, text, address and label by reason; an empty address shows no link.
+const EMPTY_REASONS: [(&str, [&str; 4]); 7] = [
+    (
+        "no_tasks",
+        ["No tasks right now", "Every task has its judgments. This page looks again by itself as soon as a task comes in.", "/leaderboard", "See the leaderboard"],
+    ),
+    (
+        "all_done_by_you",
+        ["You have judged everything", "The open tasks wait for other raters. New ones appear here by themselves.", "/stats", "See your figures"],
+    ),
+    (
+        "all_held",
+        ["Others are on it", "All open tasks are in somebody's hands. If one comes back, it appears here by itself.", "/stats", "See your figures"],
+    ),
+    (
+        "needs_calibration",
+        ["Calibrate first", "Before your judgments count you answer a few items whose answer an expert wrote down.", "/calibration", "Go to calibration"],
+    ),
+    (
+        "calibration_failed",
+        ["Calibration was not passed", "You cannot judge for now. Read the guidelines, and ask your programme manager for another try.", "/calibration", "See how it went"],
+    ),
+    ("paused", ["Your profile is paused", "Your programme manager can switch it on again.", "", ""]),
+    ("default", ["Nothing to judge right now", "This page looks again by itself as soon as something changes.", "/", "Home"]),
+];
+
+#[derive(Template)]
+#[template(path = "rate.html")]
+struct RatePage {
+    layout: Layout,
+    words: Words,
+    has_profile: bool,
+}
+
+/// The Rater IDE.
+///
+/// # Errors
+/// Sends whoever is not signed in to `/login`.
+pub async fn rate(state: Data<State>, PageCaller(caller): PageCaller) -> Result<HttpResponse, PageRefusal> {
+    let layout = Layout::new("Judge tasks", "rater-app/rate", Some(&caller), &state.settings);
+    let page = RatePage { layout, words: Words::new()?, has_profile: caller.rater_id.is_some() };
+    Ok(render(&page)?)
+}
