@@ -1,0 +1,94 @@
+//! A tenant finds and lists its own rows only.
+
+use storage::brands::BrandFilter;
+use storage::campaigns::CampaignFilter;
+use storage::error::StorageError;
+use storage::page::Page;
+use storage::performance::summary::{SummaryQuery, summarise};
+use storage::reflections::{NewReflectionLog, ReflectionFilter};
+use storage::skus::SkuFilter;
+use storage::types::Json;
+use storage::{brands, campaigns, performance, reflections, skus};
+
+use crate::{now, system, tenant, with_sample};
+
+fn is_missing<T: std::fmt::Debug>(result: Result<T, StorageError>) -> bool {
+    matches!(result, Err(StorageError::NotFound { .. }))
+}
+
+#[test]
+fn what_belongs_to_another_tenant_is_not_there() {
+    for database in with_sample() {
+        let mut conn = database.connect();
+        let (own, page) = (tenant("tnt-m69-private"), Page::first(500));
+        campaigns::find(&mut conn, &own, "cmp-dm-09").unwrap();
+        assert!(is_missing(campaigns::find(&mut conn, &own, "cmp-dm-16")));
+        let other = campaigns::find(&mut conn, &system(), "cmp-dm-16").unwrap();
+        assert!(is_missing(campaigns::find_by_id(&mut conn, &own, other.id)));
+        let listed = campaigns::list(&mut conn, &own, &CampaignFilter::default(), &page).unwrap().rows;
+        assert_eq!(listed.iter().map(|row| row.campaign_id.as_str()).collect::<Vec<_>>(), ["cmp-dm-09"]);
+        let asked = CampaignFilter { tenant_id: Some("tnt-m373-national".into()), ..CampaignFilter::default() };
+        assert!(campaigns::list(&mut conn, &own, &asked, &page).unwrap().rows.is_empty(), "a filter does not widen the scope");
+
+        brands::find(&mut conn, &own, "brd-m69-private").unwrap();
+        assert!(is_missing(brands::find(&mut conn, &own, "brd-m373-national")));
+        assert_eq!(brands::list(&mut conn, &own, &BrandFilter::default(), &page).unwrap().rows.len(), 1);
+
+        assert!(is_missing(skus::find(&mut conn, &own, None, "cj-829123")));
+        let listed = skus::list(&mut conn, &own, &SkuFilter::default(), &page).unwrap().rows;
+        assert!(!listed.is_empty() && listed.iter().all(|row| row.tenant_id.as_deref() == Some("tnt-m69-private")));
+        assert_eq!(skus::count(&mut conn, &own).unwrap(), listed.len() as i64);
+
+        assert_eq!(performance::count(&mut conn, &own).unwrap(), 41);
+        let sums = summarise(&mut conn, &own, &SummaryQuery { limit: 10, ..SummaryQuery::default() }).unwrap();
+        assert_eq!(sums.iter().map(|row| row.rows).sum::<i64>(), 41);
+        assert!(summarise(&mut conn, &own, &SummaryQuery { campaign: Some(other.id), limit: 10, ..Default::default() }).unwrap().is_empty());
+
+        let nobody = domain::scope::Scope::for_caller("acc_2", domain::role::Role::Rater, None);
+        assert!(campaigns::list(&mut conn, &nobody, &CampaignFilter::default(), &page).unwrap().rows.is_empty());
+    }
+}
+
+#[test]
+fn reflection_logs_stay_with_their_tenant() {
+    for database in testkit::database::all() {
+        let mut conn = database.connect();
+        let log = |tenant: &str| NewReflectionLog {
+            log_id: format!("rfl_{tenant}"),
+            tenant_id: Some(tenant.to_owned()),
+            campaign: None,
+            session_id: "s1".into(),
+            task_type: "plan_quality".into(),
+            phase: "decision".into(),
+            memory_references: Json(serde_json::json!([])),
+            alternate_frames: Json(serde_json::json!([])),
+            risk_factors: Json(serde_json::json!([])),
+            mitigation_strategies: Json(serde_json::json!([])),
+            confidence_value: Some(0.5),
+            confidence_rationale: None,
+            decision_threshold: None,
+            bias_checkpoint: Json(serde_json::json!({})),
+            decision: Json(serde_json::json!({})),
+            decision_rationale: "because".into(),
+        };
+        reflections::insert(&mut conn, &system(), &log("tnt-a"), now()).unwrap();
+        reflections::insert(&mut conn, &system(), &log("tnt-b"), now()).unwrap();
+        assert!(is_missing(reflections::find(&mut conn, &tenant("tnt-a"), "rfl_tnt-b")));
+        let own = reflections::list(&mut conn, &tenant("tnt-a"), &ReflectionFilter::default(), &Page::first(10)).unwrap().rows;
+        assert_eq!(own.len(), 1);
+        let again = reflections::insert(&mut conn, &system(), &log("tnt-a"), now());
+        assert!(matches!(again, Err(StorageError::Conflict { code: "already_exists", .. })));
+    }
+}
+
+#[test]
+fn a_change_of_a_stale_campaign_is_refused() {
+    for database in with_sample() {
+        let mut conn = database.connect();
+        let row = campaigns::find(&mut conn, &system(), "cmp-dm-09").unwrap();
+        let new: campaigns::NewCampaign = row.clone().into();
+        campaigns::update(&mut conn, &system(), &row, &new, now()).unwrap();
+        let stale = campaigns::update(&mut conn, &system(), &row, &new, now());
+        assert!(matches!(stale, Err(StorageError::Conflict { code: "stale", .. })), "{}", database.kind());
+    }
+}

@@ -1,0 +1,85 @@
+//! Rows have a natural key; sums are sums, by group, and money is never mixed.
+
+use chrono::NaiveDate;
+use storage::campaigns;
+use storage::performance::summary::{Dimension, SummaryQuery, summarise};
+use storage::performance::{NewMetric, WriteMode, Written, record};
+
+use crate::{now, system, with_sample};
+
+fn metric(campaign: &campaigns::Campaign, date: &str, clicks: Option<i64>) -> NewMetric {
+    NewMetric {
+        campaign: campaign.id,
+        tenant_id: campaign.tenant_id.clone(),
+        date: date.parse::<NaiveDate>().unwrap(),
+        placement_type: "search".into(),
+        audience_segment: String::new(),
+        category: String::new(),
+        sku_id: String::new(),
+        impression_kind: String::new(),
+        impressions: Some(100),
+        clicks,
+        conversions: None,
+        spend_micros: Some(1_000_000),
+        revenue_micros: None,
+        units_sold: None,
+        new_to_brand_conversions: None,
+        currency: None,
+        source: "api".into(),
+    }
+}
+
+#[test]
+fn a_row_is_written_once_by_its_natural_key() {
+    for database in with_sample() {
+        let mut conn = database.connect();
+        let campaign = campaigns::find(&mut conn, &system(), "cmp-dm-09").unwrap();
+        let rows = [metric(&campaign, "2017-06-01", Some(3)), metric(&campaign, "2017-06-02", None)];
+        let mut write = |rows: &[NewMetric], mode| record(&mut conn, rows, mode, now()).unwrap();
+        assert_eq!(write(&rows, WriteMode::Replace), Written { inserted: 2, updated: 0, unchanged: 0 });
+        assert_eq!(write(&rows, WriteMode::Replace), Written { inserted: 0, updated: 0, unchanged: 2 });
+        let changed = [metric(&campaign, "2017-06-01", Some(4)), rows[1].clone()];
+        assert_eq!(write(&changed, WriteMode::Replace), Written { inserted: 0, updated: 1, unchanged: 1 });
+        let twice = [metric(&campaign, "2017-06-03", Some(1)), metric(&campaign, "2017-06-03", Some(2))];
+        assert_eq!(write(&twice, WriteMode::Replace), Written { inserted: 1, updated: 1, unchanged: 0 }, "the later row stands");
+        assert_eq!(write(&twice[..1], WriteMode::Add), Written { inserted: 0, updated: 1, unchanged: 0 });
+        let query =
+            SummaryQuery { placement_type: Some("search".into()), group_by: vec![Dimension::Day], limit: 10, ..SummaryQuery::default() };
+        let days = summarise(&mut conn, &system(), &query).unwrap();
+        let clicks: Vec<Option<i64>> = days.iter().map(|day| day.clicks).collect();
+        assert_eq!(clicks, [Some(4), None, Some(3)], "{}: absent is not zero", database.kind());
+    }
+}
+
+#[test]
+fn weeks_begin_on_monday_and_months_on_the_first() {
+    for database in with_sample() {
+        let mut conn = database.connect();
+        let campaign = campaigns::find(&mut conn, &system(), "cmp-dm-09").unwrap();
+        // 2017-06-04 is a Sunday, 2017-06-05 a Monday.
+        let rows = ["2017-05-31", "2017-06-04", "2017-06-05"].map(|day| metric(&campaign, day, Some(1)));
+        record(&mut conn, &rows, WriteMode::Replace, now()).unwrap();
+        let mut groups = |by| {
+            let query = SummaryQuery { placement_type: Some("search".into()), group_by: vec![by], limit: 10, ..SummaryQuery::default() };
+            summarise(&mut conn, &system(), &query).unwrap().into_iter().map(|row| (row.group[0].clone(), row.rows)).collect::<Vec<_>>()
+        };
+        assert_eq!(groups(Dimension::Week), [("2017-05-29".to_owned(), 2), ("2017-06-05".to_owned(), 1)], "{}", database.kind());
+        assert_eq!(groups(Dimension::Month), [("2017-05-01".to_owned(), 1), ("2017-06-01".to_owned(), 2)]);
+    }
+}
+
+#[test]
+fn ratios_have_both_sides_from_the_rows_that_measure_both() {
+    for database in with_sample() {
+        let mut conn = database.connect();
+        let query = SummaryQuery { group_by: vec![Dimension::Retailer], limit: 10, ..SummaryQuery::default() };
+        let rows = summarise(&mut conn, &system(), &query).unwrap();
+        // By hand from the file: onsite 131 + 44 + 7 + 20 impressions, 3 + 3 + 1 + 3 clicks, no currency.
+        let onsite = rows.iter().find(|row| row.group[0] == "rtl-fashion-zz").unwrap();
+        assert_eq!((onsite.clicks, onsite.impressions, onsite.currency.as_deref()), (Some(10), Some(202), None), "{}", database.kind());
+        assert_eq!(onsite.pairs[0], (onsite.clicks, onsite.impressions));
+        let grocer = rows.iter().find(|row| row.group[0] == "rtl-grocer-cj").unwrap();
+        assert_eq!(grocer.pairs[0], (None, None), "no row of the grocer has clicks");
+        assert_eq!((grocer.spend_micros, grocer.revenue_micros), (Some(65_480_000), Some(159_780_000)));
+    }
+}
