@@ -86,6 +86,7 @@ fn every_dependency_has_its_reason() {
 fn every_reason_has_its_dependency() {
     let mut dependencies = dependencies();
     for package in packages() {
+        dependencies.insert(package.name);
         dependencies.extend(package.dependencies);
     }
     let document = read("docs/dependencies.md");
