@@ -50,6 +50,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // The HTTP client asks for it even where no TLS is spoken; a second installation would be refused, which is as good.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        eprintln!("endcap: another TLS provider was installed before; it is used");
+    }
     let result = match arguments.command {
         Command::Consensus(arguments) => consensus::run(&arguments),
         Command::Optimize(arguments) => optimize::run(&arguments),

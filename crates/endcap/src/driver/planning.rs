@@ -60,7 +60,7 @@ pub async fn campaigns_with_spend(admin: &Client, places: &Places, wanted: Optio
     for row in rows {
         let spend = amount(row, "spend");
         let revenue = amount(row, "revenue");
-        let campaign_id = text(row, "/campaign_id")?.to_owned();
+        let campaign_id = text(row, "/campaign")?.to_owned();
         if let (Some(spend), Some(revenue)) = (spend, revenue)
             && wanted.is_none_or(|wanted| wanted == campaign_id)
         {

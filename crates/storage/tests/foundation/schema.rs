@@ -36,9 +36,11 @@ fn columns(conn: &mut Connection) -> BTreeSet<(String, String)> {
     rows.into_iter().map(|p| (p.a, p.b)).filter(|(table, _)| table != "__diesel_schema_migrations").collect()
 }
 
-/// Table and column of `schema.rs`, read from its text.
+/// Table and column of the schema in code, read from its text.
 fn written_columns() -> BTreeSet<(String, String)> {
-    let text = include_str!("../../src/schema.rs");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/schema");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
+    let text: String = files.collect();
     let mut found = BTreeSet::new();
     let mut table = String::new();
     for line in text.lines().map(str::trim) {

@@ -1,0 +1,122 @@
+//! Feedback, reward models, jobs, key figures.
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Document;
+    use crate::types::Instant;
+
+    /// What users of model outputs said about them.
+    feedback (id) {
+        id -> BigInt,
+        feedback_id -> Text,
+        tenant_id -> Text,
+        brand_id -> Nullable<Text>,
+        user_id -> Text,
+        task_type -> Text,
+        prompt -> Text,
+        model_output -> Text,
+        feedback_type -> Text,
+        rating -> Nullable<Integer>,
+        preferred_output -> Nullable<Text>,
+        rejected_output -> Nullable<Text>,
+        metadata -> Document,
+        session_id -> Nullable<Text>,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Document;
+    use crate::types::Instant;
+
+    /// Trained reward models; active_slot is unique so that one is active per task type and retailer.
+    reward_models (id) {
+        id -> BigInt,
+        model_id -> Text,
+        base_model -> Text,
+        retailer_id -> Nullable<Text>,
+        task_type -> Text,
+        training_judgments_count -> Integer,
+        training_feedback_count -> Integer,
+        training_pairs_count -> Integer,
+        training_date -> Instant,
+        model_path -> Text,
+        config -> Document,
+        metrics -> Document,
+        parameters -> Document,
+        validation_accuracy -> Nullable<Double>,
+        inter_rater_agreement -> Nullable<Double>,
+        auto_check_correlation -> Nullable<Double>,
+        is_active -> Bool,
+        active_slot -> Nullable<Text>,
+        deployed_at -> Nullable<Instant>,
+        version -> Integer,
+        parent_model_id -> Nullable<Text>,
+        dataset_hash -> Text,
+        seed -> BigInt,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Document;
+    use crate::types::Instant;
+
+    /// Work done in the background, with progress.
+    jobs (id) {
+        id -> BigInt,
+        job_id -> Text,
+        kind -> Text,
+        state -> Text,
+        tenant_id -> Nullable<Text>,
+        progress -> Double,
+        message -> Text,
+        input -> Document,
+        result -> Nullable<Document>,
+        error -> Nullable<Text>,
+        attempts -> Integer,
+        created_by -> Text,
+        lease_until -> Nullable<Instant>,
+        started_at -> Nullable<Instant>,
+        finished_at -> Nullable<Instant>,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Document;
+    use crate::types::Instant;
+
+    /// Key figures per day and retailer; each figure with n and definition.
+    rlhf_metrics (id) {
+        id -> BigInt,
+        date -> Date,
+        retailer_scope -> Text,
+        retailer_id -> Nullable<Text>,
+        tool_call_exact_match_rate -> Nullable<Double>,
+        tool_call_compile_pass_rate -> Nullable<Double>,
+        schema_mapping_f1 -> Nullable<Double>,
+        policy_pass_rate_first_submit -> Nullable<Double>,
+        time_to_onboard_days -> Nullable<Double>,
+        inter_rater_reliability -> Nullable<Double>,
+        golden_set_accuracy -> Nullable<Double>,
+        percent_tasks_escalated -> Nullable<Double>,
+        cost_per_accepted_judgment_micros -> Nullable<BigInt>,
+        latency_per_rl_iteration_hours -> Nullable<Double>,
+        incremental_roas -> Nullable<Double>,
+        incremental_revenue_micros -> Nullable<BigInt>,
+        expert_hours_saved -> Nullable<Double>,
+        total_judgments -> Integer,
+        active_raters -> Integer,
+        tasks_completed -> Integer,
+        definitions -> Document,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}

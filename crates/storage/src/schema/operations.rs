@@ -1,0 +1,63 @@
+//! Events, kept answers, imported files.
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Document;
+    use crate::types::Instant;
+
+    /// Events written in the business transaction, delivered after it.
+    outbox_events (id) {
+        id -> BigInt,
+        event_id -> Text,
+        destination -> Text,
+        topic -> Text,
+        event -> Text,
+        payload -> Document,
+        tenant_id -> Nullable<Text>,
+        attempts -> Integer,
+        delivered_at -> Nullable<Instant>,
+        next_attempt_at -> Nullable<Instant>,
+        last_error -> Nullable<Text>,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Document;
+    use crate::types::Instant;
+
+    /// Answers kept so that a repeated request gets the same one.
+    idempotency_keys (id) {
+        id -> BigInt,
+        caller -> Text,
+        idempotency_key -> Text,
+        body_hash -> Text,
+        status -> Integer,
+        response -> Document,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Document;
+    use crate::types::Instant;
+
+    /// Files that were imported, by content.
+    imports (id) {
+        id -> BigInt,
+        import_id -> Text,
+        table_name -> Text,
+        content_hash -> Text,
+        state -> Text,
+        received -> BigInt,
+        inserted -> BigInt,
+        updated -> BigInt,
+        unchanged -> BigInt,
+        rejected -> BigInt,
+        errors -> Document,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}

@@ -1,0 +1,144 @@
+//! Tasks, assignments, judgments, consensus.
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Document;
+    use crate::types::Instant;
+
+    /// Things to judge: two or three candidates for a prompt.
+    rating_tasks (id) {
+        id -> BigInt,
+        task_id -> Text,
+        tenant_id -> Nullable<Text>,
+        task_type -> Text,
+        status -> Text,
+        retailer_id -> Nullable<Text>,
+        adapter_id -> Nullable<Text>,
+        title -> Text,
+        prompt -> Text,
+        context_snippets -> Document,
+        candidate_a -> Document,
+        candidate_b -> Document,
+        candidate_c -> Nullable<Document>,
+        auto_checks -> Document,
+        rubric_checklist -> Document,
+        reason_codes -> Document,
+        is_golden -> Bool,
+        golden_choice -> Nullable<Text>,
+        golden_reasons -> Nullable<Document>,
+        priority -> Integer,
+        uncertainty_score -> Nullable<Double>,
+        required_judgments -> Integer,
+        judgments_count -> Integer,
+        source -> Nullable<Text>,
+        content_hash -> Text,
+        assigned_at -> Nullable<Instant>,
+        completed_at -> Nullable<Instant>,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Document;
+    use crate::types::Instant;
+
+    /// Who holds which task until when, in which blind order.
+    task_assignments (id) {
+        id -> BigInt,
+        assignment_id -> Text,
+        task_id -> Text,
+        rater_id -> Text,
+        state -> Text,
+        purpose -> Text,
+        display_order -> Document,
+        leased_at -> Instant,
+        expires_at -> Instant,
+        heartbeat_at -> Instant,
+        draft -> Nullable<Document>,
+        skip_reason -> Nullable<Text>,
+        finished_at -> Nullable<Instant>,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Document;
+    use crate::types::Instant;
+
+    /// What raters decided; choices are in the stored order, not the shown one.
+    judgments (id) {
+        id -> BigInt,
+        judgment_id -> Text,
+        assignment_id -> Text,
+        task_id -> Text,
+        rater_id -> Text,
+        choice -> Text,
+        display_order -> Document,
+        reasons -> Document,
+        free_text_feedback -> Nullable<Text>,
+        confidence -> Double,
+        rubric_scores -> Document,
+        time_spent_seconds -> Double,
+        active_ms -> Nullable<BigInt>,
+        is_escalated -> Bool,
+        escalation_reason -> Nullable<Text>,
+        matches_golden -> Nullable<Bool>,
+        expert_reviewed -> Bool,
+        expert_agrees -> Nullable<Bool>,
+        expert_feedback -> Nullable<Text>,
+        rubric_version -> Integer,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Document;
+    use crate::types::Instant;
+
+    /// Tasks whose answer an expert wrote down.
+    golden_set_items (id) {
+        id -> BigInt,
+        task_id -> Text,
+        expert_id -> Text,
+        expert_choice -> Text,
+        expert_reasons -> Document,
+        expert_rationale -> Text,
+        times_used -> Integer,
+        rater_correct -> Integer,
+        rater_accuracy_rate -> Nullable<Double>,
+        difficulty_level -> Text,
+        edge_case_type -> Nullable<Text>,
+        is_active -> Bool,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Document;
+    use crate::types::Instant;
+
+    /// What the judgments of a task say together, and by which method.
+    task_consensus (id) {
+        id -> BigInt,
+        task_id -> Text,
+        choice -> Nullable<Text>,
+        posterior -> Nullable<Double>,
+        posteriors -> Document,
+        method -> Text,
+        judgments_count -> Integer,
+        agreement -> Nullable<Double>,
+        is_final -> Bool,
+        decided_by -> Nullable<Text>,
+        rationale -> Nullable<Text>,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
