@@ -1,0 +1,131 @@
+//! The RLHF backend through its real router, on a migrated SQLite database of its own.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod exports;
+mod feedback;
+mod models;
+mod pages;
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::test::{self, TestRequest};
+use actix_web::{App, web as actix};
+use domain::role::Role;
+use rlhf_backend::routes;
+use rlhf_backend::state::State;
+use serde_json::Value;
+use testkit::database::TestDatabase;
+use web::settings::Settings;
+use web::token::Subject;
+
+/// The service on an empty database with two brands, each its own tenant.
+struct Service {
+    database: TestDatabase,
+    state: State,
+}
+
+/// An answer, read.
+struct Answer {
+    status: StatusCode,
+    bytes: actix::Bytes,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or_else(|_| panic!("no JSON: {}", self.text()))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.bytes.to_vec()).unwrap()
+    }
+}
+
+const T: &str = "'2026-01-10T08:00:00.000000Z'";
+
+impl Service {
+    fn new() -> Self {
+        let database = testkit::database::sqlite();
+        let settings = Settings::from_variables(Vec::<(String, String)>::new()).unwrap();
+        let (clock, _hand) = testkit::clock::fixed("2026-01-15T12:00:00Z");
+        let state = State::new(database.storage.clone(), settings, clock);
+        let service = Self { database, state };
+        for (brand, tenant) in [("brand-a", "tnt-a"), ("brand-b", "tnt-b")] {
+            service.sql(&format!(
+                "INSERT INTO brands (brand_id, tenant_id, name, tone_guidelines, product_categories, budget_constraints, attributes, is_active, created_at, updated_at) \
+                 VALUES ('{brand}', '{tenant}', 'Oats of {brand}', '{{}}', '[]', '{{}}', '{{}}', 1, {T}, {T})"
+            ));
+        }
+        service
+    }
+
+    fn sql(&self, statement: &str) {
+        storage::connection::execute(&mut self.database.connect(), statement).unwrap();
+    }
+
+    /// A task with its consensus; `choice` like `candidate_a`.
+    fn task(&self, id: &str, prompt: &str, a: &str, b: &str, choice: &str, posterior: f64) {
+        let other = if choice == "candidate_a" { "candidate_b" } else { "candidate_a" };
+        let posteriors = format!("{{\"{choice}\":{posterior},\"{other}\":{}}}", 1.0 - posterior);
+        self.sql(&format!(
+            "INSERT INTO rating_tasks (task_id, tenant_id, task_type, status, title, prompt, context_snippets, candidate_a, candidate_b, auto_checks, rubric_checklist, reason_codes, is_golden, priority, required_judgments, judgments_count, content_hash, created_at, updated_at) \
+             VALUES ('{id}', 'tnt-a', 'plan_quality', 'completed', 't', '{prompt}', '[]', '{a}', '{b}', '[]', '[]', '[]', 0, 50, 3, 3, '{id}', {T}, {T})"
+        ));
+        self.sql(&format!(
+            "INSERT INTO task_consensus (task_id, choice, posterior, posteriors, method, judgments_count, is_final, decided_by, created_at, updated_at) \
+             VALUES ('{id}', '{choice}', {posterior}, '{posteriors}', 'gold-vote', 3, 1, 'raters', {T}, {T})"
+        ));
+    }
+
+    /// One judgment by a rater, who is made when new.
+    fn judgment(&self, task: &str, rater: &str, choice: &str, is_simulated: u8) {
+        self.sql(&format!(
+            "INSERT OR IGNORE INTO rater_profiles (rater_id, name, preferred_task_types, reliability_by_task_type, is_active, is_calibrated, is_simulated, created_at, updated_at) \
+             VALUES ('{rater}', 'R', '[]', '{{}}', 1, 1, {is_simulated}, {T}, {T})"
+        ));
+        self.sql(&format!(
+            "INSERT INTO task_assignments (assignment_id, task_id, rater_id, state, purpose, display_order, leased_at, expires_at, heartbeat_at, created_at, updated_at) \
+             VALUES ('asg-{task}-{rater}', '{task}', '{rater}', 'submitted', 'work', '[0,1]', {T}, {T}, {T}, {T}, {T})"
+        ));
+        self.sql(&format!(
+            "INSERT INTO judgments (judgment_id, assignment_id, task_id, rater_id, choice, display_order, reasons, confidence, rubric_scores, time_spent_seconds, is_escalated, expert_reviewed, rubric_version, created_at, updated_at) \
+             VALUES ('jdg-{task}-{rater}', 'asg-{task}-{rater}', '{task}', '{rater}', '{choice}', '[0,1]', '[]', 0.75, '{{}}', 12.5, 0, 0, 1, {T}, {T})"
+        ));
+    }
+
+    fn token(&self, role: Role, tenant: Option<&str>) -> String {
+        let subject = Subject {
+            account_id: format!("acc_{role}"),
+            email: "a@example.org".into(),
+            role,
+            tenant_id: tenant.map(str::to_owned),
+            rater_id: None,
+            session_id: "s".into(),
+            user_metadata: serde_json::Map::new(),
+        };
+        self.state.access.tokens().issue_access(&subject, Duration::from_secs(600)).unwrap().0
+    }
+
+    async fn send(&self, token: &str, request: TestRequest) -> Answer {
+        let state = self.state.clone();
+        let app = test::init_service(App::new().configure(|routes| routes::configure_public(routes, &state))).await;
+        let response = test::call_service(&app, request.insert_header(("authorization", format!("Bearer {token}"))).to_request()).await;
+        Answer { status: response.status(), bytes: test::read_body(response).await }
+    }
+
+    async fn get(&self, token: &str, path: &str) -> Answer {
+        self.send(token, TestRequest::get().uri(path)).await
+    }
+
+    async fn post(&self, token: &str, path: &str, body: Value) -> Answer {
+        self.send(token, TestRequest::post().uri(path).set_json(body)).await
+    }
+
+    async fn internal(&self, path: &str, body: Value) -> Answer {
+        let state = self.state.clone();
+        let app = test::init_service(App::new().configure(|routes| routes::configure_internal(routes, &state))).await;
+        let response = test::call_service(&app, TestRequest::post().uri(path).set_json(body).to_request()).await;
+        Answer { status: response.status(), bytes: test::read_body(response).await }
+    }
+}

@@ -1,0 +1,138 @@
+use domain::role::Role;
+use rlhf_backend::worker;
+use serde_json::{Value, json};
+
+use crate::Service;
+
+/// 40 tasks in which people prefer the plan with the higher return, whichever place it stands in; texts are equally long.
+fn judged() -> Service {
+    let service = Service::new();
+    for i in 0..40 {
+        let (low, high) = (1.0 + f64::from(i % 7) / 10.0, 2.0 + f64::from(i % 5) / 10.0);
+        let (better, other) = (if i % 2 == 0 { "candidate_b" } else { "candidate_a" }, if i % 2 == 0 { (low, high) } else { (high, low) });
+        let plan = |roas: f64| format!("{{\"summary\":\"a plan\",\"roas\":{roas:.2}}}");
+        let id = format!("t{i}");
+        service.task(&id, &format!("Plan number {i}"), &plan(other.0), &plan(other.1), better, 0.95);
+        service.judgment(&id, "rtr_1", better, 0);
+        service.judgment(&id, "rtr_2", if i == 3 { "tie" } else { better }, 1);
+    }
+    service
+}
+
+async fn train(service: &Service, admin: &str) -> Value {
+    let answer = service.post(admin, "/v1/reward-models/train", json!({ "task_type": "plan_quality", "seed": 7 })).await;
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    assert!(worker::work_once(&service.state).await.unwrap());
+    service.get(admin, &format!("/v1/jobs/{}", answer.json()["job_id"].as_str().unwrap())).await.json()
+}
+
+fn question(high_first: bool) -> Value {
+    let (a, b) = (json!({ "summary": "a plan", "roas": 2.6 }), json!({ "summary": "a plan", "roas": 1.1 }));
+    json!({ "task_type": "plan_quality", "context": {}, "candidates": if high_first { [a, b] } else { [b, a] } })
+}
+
+#[actix_web::test]
+async fn a_model_is_trained_activated_asked_and_rolled_back() {
+    let service = judged();
+    let admin = service.token(Role::PlatformAdmin, None);
+    let before = service.post(&admin, "/v1/score", question(true)).await.json();
+    assert_eq!((&before["fallback"], &before["scores"], &before["model_id"]), (&json!(true), &json!([0.0, 0.0]), &Value::Null));
+
+    let job = train(&service, &admin).await;
+    assert_eq!((&job["state"], &job["progress"]), (&json!("succeeded"), &json!(1.0)), "{job}");
+    let first = job["result"]["model_id"].as_str().unwrap().to_owned();
+    let card = service.get(&admin, &format!("/v1/reward-models/{first}")).await.json();
+    assert_eq!((&card["version"], &card["is_active"], &card["failed_gates"]), (&json!(1), &json!(false), &json!([])), "{card}");
+    assert_eq!((&card["training_judgments_count"], &card["config"]["judgments_by_simulated_raters"]), (&json!(120), &json!(40)));
+    assert!(card["validation_accuracy"].as_f64().unwrap() > 0.9, "the higher return always wins");
+    assert!(card["inter_rater_agreement"].as_f64().unwrap() > 0.9);
+    assert_eq!(service.post(&admin, &format!("/v1/reward-models/{first}/activate"), json!({})).await.status, 200);
+
+    // The answer "none is active" is believed for a second in this process; a process that starts now knows at once.
+    let fresh = Service {
+        state: rlhf_backend::state::State::new(
+            service.database.storage.clone(),
+            (*service.state.settings).clone(),
+            service.state.clock.clone(),
+        ),
+        database: service.database,
+    };
+    for high_first in [true, false] {
+        let scored = fresh.post(&admin, "/v1/score", question(high_first)).await.json();
+        assert_eq!((&scored["fallback"], scored["model_id"].as_str()), (&json!(false), Some(first.as_str())));
+        let chance = scored["win_probabilities"][0][1].as_f64().unwrap();
+        assert!(if high_first { chance > 0.7 } else { chance < 0.3 }, "{scored}");
+        assert!((chance + scored["win_probabilities"][1][0].as_f64().unwrap() - 1.0).abs() < 1e-9);
+        assert_eq!(fresh.internal("/internal/v1/score", question(high_first)).await.json(), scored);
+    }
+
+    let second = train(&fresh, &admin).await["result"]["model_id"].as_str().unwrap().to_owned();
+    let (a, b) = (
+        fresh.get(&admin, &format!("/v1/reward-models/{first}")).await.json(),
+        fresh.get(&admin, &format!("/v1/reward-models/{second}")).await.json(),
+    );
+    assert_eq!((&b["version"], b["parent_model_id"].as_str()), (&json!(2), Some(first.as_str())));
+    assert_eq!((&a["dataset_hash"], &a["metrics"]["held_out"]), (&b["dataset_hash"], &b["metrics"]["held_out"]), "same data, same figures");
+    assert_eq!(fresh.post(&admin, &format!("/v1/reward-models/{second}/rollback"), json!({})).await.status, 409, "it is not active");
+    assert_eq!(fresh.post(&admin, &format!("/v1/reward-models/{second}/activate"), json!({})).await.status, 200);
+    let back = fresh.post(&admin, &format!("/v1/reward-models/{second}/rollback"), json!({})).await.json();
+    assert_eq!((back["model_id"].as_str(), &back["is_active"]), (Some(first.as_str()), &json!(true)));
+    let active = fresh.get(&admin, "/v1/reward-models?is_active=true").await.json();
+    assert_eq!(active["data"].as_array().unwrap().len(), 1);
+}
+
+#[actix_web::test]
+async fn a_model_that_is_no_better_than_a_coin_needs_a_reason() {
+    let service = Service::new();
+    for i in 0..8 {
+        let choice = if i % 2 == 0 { "candidate_a" } else { "candidate_b" };
+        service.task(&format!("t{i}"), &format!("p{i}"), "\"same words\"", "\"same words\"", choice, 0.9);
+    }
+    let admin = service.token(Role::PlatformAdmin, None);
+    let model = train(&service, &admin).await["result"]["model_id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/reward-models/{model}/activate");
+    let refused = service.post(&admin, &path, json!({})).await;
+    assert_eq!((refused.status.as_u16(), &refused.json()["code"]), (409, &json!("gate_failed")), "{}", refused.text());
+    assert!(refused.json()["reasons"].as_array().unwrap().len() >= 2, "{}", refused.text());
+    let card = service.post(&admin, &path, json!({ "override_reason": "a drill" })).await.json();
+    assert_eq!((&card["is_active"], &card["config"]["overrides"][0]["reason"]), (&json!(true), &json!("a drill")));
+}
+
+#[actix_web::test]
+async fn too_few_pairs_fail_the_job_with_a_reason() {
+    let service = Service::new();
+    let admin = service.token(Role::PlatformAdmin, None);
+    let job = train(&service, &admin).await;
+    assert_eq!(job["state"], "failed");
+    assert!(job["error"].as_str().unwrap().contains("too few"), "{job}");
+    let analyst = service.token(Role::Analyst, Some("tnt-a"));
+    assert_eq!(service.post(&analyst, "/v1/reward-models/train", json!({ "task_type": "plan_quality" })).await.status, 403);
+    assert_eq!(service.post(&admin, "/v1/reward-models/train", json!({ "task_type": "taste" })).await.status, 422);
+    let unknown = json!({ "task_type": "plan_quality", "retailer_id": "RET-0" });
+    assert_eq!(service.post(&admin, "/v1/reward-models/train", unknown).await.status, 422);
+}
+
+#[actix_web::test]
+async fn news_of_a_decided_task_is_taken_once() {
+    let service = judged();
+    let event = json!({ "event_id": "evt_1", "task_id": "t1", "task_type": "plan_quality", "status": "completed", "choice": "candidate_a", "judgments": 3, "decided_at": "2026-01-15T12:00:00Z" });
+    let first = service.internal("/internal/v1/judgments-ready", event.clone()).await;
+    assert_eq!((first.status.as_u16(), first.json()), (200, json!({ "event_id": "evt_1", "duplicate": false })));
+    assert_eq!(service.internal("/internal/v1/judgments-ready", event).await.json()["duplicate"], true);
+    let events = service.database.storage.read(|conn| storage::outbox::after(conn, 0, 100)).await.unwrap();
+    let ready: Vec<_> = events.iter().filter(|event| event.event == "training_data_ready").collect();
+    assert_eq!((ready.len(), &ready[0].payload.0["decided_tasks"]), (1, &json!(40)));
+}
+
+#[actix_web::test]
+async fn key_figures_are_computed_once_per_day_and_say_what_is_missing() {
+    let service = judged();
+    let admin = service.token(Role::PlatformAdmin, None);
+    let row = service.post(&admin, "/v1/rlhf-metrics/compute", json!({ "date": "2026-01-10" })).await.json();
+    assert_eq!((&row["total_judgments"], &row["active_raters"], &row["golden_set_accuracy"]), (&json!(80), &json!(2), &Value::Null));
+    assert!(row["definitions"]["incremental_roas"]["absent_because"].is_string());
+    assert!(row["inter_rater_reliability"].as_f64().unwrap() > 0.9);
+    service.post(&admin, "/v1/rlhf-metrics/compute", json!({ "date": "2026-01-10" })).await;
+    assert_eq!(service.get(&admin, "/v1/rlhf-metrics").await.json()["data"].as_array().unwrap().len(), 1);
+    assert_eq!(service.post(&admin, "/v1/rlhf-metrics/compute", json!({ "date": "2030-01-01" })).await.status, 422);
+}

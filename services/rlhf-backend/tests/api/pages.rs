@@ -1,0 +1,43 @@
+use actix_web::test::{self, TestRequest};
+use actix_web::{App, http::header::LOCATION};
+use domain::role::Role;
+use rlhf_backend::routes;
+
+use crate::Service;
+
+#[actix_web::test]
+async fn every_page_explains_an_empty_system_and_shows_a_filled_one() {
+    let service = Service::new();
+    let analyst = service.token(Role::Analyst, Some("tnt-a"));
+    for (path, words) in [
+        ("/", "Oats of brand-a"),
+        ("/?search=nothing", "No brand is called"),
+        ("/feedback/brand-a", "Nothing yet"),
+        ("/dashboard", "No feedback yet"),
+        ("/models", "No model yet"),
+        ("/exports", "Nothing passes these filters"),
+        ("/exports?profile=kto&split=train&from=2026-01-01&to=", "Nothing passes"),
+    ] {
+        let page = service.get(&analyst, path).await;
+        assert_eq!(page.status, 200, "{path}: {}", page.text());
+        assert!(page.text().contains(words), "{path} lacks {words:?}");
+        assert!(!page.text().contains("brand-b"), "{path} shows another tenant's brand");
+    }
+    let body = serde_json::json!({ "brand_id": "brand-a", "task_type": "plan_quality", "prompt": "p", "model_output": "<script>o", "feedback_type": "rating", "rating": 4 });
+    assert_eq!(service.post(&analyst, "/v1/feedback", body).await.status, 201);
+    let page = service.get(&analyst, "/feedback/brand-a").await.text();
+    assert!(page.contains("★★★★☆") && !page.contains("<script>o"));
+    assert!(service.get(&analyst, "/dashboard").await.text().contains("n = 1"));
+    assert_eq!(service.get(&analyst, "/feedback/brand-b").await.status, 404);
+}
+
+#[actix_web::test]
+async fn whoever_is_not_signed_in_is_sent_to_the_login() {
+    let service = Service::new();
+    let state = service.state.clone();
+    let app = test::init_service(App::new().configure(|routes| routes::configure_public(routes, &state))).await;
+    let response = test::try_call_service(&app, TestRequest::get().uri("/dashboard").to_request()).await;
+    let response = response.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(response.status(), 303);
+    assert!(response.headers().get(LOCATION).unwrap().to_str().unwrap().starts_with("http://localhost:8002/login"));
+}
