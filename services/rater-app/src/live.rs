@@ -34,9 +34,12 @@ const MAX_KEYS: usize = 10_000;
 /// API keys that were looked up for sockets: the hub asks without waiting, so the answer is fetched before it asks.
 #[derive(Clone)]
 pub struct KnownKeys {
-    keys: Arc<Mutex<HashMap<String, (Identity, DateTime<Utc>)>>>,
+    keys: Arc<Mutex<Identities>>,
     clock: Clock,
 }
+
+/// By hash of the key: whose it is, and until when that counts.
+type Identities = HashMap<String, (Identity, DateTime<Utc>)>;
 
 impl KnownKeys {
     /// None known.
@@ -59,7 +62,7 @@ impl KnownKeys {
         keys.insert(hash_key(key), (identity, until));
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, (Identity, DateTime<Utc>)>> {
+    fn lock(&self) -> MutexGuard<'_, Identities> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -73,14 +76,15 @@ pub async fn look_up_key(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let state = request.app_data::<Data<State>>().cloned();
-    if let (Some(state), Some(key)) = (state, credential_of(&request)) {
-        if key.split('.').count() != 3 && state.known_keys.find(&key).is_none() {
-            match identify_credential(&state.access, &key).await {
-                Ok(caller) => {
-                    state.known_keys.remember(&key, identity_of(&caller.account_id, caller.rater_id, caller.role, caller.tenant, None))
-                }
-                Err(problem) => tracing::debug!(code = problem.code(), "an API key of a realtime request is not good"),
+    if let (Some(state), Some(key)) = (state, credential_of(&request))
+        && key.split('.').count() != 3
+        && state.known_keys.find(&key).is_none()
+    {
+        match identify_credential(&state.access, &key).await {
+            Ok(caller) => {
+                state.known_keys.remember(&key, identity_of(&caller.account_id, caller.rater_id, caller.role, caller.tenant, None))
             }
+            Err(problem) => tracing::debug!(code = problem.code(), "an API key of a realtime request is not good"),
         }
     }
     next.call(request).await

@@ -38,6 +38,7 @@ pub struct SignInForm {
 #[utoipa::path(post, path = "/session", tag = "pages", request_body = SignInForm, responses((status = 200, description = "{user, return_to}"), (status = 303, description = "After a form"), (status = 400, description = "{code, error_code, msg}")))]
 pub async fn start_session(request: HttpRequest, state: Data<State>, body: Bytes) -> HttpResponse {
     let is_form = is_form(&request);
+    let wanted = if is_form { parse_form(&body).ok().and_then(|form| form.return_to) } else { None };
     let work = async {
         refuse_foreign_pages(&request, &state)?;
         let form: SignInForm = if is_form { parse_form(&body)? } else { parse_json(&body)? };
@@ -52,7 +53,7 @@ pub async fn start_session(request: HttpRequest, state: Data<State>, body: Bytes
         Ok((session, target)) => {
             with_cookies(HttpResponse::Ok(), &session, &state.settings).json(json!({"user": session.user, "return_to": target}))
         }
-        Err(refusal) if is_form => HttpResponse::SeeOther().insert_header((LOCATION, login_again(&refusal))).finish(),
+        Err(refusal) if is_form => HttpResponse::SeeOther().insert_header((LOCATION, login_again(&refusal, wanted))).finish(),
         Err(refusal) => refusal.response(),
     }
 }
@@ -99,7 +100,11 @@ pub async fn end_session(request: HttpRequest, state: Data<State>) -> HttpRespon
 }
 
 /// Puts both cookies of a session into a response.
-pub fn with_cookies(mut response: actix_web::HttpResponseBuilder, session: &Session, settings: &Settings) -> actix_web::HttpResponseBuilder {
+pub fn with_cookies(
+    mut response: actix_web::HttpResponseBuilder,
+    session: &Session,
+    settings: &Settings,
+) -> actix_web::HttpResponseBuilder {
     let life = i64::try_from(settings.sign_in.refresh_token_ttl.as_secs()).unwrap_or(i64::MAX);
     response.cookie(session_cookie(session.access_token.clone(), settings)).cookie(refresh_cookie(
         session.refresh_token.clone(),
@@ -149,6 +154,11 @@ pub fn refuse_foreign_pages(request: &HttpRequest, state: &State) -> Result<(), 
     Err(Problem::new("cross_site_request", "Sign-in is accepted only from our own pages."))
 }
 
-fn login_again(refusal: &AuthRefusal) -> String {
-    format!("/login?error={}", refusal.error_code())
+fn login_again(refusal: &AuthRefusal, wanted: Option<String>) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("error", refusal.error_code());
+    if let Some(wanted) = wanted {
+        query.append_pair("return_to", &wanted);
+    }
+    format!("/login?{}", query.finish())
 }

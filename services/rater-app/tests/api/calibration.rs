@@ -1,0 +1,71 @@
+//! From sign-up to work: calibration on golden items.
+
+use domain::role::Role;
+use serde_json::{Value, json};
+
+use crate::house::{House, get, other, plan_task, post, shown_first};
+
+#[actix_web::test]
+async fn a_newcomer_calibrates_and_then_works() {
+    let house = House::new(&[]);
+    let app = app!(house);
+    let (admin, rater) = (house.admin(), house.person("newcomer", Role::Rater, false).await);
+    ask!(app, post("/v1/tasks", &admin, plan_task("work", 1)));
+    let refused = ask!(app, post("/v1/assignments/next", &rater, json!({"purpose": "work"})));
+    assert_eq!((refused.status.as_u16(), refused.reason()), (204, "needs_calibration"));
+    assert_eq!(ask!(app, post("/v1/assignments/next", &rater, json!({}))).reason(), "no_tasks", "there are no golden items yet");
+    for n in 0..12 {
+        let gold = json!({"task": plan_task(&format!("g{n}"), 3), "choice": "candidate_a", "rationale": "It keeps the budget.", "difficulty": "easy"});
+        assert_eq!(ask!(app, post("/v1/golden", &admin, gold)).status, 201);
+    }
+    let mut answered = 0;
+    let passed = loop {
+        let held = ask!(app, post("/v1/assignments/next", &rater, json!({}))).body;
+        assert_eq!(held["purpose"], "calibration");
+        let shown = shown_first(&held);
+        let path = format!("/v1/assignments/{}/judgment", held["assignment_id"].as_str().unwrap());
+        // The second answer is wrong: the item says so, and what the expert chose as this rater saw it.
+        let choice = if answered == 1 { other(shown) } else { shown };
+        let answer = ask!(app, post(&path, &rater, json!({"choice": choice, "confidence": 0.75})));
+        assert_eq!(answer.body["correct"], json!(choice == shown));
+        assert_eq!((answer.body["expert_choice"].as_str(), answer.body["rationale"].as_str()), (Some(shown), Some("It keeps the budget.")));
+        answered += 1;
+        assert_eq!(answer.body["calibration"]["total"], json!(answered));
+        let undo = format!("/v1/judgments/{}/undo", answer.body["judgment_id"].as_str().unwrap());
+        assert_eq!(ask!(app, post(&undo, &rater, json!({}))).code(), "undo_expired", "the answer was shown");
+        match answer.body["calibration"]["state"].as_str().unwrap() {
+            "continue" => assert!(answered < 12),
+            state => break state == "passed",
+        }
+    };
+    // Wald's test at 0.60 / 0.85 and 10 % / 10 %: pass at ln 9 = 2.197; a right answer adds 0.348, the wrong one takes 0.981 away.
+    assert!(passed && answered == 11, "{answered}");
+    assert_eq!(ask!(app, get("/v1/raters/me", &rater)).body["calibration"]["state"], "passed");
+    let held: Value = ask!(app, post("/v1/assignments/next", &rater, json!({}))).body;
+    assert_eq!(held["purpose"], "work");
+    let stats = ask!(app, get(&format!("/v1/raters/{}/stats", rater.rater_id), &rater)).body;
+    assert_eq!((stats["golden_accuracy"]["n"].as_u64(), stats["golden_accuracy"]["count"].as_u64()), (Some(11), Some(10)));
+    assert!(stats["golden_accuracy"]["low"].as_f64().unwrap() < 10.0 / 11.0);
+    let board = ask!(app, get("/v1/leaderboard", &rater)).body;
+    assert_eq!((board["data"][0]["rank"].as_u64(), board["data"][0]["is_simulated"].as_bool()), (Some(1), Some(false)));
+}
+
+#[actix_web::test]
+async fn who_fails_gets_no_work_and_experts_need_no_calibration() {
+    let house = House::new(&[("ENDCAP_CALIBRATION_CAP", "2")]);
+    let app = app!(house);
+    let (admin, rater, expert) =
+        (house.admin(), house.person("guesser", Role::Rater, false).await, house.person("expert", Role::Expert, false).await);
+    for n in 0..3 {
+        let gold = json!({"task": plan_task(&format!("g{n}"), 3), "choice": "tie", "rationale": "No difference that matters."});
+        ask!(app, post("/v1/golden", &admin, gold));
+    }
+    ask!(app, post("/v1/tasks", &admin, plan_task("work", 1)));
+    for _ in 0..2 {
+        let held = ask!(app, post("/v1/assignments/next", &rater, json!({}))).body;
+        let path = format!("/v1/assignments/{}/judgment", held["assignment_id"].as_str().unwrap());
+        ask!(app, post(&path, &rater, json!({"choice": "both_bad", "confidence": 0.25})));
+    }
+    assert_eq!(ask!(app, post("/v1/assignments/next", &rater, json!({}))).reason(), "calibration_failed");
+    assert_eq!(ask!(app, post("/v1/assignments/next", &expert, json!({}))).body["purpose"], "work");
+}

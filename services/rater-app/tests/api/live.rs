@@ -1,0 +1,86 @@
+//! A page that listens hears of judgments, over a real socket.
+
+use std::time::Duration;
+
+use actix_web::{App, HttpServer};
+use domain::role::Role;
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use crate::house::{House, Person, plan_task, post};
+
+type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
+
+/// A listening server over the house's state, and its address.
+fn serve(house: &House) -> (String, actix_web::dev::ServerHandle) {
+    let state = house.state.clone();
+    let server = HttpServer::new(move || {
+        let state = state.clone();
+        App::new().configure(move |cfg| rater_app::routes::configure_public(cfg, &state))
+    });
+    let server = server.workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
+    let address = server.addrs()[0].to_string();
+    let server = server.run();
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    (address, handle)
+}
+
+async fn join(address: &str, person: &Person, topic: &str) -> (Socket, Value) {
+    let url = format!("ws://{address}/realtime/v1/websocket?apikey={}&vsn=1.0.0", person.token);
+    let (mut socket, _) = connect_async(url).await.unwrap();
+    let join = json!({"topic": format!("realtime:{topic}"), "event": "phx_join", "ref": "1", "join_ref": "1", "payload": {"config": {}, "access_token": person.token}});
+    socket.send(Message::text(join.to_string())).await.unwrap();
+    let reply = hear(&mut socket, "phx_reply").await;
+    (socket, reply["payload"]["status"].clone())
+}
+
+/// The next message with this event; for a broadcast, this name within.
+async fn hear(socket: &mut Socket, event: &str) -> Value {
+    let wait = async {
+        loop {
+            let message = socket.next().await.unwrap().unwrap();
+            let Ok(text) = message.into_text() else { continue };
+            let value: Value = serde_json::from_str(&text).unwrap_or_default();
+            if value["event"] == event || value["payload"]["event"] == event {
+                return value;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("the event within 20 seconds")
+}
+
+#[actix_web::test]
+async fn a_judgment_reaches_the_leaderboard_page_and_the_rater() {
+    let house = House::new(&[("ENDCAP_REALTIME_POLL_MS", "50")]);
+    let app = app!(house);
+    let (address, handle) = serve(&house);
+    let jobs = rater_app::jobs::start(&house.state, &house.shutdown);
+    let (admin, rater) = (house.admin(), house.person("rita", Role::Rater, true).await);
+    let bystander = house.person("bob", Role::Rater, true).await;
+    let (mut board, joined) = join(&address, &bystander, "leaderboard").await;
+    assert_eq!(joined, "ok");
+    let (mut own, joined) = join(&address, &rater, &format!("rater:{}", rater.rater_id)).await;
+    assert_eq!(joined, "ok");
+    assert_eq!(join(&address, &bystander, &format!("rater:{}", rater.rater_id)).await.1, "error", "another rater's room");
+    assert_eq!(join(&address, &bystander, "campaigns").await.1, "error", "not a rater's business");
+
+    ask!(app, post("/v1/tasks", &admin, plan_task("t1", 1)));
+    let held = ask!(app, post("/v1/assignments/next", &rater, json!({}))).body;
+    let path = format!("/v1/assignments/{}/judgment", held["assignment_id"].as_str().unwrap());
+    let judged = ask!(app, post(&path, &rater, json!({"choice": "tie", "confidence": 0.95}))).body;
+
+    let changed = hear(&mut board, "leaderboard_changed").await;
+    assert_eq!(changed["payload"]["payload"], json!({"rater_id": rater.rater_id, "total_judgments": 1}), "{changed}");
+    let recorded = hear(&mut own, "judgment_recorded").await;
+    assert_eq!(recorded["payload"]["payload"]["judgment_id"], judged["judgment_id"]);
+    assert!(!recorded.to_string().contains("tie"), "never the choice");
+
+    house.shutdown.cancel();
+    for job in jobs {
+        job.await.unwrap();
+    }
+    handle.stop(false).await;
+}

@@ -1,0 +1,16 @@
+//! The rater app as its users meet it, on a real router and a migrated database.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+#[macro_use]
+mod house;
+
+mod bad_input;
+mod calibration;
+mod consensus;
+mod delivery;
+mod judging;
+mod live;
+mod reviews;
+mod sign_in;
+mod tasks;
