@@ -1,13 +1,11 @@
 //! The rater app's part of the circle: simulated raters are calibrated, judge, and a consensus comes out.
 
-use std::collections::HashSet;
-
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::client::Client;
 use super::planning::Asked;
-use super::simulated::{GoldenAnswers, SimulatedRater};
+use super::simulated::{GoldenAnswers, SimulatedRater, task_key};
 use super::{Places, figure, text};
 
 /// Password of simulated accounts: they hold nothing and may do nothing but judge.
@@ -32,11 +30,10 @@ pub struct Verdict {
     pub choice: Option<String>,
 }
 
-/// Signs the raters in, calibrates them and lets them judge until nothing of `asked` is left.
-pub async fn judge(admin: &Client, places: &Places, crowd: &Crowd, asked: &[Asked]) -> Result<()> {
+/// Signs the raters in, calibrates them and lets them judge until nothing is left for them.
+pub async fn judge(admin: &Client, places: &Places, crowd: &Crowd) -> Result<()> {
     let golden = golden_answers(admin, places).await?;
-    let ours: HashSet<&str> = asked.iter().map(|a| a.task_id.as_str()).collect();
-    let mut judged_ours = 0;
+    let mut people = Vec::new();
     for number in 0..crowd.raters {
         let mut rater = SimulatedRater::new(crowd.seed, number);
         let client = match Client::sign_in(&places.rater_app, &rater.email, PASSWORD).await? {
@@ -48,20 +45,24 @@ pub async fn judge(admin: &Client, places: &Places, crowd: &Crowd, asked: &[Aske
             bail!("{} is not marked as simulated", rater.email);
         }
         let calibrated = calibrate(&client, places, &mut rater, &golden, &profile).await?;
-        let (mut judged, mut hidden) = (0, 0);
-        for _ in 0..MOST_ASSIGNMENTS {
-            let Some(task_id) = judge_next(&client, places, &mut rater, &golden, &json!({ "task_types": ["plan_quality"] })).await? else {
-                break;
-            };
-            if ours.contains(task_id.as_str()) { judged += 1 } else { hidden += 1 }
+        println!("  {} {}: {calibrated}", text(&profile, "/rater_id")?, rater.name);
+        people.push((client, rater, 0_usize));
+    }
+    // In turns, as people at work would, until nobody is given anything.
+    let wish = json!({ "task_types": ["plan_quality"] });
+    let mut somebody_worked = true;
+    while somebody_worked {
+        somebody_worked = false;
+        for (client, rater, judged) in &mut people {
+            if *judged < MOST_ASSIGNMENTS && judge_next(client, places, rater, &golden, &wish).await? {
+                *judged += 1;
+                somebody_worked = true;
+            }
         }
-        println!("  {} {}: {calibrated}, {judged} plan judgments, {hidden} other plan tasks", text(&profile, "/rater_id")?, rater.name);
-        judged_ours += judged;
     }
-    if judged_ours == 0 {
-        bail!("no simulated rater was given a task of this run");
-    }
-    println!("  {judged_ours} judgments of {} tasks", asked.len());
+    let all: usize = people.iter().map(|(_, _, judged)| judged).sum();
+    let each: Vec<String> = people.iter().map(|(_, _, judged)| judged.to_string()).collect();
+    println!("  {all} judgments of plans ({}); golden items are among them, raters are not told which", each.join(" + "));
     Ok(())
 }
 
@@ -77,7 +78,7 @@ async fn calibrate(
     }
     let mut items = 0;
     for _ in 0..MOST_ASSIGNMENTS {
-        if judge_next(client, places, rater, golden, &json!({ "purpose": "calibration" })).await?.is_none() {
+        if !judge_next(client, places, rater, golden, &json!({ "purpose": "calibration" })).await? {
             break;
         }
         items += 1;
@@ -89,23 +90,17 @@ async fn calibrate(
     bail!("{} did not pass calibration after {items} golden items; try another --seed", rater.email)
 }
 
-/// Takes the next assignment and judges it; its task, or `None` when there is nothing.
-async fn judge_next(
-    client: &Client,
-    places: &Places,
-    rater: &mut SimulatedRater,
-    golden: &GoldenAnswers,
-    wish: &Value,
-) -> Result<Option<String>> {
+/// Takes the next assignment and judges it; `false` when there is nothing.
+async fn judge_next(client: &Client, places: &Places, rater: &mut SimulatedRater, golden: &GoldenAnswers, wish: &Value) -> Result<bool> {
     let next = client.post(&format!("{}/v1/assignments/next", places.rater_app), wish).await?;
     if next.status.as_u16() == 204 {
         next.reason.context("nothing was given and no reason named")?;
-        return Ok(None);
+        return Ok(false);
     }
     let judgment = rater.judge(&next.body, golden)?;
     let id = text(&next.body, "/assignment_id")?;
     client.post(&format!("{}/v1/assignments/{id}/judgment", places.rater_app), &judgment).await?;
-    Ok(Some(text(&next.body, "/task/task_id")?.to_owned()))
+    Ok(true)
 }
 
 async fn golden_answers(admin: &Client, places: &Places) -> Result<GoldenAnswers> {
@@ -116,7 +111,7 @@ async fn golden_answers(admin: &Client, places: &Places) -> Result<GoldenAnswers
         for item in page["data"].as_array().context("the golden items have no data")? {
             let task = admin.get(&format!("{}/v1/tasks/{}", places.rater_app, text(item, "/task_id")?)).await?;
             let stored = ["candidate_a", "candidate_b", "candidate_c"].iter().filter_map(|key| task.get(*key)).filter(|c| !c.is_null());
-            answers.insert(text(item, "/task_id")?.to_owned(), (stored.cloned().collect(), text(item, "/expert_choice")?.to_owned()));
+            answers.insert(task_key(&task), (stored.cloned().collect(), text(item, "/expert_choice")?.to_owned()));
         }
         match page["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
@@ -135,16 +130,19 @@ pub async fn consensus(admin: &Client, places: &Places, asked: &[Asked]) -> Resu
     for one in asked {
         let url = format!("{}/v1/quality/consensus/{}", places.rater_app, one.task_id);
         let consensus = admin.get(&url).await?;
-        let is_final = consensus["is_final"] == json!(true);
-        let choice = consensus["choice"].as_str().filter(|_| is_final).map(str::to_owned);
+        let found = consensus
+            .get("consensus")
+            .filter(|c| !c.is_null())
+            .with_context(|| format!("{} has no consensus row: {consensus}", one.task_id))?;
+        let choice = found["choice"].as_str().filter(|_| found["is_final"] == json!(true)).map(str::to_owned);
         println!(
             "  {} {}: {} (posterior {}, {} judgments, {})",
             one.task_id,
             one.plan_set_id,
             choice.as_deref().unwrap_or("no agreement: an expert decides"),
-            figure(&consensus, "/posterior"),
-            consensus["judgments_count"],
-            text(&consensus, "/method")?
+            figure(found, "/posterior"),
+            found["judgments_count"],
+            text(found, "/method")?
         );
         verdicts.push(Verdict { task_id: one.task_id.clone(), choice });
     }

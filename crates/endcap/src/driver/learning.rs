@@ -29,8 +29,9 @@ pub async fn give_feedback(admin: &Client, places: &Places, asked: &[Asked], ver
             Some("candidate_b") => (&task["candidate_b"], &task["candidate_a"]),
             _ => continue,
         };
+        let Some(brand_id) = &one.brand_id else { continue };
         let common = json!({
-            "tenant_id": one.answer["tenant_id"], "user_id": "endcap-loop", "task_type": "plan_quality", "prompt": task["prompt"],
+            "brand_id": brand_id, "task_type": "plan_quality", "prompt": task["prompt"],
             "session_id": one.plan_set_id, "metadata": { "simulated": true, "campaign_id": one.campaign_id },
         });
         let mut preference = common.clone();
@@ -55,7 +56,7 @@ pub async fn give_feedback(admin: &Client, places: &Places, asked: &[Asked], ver
     }
     let stats = admin.get(&format!("{}/v1/feedback/stats?task_type=plan_quality", places.backend)).await?;
     if given == 0 {
-        bail!("no task was decided for one of its candidates, so there is nothing to give feedback on");
+        bail!("no task of a brand's campaign was decided for one of its candidates, so there is nothing to give feedback on");
     }
     println!("  {given} given; the statistics now count {}", stats["total"]);
     Ok(())

@@ -19,6 +19,8 @@ pub struct Campaign {
     pub spend: String,
     /// Measured revenue, decimal.
     pub revenue: String,
+    /// Leading brand.
+    pub brand_id: Option<String>,
 }
 
 /// What is asked of the planner.
@@ -37,8 +39,8 @@ pub struct Asked {
     pub plan_set_id: String,
     /// Rating task.
     pub task_id: String,
-    /// The whole answer of the runtime.
-    pub answer: Value,
+    /// Brand of the campaign; in-store programmes belong to the retailer and have none.
+    pub brand_id: Option<String>,
 }
 
 /// What was decided.
@@ -51,7 +53,7 @@ pub struct Decision {
     pub plan_id: String,
 }
 
-/// Campaigns with measured spend and revenue, largest spend first; only the one named, when one is.
+/// Campaigns with measured spend and revenue: the one named first, then by spend.
 pub async fn campaigns_with_spend(admin: &Client, places: &Places, wanted: Option<&str>) -> Result<Vec<Campaign>> {
     let url = format!("{}/v1/analytics/performance?group_by=campaign", places.runtime);
     let answer = admin.get(&url).await?;
@@ -61,20 +63,22 @@ pub async fn campaigns_with_spend(admin: &Client, places: &Places, wanted: Optio
         let spend = amount(row, "spend");
         let revenue = amount(row, "revenue");
         let campaign_id = text(row, "/campaign")?.to_owned();
-        if let (Some(spend), Some(revenue)) = (spend, revenue)
-            && wanted.is_none_or(|wanted| wanted == campaign_id)
-        {
-            campaigns.push(Campaign { name: String::new(), campaign_id, spend, revenue });
+        if let (Some(spend), Some(revenue)) = (spend, revenue) {
+            campaigns.push(Campaign { name: String::new(), campaign_id, spend, revenue, brand_id: None });
         }
     }
-    if let (Some(wanted), true) = (wanted, campaigns.is_empty()) {
+    if let Some(wanted) = wanted
+        && !campaigns.iter().any(|campaign| campaign.campaign_id == wanted)
+    {
         bail!("campaign {wanted} has no measured spend, or does not exist");
     }
     campaigns.sort_by(|a, b| number(&b.spend).total_cmp(&number(&a.spend)));
+    campaigns.sort_by_key(|campaign| Some(campaign.campaign_id.as_str()) != wanted);
     campaigns.truncate(8);
     for campaign in &mut campaigns {
         let found = admin.get(&format!("{}/v1/campaigns/{}", places.runtime, campaign.campaign_id)).await?;
         campaign.name = text(&found, "/name")?.to_owned();
+        campaign.brand_id = found["brand_id"].as_str().map(str::to_owned);
     }
     Ok(campaigns)
 }
@@ -114,7 +118,7 @@ pub async fn ask_people(admin: &Client, places: &Places, campaigns: &[Campaign],
                 campaign_id: campaign.campaign_id.clone(),
                 plan_set_id: text(&answer, "/plan_set_id")?.to_owned(),
                 task_id: text(&answer, "/decision/task_id")?.to_owned(),
-                answer,
+                brand_id: campaign.brand_id.clone(),
             });
         } else if kind == "queued_for_people" {
             bail!("the rater app did not take the task: {}", text(&answer, "/decision/reason")?);

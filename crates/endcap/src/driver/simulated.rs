@@ -32,8 +32,13 @@ pub struct SimulatedRater {
     random: ChaCha8Rng,
 }
 
-/// Answers that experts wrote down, by task: the stored candidates and the choice.
+/// Answers that experts wrote down, by [`task_key`]: the stored candidates and the choice.
 pub type GoldenAnswers = HashMap<String, (Vec<Value>, String)>;
+
+/// What tells a task apart for somebody who is not shown its id: title and prompt.
+pub fn task_key(task: &Value) -> String {
+    format!("{}\n{}", task["title"].as_str().unwrap_or_default(), task["prompt"].as_str().unwrap_or_default())
+}
 
 impl SimulatedRater {
     /// Rater number `number` of a seed: the same every time.
@@ -60,18 +65,16 @@ impl SimulatedRater {
     /// When the assignment does not have the documented shape.
     pub fn judge(&mut self, assignment: &Value, golden: &GoldenAnswers) -> Result<Value> {
         let task = assignment.get("task").context("the assignment has no task")?;
-        let task_id = task.get("task_id").and_then(Value::as_str).context("the task has no task_id")?;
         let shown: Vec<&Value> =
             ["candidate_a", "candidate_b", "candidate_c"].iter().filter_map(|key| task.get(*key)).filter(|c| !c.is_null()).collect();
         let task_type = task.get("task_type").and_then(Value::as_str).unwrap_or_default();
         let attentive = self.random.random_bool(self.skill);
-        let choice = match golden.get(task_id) {
+        let choice = match golden.get(&task_key(task)) {
             Some((stored, expert)) if attentive => as_shown(expert, stored, &shown),
             _ if task_type == "plan_quality" => self.compare_plans(&shown, attentive),
-            _ => self.compare_checks(task, shown.len()),
+            _ => Self::compare_checks(task, shown.len()),
         };
-        let is_candidate = choice.starts_with("candidate_");
-        let reasons = reasons_for(task, is_candidate);
+        let reasons = reasons_for(task, &choice);
         let confidence = if attentive { 0.75 } else { 0.5 };
         Ok(json!({
             "choice": choice, "reasons": reasons, "confidence": confidence, "rubric_scores": {},
@@ -104,10 +107,11 @@ impl SimulatedRater {
     }
 
     /// On other tasks: the candidate that passed more automatic checks, else unsure.
-    fn compare_checks(&mut self, task: &Value, candidates: usize) -> String {
+    fn compare_checks(task: &Value, candidates: usize) -> String {
         let mut passed = vec![0_usize; candidates];
-        for check in task.get("auto_checks").and_then(Value::as_array).into_iter().flatten() {
-            let place = check.get("candidate").and_then(Value::as_u64).and_then(|p| usize::try_from(p).ok());
+        for check in task.get("checks").and_then(Value::as_array).into_iter().flatten() {
+            let shown = check.get("candidate").and_then(Value::as_str);
+            let place = ["candidate_a", "candidate_b", "candidate_c"].iter().position(|name| Some(*name) == shown);
             if check.get("passed") == Some(&Value::Bool(true))
                 && let Some(count) = place.and_then(|p| passed.get_mut(p))
             {
@@ -135,16 +139,10 @@ fn as_shown(expert: &str, stored: &[Value], shown: &[&Value]) -> String {
     seen.and_then(|seen| ["candidate_a", "candidate_b", "candidate_c"].get(seen)).map_or("unsure", |word| word).to_owned()
 }
 
-/// The first reason that the task offers for this kind of choice.
-fn reasons_for(task: &Value, is_candidate: bool) -> Vec<String> {
-    let side = if is_candidate { "better" } else { "undecided" };
-    let offered = task.get("reason_codes").and_then(Value::as_array).into_iter().flatten();
-    offered
-        .filter(|reason| reason.get("side").and_then(Value::as_str) == Some(side))
-        .filter_map(|reason| reason.get("code").and_then(Value::as_str))
-        .take(1)
-        .map(str::to_owned)
-        .collect()
+/// The first reason that the task offers for this choice.
+fn reasons_for(task: &Value, choice: &str) -> Vec<String> {
+    let offered = task.get("reasons").and_then(|by_choice| by_choice.get(choice)).and_then(Value::as_array).into_iter().flatten();
+    offered.filter_map(|reason| reason.get("code").and_then(Value::as_str)).take(1).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -155,7 +153,7 @@ mod tests {
     #[test]
     fn a_rater_is_the_same_for_the_same_seed() {
         let (mut one, mut two) = (SimulatedRater::new(7, 3), SimulatedRater::new(7, 3));
-        let task = json!({"task": {"task_id": "t", "task_type": "plan_quality", "reason_codes": [],
+        let task = json!({"task": {"title": "t", "task_type": "plan_quality",
             "candidate_a": {"expected": {"roas": 3.0}, "concentration": 0.2, "uncertainty_share": 0.1},
             "candidate_b": {"expected": {"roas": 1.0}, "concentration": 0.6, "uncertainty_share": 0.4}}});
         for _ in 0..20 {
