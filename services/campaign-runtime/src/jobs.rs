@@ -139,7 +139,7 @@ fn winner<'a>(set: &'a [Plan], answer: &JudgedSet) -> (Option<&'a Plan>, String)
         Some("both_bad") => {
             (None, format!("People find both plans bad ({n} judgments, {}): none is chosen; ask for new plans.", answer.method))
         }
-        Some("tie") => (better(), format!("People see a tie ({n} judgments): the plan with the better expected outcome is chosen.")),
-        _ => (better(), format!("People came to no answer ({n} judgments): the plan with the better expected outcome is chosen.")),
+        Some("tie") | None => (better(), format!("People see a tie ({n} judgments): the plan with the better expected outcome is chosen.")),
+        Some(_) => (better(), format!("People came to no answer ({n} judgments): the plan with the better expected outcome is chosen.")),
     }
 }

@@ -50,7 +50,8 @@ fn the_samples_columns_reach_the_fields_they_mean() {
         let sku = skus::find(&mut conn, &system(), None, "cj-831628").unwrap();
         assert_eq!((sku.price_micros, sku.currency.as_deref(), sku.is_in_stock), (Some(4_275_000), Some("USD"), None));
         assert_eq!(sku.attributes["department"], "MEAT");
-        let rows = summarise(&mut conn, &system(), &SummaryQuery { campaign_id: Some("cmp-dm-09".into()), limit: 10, ..Default::default() });
+        let rows =
+            summarise(&mut conn, &system(), &SummaryQuery { campaign_id: Some("cmp-dm-09".into()), limit: 10, ..Default::default() });
         // Summed by hand from the file: 23.50 spend, 58.79 revenue, 43 redemptions, 176 deliveries, no clicks.
         let [row] = rows.unwrap().try_into().unwrap();
         assert_eq!((row.spend_micros, row.revenue_micros), (Some(23_500_000), Some(58_790_000)));
@@ -106,7 +107,9 @@ fn a_broken_gzip_file_is_refused_with_its_place_and_leaves_nothing() {
         let cut = file(&whole[..whole.len() - 40]);
         let gzip = Request { is_gzip: true, ..request(Table::Brands, cut.path().to_owned()) };
         let error = load(&mut conn, &system(), &gzip, now(), &|_| {}).unwrap_err();
-        assert!(matches!(&error, StorageError::Invalid(invalid) if invalid.fields[0].field == "file" && error.to_string().contains("line")));
+        assert!(
+            matches!(&error, StorageError::Invalid(invalid) if invalid.fields[0].field == "file" && error.to_string().contains("line"))
+        );
         let none = brands::list(&mut conn, &system(), &brands::BrandFilter::default(), &Page::first(10)).unwrap();
         assert!(none.rows.is_empty(), "{}", database.kind());
         let whole = file(&whole);

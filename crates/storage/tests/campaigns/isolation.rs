@@ -42,7 +42,9 @@ fn what_belongs_to_another_tenant_is_not_there() {
         assert_eq!(performance::count(&mut conn, &own).unwrap(), 41);
         let sums = summarise(&mut conn, &own, &SummaryQuery { limit: 10, ..SummaryQuery::default() }).unwrap();
         assert_eq!(sums.iter().map(|row| row.rows).sum::<i64>(), 41);
-        assert!(summarise(&mut conn, &own, &SummaryQuery { campaign: Some(other.id), limit: 10, ..Default::default() }).unwrap().is_empty());
+        assert!(
+            summarise(&mut conn, &own, &SummaryQuery { campaign: Some(other.id), limit: 10, ..Default::default() }).unwrap().is_empty()
+        );
 
         let nobody = domain::scope::Scope::for_caller("acc_2", domain::role::Role::Rater, None);
         assert!(campaigns::list(&mut conn, &nobody, &CampaignFilter::default(), &page).unwrap().rows.is_empty());

@@ -44,15 +44,7 @@ pub fn sample(name: &str) -> PathBuf {
 }
 
 pub fn request(table: Table, path: PathBuf) -> Request {
-    Request {
-        table,
-        path,
-        format: Format::Csv,
-        is_gzip: false,
-        on_error: OnError::Abort,
-        is_dry_run: false,
-        skips_known_files: false,
-    }
+    Request { table, path, format: Format::Csv, is_gzip: false, on_error: OnError::Abort, is_dry_run: false, skips_known_files: false }
 }
 
 pub fn import(conn: &mut Connection, request: &Request) -> Outcome {

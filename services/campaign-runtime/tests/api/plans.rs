@@ -1,0 +1,157 @@
+//! Plans are made with the other services down; with a model the clear winner is chosen; people settle a close call.
+
+use actix_web::http::StatusCode;
+use campaign_runtime::jobs;
+use serde_json::{Value, json};
+use storage::consensus::{self, NewConsensus};
+use storage::outbox::{self, Destination};
+
+use crate::{Bench, GROCER, bench, call, peers};
+
+/// Two placements with ten weeks of spend and revenue.
+async fn with_history(bench: &Bench) -> &'static str {
+    let app = bench.app().await;
+    let mut rows = Vec::new();
+    for week in 0..10_u32 {
+        let day = chrono::NaiveDate::from_ymd_opt(2017, 1, 2).unwrap() + chrono::Days::new(u64::from(week) * 7);
+        for (placement, factor) in [("search", 40.0), ("display", 25.0), ("mailer", 15.0)] {
+            let spend = f64::from(20 + week * 15);
+            let revenue = factor * spend.sqrt();
+            rows.push(json!({"date": day, "placement_type": placement, "audience_segment": "all", "impressions": 1000 * (week + 1),
+                "conversions": week + 3, "spend": format!("{spend:.2}"), "revenue": format!("{revenue:.2}")}));
+        }
+    }
+    let body = json!({"campaign_id": "c1", "retailer_id": "rtl-grocer-cj", "name": "Spring", "currency": "USD"});
+    assert_eq!(call(&app, GROCER, "POST", "/v1/campaigns", Some(body)).await.0, StatusCode::CREATED);
+    let (status, answer) = call(&app, GROCER, "POST", "/v1/campaigns/c1/performance", Some(json!({"rows": rows}))).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    "/v1/campaigns/c1/plans"
+}
+
+#[actix_web::test]
+async fn plans_are_made_while_the_other_services_are_down() {
+    let bench = bench(None).await;
+    let path = with_history(&bench).await;
+    let app = bench.app().await;
+    let (status, missing) = call(&app, GROCER, "POST", path, Some(json!({}))).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(missing["detail"].as_str().unwrap().contains("state a budget"), "{missing}");
+    let body = json!({"total_budget": {"amount": "1000", "currency": "USD"}, "ask_people": "always"});
+    let (status, answer) = call(&app, GROCER, "POST", path, Some(body)).await;
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    let decision = &answer["decision"];
+    assert_eq!((decision["kind"].as_str(), decision["basis"].as_str()), (Some("queued_for_people"), Some("expected_outcome")));
+    assert!(decision["fallback_reason"].as_str().unwrap().contains("rlhf-backend"));
+    let plans = answer["plans"].as_array().unwrap();
+    assert!(plans.len() >= 2);
+    for plan in plans {
+        let spent: i64 = plan["allocation"].as_array().unwrap().iter().map(|line| micros(&line["spend"])).sum();
+        assert_eq!(spent + micros(&plan["unallocated"]), 1_000_000_000, "the plan adds up to the budget");
+        assert!(plan["checks"].as_array().unwrap().iter().all(|check| check["passed"] == true));
+        assert!(!plan["judged_form"].to_string().contains(plan["strategy"].as_str().unwrap()), "raters are not told the strategy");
+    }
+    let waiting = bench.state.storage.read(|conn| outbox::waiting(conn, Destination::RaterApp)).await.unwrap();
+    assert_eq!(waiting, 1, "the task waits for the rater app");
+    let (_, logs) =
+        call(&app, GROCER, "GET", &format!("/v1/reflection-logs?session_id={}", answer["plan_set_id"].as_str().unwrap()), None).await;
+    assert_eq!(logs["data"].as_array().unwrap().len(), 2);
+    let chosen = plans[0]["plan_id"].as_str().unwrap();
+    let (status, _) = call(&app, GROCER, "POST", &format!("{path}/{chosen}/choose"), Some(json!({"reason": "we know this one"}))).await;
+    assert_eq!(status, StatusCode::OK);
+    let other = plans[1]["plan_id"].as_str().unwrap();
+    let (status, _) = call(&app, GROCER, "POST", &format!("{path}/{other}/choose"), Some(json!({"reason": "changed my mind"}))).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    let (_, sets) = call(&app, GROCER, "GET", path, None).await;
+    assert_eq!(sets["data"][0]["plans"][0]["status"], "chosen");
+}
+
+fn micros(money: &Value) -> i64 {
+    domain::money::parse_micros("money", money["amount"].as_str().unwrap()).unwrap()
+}
+
+#[actix_web::test]
+async fn what_cannot_be_planned_is_explained() {
+    let bench = bench(None).await;
+    let path = with_history(&bench).await;
+    let app = bench.app().await;
+    let all = json!({"total_budget": "1000", "constraints": {"excluded_placements": ["search", "display", "mailer"]}});
+    let (status, answer) = call(&app, GROCER, "POST", path, Some(all)).await;
+    assert_eq!((status, answer["code"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some("infeasible")), "{answer}");
+    let (status, answer) = call(&app, GROCER, "POST", path, Some(json!({"total_budget": "10", "constraints": {"colour": 1}}))).await;
+    assert_eq!((status, answer["errors"][0]["field"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some("constraints.colour")));
+    let (status, answer) = call(
+        &app,
+        crate::OTHER,
+        "POST",
+        "/v1/campaigns",
+        Some(json!({"campaign_id": "c2", "retailer_id": "rtl-grocer-cj", "name": "New"})),
+    )
+    .await;
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    let body = json!({"total_budget": {"amount": "10", "currency": "USD"}});
+    let (status, answer) = call(&app, crate::OTHER, "POST", "/v1/campaigns/c2/plans", Some(body)).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(answer["detail"].as_str().unwrap().contains("spend and revenue"), "{answer}");
+}
+
+#[actix_web::test]
+async fn a_clear_winner_of_the_model_is_chosen_at_once() {
+    let mut bench = bench(None).await;
+    let address = peers::start(bench.state.storage.clone(), 0.95);
+    bench.connect(&address);
+    let path = with_history(&bench).await;
+    let app = bench.app().await;
+    let body = json!({"total_budget": "1000", "candidates": 2});
+    let (status, answer) = call(&app, GROCER, "POST", path, Some(body)).await;
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    let decision = &answer["decision"];
+    assert_eq!(
+        (decision["kind"].as_str(), decision["basis"].as_str(), decision["close_call"].as_bool()),
+        (Some("chosen"), Some("reward_model"), Some(false))
+    );
+    let last = answer["plans"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        (last["status"].as_str(), &last["plan_id"], last["win_probability"].as_f64()),
+        (Some("chosen"), &decision["plan_id"], Some(0.95))
+    );
+    let (_, campaign) = call(&app, GROCER, "GET", "/v1/campaigns/c1", None).await;
+    assert_eq!(campaign["allocated_budget"]["plan_id"], decision["plan_id"]);
+}
+
+#[actix_web::test]
+async fn people_settle_a_close_call_once() {
+    let mut bench = bench(None).await;
+    let address = peers::start(bench.state.storage.clone(), 0.52);
+    bench.connect(&address);
+    let path = with_history(&bench).await;
+    let app = bench.app().await;
+    let (_, answer) = call(&app, GROCER, "POST", path, Some(json!({"total_budget": "1000", "candidates": 2}))).await;
+    assert_eq!(
+        (answer["decision"]["kind"].as_str(), answer["decision"]["close_call"].as_bool()),
+        (Some("asked_people"), Some(true)),
+        "{answer}"
+    );
+    assert_eq!(jobs::settle(&bench.state).await.unwrap(), 0, "nobody has judged yet");
+    let task_id = answer["decision"]["task_id"].as_str().unwrap().to_owned();
+    let now = bench.hand.now();
+    let found = NewConsensus {
+        task_id,
+        choice: Some("candidate_a".into()),
+        posterior: Some(0.97),
+        posteriors: json!({}),
+        method: "majority".into(),
+        judgments_count: 3,
+        agreement: Some(1.0),
+        is_final: true,
+        decided_by: None,
+        rationale: None,
+    };
+    bench.state.storage.transaction(move |conn| consensus::save(conn, &found, now).map(drop)).await.unwrap();
+    assert_eq!(jobs::settle(&bench.state).await.unwrap(), 1);
+    assert_eq!(jobs::settle(&bench.state).await.unwrap(), 0, "once");
+    let (_, sets) = call(&app, GROCER, "GET", path, None).await;
+    let plans = sets["data"][0]["plans"].as_array().unwrap();
+    let winner = plans.iter().find(|plan| plan["judged_as"] == "candidate_a").unwrap();
+    assert_eq!((winner["status"].as_str(), winner["decided_by"].as_str()), (Some("chosen"), Some("people")), "{winner}");
+    assert!(plans.iter().filter(|plan| plan["judged_as"] == "candidate_b").all(|plan| plan["status"] == "rejected"));
+}
