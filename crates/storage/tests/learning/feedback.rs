@@ -69,7 +69,8 @@ fn statistics_are_those_counted_by_hand() {
         let days: Vec<(String, i64)> = found.daily.iter().map(|day| (day.date.to_string(), day.total)).collect();
         assert_eq!(days, [("2026-01-10".to_owned(), 4), ("2026-01-11".to_owned(), 2)], "{}", database.kind());
 
-        let filter = FeedbackFilter { from: Some(at("2026-01-11T00:00:00Z")), task_type: Some("plan_quality".into()), ..FeedbackFilter::default() };
+        let filter =
+            FeedbackFilter { from: Some(at("2026-01-11T00:00:00Z")), task_type: Some("plan_quality".into()), ..FeedbackFilter::default() };
         let later = statistics(conn, &analyst("tnt-a"), &filter).unwrap();
         assert_eq!((later.total, later.mean_rating, later.ratings), (1, None, 0));
         assert_eq!(statistics(conn, &Scope::system("test"), &FeedbackFilter::default()).unwrap().total, 7);

@@ -35,7 +35,12 @@ fn versions_count_up_and_the_parent_is_the_active_model() {
         assert!(reward_models::activate(conn, &first, None, now).unwrap().is_none());
         let second = store(conn);
         let card = reward_models::find(conn, &second).unwrap();
-        assert_eq!((card.version, card.parent_model_id.as_deref(), card.is_active), (2, Some(first.as_str()), false), "{}", database.kind());
+        assert_eq!(
+            (card.version, card.parent_model_id.as_deref(), card.is_active),
+            (2, Some(first.as_str()), false),
+            "{}",
+            database.kind()
+        );
         assert_eq!(reward_models::find_parameters(conn, &second).unwrap().0, json!({ "weights": [1.5] }));
         let former = reward_models::activate(conn, &second, Some(&json!({ "why": "better" })), now).unwrap().unwrap();
         assert_eq!(former.model_id, first);
