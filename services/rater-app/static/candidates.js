@@ -64,14 +64,14 @@
 
   /** A call as name and laid-out arguments; text that is no JSON and SQL stay as written. */
   function toolCall(value) {
-    if (typeof value?.sql === 'string') return code(value.sql, 'SQL query');
+    if (typeof value?.sql === 'string') return code(value.sql);
     if (typeof value?.call_text === 'string') {
-      try { return call(JSON.parse(value.call_text)); } catch { return code(value.call_text, 'Call, as written'); }
+      try { return call(JSON.parse(value.call_text)); } catch { return code(value.call_text); }
     }
     return call(value?.call ?? value);
   }
   const call = (value) => (typeof value?.name === 'string' ? [element('p', { class: 'call-name' }, element('code', {}, `${value.name}(…)`)), json(value.arguments ?? {})] : json(value));
-  const code = (text, label) => element('pre', { class: 'json', tabindex: '0', role: 'region', 'aria-label': label }, text);
+  const code = (text) => element('pre', { class: 'json' }, text);
 
   /** Field mappings as a table, by source field. */
   function mapping(value) {

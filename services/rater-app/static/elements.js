@@ -100,7 +100,7 @@
   /** JSON with two spaces, keys coloured by weight rather than by hue. */
   function json(value) {
     const text = JSON.stringify(value, null, 2) ?? 'null';
-    const frame = element('pre', { class: 'json', tabindex: '0', role: 'region', 'aria-label': 'JSON' });
+    const frame = element('pre', { class: 'json' });
     let from = 0;
     for (const found of text.matchAll(/^(\s*)("(?:[^"\\]|\\.)*")(:)/gm)) {
       frame.append(text.slice(from, found.index + found[1].length), element('span', { class: 'json-key' }, found[2]));

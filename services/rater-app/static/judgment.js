@@ -54,7 +54,8 @@
     text.value = state.free_text_feedback || '';
     const wordsField = element('div', { class: 'field' }, element('label', { for: 'free-text' }, 'In your words ', element('span', { class: 'muted small' }, 'optional')), text);
 
-    root.append(element('p', { class: 'field-title', id: 'choice-title' }, 'Which is better?'), choiceGroup, reasons, confidence, hasCriteria ? criteria : '', wordsField);
+    const title = element('p', { class: 'field-title', id: 'choice-title' }, 'Which is better?');
+    root.append(title, choiceGroup, reasons, confidence, hasCriteria ? criteria : '', wordsField);
 
     function choose(choice) {
       if (!options.some(([one]) => one === choice)) return;
@@ -99,9 +100,9 @@
     function drawCriteria() {
       for (const { criterion, button, answer } of criterionButtons) {
         const found = SCORES.find(([score]) => score === state.rubric_scores[criterion.key]);
-        answer.textContent = found ? { yes: '✓ yes', partly: '◐ partly', no: '✗ no' }[found[1]] : '–';
+        const symbol = found ? { yes: '✓ ', partly: '◐ ', no: '✗ ' }[found[1]] : '–';
+        answer.replaceChildren(element('span', { 'aria-hidden': 'true' }, symbol), found ? found[1] : element('span', { class: 'visually-hidden' }, ' no answer'));
         button.dataset.answer = found ? found[1] : '';
-        button.setAttribute('aria-label', `${criterion.question} Answer: ${found ? found[1] : 'none'}`);
       }
     }
 
@@ -143,7 +144,7 @@
 
     draw();
     return {
-      root, state, choose, cycleCriterion, digit, problem,
+      root, title, choices: choiceGroup, state, choose, cycleCriterion, digit, problem,
       focusReasons: () => (reasonList.querySelector('input') || buttons[0]).focus(),
       focusConfidence: () => (confidenceInputs.find((one) => one.checked) || confidenceInputs[0]).focus(),
     };

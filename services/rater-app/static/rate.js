@@ -57,6 +57,7 @@
     part('context').replaceChildren(...rater.context(task).flat(Infinity).filter(Boolean));
     part('context').scrollTop = 0;
     part('form').replaceChildren(held.form.root);
+    placeChoices();
     part('draft').textContent = '';
     part('problem').textContent = '';
     pair = [0, 1];
@@ -71,7 +72,16 @@
     announce(`Task: ${task.title}. ${task.candidates.length} candidates.`);
   }
 
-  const pickDraft = (draft) => Object.fromEntries(Object.keys(rater.blankJudgment()).filter((name) => draft[name] !== undefined).map((name) => [name, draft[name]]));
+  /** On a narrow screen the choices stay in sight, in the bar at the bottom. */
+  const narrow = matchMedia('(max-width: 56.25rem)');
+  function placeChoices() {
+    for (const old of part('foot').querySelectorAll('.choice-grid')) old.remove();
+    if (!held) return;
+    if (narrow.matches) part('foot').prepend(held.form.choices); else held.form.title.after(held.form.choices);
+  }
+  narrow.addEventListener('change', placeChoices);
+
+  const pickDraft = (draft) => Object.fromEntries(Object.keys(rater.blankJudgment()).filter((name) => draft[name] !== undefined && draft[name] !== null).map((name) => [name, draft[name]]));
 
   function close(keeps = true) {
     if (!held) return Promise.resolve();

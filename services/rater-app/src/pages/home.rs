@@ -110,30 +110,61 @@ fn next_step(role: Option<Role>, rater: Option<&Rater>, calibration: Option<Deci
     let step = |head, text: String, address: &str, label| NextStep { head, text, address: address.to_owned(), label };
     let is_reviewer = role.is_some_and(Role::may_review);
     if is_reviewer && queue.for_review > 0 {
-        let text = format!("{} task{} wait{} for an expert's decision.", queue.for_review, plural(queue.for_review), if queue.for_review == 1 { "s" } else { "" });
+        let text = format!(
+            "{} task{} wait{} for an expert's decision.",
+            queue.for_review,
+            plural(queue.for_review),
+            if queue.for_review == 1 { "s" } else { "" }
+        );
         return step("Review", text, "/review", "Review the next task");
     }
     let Some(rater) = rater else {
         let address = format!("{}/dashboard", layout.addresses.rlhf_backend);
-        return step("Read the figures", "This account does not judge; the dashboard shows how the programme is doing.".to_owned(), &address, "Open the dashboard");
+        return step(
+            "Read the figures",
+            "This account does not judge; the dashboard shows how the programme is doing.".to_owned(),
+            &address,
+            "Open the dashboard",
+        );
     };
     if !rater.is_active {
-        return step("Paused", "Your profile is paused; your programme manager can switch it on again.".to_owned(), "/stats", "See your figures");
+        return step(
+            "Paused",
+            "Your profile is paused; your programme manager can switch it on again.".to_owned(),
+            "/stats",
+            "See your figures",
+        );
     }
     if !rater.is_calibrated && !is_reviewer {
         return match calibration {
-            Some(Decision::Fail) => {
-                step("Calibration was not passed", "Ask your programme manager for another try.".to_owned(), "/calibration", "See how it went")
-            }
-            _ if rater.calibration_total == 0 => {
-                step("Calibrate", "Answer a few items whose answer an expert wrote down; then you may judge.".to_owned(), "/calibration", "Begin calibration")
-            }
-            _ => step("Calibrate", format!("You have answered {} items so far.", rater.calibration_total), "/calibration", "Go on with calibration"),
+            Some(Decision::Fail) => step(
+                "Calibration was not passed",
+                "Ask your programme manager for another try.".to_owned(),
+                "/calibration",
+                "See how it went",
+            ),
+            _ if rater.calibration_total == 0 => step(
+                "Calibrate",
+                "Answer a few items whose answer an expert wrote down; then you may judge.".to_owned(),
+                "/calibration",
+                "Begin calibration",
+            ),
+            _ => step(
+                "Calibrate",
+                format!("You have answered {} items so far.", rater.calibration_total),
+                "/calibration",
+                "Go on with calibration",
+            ),
         };
     }
     let open = queue.pending + queue.in_progress;
     if open == 0 {
-        return step("All done", "There is no open task right now. The page for judging fills by itself as soon as one comes in.".to_owned(), "/rate", "Wait for the next task");
+        return step(
+            "All done",
+            "There is no open task right now. The page for judging fills by itself as soon as one comes in.".to_owned(),
+            "/rate",
+            "Wait for the next task",
+        );
     }
     step("Judge", format!("{open} task{} wait for judgments.", plural(open)), "/rate", "Judge the next task")
 }

@@ -57,23 +57,48 @@ impl Words {
 const EMPTY_REASONS: [(&str, [&str; 4]); 7] = [
     (
         "no_tasks",
-        ["No tasks right now", "Every task has its judgments. This page looks again by itself as soon as a task comes in.", "/leaderboard", "See the leaderboard"],
+        [
+            "No tasks right now",
+            "Every task has its judgments. This page looks again by itself as soon as a task comes in.",
+            "/leaderboard",
+            "See the leaderboard",
+        ],
     ),
     (
         "all_done_by_you",
-        ["You have judged everything", "The open tasks wait for other raters. New ones appear here by themselves.", "/stats", "See your figures"],
+        [
+            "You have judged everything",
+            "The open tasks wait for other raters. New ones appear here by themselves.",
+            "/stats",
+            "See your figures",
+        ],
     ),
     (
         "all_held",
-        ["Others are on it", "All open tasks are in somebody's hands. If one comes back, it appears here by itself.", "/stats", "See your figures"],
+        [
+            "Others are on it",
+            "All open tasks are in somebody's hands. If one comes back, it appears here by itself.",
+            "/stats",
+            "See your figures",
+        ],
     ),
     (
         "needs_calibration",
-        ["Calibrate first", "Before your judgments count you answer a few items whose answer an expert wrote down.", "/calibration", "Go to calibration"],
+        [
+            "Calibrate first",
+            "Before your judgments count you answer a few items whose answer an expert wrote down.",
+            "/calibration",
+            "Go to calibration",
+        ],
     ),
     (
         "calibration_failed",
-        ["Calibration was not passed", "You cannot judge for now. Read the guidelines, and ask your programme manager for another try.", "/calibration", "See how it went"],
+        [
+            "Calibration was not passed",
+            "You cannot judge for now. Read the guidelines, and ask your programme manager for another try.",
+            "/calibration",
+            "See how it went",
+        ],
     ),
     ("paused", ["Your profile is paused", "Your programme manager can switch it on again.", "", ""]),
     ("default", ["Nothing to judge right now", "This page looks again by itself as soon as something changes.", "/", "Home"]),

@@ -42,12 +42,12 @@ struct Own {
     rater: Rater,
     golden: Option<ShareView>,
     consensus: Option<ShareView>,
-    confidence: String,
-    time: String,
+    confidence: Option<String>,
+    time: Option<String>,
     by_type: Vec<TypeRow>,
     left: Option<ShareView>,
     left_says: &'static str,
-    trend: String,
+    trend: Option<String>,
 }
 
 struct TypeRow {
@@ -87,17 +87,23 @@ fn own_figures(rater: Rater, newest: &[Judgment], now: DateTime<Utc>) -> Own {
     let left = left_share(newest);
     let by_type = rater.reliability_by_task_type.as_object().into_iter().flatten().map(|(task_type, figures)| {
         let figure = |name: &str| figures.get(name).and_then(Value::as_i64).unwrap_or(0);
-        TypeRow { title: title_of(task_type), judgments: figure("judgments"), golden: ShareView::new(figure("golden_correct"), figure("golden_total")) }
+        TypeRow {
+            title: title_of(task_type),
+            judgments: figure("judgments"),
+            golden: ShareView::new(figure("golden_correct"), figure("golden_total")),
+        }
     });
     Own {
         golden: ShareView::new(rater.golden_correct.into(), rater.golden_total.into()),
         consensus: ShareView::new(rater.consensus_agreed.into(), rater.consensus_total.into()),
-        confidence: rater.avg_confidence.map_or_else(|| "not measured yet".to_owned(), |mean| format!("{:.0} %", mean * 100.0)),
-        time: rater.avg_time_per_task_seconds.map_or_else(|| "not measured yet".to_owned(), duration),
+        confidence: rater.avg_confidence.map(|mean| format!("{:.0} %", mean * 100.0)),
+        time: rater.avg_time_per_task_seconds.map(duration),
         by_type: by_type.collect(),
         left_says: side_says(left),
         left: left.and_then(|(left, n)| ShareView::new(left, n)),
-        trend: bar("Judgments by day", &by_day(newest, now)),
+        trend: Some(by_day(newest, now))
+            .filter(|days| days.iter().any(|day| day.value > Some(0.0)))
+            .map(|days| bar("Judgments by day", &days)),
         rater,
     }
 }
@@ -114,18 +120,21 @@ fn left_share(newest: &[Judgment]) -> Option<(i64, i64)> {
 }
 
 fn side_says(left: Option<(i64, i64)>) -> &'static str {
-    let Some(view) = left.map(|(left, n)| crate::raters::share(left, n)) else { return "Nothing to see yet: no choice between two candidates." };
+    let Some(view) = left.map(|(left, n)| crate::raters::share(left, n)) else {
+        return "Nothing to see yet: no choice between two candidates.";
+    };
     let is_off = view.low.is_some_and(|low| low > 0.5) || view.high.is_some_and(|high| high < 0.5);
     match (view.n < MIN_SIDES, is_off) {
         (true, _) => "Too few choices to tell whether you prefer a side.",
-        (false, true) => "The interval leaves out 50 %: you may prefer a side. The order is drawn at random, so read both before you choose.",
+        (false, true) => {
+            "The interval leaves out 50 %: you may prefer a side. The order is drawn at random, so read both before you choose."
+        }
         (false, false) => "The interval holds 50 %: no sign that you prefer a side.",
     }
 }
 
 fn by_day(newest: &[Judgment], now: DateTime<Utc>) -> Vec<Point> {
-    let mut counts: BTreeMap<chrono::NaiveDate, f64> =
-        (0..DAYS).map(|back| ((now - TimeDelta::days(back)).date_naive(), 0.0)).collect();
+    let mut counts: BTreeMap<chrono::NaiveDate, f64> = (0..DAYS).map(|back| ((now - TimeDelta::days(back)).date_naive(), 0.0)).collect();
     for judgment in newest {
         if let Some(count) = counts.get_mut(&judgment.created_at.0.date_naive()) {
             *count += 1.0;
@@ -143,7 +152,8 @@ fn agreement_rows(suite: &Value) -> Vec<AgreementRow> {
         }),
     };
     let overall = suite.get("overall").map(|figures| row("All task types".to_owned(), figures));
-    let by_type = suite.get("by_task_type").and_then(Value::as_object).into_iter().flatten().map(|(word, figures)| row(title_of(word), figures));
+    let by_type =
+        suite.get("by_task_type").and_then(Value::as_object).into_iter().flatten().map(|(word, figures)| row(title_of(word), figures));
     overall.into_iter().chain(by_type).collect()
 }
 
