@@ -1,6 +1,7 @@
 //! Plans: several ways to spend a budget are proposed, checked and scored; a clear winner is chosen, a close call goes to people.
 
 pub mod decision;
+pub mod document;
 pub mod history;
 pub mod judged_form;
 pub mod record;
@@ -284,7 +285,7 @@ pub async fn list_plans(
     Ok(Json(input::answer(slice, |plans| {
         let set = plans.first().map(|plan| plan.plan_set_id.clone());
         let created_at = plans.first().map(|plan| plan.created_at);
-        json!({"plan_set_id": set, "created_at": created_at, "plans": plans.iter().map(record::show).collect::<Vec<_>>()})
+        json!({"plan_set_id": set, "created_at": created_at, "plans": plans.iter().map(document::show).collect::<Vec<_>>()})
     })))
 }
 
@@ -312,5 +313,5 @@ pub async fn choose_plan(
         })
         .await?;
     let set = plans.first().map(|plan| plan.plan_set_id.clone());
-    Ok(HttpResponse::Ok().json(json!({"plan_set_id": set, "plans": plans.iter().map(record::show).collect::<Vec<_>>()})))
+    Ok(HttpResponse::Ok().json(json!({"plan_set_id": set, "plans": plans.iter().map(document::show).collect::<Vec<_>>()})))
 }

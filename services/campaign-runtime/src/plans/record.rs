@@ -1,4 +1,4 @@
-//! Writes a plan set: plans, reflection logs and events in one transaction; and shows plans.
+//! Writes a plan set: plans, reflection logs and events in one transaction.
 
 use chrono::{DateTime, Utc};
 use domain::campaign::PlanStatus;
@@ -9,7 +9,7 @@ use peers::score::ScoreResponse;
 use peers::tasks::{DEFAULT_PRIORITY, NewTask};
 use planning::proposal::plan::CandidatePlan;
 use planning::proposal::verification::Check;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use storage::campaigns::{self, Campaign};
 use storage::connection::Connection;
 use storage::error::StorageError;
@@ -18,8 +18,8 @@ use storage::plans::{self as stored, Choice, NewPlan, Plan};
 use storage::reflections::{self, NewReflectionLog};
 
 use super::decision::Decision;
+use super::document::{show, write};
 use super::history::Source;
-use crate::input::show_money;
 
 /// Topic of the outbox events that create rating tasks.
 pub const CREATE_TASK: &str = "create_task";
@@ -226,20 +226,6 @@ pub fn blank_log(log_id: String, campaign: &Campaign, session_id: &str, phase: &
     }
 }
 
-/// A plan as it is shown.
-#[must_use]
-pub fn show(plan: &Plan) -> Value {
-    let mut shown = json!(plan);
-    if let Value::Object(fields) = &mut shown {
-        fields.insert("budget_micros".to_owned(), json!(plan.budget_micros));
-        if let Some(Value::Object(parts)) = fields.remove("plan") {
-            fields.extend(parts);
-        }
-    }
-    show_money(&mut shown, "budget_micros", "budget", Some(&plan.currency));
-    shown
-}
-
 impl PlanSet {
     fn row(&self, at: usize) -> Option<NewPlan> {
         let proposal = &self.proposal;
@@ -247,7 +233,7 @@ impl PlanSet {
         let in_review = self.task.is_some() && (at == decision.best || Some(at) == decision.second);
         let status = if in_review { PlanStatus::InReview } else { PlanStatus::Candidate };
         let with_model = !proposal.scores.fallback;
-        let mut document = document(plan);
+        let mut document = write(plan);
         document.insert("judged_form".to_owned(), proposal.forms.get(at)?.clone());
         document.insert("checks".to_owned(), json!(proposal.checks.get(at)?));
         if in_review {
@@ -368,47 +354,4 @@ impl PlanSet {
             "fallback_reason": scores.fallback_reason,
         })
     }
-}
-
-/// The plan with money as people read it.
-fn document(plan: &CandidatePlan) -> Map<String, Value> {
-    let money = |micros: i64| json!(Money::from_micros(micros, &plan.currency));
-    let lines: Vec<Value> = plan
-        .allocation
-        .iter()
-        .map(|line| {
-            json!({
-                "arm_id": line.arm_id,
-                "placement_type": line.placement_type,
-                "audience_segment": line.audience_segment,
-                "spend": money(line.spend_micros),
-                "share": line.share,
-                "expected_revenue": money(line.expected_revenue_micros),
-                "standard_error": line.standard_error_micros.map(money),
-                "marginal_roas": line.marginal_roas,
-                "evidence": line.curve,
-            })
-        })
-        .collect();
-    let expected = &plan.expected;
-    let document = json!({
-        "rationale": plan.rationale,
-        "unallocated": money(plan.unallocated_micros),
-        "allocation": lines,
-        "expected": {
-            "spend": money(expected.spend_micros),
-            "revenue": money(expected.revenue_micros),
-            "revenue_standard_error": {"value": expected.revenue_standard_error_micros.value.map(money), "reason": expected.revenue_standard_error_micros.reason},
-            "roas": expected.roas,
-            "roas_interval": expected.roas_interval,
-            "conversions": expected.conversions,
-            "impressions": expected.impressions,
-            "reach": expected.reach,
-        },
-        "expected_net_micros": expected.revenue_micros.saturating_sub(expected.spend_micros),
-        "concentration": plan.concentration,
-        "uncertainty_share": plan.uncertainty_share,
-        "constraint_report": plan.constraint_report,
-    });
-    document.as_object().cloned().unwrap_or_default()
 }
