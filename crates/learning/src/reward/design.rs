@@ -8,8 +8,9 @@ use super::model::{NumberWeight, WordWeight};
 use super::{Example, Outcome};
 use crate::features::Features;
 
-/// Differences below this share of the typical size of a number are rounding, not signal.
-const RELATIVE_ROUNDING: f64 = 1e-12;
+/// Differences below this share of the largest size of a number are rounding (of money to micro-units, of shares to six digits),
+/// not signal: scaled up, they would drown the numbers that people look at.
+const RELATIVE_ROUNDING: f64 = 1e-6;
 
 /// The columns of a model: first standardised numbers, then word buckets.
 pub(super) struct Design {
