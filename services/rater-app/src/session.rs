@@ -143,6 +143,9 @@ fn parse_form(body: &[u8]) -> Result<SignInForm, Problem> {
 }
 
 /// A page of another site must not sign somebody in or out here. Programs send no `Origin`.
+///
+/// # Errors
+/// 403 `cross_site_request`.
 pub fn refuse_foreign_pages(request: &HttpRequest, state: &State) -> Result<(), Problem> {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     let Some(origin) = header(ORIGIN.as_str()) else { return Ok(()) };

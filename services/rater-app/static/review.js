@@ -42,7 +42,7 @@
     part('form').reset();
     part('difficulty').hidden = true;
     part('problem').textContent = '';
-    const options = [...CHOICES.slice(0, candidates.length).map((choice, i) => [choice, `${LETTERS[i]} is better`, i < 2 ? String(i + 1) : '6']), ['tie', 'Tie', '3'], ['both_bad', 'Both bad', '4'], ['unsure', 'Cannot be decided', '5']];
+    const options = [...CHOICES.slice(0, candidates.length).map((choice, i) => [choice, `${LETTERS[i]} is better`, i < 2 ? String(i + 1) : '6']), ['tie', 'Tie', '3'], ['both_bad', 'Both bad', '4'], ['unsure', 'Unsure', '5']];
     part('choices').replaceChildren(...options.map(([choice, text, key]) => element('button', { type: 'button', class: `button button-quiet choice-button ${CHOICES.includes(choice) ? 'is-candidate' : ''}`, 'data-choice': choice, 'aria-pressed': 'false', 'aria-keyshortcuts': key, onclick: () => choose(choice) }, element('kbd', { 'aria-hidden': 'true' }, key), text)));
     part('title').focus({ preventScroll: true });
     scrollTo({ top: 0 });
@@ -66,7 +66,7 @@
   async function decide() {
     if (isBusy || !held) return;
     const rationale = part('form').elements.rationale;
-    if (!held.choice) { part('problem').textContent = 'Choose first: 1 for A, 2 for B, 3 tie, 4 both bad, 5 cannot be decided.'; part('choices').firstElementChild.focus(); return; }
+    if (!held.choice) { part('problem').textContent = 'Choose first: 1 for A, 2 for B, 3 tie, 4 both bad, 5 unsure.'; part('choices').firstElementChild.focus(); return; }
     if (!rationale.value.trim()) { part('problem').textContent = 'Say why: raters of this task read it.'; rationale.focus(); return; }
     isBusy = true;
     part('submit').disabled = true;

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use domain::task::TaskType;
+
 use crate::raters::{Share, share};
 
 /// Below this number a share is shown, but as too thin to lean on.
@@ -68,9 +70,12 @@ pub fn interval_bar(share: f64, low: f64, high: f64) -> String {
     svg
 }
 
-/// A word with an underscore as people read it: `plan_quality` is `Plan quality`.
+/// A task type as people read it; a word that is none is shown without its underscores.
 #[must_use]
 pub fn title_of(word: &str) -> String {
+    if let Ok(task_type) = word.parse::<TaskType>() {
+        return task_type.title().to_owned();
+    }
     let text = word.replace('_', " ");
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
@@ -98,7 +103,7 @@ mod tests {
 
     #[test]
     fn words_and_durations_are_for_people() {
-        assert_eq!(title_of("plan_quality"), "Plan quality");
+        assert_eq!((title_of("tool_call_qa"), title_of("new_type")), ("Tool call".to_owned(), "New type".to_owned()));
         assert_eq!((duration(47.6), duration(125.0)), ("48 s".to_owned(), "2 min 5 s".to_owned()));
     }
 }
