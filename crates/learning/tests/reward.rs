@@ -203,7 +203,7 @@ fn a_model_that_cannot_be_trusted_is_refused() {
     };
     assert!(stored(&|_| ()).is_ok());
     let newer = stored(&|value| value["model_version"] = json!(99)).unwrap_err();
-    assert_eq!(newer.to_string(), "the model has model version 99, this program reads 1; train it again");
+    assert_eq!(newer.to_string(), "the model has model version 99, this program reads 2; train it again");
     let other = stored(&|value| value["feature_version"] = json!(0));
     assert!(matches!(other, Err(InvalidModel::Version { what: "feature", .. })));
     assert!(matches!(stored(&|value| value["numbers"][0]["scale"] = json!(0.0)), Err(InvalidModel::Damaged(_))));

@@ -46,8 +46,8 @@ impl SimulatedRater {
         let mut random = ChaCha8Rng::seed_from_u64(seed.wrapping_mul(1_000_003).wrapping_add(number));
         let taste = Taste {
             expected_return: random.random_range(2.5..3.5),
-            spread: random.random_range(1.5..2.5),
-            evidence: random.random_range(1.0..2.0),
+            spread: random.random_range(6.0..9.0),
+            evidence: random.random_range(2.0..3.0),
         };
         let skill = random.random_range(0.90..0.98);
         Self {

@@ -59,7 +59,7 @@ impl Design {
                     if let Some(index) = column.get(name.as_str())
                         && let Some(number) = numbers.get(*index as usize)
                     {
-                        *difference.entry(*index).or_insert(0.0) += sign * (value - number.centre) / number.scale;
+                        *difference.entry(*index).or_insert(0.0) += sign * (damped(*value) - number.centre) / number.scale;
                     }
                 }
             }
@@ -88,6 +88,12 @@ impl Design {
     }
 }
 
+/// What the model sees of a number: the inverse hyperbolic sine, which is the number itself near 0 and its logarithm far from it. A
+/// difference of two large amounts so becomes their ratio, and one large budget does not outweigh all small ones.
+pub(super) fn damped(value: f64) -> f64 {
+    value.asinh()
+}
+
 /// Word differences a - b, without zeros, in bucket order.
 fn word_differences(a: &Features, b: &Features) -> impl Iterator<Item = (u32, f64)> {
     let mut difference: BTreeMap<u32, f64> = a.words.iter().map(|(bucket, word)| (*bucket, word.value)).collect();
@@ -98,29 +104,25 @@ fn word_differences(a: &Features, b: &Features) -> impl Iterator<Item = (u32, f6
 }
 
 /// Centre: mean over the candidates that have the number; an absent number counts as the centre. Scale:
-/// root mean square difference over the pairs that differ; numbers that never differ are dropped.
+/// median difference over the pairs that differ; numbers that never differ are dropped.
 fn standardise(examples: &[&Example]) -> Vec<Number> {
     let names: BTreeSet<&String> = examples.iter().flat_map(|example| example.a.numbers.keys().chain(example.b.numbers.keys())).collect();
     let number = |name: &String| {
         let (mut sum, mut count, mut size) = (0.0, 0.0, 0.0_f64);
         for example in examples {
-            let values = [&example.a, &example.b].map(|features| features.numbers.get(name).copied());
+            let values = [&example.a, &example.b].map(|features| features.numbers.get(name).map(|value| damped(*value)));
             // Added pair by pair, so that exchanging a and b changes nothing.
             sum += values.iter().flatten().sum::<f64>();
             count += values.iter().flatten().count() as f64;
             size = values.iter().flatten().fold(size, |size, value| size.max(value.abs()));
         }
         let centre: f64 = sum / count;
-        let (mut squares, mut differing) = (0.0, 0.0);
-        for example in examples {
-            let value = |features: &Features| features.numbers.get(name).copied().unwrap_or(centre);
-            let difference: f64 = value(&example.a) - value(&example.b);
-            if difference.abs() > size * RELATIVE_ROUNDING {
-                squares += difference * difference;
-                differing += 1.0;
-            }
-        }
-        let scale: f64 = (squares / differing).sqrt();
+        let value = |features: &Features| features.numbers.get(name).map_or(centre, |value| damped(*value));
+        let differences = examples.iter().map(|example| (value(&example.a) - value(&example.b)).abs());
+        let mut differences: Vec<f64> = differences.filter(|difference| *difference > size * RELATIVE_ROUNDING).collect();
+        differences.sort_by(f64::total_cmp);
+        // The median: a few pairs of very different candidates must not make all others look alike.
+        let scale = differences.get(differences.len() / 2).copied().unwrap_or(0.0);
         let is_usable = centre.is_finite() && scale.is_finite() && scale > 0.0;
         is_usable.then(|| Number { name: name.clone(), centre, scale })
     };

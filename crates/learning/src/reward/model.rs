@@ -10,16 +10,16 @@ use super::{Example, Outcome};
 use crate::features::{FEATURE_VERSION, Features};
 
 /// Version of the stored form.
-pub const MODEL_VERSION: u32 = 1;
+pub const MODEL_VERSION: u32 = 2;
 
-/// Weight of one named number; it contributes `weight * (value - centre) / scale`.
+/// Weight of one named number; it contributes `weight * (asinh(value) - centre) / scale`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NumberWeight {
     /// Name of the feature.
     pub name: String,
-    /// Mean over the training candidates.
+    /// Mean of `asinh(value)` over the training candidates.
     pub centre: f64,
-    /// Typical difference between two candidates that were compared; above 0.
+    /// Median difference between two candidates that were compared; above 0.
     pub scale: f64,
     /// Weight after calibration.
     pub weight: f64,
@@ -157,7 +157,7 @@ impl RewardModel {
     fn contributions<'a>(&'a self, features: &'a Features) -> impl Iterator<Item = (Name<'a>, f64, f64)> {
         let numbers = self.numbers.iter().filter_map(|number| {
             let value = *features.numbers.get(&number.name)?;
-            let contribution = number.weight * (value - number.centre) / number.scale;
+            let contribution = number.weight * (super::design::damped(value) - number.centre) / number.scale;
             Some((Name::Number(&number.name), value, contribution))
         });
         // The candidate's own word explains better than the one seen in training.
