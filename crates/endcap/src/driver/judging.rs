@@ -30,8 +30,8 @@ pub struct Verdict {
     pub choice: Option<String>,
 }
 
-/// Signs the raters in, calibrates them and lets them judge until nothing is left for them.
-pub async fn judge(admin: &Client, places: &Places, crowd: &Crowd) -> Result<()> {
+/// Signs the raters in, calibrates them and lets them judge until every task of `asked` is judged.
+pub async fn judge(admin: &Client, places: &Places, crowd: &Crowd, asked: &[Asked]) -> Result<()> {
     let golden = golden_answers(admin, places).await?;
     let mut people = Vec::new();
     for number in 0..crowd.raters {
@@ -48,10 +48,10 @@ pub async fn judge(admin: &Client, places: &Places, crowd: &Crowd) -> Result<()>
         println!("  {} {}: {calibrated}", text(&profile, "/rater_id")?, rater.name);
         people.push((client, rater, 0_usize));
     }
-    // In turns, as people at work would, until nobody is given anything.
+    // In turns, as people at work would, until the plans of this run are judged; other tasks stay for people.
     let wish = json!({ "task_types": ["plan_quality"] });
     let mut somebody_worked = true;
-    while somebody_worked {
+    while somebody_worked && any_waits(admin, places, asked).await? {
         somebody_worked = false;
         for (client, rater, judged) in &mut people {
             if *judged < MOST_ASSIGNMENTS && judge_next(client, places, rater, &golden, &wish).await? {
@@ -64,6 +64,17 @@ pub async fn judge(admin: &Client, places: &Places, crowd: &Crowd) -> Result<()>
     let each: Vec<String> = people.iter().map(|(_, _, judged)| judged.to_string()).collect();
     println!("  {all} judgments of plans ({}); golden items are among them, raters are not told which", each.join(" + "));
     Ok(())
+}
+
+/// Whether a task of this run still wants a judgment.
+async fn any_waits(admin: &Client, places: &Places, asked: &[Asked]) -> Result<bool> {
+    for one in asked {
+        let task = admin.get(&format!("{}/v1/tasks/{}", places.rater_app, one.task_id)).await?;
+        if matches!(text(&task, "/status")?, "pending" | "in_progress") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 async fn calibrate(

@@ -113,7 +113,7 @@ async fn drive(arguments: &Arguments, places: &Places) -> Result<()> {
 
     step(3, "simulated raters judge through the public API");
     let crowd = judging::Crowd { seed: arguments.seed, raters: arguments.raters };
-    judging::judge(&admin, places, &crowd).await?;
+    judging::judge(&admin, places, &crowd, &asked).await?;
 
     step(4, "consensus, weighted by reliability");
     let verdicts = judging::consensus(&admin, places, &asked).await?;

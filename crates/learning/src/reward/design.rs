@@ -104,7 +104,7 @@ fn word_differences(a: &Features, b: &Features) -> impl Iterator<Item = (u32, f6
 }
 
 /// Centre: mean over the candidates that have the number; an absent number counts as the centre. Scale:
-/// median difference over the pairs that differ; numbers that never differ are dropped.
+/// root mean square difference over the pairs that differ; numbers that never differ are dropped.
 fn standardise(examples: &[&Example]) -> Vec<Number> {
     let names: BTreeSet<&String> = examples.iter().flat_map(|example| example.a.numbers.keys().chain(example.b.numbers.keys())).collect();
     let number = |name: &String| {
@@ -118,11 +118,15 @@ fn standardise(examples: &[&Example]) -> Vec<Number> {
         }
         let centre: f64 = sum / count;
         let value = |features: &Features| features.numbers.get(name).map_or(centre, |value| damped(*value));
-        let differences = examples.iter().map(|example| (value(&example.a) - value(&example.b)).abs());
-        let mut differences: Vec<f64> = differences.filter(|difference| *difference > size * RELATIVE_ROUNDING).collect();
-        differences.sort_by(f64::total_cmp);
-        // The median: a few pairs of very different candidates must not make all others look alike.
-        let scale = differences.get(differences.len() / 2).copied().unwrap_or(0.0);
+        let (mut squares, mut differing) = (0.0, 0.0);
+        for example in examples {
+            let difference: f64 = value(&example.a) - value(&example.b);
+            if difference.abs() > size * RELATIVE_ROUNDING {
+                squares += difference * difference;
+                differing += 1.0;
+            }
+        }
+        let scale: f64 = (squares / differing).sqrt();
         let is_usable = centre.is_finite() && scale.is_finite() && scale > 0.0;
         is_usable.then(|| Number { name: name.clone(), centre, scale })
     };

@@ -19,7 +19,7 @@ pub struct NumberWeight {
     pub name: String,
     /// Mean of `asinh(value)` over the training candidates.
     pub centre: f64,
-    /// Median difference between two candidates that were compared; above 0.
+    /// Typical difference between two candidates that were compared; above 0.
     pub scale: f64,
     /// Weight after calibration.
     pub weight: f64,

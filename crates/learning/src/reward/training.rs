@@ -25,8 +25,23 @@ pub const MAX_FOLDS: usize = 5;
 /// Penalties that are tried, strongest first, relative to a mean pair weight of 1.
 const PENALTIES: [f64; 8] = [300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1];
 
-/// Below this many pairs only strong penalties (10 and up) are allowed, and the temperature stays 1.
+/// Below this many pairs the temperature stays 1.
 const FEW_PAIRS: usize = 30;
+
+/// Below this many pairs held-out losses are too uncertain to make a model surer than its penalty leaves it: the temperature may
+/// only soften.
+const SOME_PAIRS: usize = 200;
+
+/// The weakest penalty that so many pairs may choose: a handful of pairs is nearly always separable, and an unpenalised fit of
+/// separable pairs is as sure as it is wrong.
+fn weakest_penalty(pairs: usize) -> f64 {
+    match pairs {
+        0..FEW_PAIRS => 10.0,
+        FEW_PAIRS..100 => 3.0,
+        100..SOME_PAIRS => 1.0,
+        _ => 0.0,
+    }
+}
 
 /// Penalty when there is only one prompt, so that nothing can be held out.
 const DEFAULT_PENALTY: f64 = 10.0;
@@ -174,8 +189,8 @@ fn folds(examples: &[&Example], seed: u64) -> (Vec<usize>, usize, usize) {
 
 /// Predicts every pair by models fitted without its fold, for every setting.
 fn cross_validate(design: &Design, fold_of: &[usize], folds: usize) -> Vec<HeldOut> {
-    let is_small = design.rows.len() < FEW_PAIRS;
-    let penalties: Vec<f64> = PENALTIES.into_iter().filter(|l2| !is_small || *l2 >= 10.0).collect();
+    let weakest = weakest_penalty(design.rows.len());
+    let penalties: Vec<f64> = PENALTIES.into_iter().filter(|l2| *l2 >= weakest).collect();
     let word_choices: &[bool] = if design.columns(true) > design.columns(false) { &[false, true] } else { &[false] };
     let mut settings = Vec::new();
     for &with_words in word_choices {
@@ -233,7 +248,7 @@ fn mean_loss(setting: &HeldOut, design: &Design, temperature: f64, counts: impl 
     loss / weight
 }
 
-/// The temperature with the lowest held-out loss, between 1/4 and 8, by golden-section search on its
+/// The temperature with the lowest held-out loss, between 1/4 (1 below [`SOME_PAIRS`]) and 8, by golden-section search on its
 /// logarithm; 1 when there are few pairs.
 fn temperature(setting: &HeldOut, design: &Design, counts: impl Fn(usize) -> bool) -> f64 {
     if design.rows.len() < FEW_PAIRS {
@@ -241,7 +256,8 @@ fn temperature(setting: &HeldOut, design: &Design, counts: impl Fn(usize) -> boo
     }
     let golden = (5.0_f64.sqrt() - 1.0) / 2.0;
     let loss = |log: f64| mean_loss(setting, design, log.exp(), &counts);
-    let (mut low, mut high) = (0.25_f64.ln(), 8.0_f64.ln());
+    let least: f64 = if design.rows.len() < SOME_PAIRS { 1.0 } else { 0.25 };
+    let (mut low, mut high) = (least.ln(), 8.0_f64.ln());
     for _ in 0..40 {
         let (left, right) = (high - golden * (high - low), low + golden * (high - low));
         if loss(left) <= loss(right) {

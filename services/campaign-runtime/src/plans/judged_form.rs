@@ -2,6 +2,7 @@
 //! that tells where it came from.
 
 use domain::money::format_micros;
+use planning::proposal::constraints::Unit;
 use planning::proposal::plan::CandidatePlan;
 use serde_json::{Value, json};
 
@@ -34,8 +35,8 @@ pub fn of(plan: &CandidatePlan) -> Value {
         .map(|standing| {
             json!({
                 "constraint": standing.constraint,
-                "limit": standing.limit,
-                "value": standing.value,
+                "limit": figure(standing.unit, standing.limit),
+                "value": standing.value.map(|value| figure(standing.unit, value)),
                 "satisfied": standing.satisfied,
             })
         })
@@ -66,4 +67,13 @@ pub fn of(plan: &CandidatePlan) -> Value {
         fields.insert("other_lines".to_owned(), json!({"count": others.len(), "spend": format_micros(spend), "share": share}));
     }
     form
+}
+
+/// Money as a decimal string, as everywhere in the form; ratios as numbers.
+#[expect(clippy::cast_possible_truncation, reason = "budgets are bounded far below what 64 bits hold")]
+fn figure(unit: Unit, value: f64) -> Value {
+    match unit {
+        Unit::Micros => json!(format_micros(value.round() as i64)),
+        Unit::Ratio => json!(value),
+    }
 }

@@ -6,7 +6,7 @@ use domain::money::Money;
 use domain::scope::Scope;
 use domain::task::TaskType;
 use peers::score::ScoreResponse;
-use peers::tasks::{DEFAULT_PRIORITY, NewTask};
+use peers::tasks::NewTask;
 use planning::proposal::plan::CandidatePlan;
 use planning::proposal::verification::Check;
 use serde_json::{Value, json};
@@ -20,6 +20,9 @@ use storage::reflections::{self, NewReflectionLog};
 use super::decision::Decision;
 use super::document::{show, write};
 use super::history::Source;
+
+/// A plan waits for the answer, so it is judged before tasks that nobody waits for.
+const PRIORITY: i32 = 80;
 
 /// Topic of the outbox events that create rating tasks.
 pub const CREATE_TASK: &str = "create_task";
@@ -92,7 +95,7 @@ impl Proposal {
             candidate_a: self.forms.get(a)?.clone(),
             candidate_b: self.forms.get(b)?.clone(),
             candidate_c: None,
-            priority: DEFAULT_PRIORITY,
+            priority: PRIORITY,
             uncertainty_score: self.decision.win_probability.map(|p| (1.0 - (2.0 * p - 1.0).abs()).clamp(0.0, 1.0)),
             required_judgments: None,
             source: Some(plan_set_id.to_owned()),
