@@ -58,7 +58,12 @@ pub trait KeyLookup: Send + Sync {
 /// SHA-256 of an API key in hexadecimal: what is stored and looked up (keys are random, so no salt is needed).
 #[must_use]
 pub fn hash_key(key: &str) -> String {
-    Sha256::digest(key.as_bytes()).iter().fold(String::with_capacity(64), |mut hex, byte| {
+    sha256_hex(key.as_bytes())
+}
+
+/// SHA-256 in hexadecimal.
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");
         hex
     })

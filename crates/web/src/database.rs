@@ -1,6 +1,9 @@
-//! Where the edge meets storage: what a storage error looks like outside, and the lookup of API keys.
+//! Where the edge meets storage: what a storage error looks like outside, pages of lists, readiness, the lookup of API keys, and in
+//! [`repeat`] the answers kept under an `Idempotency-Key`.
 //!
 //! The only module of this crate that imports `storage`.
+
+pub mod repeat;
 
 use std::str::FromStr;
 
@@ -10,12 +13,14 @@ use futures_util::future::BoxFuture;
 use storage::api_keys;
 use storage::error::StorageError;
 use storage::migrate;
+use storage::page;
 use storage::store::{PoolOptions, Storage};
 use storage::url::{DatabaseUrl, UrlError};
 
 use crate::access::{KeyIdentity, KeyLookup};
+use crate::paging;
 use crate::problem::{Problem, codes};
-use crate::server::Part;
+use crate::server::{Part, Readiness, readiness};
 use crate::settings::Settings;
 
 impl From<StorageError> for Problem {
@@ -31,6 +36,22 @@ impl From<StorageError> for Problem {
     }
 }
 
+/// The page that a caller wants, for storage. 422 `invalid_cursor` for a cursor that is not of such a list.
+impl TryFrom<&paging::Page> for page::Page {
+    type Error = Problem;
+
+    fn try_from(wanted: &paging::Page) -> Result<Self, Problem> {
+        Ok(Self { after: wanted.after::<i64>()?, limit: i64::from(wanted.limit) })
+    }
+}
+
+/// A page that storage has cut, for the caller.
+impl<T> From<page::Slice<T>> for paging::Slice<T> {
+    fn from(slice: page::Slice<T>) -> Self {
+        Self { data: slice.rows, next_cursor: slice.next.and_then(paging::cursor_of) }
+    }
+}
+
 /// Opens the door to the database that the settings name. Connections are made in the background.
 ///
 /// # Errors
@@ -42,8 +63,17 @@ pub fn open(settings: &Settings) -> Result<Storage, UrlError> {
     Ok(Storage::new(DatabaseUrl::parse(settings.database_url.expose_secret())?, options))
 }
 
-/// Whether the database answers and has the schema that this program was written for.
-pub async fn readiness_part(storage: &Storage) -> Part {
+/// Ready while the database answers and has the schema that this program was written for.
+#[must_use]
+pub fn readiness_of(storage: &Storage) -> Readiness {
+    let storage = storage.clone();
+    readiness(move || {
+        let storage = storage.clone();
+        async move { vec![readiness_part(&storage).await] }
+    })
+}
+
+async fn readiness_part(storage: &Storage) -> Part {
     match storage.read(migrate::require_current).await {
         Ok(()) => Part::ok("database"),
         Err(error) => {

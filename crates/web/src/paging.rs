@@ -139,8 +139,7 @@ impl<T> Slice<T> {
 }
 
 /// The cursor of a page that continues after these sort keys, for lists that storage has cut already.
-#[must_use]
-pub fn cursor_of<K: Serialize>(key: K) -> Option<String> {
+pub(crate) fn cursor_of<K: Serialize>(key: K) -> Option<String> {
     encode_cursor(&key)
 }
 

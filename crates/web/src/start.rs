@@ -9,6 +9,12 @@ use tokio_util::sync::CancellationToken;
 use crate::settings::{ServiceName, Settings};
 use crate::telemetry;
 
+/// The commit that the programs were built from, when the build says so.
+pub const GIT_COMMIT: &str = match option_env!("ENDCAP_GIT_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
 /// A binary, as its `main` describes it.
 #[derive(Debug, Clone, Copy)]
 pub struct Program {
@@ -18,8 +24,6 @@ pub struct Program {
     pub about: &'static str,
     /// Its version.
     pub version: &'static str,
-    /// The commit it was built from.
-    pub git_commit: &'static str,
 }
 
 /// What is wanted of the binary.
@@ -39,7 +43,7 @@ enum Wish {
 /// use web::start::{Program, run};
 ///
 /// fn main() -> std::process::ExitCode {
-///     let program = Program { service: ServiceName::RaterApp, about: "Raters judge tasks.", version: env!("CARGO_PKG_VERSION"), git_commit: "unknown" };
+///     let program = Program { service: ServiceName::RaterApp, about: "Raters judge tasks.", version: env!("CARGO_PKG_VERSION") };
 ///     run(program, |settings, shutdown| async move {
 ///         let _ = settings; // open storage, then web::server::serve(..)
 ///         shutdown.cancelled().await;
@@ -55,7 +59,7 @@ where
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let exits_with_parent = match parse(&arguments) {
         Ok(Wish::Help) => return say(&help(program)),
-        Ok(Wish::Version) => return say(&format!("{} {} ({})", program.service.as_str(), program.version, program.git_commit)),
+        Ok(Wish::Version) => return say(&format!("{} {} ({})", program.service.as_str(), program.version, GIT_COMMIT)),
         Ok(Wish::CheckConfig) => return check_config(program),
         Ok(Wish::Serve { exits_with_parent }) => exits_with_parent,
         Err(problem) => return fail(program, 2, &format!("{problem}\nTry --help.")),

@@ -9,13 +9,14 @@ use domain::role::Role;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use storage::api_keys::{self as stored, ApiKey, NewApiKey};
+use storage::page::Page;
 use web::access::hash_key;
 use web::caller::Caller;
 use web::json::JsonBody;
 use web::paging::{ListQuery, NoFilter, Slice};
 use web::problem::Problem;
 
-use crate::input::{self, check_text};
+use crate::input::check_text;
 use crate::state::State;
 
 /// First characters of a key that are kept to recognise it by.
@@ -100,9 +101,9 @@ pub async fn create_api_key(state: Data<State>, caller: Caller, body: JsonBody<A
 #[utoipa::path(get, path = "/v1/api-keys", tag = "access", params(web::paging::Page), responses((status = 200, body = Object, description = "`{data, next_cursor}`")))]
 pub async fn list_api_keys(state: Data<State>, caller: Caller, query: ListQuery<NoFilter>) -> Result<Json<Slice<Value>>, Problem> {
     caller.require(may_manage)?;
-    let (scope, page) = (caller.scope(), input::page(&query.page)?);
+    let (scope, page) = (caller.scope(), Page::try_from(&query.page)?);
     let slice = state.storage.read(move |conn| stored::list(conn, &scope, &page)).await?;
-    Ok(Json(input::answer(slice, |row| json!(row))))
+    Ok(Json(Slice::from(slice).map(|row| json!(row))))
 }
 
 /// One key, without the key itself.

@@ -1,7 +1,6 @@
 //! Brands: each belongs to a tenant, who reads and writes it.
 
 use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path};
 use domain::invalid::Invalid;
 use domain::role::Role;
@@ -9,13 +8,14 @@ use domain::scope::Scope;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use storage::brands::{self as stored, Brand, BrandFilter, NewBrand};
+use storage::page::Page;
 use web::caller::Caller;
+use web::database::repeat::{self, Answer, RepeatKey};
 use web::json::{JsonBody, JsonBytes};
 use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
 
-use crate::input::{self, check_text, id_or_new, lay_over};
-use crate::repeat::{self, RepeatKey};
+use crate::input::{check_text, id_or_new, lay_over};
 use crate::state::State;
 
 /// A brand as it is written.
@@ -111,20 +111,20 @@ impl BrandBody {
 #[utoipa::path(post, path = "/v1/brands", tag = "catalog", request_body = BrandBody, responses((status = 201, body = Object, description = "The stored row")))]
 pub async fn create_brand(state: Data<State>, caller: Caller, key: RepeatKey, body: JsonBytes<BrandBody>) -> Result<HttpResponse, Problem> {
     caller.require(Role::may_plan)?;
-    let request = key.of(&caller, "POST /v1/brands", &body.bytes);
+    let request = key.of(&caller, &body.bytes);
     let (scope, now) = (caller.scope(), state.clock.now());
     let new = body.value.check(&scope)?;
-    repeat::create(&state, request, StatusCode::CREATED, move |conn| Ok(json!(stored::insert(conn, &scope, &new, now)?))).await
+    repeat::create(&state.storage, request, now, move |conn| Ok(Answer::created(json!(stored::insert(conn, &scope, &new, now)?)))).await
 }
 
 /// Brands, oldest first.
 #[utoipa::path(get, path = "/v1/brands", tag = "catalog", params(BrandQuery, web::paging::Page), responses((status = 200, body = Object, description = "`{data, next_cursor}`")))]
 pub async fn list_brands(state: Data<State>, caller: Caller, query: ListQuery<BrandQuery>) -> Result<Json<Slice<Value>>, Problem> {
     let BrandQuery { tenant_id, retailer_id, is_active } = query.filter.clone();
-    let (scope, page) = (caller.scope(), input::page(&query.page)?);
+    let (scope, page) = (caller.scope(), Page::try_from(&query.page)?);
     let filter = BrandFilter { tenant_id, retailer_id, is_active };
     let slice = state.storage.read(move |conn| stored::list(conn, &scope, &filter, &page)).await?;
-    Ok(Json(input::answer(slice, |row| json!(row))))
+    Ok(Json(Slice::from(slice).map(|row| json!(row))))
 }
 
 /// One brand.

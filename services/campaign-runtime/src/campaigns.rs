@@ -1,6 +1,5 @@
 //! Campaigns: written by their tenant, moved through their life by [`crate::transitions`].
 
-use actix_web::http::StatusCode;
 use actix_web::http::header::{ETAG, IF_MATCH};
 use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
@@ -16,13 +15,14 @@ use storage::brands;
 use storage::campaigns::{self as stored, Campaign, CampaignFilter, NewCampaign};
 use storage::connection::Connection;
 use storage::error::StorageError;
+use storage::page::Page;
 use web::caller::Caller;
+use web::database::repeat::{self, Answer, RepeatKey};
 use web::json::{JsonBody, JsonBytes};
 use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
 
-use crate::input::{self, MoneyInput, check_text, id_or_new, lay_over, read_money, show_money};
-use crate::repeat::{self, RepeatKey};
+use crate::input::{MoneyInput, check_text, id_or_new, lay_over, read_money, show_money};
 use crate::state::State;
 use crate::transitions;
 
@@ -220,11 +220,11 @@ pub async fn create_campaign(
     body: JsonBytes<CampaignBody>,
 ) -> Result<HttpResponse, Problem> {
     caller.require(Role::may_plan)?;
-    let request = key.of(&caller, "POST /v1/campaigns", &body.bytes);
+    let request = key.of(&caller, &body.bytes);
     let (scope, now, new) = (caller.scope(), state.clock.now(), body.value.check()?);
-    repeat::create(&state, request, StatusCode::CREATED, move |conn| {
+    repeat::create(&state.storage, request, now, move |conn| {
         let new = with_tenant(conn, &scope, &new)?;
-        Ok(show(&stored::insert(conn, &scope, &new, now)?))
+        Ok(Answer::created(show(&stored::insert(conn, &scope, &new, now)?)))
     })
     .await
 }
@@ -235,9 +235,9 @@ pub async fn list_campaigns(state: Data<State>, caller: Caller, query: ListQuery
     let CampaignQuery { tenant_id, retailer_id, brand_id, status, objective } = query.filter.clone();
     let (status, objective) = (status.map(|word| word.to_string()), objective.map(|word| word.to_string()));
     let filter = CampaignFilter { tenant_id, retailer_id, brand_id, status, objective };
-    let (scope, page) = (caller.scope(), input::page(&query.page)?);
+    let (scope, page) = (caller.scope(), Page::try_from(&query.page)?);
     let slice = state.storage.read(move |conn| stored::list(conn, &scope, &filter, &page)).await?;
-    Ok(Json(input::answer(slice, |row| show(&row))))
+    Ok(Json(Slice::from(slice).map(|row| show(&row))))
 }
 
 /// One campaign, with its version as `ETag`.

@@ -5,8 +5,6 @@ use domain::money::{self, Money};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use storage::page::{Page, Slice};
-use web::paging;
 use web::problem::Problem;
 
 /// Money in a request: `{"amount":"12.34","currency":"USD"}`, or a decimal string in the currency stated beside it.
@@ -127,19 +125,4 @@ pub fn money_or_null(micros: Option<i64>, currency: Option<&str>) -> Value {
         (Some(micros), None) => json!({"amount": money::format_micros(micros), "currency": null}),
         (None, _) => Value::Null,
     }
-}
-
-/// The page wanted, for storage.
-///
-/// # Errors
-/// 422 `invalid_cursor`.
-pub fn page(page: &paging::Page) -> Result<Page, Problem> {
-    Ok(Page { after: page.after::<i64>()?, limit: i64::from(page.limit) })
-}
-
-/// A page of storage, for the caller.
-#[must_use]
-pub fn answer<T>(slice: Slice<T>, show: impl FnMut(T) -> Value) -> paging::Slice<Value> {
-    let next_cursor = slice.next.and_then(paging::cursor_of);
-    paging::Slice { data: slice.rows.into_iter().map(show).collect(), next_cursor }
 }

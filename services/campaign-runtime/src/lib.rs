@@ -20,7 +20,6 @@ pub mod pages;
 pub mod performance;
 pub mod plans;
 pub mod reflections;
-pub mod repeat;
 pub mod retailers;
 pub mod routes;
 pub mod segments;
@@ -31,8 +30,9 @@ pub mod transitions;
 use std::error::Error;
 
 use tokio_util::sync::CancellationToken;
-use web::server::{ServiceInfo, readiness, serve};
+use web::server::{ServiceInfo, serve};
 use web::settings::{ServiceName, Settings};
+use web::start::GIT_COMMIT;
 
 use crate::state::State;
 
@@ -40,12 +40,6 @@ pub use routes::{configure_internal, configure_public};
 
 /// Version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// The commit it was built from, when the build says so.
-pub const GIT_COMMIT: &str = match option_env!("ENDCAP_GIT_COMMIT") {
-    Some(commit) => commit,
-    None => "unknown",
-};
 
 /// Serves until `shutdown`.
 ///
@@ -63,10 +57,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         openapi: routes::openapi(),
         untimed_paths: &["/v1/imports/"],
     };
-    let ready = readiness(move || {
-        let storage = storage.clone();
-        async move { vec![web::database::readiness_part(&storage).await] }
-    });
+    let ready = web::database::readiness_of(&state.storage);
     let work = tokio::spawn(jobs::work(state.clone(), shutdown.clone()));
     let (public, internal) = (state.clone(), state);
     let served = serve(

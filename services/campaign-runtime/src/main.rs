@@ -10,7 +10,6 @@ fn main() -> ExitCode {
         service: ServiceName::CampaignRuntime,
         about: "Endcap campaign runtime: catalog, campaigns, performance, analytics and plans.",
         version: campaign_runtime::VERSION,
-        git_commit: campaign_runtime::GIT_COMMIT,
     };
     run(program, campaign_runtime::run)
 }

@@ -11,11 +11,11 @@ use serde_json::json;
 use storage::campaigns;
 use storage::performance::{self as stored, NewMetric, WriteMode};
 use web::caller::Caller;
+use web::database::repeat::{self, Answer, RepeatKey};
 use web::json::JsonBytes;
 use web::problem::Problem;
 
 use crate::input::{MoneyInput, read_money};
-use crate::repeat::{self, RepeatKey};
 use crate::state::State;
 
 /// Most rows of one request; more go through an import.
@@ -159,8 +159,7 @@ pub async fn record_performance(
     body: JsonBytes<PerformanceBody>,
 ) -> Result<HttpResponse, Problem> {
     caller.require(Role::may_plan)?;
-    let route = format!("POST /v1/campaigns/{id}/performance");
-    let request = key.of(&caller, &route, &body.bytes);
+    let request = key.of(&caller, &body.bytes);
     let mode = match body.value.mode {
         Mode::Replace => WriteMode::Replace,
         Mode::Add if request.is_some() => WriteMode::Add,
@@ -169,7 +168,7 @@ pub async fn record_performance(
         }
     };
     let (scope, now, rows) = (caller.scope(), state.clock.now(), check(&body.value)?);
-    repeat::create(&state, request, StatusCode::OK, move |conn| {
+    repeat::create(&state.storage, request, now, move |conn| {
         let campaign = campaigns::find(conn, &scope, &id)?;
         let mut rows = rows.clone();
         for row in &mut rows {
@@ -177,12 +176,13 @@ pub async fn record_performance(
             row.tenant_id.clone_from(&campaign.tenant_id);
         }
         let written = stored::record(conn, &rows, mode, now)?;
-        Ok(json!({
+        let body = json!({
             "received": rows.len(),
             "inserted": written.inserted,
             "updated": written.updated,
             "unchanged": written.unchanged,
-        }))
+        });
+        Ok(Answer { status: StatusCode::OK, body })
     })
     .await
 }

@@ -21,16 +21,17 @@ use planning::proposal::{PlanningInput, ProposalError, propose};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use storage::campaigns::{self, Campaign};
+use storage::page::Page;
 use storage::plans as stored;
 use storage::plans::Choice;
 use web::caller::Caller;
+use web::database::repeat::{self, Answer, RepeatKey};
 use web::json::{JsonBody, JsonBytes};
 use web::paging::{ListQuery, NoFilter, Slice};
 use web::problem::Problem;
 
-use crate::input::{self, MoneyInput, check_text, read_money};
+use crate::input::{MoneyInput, check_text, read_money};
 use crate::jobs;
-use crate::repeat::{self, RepeatKey};
 use crate::state::State;
 
 use decision::{AskPeople, Decision};
@@ -218,9 +219,9 @@ pub async fn create_plans(
     body: JsonBytes<PlansBody>,
 ) -> Result<HttpResponse, Problem> {
     caller.require(Role::may_plan)?;
-    let request = key.of(&caller, &format!("POST /v1/campaigns/{id}/plans"), &body.bytes);
-    if let Some(answer) = repeat::kept(&state, request.as_ref()).await? {
-        return Ok(answer);
+    let request = key.of(&caller, &body.bytes);
+    if let Some(answer) = repeat::kept(&state.storage, request.as_ref()).await? {
+        return Ok(answer.response());
     }
     let (scope, campaign_id) = (caller.scope(), id.into_inner());
     let reader = scope.clone();
@@ -250,20 +251,16 @@ pub async fn create_plans(
     let proposal = Proposal { campaign, plans, checks, forms, context, scores, decision, history: history.source, seed: body.value.seed };
     let set = proposal.prepare();
     let now = state.clock.now();
-    let (kept, kept_request) = (set.clone(), request.clone());
+    let kept = set.clone();
     let answer = state
         .storage
         .transaction(move |conn| {
-            let answer = record::store(conn, &scope, &kept, now)?;
-            if let Some(request) = &kept_request {
-                storage::idempotency::record(conn, request, 201, &answer, now)?;
-            }
-            Ok(answer)
+            repeat::once(conn, request.as_ref(), now, |conn| Ok(Answer::created(record::store(conn, &scope, &kept, now)?)))
         })
         .await?;
     // The task is in the outbox; delivering it now only spares the wait for the next round of the job.
     let is_delivered = set.task.is_some() && jobs::deliver(&state).await.is_ok_and(|delivered| delivered.contains(&set.plan_set_id));
-    Ok(HttpResponse::Created().json(if is_delivered { record::asked(answer) } else { answer }))
+    Ok(if is_delivered { Answer { body: record::asked(answer.body), ..answer } } else { answer }.response())
 }
 
 /// Plan sets of a campaign, newest first, each with its plans.
@@ -274,7 +271,7 @@ pub async fn list_plans(
     id: Path<String>,
     query: ListQuery<NoFilter>,
 ) -> Result<Json<Slice<Value>>, Problem> {
-    let (scope, page) = (caller.scope(), input::page(&query.page)?);
+    let (scope, page) = (caller.scope(), Page::try_from(&query.page)?);
     let slice = state
         .storage
         .read(move |conn| {
@@ -282,7 +279,7 @@ pub async fn list_plans(
             stored::list_sets(conn, &scope, campaign.id, &page)
         })
         .await?;
-    Ok(Json(input::answer(slice, |plans| {
+    Ok(Json(Slice::from(slice).map(|plans| {
         let set = plans.first().map(|plan| plan.plan_set_id.clone());
         let created_at = plans.first().map(|plan| plan.created_at);
         json!({"plan_set_id": set, "created_at": created_at, "plans": plans.iter().map(document::show).collect::<Vec<_>>()})

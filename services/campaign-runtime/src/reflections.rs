@@ -1,21 +1,21 @@
 //! Reflection logs: why software decided as it did. Plans write their own; other programs may write theirs.
 
 use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path};
 use domain::invalid::Invalid;
 use domain::role::Role;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use storage::campaigns;
+use storage::page::Page;
 use storage::reflections::{self as stored, NewReflectionLog, ReflectionFilter, ReflectionLog};
 use web::caller::Caller;
+use web::database::repeat::{self, Answer, RepeatKey};
 use web::json::JsonBytes;
 use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
 
-use crate::input::{self, check_text, id_or_new};
-use crate::repeat::{self, RepeatKey};
+use crate::input::{check_text, id_or_new};
 use crate::state::State;
 
 /// When in the work the log was written.
@@ -144,17 +144,17 @@ pub async fn create_reflection_log(
     body: JsonBytes<ReflectionBody>,
 ) -> Result<HttpResponse, Problem> {
     caller.require(Role::may_plan)?;
-    let request = key.of(&caller, "POST /v1/reflection-logs", &body.bytes);
+    let request = key.of(&caller, &body.bytes);
     let campaign_id = body.value.campaign_id.clone();
     let (scope, now, new) = (caller.scope(), state.clock.now(), check(body.value, &caller)?);
-    repeat::create(&state, request, StatusCode::CREATED, move |conn| {
+    repeat::create(&state.storage, request, now, move |conn| {
         let mut new = new.clone();
         if let Some(campaign_id) = &campaign_id {
             let campaign = campaigns::find(conn, &scope, campaign_id)?;
             new.campaign = Some(campaign.id);
             new.tenant_id = Some(campaign.tenant_id);
         }
-        Ok(json!(stored::insert(conn, &scope, &new, now)?))
+        Ok(Answer::created(json!(stored::insert(conn, &scope, &new, now)?)))
     })
     .await
 }
@@ -166,7 +166,7 @@ pub async fn list_reflection_logs(
     caller: Caller,
     query: ListQuery<ReflectionQuery>,
 ) -> Result<Json<Slice<Value>>, Problem> {
-    let (scope, page, wanted) = (caller.scope(), input::page(&query.page)?, query.filter.clone());
+    let (scope, page, wanted) = (caller.scope(), Page::try_from(&query.page)?, query.filter.clone());
     let slice = state
         .storage
         .read(move |conn| {
@@ -183,7 +183,7 @@ pub async fn list_reflection_logs(
             stored::list(conn, &scope, &filter, &page)
         })
         .await?;
-    Ok(Json(input::answer(slice, |row| json!(row))))
+    Ok(Json(Slice::from(slice).map(|row| json!(row))))
 }
 
 /// One log.

@@ -1,21 +1,21 @@
 //! Retailers: read by everybody who signs in, written by the platform.
 
 use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path};
 use domain::invalid::Invalid;
 use domain::money::check_currency;
 use domain::role::Role;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use storage::page::Page;
 use storage::retailers::{self as stored, NewRetailer, Retailer, RetailerFilter};
 use web::caller::Caller;
+use web::database::repeat::{self, Answer, RepeatKey};
 use web::json::{JsonBody, JsonBytes};
 use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
 
-use crate::input::{self, check_text, check_texts, id_or_new, lay_over};
-use crate::repeat::{self, RepeatKey};
+use crate::input::{check_text, check_texts, id_or_new, lay_over};
 use crate::state::State;
 
 /// A retailer as it is written.
@@ -147,18 +147,18 @@ pub async fn create_retailer(
     body: JsonBytes<RetailerBody>,
 ) -> Result<HttpResponse, Problem> {
     caller.require(may_write)?;
-    let request = key.of(&caller, "POST /v1/retailers", &body.bytes);
+    let request = key.of(&caller, &body.bytes);
     let (new, now) = (body.value.check()?, state.clock.now());
-    repeat::create(&state, request, StatusCode::CREATED, move |conn| Ok(json!(stored::insert(conn, &new, now)?))).await
+    repeat::create(&state.storage, request, now, move |conn| Ok(Answer::created(json!(stored::insert(conn, &new, now)?)))).await
 }
 
 /// Retailers, oldest first.
 #[utoipa::path(get, path = "/v1/retailers", tag = "catalog", params(RetailerQuery, web::paging::Page), responses((status = 200, body = Object, description = "`{data, next_cursor}`")))]
 pub async fn list_retailers(state: Data<State>, _: Caller, query: ListQuery<RetailerQuery>) -> Result<Json<Slice<Value>>, Problem> {
     let filter = RetailerFilter { is_active: query.filter.is_active, country: query.filter.country.clone() };
-    let page = input::page(&query.page)?;
+    let page = Page::try_from(&query.page)?;
     let slice = state.storage.read(move |conn| stored::list(conn, &filter, &page)).await?;
-    Ok(Json(input::answer(slice, |row| json!(row))))
+    Ok(Json(Slice::from(slice).map(|row| json!(row))))
 }
 
 /// One retailer.

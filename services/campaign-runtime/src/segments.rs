@@ -1,7 +1,6 @@
 //! Audience segments: read by everybody who signs in, written by the platform and by the retailer that offers them.
 
 use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path};
 use domain::catalog::SegmentType;
 use domain::invalid::Invalid;
@@ -9,14 +8,15 @@ use domain::money::format_micros;
 use domain::role::Role;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use storage::page::Page;
 use storage::segments::{self as stored, NewSegment, Segment, SegmentFilter};
 use web::caller::Caller;
+use web::database::repeat::{self, Answer, RepeatKey};
 use web::json::{JsonBody, JsonBytes, QueryOf};
 use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
 
-use crate::input::{self, MoneyInput, check_text, check_texts, id_or_new, lay_over, read_money, show_money};
-use crate::repeat::{self, RepeatKey};
+use crate::input::{MoneyInput, check_text, check_texts, id_or_new, lay_over, read_money, show_money};
 use crate::skus::AtRetailer;
 use crate::state::State;
 
@@ -136,9 +136,9 @@ pub async fn create_audience_segment(
     body: JsonBytes<SegmentBody>,
 ) -> Result<HttpResponse, Problem> {
     require_writer(&caller, &body.value.retailer_id)?;
-    let request = key.of(&caller, "POST /v1/audience-segments", &body.bytes);
+    let request = key.of(&caller, &body.bytes);
     let (now, new) = (state.clock.now(), body.value.check()?);
-    repeat::create(&state, request, StatusCode::CREATED, move |conn| Ok(show(&stored::insert(conn, &new, now)?))).await
+    repeat::create(&state.storage, request, now, move |conn| Ok(Answer::created(show(&stored::insert(conn, &new, now)?)))).await
 }
 
 /// Audience segments, oldest first.
@@ -146,9 +146,9 @@ pub async fn create_audience_segment(
 pub async fn list_audience_segments(state: Data<State>, _: Caller, query: ListQuery<SegmentQuery>) -> Result<Json<Slice<Value>>, Problem> {
     let SegmentQuery { retailer_id, segment_type, is_active } = query.filter.clone();
     let filter = SegmentFilter { retailer_id, segment_type: segment_type.map(|kind| kind.to_string()), is_active };
-    let page = input::page(&query.page)?;
+    let page = Page::try_from(&query.page)?;
     let slice = state.storage.read(move |conn| stored::list(conn, &filter, &page)).await?;
-    Ok(Json(input::answer(slice, |row| show(&row))))
+    Ok(Json(Slice::from(slice).map(|row| show(&row))))
 }
 
 /// One audience segment.

@@ -1,7 +1,6 @@
 //! Products: each belongs to the tenant of its brand, or to the retailer when no brand is known.
 
 use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path};
 use domain::invalid::Invalid;
 use domain::role::Role;
@@ -11,14 +10,15 @@ use serde_json::{Map, Value, json};
 use storage::brands;
 use storage::connection::Connection;
 use storage::error::StorageError;
+use storage::page::Page;
 use storage::skus::{self as stored, NewSku, Sku, SkuFilter};
 use web::caller::Caller;
+use web::database::repeat::{self, Answer, RepeatKey};
 use web::json::{JsonBody, JsonBytes, QueryOf};
 use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
 
-use crate::input::{self, MoneyInput, check_text, check_texts, id_or_new, lay_over, read_money, show_money};
-use crate::repeat::{self, RepeatKey};
+use crate::input::{MoneyInput, check_text, check_texts, id_or_new, lay_over, read_money, show_money};
 use crate::state::State;
 
 /// A product as it is written.
@@ -180,11 +180,11 @@ fn show(row: &Sku) -> Value {
 #[utoipa::path(post, path = "/v1/skus", tag = "catalog", request_body = SkuBody, responses((status = 201, body = Object, description = "The stored row")))]
 pub async fn create_sku(state: Data<State>, caller: Caller, key: RepeatKey, body: JsonBytes<SkuBody>) -> Result<HttpResponse, Problem> {
     caller.require(Role::may_plan)?;
-    let request = key.of(&caller, "POST /v1/skus", &body.bytes);
+    let request = key.of(&caller, &body.bytes);
     let (scope, now, new) = (caller.scope(), state.clock.now(), body.value.check()?);
-    repeat::create(&state, request, StatusCode::CREATED, move |conn| {
+    repeat::create(&state.storage, request, now, move |conn| {
         let new = with_tenant(conn, &scope, &new)?;
-        Ok(show(&stored::insert(conn, &scope, &new, now)?))
+        Ok(Answer::created(show(&stored::insert(conn, &scope, &new, now)?)))
     })
     .await
 }
@@ -194,9 +194,9 @@ pub async fn create_sku(state: Data<State>, caller: Caller, key: RepeatKey, body
 pub async fn list_skus(state: Data<State>, caller: Caller, query: ListQuery<SkuQuery>) -> Result<Json<Slice<Value>>, Problem> {
     let SkuQuery { retailer_id, brand_id, category, subcategory, is_in_stock } = query.filter.clone();
     let filter = SkuFilter { retailer_id, brand_id, category, subcategory, is_in_stock };
-    let (scope, page) = (caller.scope(), input::page(&query.page)?);
+    let (scope, page) = (caller.scope(), Page::try_from(&query.page)?);
     let slice = state.storage.read(move |conn| stored::list(conn, &scope, &filter, &page)).await?;
-    Ok(Json(input::answer(slice, |row| show(&row))))
+    Ok(Json(Slice::from(slice).map(|row| show(&row))))
 }
 
 /// One product.

@@ -1,7 +1,7 @@
 //! Golden items: experts write down the answer of a task, new or existing.
 
+use actix_web::HttpResponse;
 use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
 use domain::invalid::Invalid;
 use domain::role::Role;
 use domain::rubric;
@@ -15,13 +15,12 @@ use storage::error::StorageError;
 use storage::golden::{GoldenItem, NewGoldenItem};
 use storage::tasks::{self, Task};
 use web::caller::Caller;
+use web::database::repeat::{self, Answer, RepeatKey};
 use web::json::JsonBytes;
-use web::paging::{ListQuery, NoFilter};
+use web::paging::{ListQuery, NoFilter, Slice};
 use web::problem::Problem;
 
 use crate::intake;
-use crate::presentation;
-use crate::repeat::{self, Answer};
 use crate::state::State;
 use crate::submission::MAX_REASONS;
 
@@ -59,13 +58,13 @@ fn medium() -> Difficulty {
 /// Makes a golden item.
 #[utoipa::path(post, path = "/v1/golden", tag = "golden", request_body(content = Object, description = "{task | task_id, choice, reasons?, rationale, difficulty?, edge_case_type?}"), responses((status = 201, description = "The golden item"), (status = 403, description = "Experts and administrators only"), (status = 409, description = "It is one already, or raters are at it")))]
 pub async fn create_golden(
-    request: HttpRequest,
     state: Data<State>,
     caller: Caller,
+    key: RepeatKey,
     body: JsonBytes<NewGolden>,
 ) -> Result<HttpResponse, Problem> {
     caller.require(Role::may_review)?;
-    let key = repeat::key_of(&request, &caller.account_id, &body.bytes)?;
+    let request = key.of(&caller, &body.bytes);
     let new = body.value;
     let prepared = match (&new.task, &new.task_id) {
         (Some(task), None) => {
@@ -76,29 +75,24 @@ pub async fn create_golden(
         _ => return Err(Problem::invalid_field("task", "give either task, a new one, or task_id, an existing one")),
     };
     let (scope, now) = (caller.scope(), state.clock.now());
-    let answer = state
-        .storage
-        .transaction(move |tx| {
-            repeat::once(tx, key.as_ref(), now, |tx| {
-                let task = match &prepared {
-                    Some(task) => make_task(tx, task, now)?,
-                    None => find_task(tx, &scope, &new)?,
-                };
-                let item = insert(tx, &task, scope.actor(), &new, now)?;
-                Ok(Answer { status: 201, body: view(&item) })
-            })
-        })
-        .await?;
-    Ok(answer.response())
+    repeat::create(&state.storage, request, now, move |tx| {
+        let task = match &prepared {
+            Some(task) => make_task(tx, task, now)?,
+            None => find_task(tx, &scope, &new)?,
+        };
+        let item = insert(tx, &task, scope.actor(), &new, now)?;
+        Ok(Answer::created(view(&item)))
+    })
+    .await
 }
 
 /// Golden items, newest first, with how raters did on them.
 #[utoipa::path(get, path = "/v1/golden", tag = "golden", params(web::paging::Page), responses((status = 200, description = "{data, next_cursor}"), (status = 403, description = "Experts and administrators only")))]
 pub async fn list_golden(state: Data<State>, caller: Caller, query: ListQuery<NoFilter>) -> Result<HttpResponse, Problem> {
     caller.require(Role::may_review)?;
-    let page = storage::page::Page { after: query.page.after()?, limit: i64::from(query.page.limit) };
+    let page = storage::page::Page::try_from(&query.page)?;
     let slice = state.storage.read(move |conn| storage::golden::list(conn, &page)).await?;
-    Ok(HttpResponse::Ok().json(presentation::page_of(slice, |item| view(&item))))
+    Ok(HttpResponse::Ok().json(Slice::from(slice).map(|item| view(&item))))
 }
 
 /// Stores the expert's answer; the task counts as decided by the expert from then on.

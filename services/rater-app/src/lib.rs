@@ -26,7 +26,6 @@ pub mod presentation;
 pub mod quality;
 pub mod raters;
 pub mod recording;
-pub mod repeat;
 pub mod reviews;
 pub mod routes;
 pub mod session;
@@ -40,19 +39,14 @@ use std::time::Duration;
 
 use domain::time::Clock;
 use tokio_util::sync::CancellationToken;
-use web::server::{ServiceInfo, readiness, serve};
+use web::server::{ServiceInfo, serve};
 use web::settings::{ServiceName, Settings};
+use web::start::GIT_COMMIT;
 
 use crate::state::State;
 
 /// Version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// The commit it was built from, when the build says so.
-pub const GIT_COMMIT: &str = match option_env!("ENDCAP_GIT_COMMIT") {
-    Some(commit) => commit,
-    None => "unknown",
-};
 
 /// Longest wait for sockets to close when the process stops.
 const SOCKETS_CLOSE_WITHIN: Duration = Duration::from_secs(2);
@@ -65,11 +59,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let storage = web::database::open(&settings)?;
     let state = State::new(storage, settings.clone(), Clock::system(), shutdown.clone())?;
     let info = info(&state);
-    let storage = state.storage.clone();
-    let ready = readiness(move || {
-        let storage = storage.clone();
-        async move { vec![web::database::readiness_part(&storage).await] }
-    });
+    let ready = web::database::readiness_of(&state.storage);
     let jobs = jobs::start(&state, &shutdown);
     let (public, internal, hub) = (state.clone(), state.clone(), state.hub.clone());
     let served = serve(

@@ -10,7 +10,6 @@ fn main() -> ExitCode {
         service: ServiceName::RaterApp,
         about: "Endcap rater app: sign-in, rating tasks, judgments, expert review, leaderboard and realtime events.",
         version: rater_app::VERSION,
-        git_commit: rater_app::GIT_COMMIT,
     };
     run(program, rater_app::run)
 }

@@ -7,7 +7,6 @@ use domain::task::{CONFIDENCE_WORDS, Choice, TaskType};
 use serde_json::{Map, Value, json};
 use storage::assignments::Assignment;
 use storage::tasks::Task;
-use web::paging::{Slice, cursor_of};
 
 /// `candidate_a` for place 0.
 #[must_use]
@@ -99,12 +98,6 @@ pub fn task_for_owner(task: &Task, role: Role) -> Value {
         view.insert("golden_reasons".to_owned(), json!(task.golden_reasons));
     }
     view
-}
-
-/// One page of a list, as the wire has it.
-#[must_use]
-pub fn page_of<T>(slice: storage::page::Slice<T>, view: impl Fn(T) -> Value) -> Slice<Value> {
-    Slice { next_cursor: slice.next.and_then(cursor_of), data: slice.rows.into_iter().map(view).collect() }
 }
 
 /// Context without what is meant for the machine alone: the expected answer of a tricky input.

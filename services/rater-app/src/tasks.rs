@@ -1,7 +1,8 @@
 //! Rating tasks: creating them, one or many, and looking at them. Raters see tasks only through assignments.
 
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
-use actix_web::{HttpRequest, HttpResponse};
 use domain::invalid::{FieldError, Invalid};
 use domain::role::Role;
 use domain::scope::Scope;
@@ -14,14 +15,14 @@ use storage::error::StorageError;
 use storage::outbox::{self, Destination, NewEvent};
 use storage::tasks::{Task, TaskFilter};
 use web::caller::Caller;
+use web::database::repeat::{self, Answer, RepeatKey};
 use web::json::{JsonBody, JsonBytes, parse_json};
-use web::paging::ListQuery;
+use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
 use web::server::ServiceCaller;
 
 use crate::intake;
 use crate::presentation;
-use crate::repeat::{self, Answer};
 use crate::state::State;
 
 /// Most tasks in one request.
@@ -51,14 +52,9 @@ enum Row {
 
 /// Creates one task, or up to 500. Rows that are wrong are reported by index and the others are kept; repeating an equal task under the same task_id answers the stored one.
 #[utoipa::path(post, path = "/v1/tasks", tag = "tasks", request_body(content = Object, description = "A task, or a list of tasks: task_id?, task_type, retailer_id?, tenant_id?, adapter_id?, title, prompt, context_snippets?, candidate_a, candidate_b, candidate_c?, priority?, uncertainty_score?, required_judgments?, source?"), responses((status = 201, description = "The task; of a list {received, created, existing, rejected, data, errors}"), (status = 409, description = "The task_id has other content"), (status = 422, description = "Wrong fields")))]
-pub async fn create_tasks(
-    request: HttpRequest,
-    state: Data<State>,
-    caller: Caller,
-    body: JsonBytes<Value>,
-) -> Result<HttpResponse, Problem> {
+pub async fn create_tasks(state: Data<State>, caller: Caller, key: RepeatKey, body: JsonBytes<Value>) -> Result<HttpResponse, Problem> {
     caller.require(may_create)?;
-    let key = repeat::key_of(&request, &caller.account_id, &body.bytes)?;
+    let request = key.of(&caller, &body.bytes);
     let scope = caller.scope();
     let is_list = body.value.is_array();
     let rows: Vec<Result<NewTask, Problem>> = match &body.value {
@@ -79,23 +75,19 @@ pub async fn create_tasks(
         })
         .collect();
     let now = state.clock.now();
-    let answer = state
-        .storage
-        .transaction(move |tx| {
-            repeat::once(tx, key.as_ref(), now, |tx| {
-                let mut outcome = Vec::with_capacity(prepared.len());
-                for row in &prepared {
-                    outcome.push(match row {
-                        Ok(new) => store(tx, new, now)?,
-                        Err(fields) => Row::Refused("invalid_input", fields.clone()),
-                    });
-                }
-                if is_list { batch_answer(&outcome) } else { single_answer(outcome) }
-            })
-        })
-        .await?;
+    let answer = repeat::create(&state.storage, request, now, move |tx| {
+        let mut outcome = Vec::with_capacity(prepared.len());
+        for row in &prepared {
+            outcome.push(match row {
+                Ok(new) => store(tx, new, now)?,
+                Err(fields) => Row::Refused("invalid_input", fields.clone()),
+            });
+        }
+        if is_list { batch_answer(&outcome) } else { single_answer(outcome) }
+    })
+    .await?;
     state.after_commit();
-    Ok(answer.response())
+    Ok(answer)
 }
 
 /// Tasks of the caller's tenant, newest first; reviewers see all.
@@ -113,9 +105,9 @@ pub async fn list_tasks(state: Data<State>, caller: Caller, query: ListQuery<Tas
     if filter.is_golden.is_some() && !role.may_review() {
         return Err(Problem::forbidden("Only reviewers may filter by is_golden."));
     }
-    let page = storage::page::Page { after: query.page.after()?, limit: i64::from(query.page.limit) };
+    let page = storage::page::Page::try_from(&query.page)?;
     let slice = state.storage.read(move |conn| storage::tasks::list(conn, &scope, &filter, &page)).await?;
-    Ok(HttpResponse::Ok().json(presentation::page_of(slice, |task| presentation::task_for_owner(&task, role))))
+    Ok(HttpResponse::Ok().json(Slice::from(slice).map(|task| presentation::task_for_owner(&task, role))))
 }
 
 /// One task with its checks and rubric, in the stored order.
@@ -200,7 +192,7 @@ fn store(tx: &mut Connection, new: &storage::tasks::NewTask, now: chrono::DateTi
 
 fn single_answer(mut outcome: Vec<Row>) -> Result<Answer, StorageError> {
     match outcome.pop() {
-        Some(Row::Stored(task, created)) => Ok(Answer { status: if created { 201 } else { 200 }, body: created_view(&task, created) }),
+        Some(Row::Stored(task, created)) => Ok(Answer { status: status(created), body: created_view(&task, created) }),
         Some(Row::Refused("invalid_input", fields)) => Err(Invalid { fields }.into()),
         Some(Row::Refused(code, fields)) => Err(StorageError::conflict(code, fields.first().map_or("", |field| field.message.as_str()))),
         None => Err(StorageError::Corrupt("a request without rows".to_owned())),
@@ -230,11 +222,14 @@ fn batch_answer(outcome: &[Row]) -> Result<Answer, StorageError> {
         });
         return Err(Invalid { fields: named.collect() }.into());
     }
-    let status = if created > 0 { 201 } else { 200 };
     let body = json!({
         "received": outcome.len(), "created": created, "existing": data.len() - created, "rejected": errors.len(), "data": data, "errors": errors,
     });
-    Ok(Answer { status, body })
+    Ok(Answer { status: status(created > 0), body })
+}
+
+fn status(is_new: bool) -> StatusCode {
+    if is_new { StatusCode::CREATED } else { StatusCode::OK }
 }
 
 fn created_view(task: &Task, created: bool) -> Value {

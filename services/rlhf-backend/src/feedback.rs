@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path};
 use chrono::{DateTime, Utc};
 use domain::feedback::FeedbackType;
@@ -18,12 +17,12 @@ use storage::feedback::statistics::{self, FeedbackStatistics};
 use storage::feedback::{self as stored, Feedback, FeedbackFilter, NewFeedback};
 use storage::outbox::{self, Destination, NewEvent};
 use web::caller::{Caller, Credential};
+use web::database::repeat::{self, Answer, RepeatKey};
 use web::json::{JsonBytes, QueryOf};
 use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
 
 use crate::period;
-use crate::repeat::{self, RepeatKey};
 use crate::state::State;
 
 /// Most pieces of feedback in one batch.
@@ -128,11 +127,13 @@ pub async fn create_feedback(
 ) -> Result<HttpResponse, Problem> {
     caller.require(Role::may_plan)?;
     let new = check(&body.value, &caller, "")?;
-    let request = key.of(&caller, "POST /v1/feedback", &body.bytes);
+    let request = key.of(&caller, &body.bytes);
     let (scope, now) = (caller.scope(), state.clock.now());
-    repeat::create(&state, request, StatusCode::CREATED, move |conn| {
+    repeat::create(&state.storage, request, now, move |conn| {
         let rows = store(conn, &scope, vec![new.clone()], |_| "brand_id".to_owned(), now)?;
-        rows.first().map(|row| json!(row)).ok_or_else(|| StorageError::Corrupt("the stored feedback was not found again".to_owned()))
+        rows.first()
+            .map(|row| Answer::created(json!(row)))
+            .ok_or_else(|| StorageError::Corrupt("the stored feedback was not found again".to_owned()))
     })
     .await
 }
@@ -156,11 +157,11 @@ pub async fn create_feedback_batch(
         items.iter().enumerate().map(|(i, item)| invalid.merge(check(item, &caller, &format!("items[{i}].")))).collect();
     invalid.into_result()?;
     let new: Vec<NewFeedback> = checked.into_iter().flatten().collect();
-    let request = key.of(&caller, "POST /v1/feedback/batch", &body.bytes);
+    let request = key.of(&caller, &body.bytes);
     let (scope, now) = (caller.scope(), state.clock.now());
-    repeat::create(&state, request, StatusCode::CREATED, move |conn| {
+    repeat::create(&state.storage, request, now, move |conn| {
         let rows = store(conn, &scope, new.clone(), |i| format!("items[{i}].brand_id"), now)?;
-        Ok(json!({ "count": rows.len(), "data": rows }))
+        Ok(Answer::created(json!({ "count": rows.len(), "data": rows })))
     })
     .await
 }
@@ -170,9 +171,9 @@ pub async fn create_feedback_batch(
 pub async fn list_feedback(state: Data<State>, caller: Caller, query: ListQuery<FeedbackQuery>) -> Result<Json<Slice<Feedback>>, Problem> {
     caller.require(may_read)?;
     let (scope, filter) = (caller.scope(), query.filter.filter()?);
-    let page = storage::page::Page { after: query.page.after::<i64>()?, limit: i64::from(query.page.limit) };
+    let page = storage::page::Page::try_from(&query.page)?;
     let slice = state.storage.read(move |conn| stored::list(conn, &scope, &filter, &page)).await?;
-    Ok(Json(to_page(slice)))
+    Ok(Json(Slice::from(slice)))
 }
 
 /// One piece of feedback.
@@ -208,16 +209,6 @@ pub async fn get_feedback_statistics(
 #[must_use]
 pub fn may_read(role: Role) -> bool {
     role.may_plan() || role.may_review()
-}
-
-/// One page of storage as a page of the API.
-pub(crate) fn to_page<T>(slice: storage::page::Slice<T>) -> Slice<T> {
-    let next_cursor = slice.next.and_then(|key| {
-        // The edge knows how a cursor is written; two rows in a page of one make it write one.
-        let page = web::paging::Page { limit: 1, cursor: None };
-        Slice::of_rows(vec![key, key], &page, |key| *key).next_cursor
-    });
-    Slice { data: slice.rows, next_cursor }
 }
 
 fn check(body: &FeedbackBody, caller: &Caller, prefix: &str) -> Result<NewFeedback, Invalid> {

@@ -23,7 +23,7 @@ use web::json::JsonBody;
 use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
 
-use crate::feedback::{may_read, to_page};
+use crate::feedback::may_read;
 use crate::state::State;
 use crate::training::material::LABELS;
 
@@ -60,8 +60,8 @@ pub async fn list_rlhf_metrics(
     caller.require(may_read)?;
     let FiguresQuery { retailer_id, from, to } = query.filter;
     let filter = DayFiguresFilter { retailer_id, from, to };
-    let page = storage::page::Page { after: query.page.after::<i64>()?, limit: i64::from(query.page.limit) };
-    Ok(Json(to_page(state.storage.read(move |conn| stored::list(conn, &filter, &page)).await?)))
+    let page = storage::page::Page::try_from(&query.page)?;
+    Ok(Json(Slice::from(state.storage.read(move |conn| stored::list(conn, &filter, &page)).await?)))
 }
 
 /// Computes the figures of one day and stores them in place of earlier ones.

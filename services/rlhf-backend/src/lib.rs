@@ -14,7 +14,6 @@ pub mod jobs;
 pub mod key_figures;
 pub mod pages;
 pub mod period;
-pub mod repeat;
 pub mod reward_models;
 pub mod routes;
 pub mod scoring;
@@ -25,19 +24,14 @@ pub mod worker;
 use std::error::Error;
 
 use tokio_util::sync::CancellationToken;
-use web::server::{ServiceInfo, readiness, serve};
+use web::server::{ServiceInfo, serve};
 use web::settings::{ServiceName, Settings};
+use web::start::GIT_COMMIT;
 
 use crate::state::State;
 
 /// Version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// The commit it was built from, when the build says so.
-pub const GIT_COMMIT: &str = match option_env!("ENDCAP_GIT_COMMIT") {
-    Some(commit) => commit,
-    None => "unknown",
-};
 
 /// Serves until `shutdown`.
 ///
@@ -55,10 +49,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         openapi: routes::openapi(),
         untimed_paths: &["/v1/exports/"],
     };
-    let ready = readiness(move || {
-        let storage = storage.clone();
-        async move { vec![web::database::readiness_part(&storage).await] }
-    });
+    let ready = web::database::readiness_of(&state.storage);
     let worker = tokio::spawn(worker::work(state.clone(), shutdown.clone()));
     let (public, internal) = (state.clone(), state);
     let served = serve(

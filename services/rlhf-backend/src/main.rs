@@ -10,7 +10,6 @@ fn main() -> ExitCode {
         service: ServiceName::RlhfBackend,
         about: "Endcap RLHF backend: feedback, dataset exports, reward models and key figures.",
         version: rlhf_backend::VERSION,
-        git_commit: rlhf_backend::GIT_COMMIT,
     };
     run(program, rlhf_backend::run)
 }

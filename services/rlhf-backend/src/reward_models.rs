@@ -14,12 +14,12 @@ use storage::jobs::{self, NewJob};
 use storage::outbox::{self, Destination, NewEvent};
 use storage::reward_models::{self as stored, RewardModel, RewardModelFilter};
 use web::caller::Caller;
+use web::database::repeat::{self, Answer, RepeatKey};
 use web::json::{JsonBody, JsonBytes};
 use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
 
-use crate::feedback::{may_read, to_page};
-use crate::repeat::{self, RepeatKey};
+use crate::feedback::may_read;
 use crate::state::State;
 use crate::training::{CardFigures, TrainingInput, failed_gates};
 use crate::worker::TRAIN;
@@ -106,14 +106,14 @@ pub async fn train_reward_model(
         seed: u64::from(asked.seed),
         note: asked.note.clone(),
     };
-    let request = key.of(&caller, "POST /v1/reward-models/train", &body.bytes);
+    let request = key.of(&caller, &body.bytes);
     let (scope, now) = (caller.scope(), state.clock.now());
-    let answer = repeat::create(&state, request, StatusCode::ACCEPTED, move |conn| {
+    let answer = repeat::create(&state.storage, request, now, move |conn| {
         if let Some(retailer) = &input.retailer_id {
             stored::require_retailer(conn, retailer)?;
         }
         let job = jobs::enqueue(conn, &scope, &NewJob { kind: TRAIN, tenant_id: None, input: json!(input) }, now)?;
-        Ok(json!({ "job_id": job.job_id }))
+        Ok(Answer { status: StatusCode::ACCEPTED, body: json!({ "job_id": job.job_id }) })
     })
     .await?;
     state.job_queued.notify_one();
@@ -133,9 +133,9 @@ pub async fn list_reward_models(
         retailer_id: query.filter.retailer_id.clone(),
         is_active: query.filter.is_active,
     };
-    let page = storage::page::Page { after: query.page.after::<i64>()?, limit: i64::from(query.page.limit) };
+    let page = storage::page::Page::try_from(&query.page)?;
     let slice = state.storage.read(move |conn| stored::list(conn, &filter, &page)).await?;
-    Ok(Json(to_page(slice.map(Card::from))))
+    Ok(Json(Slice::from(slice.map(Card::from))))
 }
 
 /// One model's card.

@@ -10,7 +10,6 @@ use web::layout::{Layout, render};
 use web::paging::{ListQuery, Page, Slice};
 
 use super::require_reader;
-use crate::feedback::to_page;
 use crate::state::State;
 
 /// What is searched for.
@@ -38,12 +37,12 @@ pub async fn show_brands(state: Data<State>, caller: PageCaller, query: ListQuer
     let search = query.filter.search.unwrap_or_default();
     let page = Page { limit: 24, ..query.page };
     let is_first = page.cursor.is_none();
-    let place = storage::page::Page { after: page.after::<i64>()?, limit: i64::from(page.limit) };
+    let place = storage::page::Page::try_from(&page)?;
     let wanted = search.clone();
     let slice =
         state.storage.read(move |conn| brands::list(conn, &scope, Some(&wanted), &place)).await.map_err(web::problem::Problem::from)?;
     let layout = Layout::new("Feedback", "rlhf-backend/", Some(&caller), &state.settings);
-    Ok(render(&BrandsPage { layout, search, brands: to_page(slice), is_first, styles: super::file("rlhf.css") })?)
+    Ok(render(&BrandsPage { layout, search, brands: slice.into(), is_first, styles: super::file("rlhf.css") })?)
 }
 
 fn date(at: &storage::types::Timestamp) -> String {
