@@ -33,6 +33,12 @@ pub trait Authority: Send + Sync {
     fn has_column(&self, _schema: &str, _table: &str, _column: &str) -> bool {
         true
     }
+
+    /// Whether a page of `origin` (scheme, host and port) may use the session cookie although it comes from another host or port than
+    /// the one it talks to. The default trusts no other.
+    fn trusts_page(&self, _origin: &str) -> bool {
+        false
+    }
 }
 
 /// Somebody who passed [`Authority::authenticate`].
@@ -76,7 +82,7 @@ pub enum Refusal {
         topic: String,
     },
     /// A cookie was sent by a page of another site.
-    #[error("The session cookie is only accepted from pages of this host; send an API key instead")]
+    #[error("The session cookie is only accepted from our own pages; send an API key instead")]
     CrossOrigin,
     /// The client asked for a protocol version that does not exist here.
     #[error("Unknown protocol version; use vsn=1.0.0 or vsn=2.0.0")]

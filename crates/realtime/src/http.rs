@@ -69,7 +69,7 @@ struct Message {
 /// has no effect.
 async fn websocket(request: HttpRequest, payload: web::Payload, query: web::Query<Query>, hub: web::Data<Hub>) -> HttpResponse {
     let admitted = Version::parse(query.vsn.as_deref()).ok_or(Refusal::UnknownVersion).and_then(|version| {
-        let token = credentials::of_upgrade(&request, query.apikey.as_deref())?;
+        let token = credentials::of_upgrade(&request, query.apikey.as_deref(), |page| hub.authority().trusts_page(page))?;
         let identity = Arc::new(authenticate(&hub, &token)?);
         Ok((hub.connect(identity, version)?, token))
     });
@@ -159,7 +159,7 @@ fn send(hub: &Hub, identity: &Identity, topic: Topic, event: String, body: Body)
 }
 
 fn sender(request: &HttpRequest, query: &Query, hub: &Hub) -> Result<Identity, Refusal> {
-    let token = credentials::of_broadcast(request, query.apikey.as_deref())?;
+    let token = credentials::of_broadcast(request, query.apikey.as_deref(), |page| hub.authority().trusts_page(page))?;
     authenticate(hub, &token)
 }
 

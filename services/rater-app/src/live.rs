@@ -147,6 +147,11 @@ impl Authority for Listeners {
         sees_all(role, identity.tenant.as_deref()) || (tenant.is_some() && identity.tenant.as_deref() == tenant)
     }
 
+    /// Pages of the three services share the session cookie and listen here.
+    fn trusts_page(&self, origin: &str) -> bool {
+        !origin.starts_with('/') && self.access.return_address(origin) == origin
+    }
+
     /// Only programs of ours speak in these rooms; people's actions reach them through the database.
     fn may_send(&self, identity: &Identity, _topic: &str, _private: bool) -> bool {
         matches!(identity.role.parse(), Ok(Role::Service | Role::PlatformAdmin)) && identity.tenant.is_none()
