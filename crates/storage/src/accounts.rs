@@ -146,6 +146,16 @@ pub fn find(conn: &mut Connection, account_id: &str) -> Result<Account, StorageE
     found.ok_or_else(|| StorageError::not_found("account", account_id))
 }
 
+/// Names that others see of those of `account_ids` that exist, by account id.
+///
+/// # Errors
+/// As any query.
+pub fn display_names(conn: &mut Connection, account_ids: &[&str]) -> Result<std::collections::HashMap<String, String>, StorageError> {
+    let rows: Vec<(String, String)> =
+        on!(conn, c => t::table.filter(t::account_id.eq_any(account_ids)).select((t::account_id, t::display_name)).load(c))?;
+    Ok(rows.into_iter().collect())
+}
+
 /// The account with this e-mail address, in any case.
 ///
 /// # Errors

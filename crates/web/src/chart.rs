@@ -74,6 +74,9 @@ pub fn line(title: &str, points: &[Point]) -> String {
 pub fn bar(title: &str, points: &[Point]) -> String {
     let values: Vec<Option<f64>> = points.iter().map(|p| p.value).collect();
     let (low, high) = bounds(&values, true);
+    // Counts get whole numbers at all three marks of the axis.
+    let is_count = values.iter().flatten().all(|v| v.fract() == 0.0);
+    let high = if is_count && low == 0.0 && high % 2.0 == 1.0 { high + 1.0 } else { high };
     let step = (WIDTH - LEFT - RIGHT) / points.len().max(1) as f64;
     let x = |i: usize| LEFT + step * (i as f64 + 0.5);
     let y = |v: f64| TOP + (HEIGHT - TOP - BOTTOM) * (1.0 - (v - low) / (high - low));

@@ -11,7 +11,6 @@ use web::caller::MaybePageCaller;
 use web::layout::{Layout, render};
 use web::problem::Problem;
 
-use crate::input::money_or_null;
 use crate::state::State;
 
 /// Campaigns shown.
@@ -22,7 +21,7 @@ const CAMPAIGNS: i64 = 50;
 struct HomePage {
     layout: Layout,
     is_signed_in: bool,
-    counts: Vec<(&'static str, i64)>,
+    counts: Vec<(&'static str, String)>,
     campaigns: Vec<CampaignLine>,
 }
 
@@ -33,6 +32,8 @@ struct CampaignLine {
     dates: String,
     budget: String,
     decision: String,
+    /// The brand on whose feedback page its plan can be judged.
+    brand_to_ask: Option<String>,
 }
 
 /// The landing page. Whoever is not signed in sees what the service is, and no data.
@@ -48,12 +49,12 @@ pub async fn home(state: Data<State>, caller: MaybePageCaller) -> Result<HttpRes
 
 type Conn<'a> = &'a mut storage::connection::Connection;
 
-fn count(conn: Conn<'_>, scope: &Scope) -> Result<Vec<(&'static str, i64)>, storage::error::StorageError> {
+fn count(conn: Conn<'_>, scope: &Scope) -> Result<Vec<(&'static str, String)>, storage::error::StorageError> {
     Ok(vec![
-        ("Retailers", retailers::count(conn)?),
-        ("SKUs", skus::count(conn, scope)?),
-        ("Campaigns", campaigns::count(conn, scope)?),
-        ("Performance rows", performance::count(conn, scope)?),
+        ("Retailers", grouped(retailers::count(conn)?)),
+        ("SKUs", grouped(skus::count(conn, scope)?)),
+        ("Campaigns", grouped(campaigns::count(conn, scope)?)),
+        ("Performance rows", grouped(performance::count(conn, scope)?)),
     ])
 }
 
@@ -65,19 +66,38 @@ fn lines(conn: Conn<'_>, scope: &Scope) -> Result<Vec<CampaignLine>, storage::er
         let plan = latest.iter().find(|plan| plan.campaign == row.id);
         let decision = match plan {
             Some(plan) if plan.status == "chosen" => {
-                format!("{} chosen by {}", plan.strategy, plan.decided_by.as_deref().unwrap_or("nobody named").replace('_', " "))
+                format!("{}, chosen by {}", words(&plan.strategy), plan.decided_by.as_deref().unwrap_or("nobody named").replace('_', " "))
             }
-            Some(_) => "people are judging".to_owned(),
-            None => "no plan yet".to_owned(),
+            Some(_) => "People are judging".to_owned(),
+            None => "No plan yet".to_owned(),
         };
         let day = |date: Option<chrono::NaiveDate>| date.map_or_else(|| "?".to_owned(), |date| date.to_string());
-        let budget = money_or_null(row.total_budget_micros, row.currency.as_deref());
-        let budget = match (budget.get("amount").and_then(|a| a.as_str()), row.currency.as_deref()) {
-            (Some(amount), Some(currency)) => format!("{amount} {currency}"),
+        let budget = match (row.total_budget_micros, row.currency.as_deref()) {
+            (Some(micros), Some(currency)) => format!("{} {currency}", in_hundredths(micros)),
             _ => "not stated".to_owned(),
         };
         let dates = format!("{} to {}", day(row.start_date), day(row.end_date));
-        CampaignLine { campaign_id: row.campaign_id, name: row.name, status: row.status, dates, budget, decision }
+        let brand_to_ask = plan.and(row.brand_id);
+        CampaignLine { brand_to_ask, campaign_id: row.campaign_id, name: row.name, status: row.status, dates, budget, decision }
     });
     Ok(lines.collect())
+}
+
+/// A count with its thousands apart.
+fn grouped(count: i64) -> String {
+    let digits = count.unsigned_abs().to_string();
+    let groups: Vec<String> = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group).into_owned()).collect();
+    format!("{}{}", if count < 0 { "-" } else { "" }, groups.join(","))
+}
+
+/// Money as people write it, rounded down to hundredths: `2,500.00`.
+fn in_hundredths(micros: i64) -> String {
+    format!("{}.{:02}", grouped(micros / 1_000_000), micros.rem_euclid(1_000_000) / 10_000)
+}
+
+/// `balanced_reach` as `Balanced reach`.
+fn words(code: &str) -> String {
+    let text = code.replace('_', " ");
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + letters.as_str())
 }

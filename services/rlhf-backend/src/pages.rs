@@ -28,6 +28,15 @@ pub(crate) fn require_reader(caller: &Caller) -> Result<(), Problem> {
     caller.require(may_read)
 }
 
+/// Realtime topics that a page listens to, for its script: a tenant hears its own rooms, the platform's people all.
+pub(crate) fn topics(caller: &Caller, rooms: &[&str]) -> String {
+    let topic = |room: &&str| match (&caller.tenant, *room) {
+        (None, room) | (Some(_), room @ "tasks") => format!("realtime:{room}"),
+        (Some(tenant), room) => format!("realtime:{room}:{tenant}"),
+    };
+    rooms.iter().map(topic).collect::<Vec<_>>().join(" ")
+}
+
 /// A share as `73.1 %`, or a dash.
 pub(crate) fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", share * 100.0))
@@ -36,6 +45,13 @@ pub(crate) fn percent(share: Option<f64>) -> String {
 /// A number with so many decimals, or a dash.
 pub(crate) fn decimal(value: Option<f64>, decimals: usize) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{value:.decimals$}"))
+}
+
+/// A count with its thousands apart.
+pub(crate) fn count(count: i64) -> String {
+    let digits = count.unsigned_abs().to_string();
+    let groups: Vec<String> = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group).into_owned()).collect();
+    format!("{}{}", if count < 0 { "-" } else { "" }, groups.join(","))
 }
 
 /// `thumbs_up` as `Thumbs up`.

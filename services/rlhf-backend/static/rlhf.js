@@ -1,7 +1,7 @@
 // Forms and live figures of the RLHF pages. Figures are never computed here: the page is asked again and its live parts exchanged.
 'use strict';
 (() => {
-  const QUIET_MS = 400, POLL_MS = 5000;
+  const QUIET_MS = 400, POLL_MS = 5000, SLOW_POLL_MS = 60000;
   const { call, live, toast } = window.endcap;
   const $ = (selector, root = document) => root.querySelector(selector);
   const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
@@ -17,8 +17,12 @@
       const fresh = new DOMParser().parseFromString(await response.text(), 'text/html');
       for (const part of $$('[data-live]')) {
         const next = fresh.getElementById(part.id);
-        if (!next || part.contains(document.activeElement) || part.innerHTML === next.innerHTML) continue;
+        if (!next || part.innerHTML === next.innerHTML) continue;
+        // Nobody's button or field vanishes under the fingers; a frame that is only scrolled keeps the focus.
+        const held = part.contains(document.activeElement) ? document.activeElement : null;
+        if (held && !held.matches('.table-frame')) continue;
         part.innerHTML = next.innerHTML;
+        if (held) part.querySelector('.table-frame')?.focus();
       }
       showState(topics.size > 0 && topics.size === joined.size ? 'live' : 'polled');
     } catch { showState('stale'); }
@@ -41,11 +45,13 @@
     }
     // Without the socket (the rater app is down) the figures are still right, only later.
     setInterval(() => { if (joined.size < topics.size && !document.hidden) refresh(); }, POLL_MS);
+    // Some figures change without an event that this person may hear.
+    setInterval(() => { if (!document.hidden) refresh(); }, SLOW_POLL_MS);
   }
 
   const frame = $('[data-feedback]');
   if (frame) {
-    watch([frame.dataset.topic]);
+    watch(frame.dataset.topic.split(' '));
     const value = (id) => $(`#${id}`).value;
     const send = async (kind, extra, sender) => {
       const body = { brand_id: frame.dataset.brand, task_type: value('task_type'), prompt: value('prompt'), feedback_type: kind, ...extra };

@@ -17,7 +17,7 @@ use web::chart;
 use web::layout::{Layout, render};
 use web::problem::Problem;
 
-use super::{decimal, file, percent, require_reader, words};
+use super::{count, decimal, file, percent, require_reader, topics, words};
 use crate::key_figures::alpha_of;
 use crate::state::State;
 
@@ -32,11 +32,12 @@ const DAYS: usize = 30;
 
 struct Counted {
     name: String,
-    count: i64,
+    count: String,
 }
 
 pub(super) struct JobView {
     pub(super) job_id: String,
+    pub(super) title: String,
     pub(super) state: String,
     pub(super) tone: &'static str,
     pub(super) progress: f64,
@@ -59,13 +60,14 @@ struct DashboardPage {
     layout: Layout,
     styles: String,
     script: String,
+    topics: String,
     agreement: String,
     agreement_note: String,
     is_agreement_faint: bool,
-    decided: i64,
-    open: i64,
+    decided: String,
+    open: String,
     blocked: i64,
-    total: i64,
+    total: String,
     mean_rating: String,
     ratings: i64,
     is_rating_faint: bool,
@@ -100,6 +102,7 @@ pub async fn show_dashboard(state: Data<State>, caller: PageCaller) -> Result<Ht
         layout: Layout::new("Dashboard", "rlhf-backend/dashboard", Some(&caller), &state.settings),
         styles: file("rlhf.css"),
         script: file("rlhf.js"),
+        topics: topics(&caller, &["feedback", "tasks", "jobs"]),
         agreement: decimal(alpha.alpha.value, 2),
         agreement_note: match (&alpha.interval, &alpha.alpha.undefined_because) {
             (Some(interval), _) => {
@@ -109,15 +112,15 @@ pub async fn show_dashboard(state: Data<State>, caller: PageCaller) -> Result<Ht
             (None, None) => format!("n = {} judgments", alpha.alpha.n_judgments),
         },
         is_agreement_faint: alpha.alpha.n_judgments < FEW,
-        decided: tasks(&["completed", "validated"]),
-        open: tasks(&["pending", "in_progress"]),
+        decided: count(tasks(&["completed", "validated"])),
+        open: count(tasks(&["pending", "in_progress"])),
         blocked: tasks(&["escalated", "expert_review"]),
-        total: statistics.total,
+        total: count(statistics.total),
         mean_rating: decimal(statistics.mean_rating, 2),
         ratings: statistics.ratings,
         is_rating_faint: statistics.ratings.unsigned_abs() < FEW,
-        by_type: statistics.by_type.iter().map(|(kind, count)| Counted { name: words(kind), count: *count }).collect(),
-        by_task: statistics.by_task_type.iter().map(|(word, counts)| Counted { name: words(word), count: counts.total }).collect(),
+        by_type: statistics.by_type.iter().map(|(kind, count)| Counted { name: words(kind), count: super::count(*count) }).collect(),
+        by_task: statistics.by_task_type.iter().map(|(word, counts)| Counted { name: words(word), count: count(counts.total) }).collect(),
         has_trend: !trend.is_empty(),
         chart: chart::bar("Feedback per day", &trend),
         models: figures.models.iter().map(to_active).collect(),
@@ -143,8 +146,8 @@ fn read(conn: &mut Connection, scope: &Scope) -> Result<Figures, StorageError> {
 fn last_days(statistics: &FeedbackStatistics) -> Vec<chart::Point> {
     let Some(newest) = statistics.daily.last().map(|day| day.date) else { return Vec::new() };
     let days: Vec<chrono::NaiveDate> = newest.iter_days().rev().take(DAYS).collect();
-    let count = |date: &chrono::NaiveDate| statistics.daily.iter().find(|day| day.date == *date).map_or(0, |day| day.total);
-    days.iter().rev().map(|date| chart::Point::new(date.format("%-d %b").to_string(), Some(count(date) as f64))).collect()
+    let total = |date: &chrono::NaiveDate| statistics.daily.iter().find(|day| day.date == *date).map_or(0, |day| day.total);
+    days.iter().rev().map(|date| chart::Point::new(date.format("%-d %b").to_string(), Some(total(date) as f64))).collect()
 }
 
 fn to_active(model: &RewardModel) -> ActiveModel {
@@ -157,9 +160,17 @@ fn to_active(model: &RewardModel) -> ActiveModel {
     }
 }
 
+/// What a job is about: `Plan quality for rtl-1`.
+fn title(job: &Job) -> String {
+    let given = |field: &str| job.input.0.get(field).and_then(serde_json::Value::as_str);
+    let about = given("task_type").map_or_else(|| words(&job.kind), words);
+    given("retailer_id").map_or_else(|| about.clone(), |retailer| format!("{about} for {retailer}"))
+}
+
 pub(super) fn to_job(job: &Job) -> JobView {
     JobView {
         job_id: job.job_id.clone(),
+        title: title(job),
         tone: match job.state.as_str() {
             "succeeded" => "badge-good",
             "failed" => "badge-bad",

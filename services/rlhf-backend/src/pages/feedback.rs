@@ -1,10 +1,13 @@
 //! `/feedback/{brand_id}`: an output to judge, the five kinds of feedback, and what was said last.
 
+use std::collections::HashMap;
+
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use askama::Template;
 use domain::task::TaskType;
 use serde_json::{Value, json};
+use storage::accounts;
 use storage::feedback::brands::{self, BrandWithFeedback};
 use storage::feedback::outputs::{self, ProposedPlan};
 use storage::feedback::statistics::{self, FeedbackStatistics};
@@ -15,7 +18,7 @@ use web::caller::{PageCaller, PageRefusal};
 use web::layout::{Layout, render};
 use web::problem::Problem;
 
-use super::{decimal, file, require_reader, words};
+use super::{decimal, file, require_reader, topics, words};
 use crate::state::State;
 
 /// Feedback shown under the forms.
@@ -37,6 +40,7 @@ struct Said {
     task_type: String,
     text: String,
     who: String,
+    user_id: String,
     at: String,
 }
 
@@ -51,6 +55,7 @@ struct FeedbackPage {
     layout: Layout,
     styles: String,
     script: String,
+    topics: String,
     brand: BrandWithFeedback,
     outputs: Vec<Output>,
     task_types: Vec<(String, &'static str)>,
@@ -66,14 +71,16 @@ pub async fn show_feedback(state: Data<State>, caller: PageCaller, brand_id: Pat
     require_reader(&caller)?;
     let scope = caller.scope();
     let filter = FeedbackFilter { brand_id: Some(brand_id.into_inner()), ..FeedbackFilter::default() };
-    let (brand, plans, statistics, newest) = state
+    let (brand, plans, statistics, newest, names) = state
         .storage
         .read(move |conn| {
             let brand = brands::find(conn, &scope, filter.brand_id.as_deref().unwrap_or_default())?;
             let plans = outputs::newest_plans(conn, &brand.tenant_id, &brand.brand_id, 12)?;
             let statistics = statistics::statistics(conn, &scope, &filter)?;
             let newest = stored::list(conn, &scope, &filter, &Page::first(SHOWN))?;
-            Ok((brand, plans, statistics, newest.rows))
+            let authors: Vec<&str> = newest.rows.iter().map(|row| row.user_id.as_str()).collect();
+            let names = accounts::display_names(conn, &authors)?;
+            Ok((brand, plans, statistics, newest.rows, names))
         })
         .await
         .map_err(Problem::from)?;
@@ -81,12 +88,13 @@ pub async fn show_feedback(state: Data<State>, caller: PageCaller, brand_id: Pat
         layout: Layout::new(format!("Feedback on {}", brand.name), "rlhf-backend/", Some(&caller), &state.settings),
         styles: file("rlhf.css"),
         script: file("rlhf.js"),
+        topics: topics(&caller, &["feedback"]),
         outputs: plans.iter().map(to_output).collect(),
         task_types: TaskType::VARIANTS.iter().map(|task_type| (task_type.to_string(), task_type.title())).collect(),
         counts: counts(&statistics),
         mean_rating: decimal(statistics.mean_rating, 2),
         ratings: statistics.ratings,
-        said: newest.iter().map(to_said).collect(),
+        said: newest.iter().map(|row| to_said(row, &names)).collect(),
         brand,
     };
     Ok(render(&page)?)
@@ -101,19 +109,22 @@ fn counts(statistics: &FeedbackStatistics) -> Vec<Count> {
 /// The prompt is JSON, so that training reads objective and budget as the context of the plan.
 fn to_output(plan: &ProposedPlan) -> Output {
     let budget = domain::money::format_micros(plan.budget_micros);
+    let end = plan.plan_id.len().saturating_sub(6);
+    let short_id = plan.plan_id.get(end..).unwrap_or(&plan.plan_id);
+    let shown_budget = budget.strip_suffix("0000").unwrap_or(&budget);
     let prompt = json!({
         "campaign_name": plan.campaign_name, "objective": plan.objective, "budget": budget, "currency": plan.currency,
         "horizon_days": plan.horizon_days,
     });
     let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string());
     Output {
-        label: format!("{} · {budget} {} · {}", plan.campaign_name, plan.currency, plan.plan_id),
+        label: format!("{} · {shown_budget} {} · plan …{short_id}", plan.campaign_name, plan.currency),
         prompt: pretty(&prompt),
         text: pretty(&plan.plan),
     }
 }
 
-fn to_said(row: &Feedback) -> Said {
+fn to_said(row: &Feedback, names: &HashMap<String, String>) -> Said {
     let stars = row
         .rating
         .and_then(|rating| usize::try_from(rating).ok())
@@ -128,10 +139,17 @@ fn to_said(row: &Feedback) -> Said {
         },
         stars,
         task_type: words(&row.task_type),
-        text: shorten(row.preferred_output.as_deref().unwrap_or(&row.model_output)),
-        who: row.user_id.clone(),
+        text: shorten(&gist(row.preferred_output.as_deref().unwrap_or(&row.model_output))),
+        who: names.get(&row.user_id).cloned().unwrap_or_else(|| "not named".to_owned()),
+        user_id: row.user_id.clone(),
         at: row.created_at.format("%e %b %Y, %H:%M UTC").to_string(),
     }
+}
+
+/// What a person reads of an output: a plan's own summary, any other text as it is.
+fn gist(text: &str) -> String {
+    let plan: Option<Value> = serde_json::from_str(text).ok();
+    plan.as_ref().and_then(|plan| plan.get("summary")?.as_str()).unwrap_or(text).to_owned()
 }
 
 fn shorten(text: &str) -> String {

@@ -13,7 +13,7 @@ use web::layout::{Layout, render};
 use web::problem::Problem;
 
 use super::dashboard::{JobView, to_job};
-use super::{decimal, file, percent, require_reader, words};
+use super::{decimal, file, percent, require_reader, topics, words};
 use crate::reward_models::Card;
 use crate::state::State;
 use crate::training::CardFigures;
@@ -45,6 +45,7 @@ struct ModelsPage {
     layout: Layout,
     styles: String,
     script: String,
+    topics: String,
     task_types: Vec<(String, &'static str)>,
     may_train: bool,
     models: Vec<Row>,
@@ -68,6 +69,7 @@ pub async fn show_models(state: Data<State>, caller: PageCaller) -> Result<HttpR
         layout: Layout::new("Reward models", "rlhf-backend/models", Some(&caller), &state.settings),
         styles: file("rlhf.css"),
         script: file("rlhf.js"),
+        topics: topics(&caller, &["jobs"]),
         task_types: TaskType::VARIANTS.iter().map(|task_type| (task_type.to_string(), task_type.title())).collect(),
         may_train: caller.role.sees_all_tenants(),
         models: models.into_iter().map(to_row).collect(),
