@@ -66,7 +66,7 @@ fn a_reward_model_learns_a_preference_that_is_there() {
     let line = |n: usize| {
         format!(
             "{}\n",
-            serde_json::json!({"prompt": format!("question {n}"), "source": if n % 2 == 0 { "even" } else { "odd" },
+            serde_json::json!({"prompt": format!("question {n}"), "source": if n.is_multiple_of(2) { "even" } else { "odd" },
                 "chosen": format!("a measured answer with evidence {n}"), "rejected": format!("a boastful guess number {}", n + 1)})
         )
     };

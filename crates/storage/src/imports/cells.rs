@@ -150,6 +150,11 @@ fn first_message(invalid: domain::invalid::Invalid) -> String {
     invalid.fields.into_iter().next().map_or_else(String::new, |field| field.message)
 }
 
+/// Our word for one of the sample bundle's. Its mailing lists are households chosen by what they had done, which we call behavioral.
+fn our_word(word: &str) -> Option<&'static str> {
+    (word == "mailing_list").then_some("behavioral")
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -182,9 +187,4 @@ mod tests {
         assert_eq!(text("007").attribute(), json!("007"));
         assert_eq!(text("True").attribute(), json!(true));
     }
-}
-
-/// Our word for one of the sample bundle's. Its mailing lists are households chosen by what they had done, which we call behavioral.
-fn our_word(word: &str) -> Option<&'static str> {
-    (word == "mailing_list").then_some("behavioral")
 }
