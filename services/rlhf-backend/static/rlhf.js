@@ -18,11 +18,14 @@
       for (const part of $$('[data-live]')) {
         const next = fresh.getElementById(part.id);
         if (!next || part.innerHTML === next.innerHTML) continue;
-        // Nobody's button or field vanishes under the fingers; a frame that is only scrolled keeps the focus.
+        // Nobody's field vanishes under the fingers; a button or a scrolled frame keeps the focus in its new form.
         const held = part.contains(document.activeElement) ? document.activeElement : null;
-        if (held && !held.matches('.table-frame')) continue;
+        if (held && !held.matches('.table-frame, [data-activate], [data-rollback]')) continue;
         part.innerHTML = next.innerHTML;
-        if (held) part.querySelector('.table-frame')?.focus();
+        if (!held) continue;
+        const model = held.dataset.activate || held.dataset.rollback;
+        const heir = model && $$('[data-activate], [data-rollback]', part).find((one) => model === (one.dataset.activate || one.dataset.rollback));
+        (heir || $('.table-frame', part))?.focus({ preventScroll: true });
       }
       showState(topics.size > 0 && topics.size === joined.size ? 'live' : 'polled');
     } catch { showState('stale'); }
@@ -122,7 +125,7 @@
       if (activate) { await call(`/v1/reward-models/${activate.dataset.activate}/activate`, { json: {} }); toast('The model is active: every service scores with it within two seconds.', 'good'); }
       if (rollback) { await call(`/v1/reward-models/${rollback.dataset.rollback}/rollback`, { method: 'POST' }); toast('The model before it is active again.', 'good'); }
     } catch { /* the refusal was shown */ }
-    if (activate || rollback) { event.target.blur(); refresh(); }
+    if (activate || rollback) refresh();
   });
   $('[data-override]')?.addEventListener('submit', async (event) => {
     const reason = new FormData(event.target).get('override_reason');

@@ -106,7 +106,8 @@ fn counts(statistics: &FeedbackStatistics) -> Vec<Count> {
         .into()
 }
 
-/// The prompt is JSON, so that training reads objective and budget as the context of the plan.
+/// The prompt is JSON, so that training reads objective and budget as the context of the plan. The output is the form in which plans are
+/// judged and scored, so that feedback and judgments teach about the same text.
 fn to_output(plan: &ProposedPlan) -> Output {
     let budget = domain::money::format_micros(plan.budget_micros);
     let end = plan.plan_id.len().saturating_sub(6);
@@ -120,7 +121,7 @@ fn to_output(plan: &ProposedPlan) -> Output {
     Output {
         label: format!("{} · {shown_budget} {} · plan …{short_id}", plan.campaign_name, plan.currency),
         prompt: pretty(&prompt),
-        text: pretty(&plan.plan),
+        text: pretty(plan.plan.get("judged_form").unwrap_or(&plan.plan)),
     }
 }
 
@@ -146,10 +147,10 @@ fn to_said(row: &Feedback, names: &HashMap<String, String>) -> Said {
     }
 }
 
-/// What a person reads of an output: a plan's own summary, any other text as it is.
+/// What a person reads of an output: a plan’s own summary, any other text on one line.
 fn gist(text: &str) -> String {
     let plan: Option<Value> = serde_json::from_str(text).ok();
-    plan.as_ref().and_then(|plan| plan.get("summary")?.as_str()).unwrap_or(text).to_owned()
+    plan.as_ref().and_then(|plan| plan.get("summary")?.as_str()).unwrap_or(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn shorten(text: &str) -> String {
