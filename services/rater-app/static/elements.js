@@ -85,7 +85,8 @@
     if (value === null || value === undefined) return element('span', { class: 'muted' }, 'none');
     if (typeof value === 'boolean') return document.createTextNode(value ? 'yes' : 'no');
     if (typeof value === 'number') return document.createTextNode(number(value));
-    if (typeof value === 'string') return document.createTextNode(value);
+    // Decimals with six places are money, written exactly for programs.
+    if (typeof value === 'string') return document.createTextNode(/^-?\d+\.\d{6}$/.test(value) ? money(value) : value);
     if (Array.isArray(value)) {
       if (value.length === 0) return element('span', { class: 'muted' }, 'none');
       const isShort = value.every((one) => one === null || typeof one !== 'object') && value.join(', ').length < 200;
