@@ -46,7 +46,7 @@ pub const ACCOUNTS: &[DemoAccount] = &[
         email: "analyst@endcap.example",
         password: "analyst-of-the-demo",
         role: Role::Analyst,
-        tenant: Some("rtl-grocer-cj"),
+        tenant: Some("tnt-m69-private"),
         name: "Demo analyst",
     },
     DemoAccount {

@@ -127,7 +127,7 @@ async fn the_landing_page_shows_data_to_those_who_sign_in_only() {
     let (status, page) = send(&app, TestRequest::get().uri("/").insert_header(("apikey", GROCER))).await;
     assert_eq!(status, StatusCode::OK);
     // The retailer's own campaigns of the sample: in-store, mailer, and both.
-    assert!(page.contains("cmp-mailer") && page.contains("no plan yet") && page.contains("/docs/"));
+    assert!(page.contains("cmp-mailer") && page.contains("No plan yet") && page.contains("/docs/"));
     assert!(!page.contains("cmp-dm-09"), "another tenant's campaign");
     let (status, page) = send(&app, TestRequest::get().uri("/")).await;
     assert!(status == StatusCode::OK && !page.contains("cmp-mailer"));
