@@ -1,5 +1,6 @@
 //! `endcap up`: from nothing to a running system on one machine.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -91,6 +92,9 @@ pub fn prepare(arguments: &Arguments, mut variables: Vec<(String, String)>) -> R
     let folder = &arguments.data_dir;
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create the data folder {}", folder.display()))?;
     check_writable(folder)?;
+    // The database holds password hashes, and logs may hold addresses: for their owner only.
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
+        .with_context(|| format!("cannot close the data folder {} to others", folder.display()))?;
     let folder = folder.canonicalize().with_context(|| format!("cannot find {}", folder.display()))?;
     variables.extend(stack::secrets::prepare(&folder.join("secrets"))?);
     let url = match &arguments.database_url {

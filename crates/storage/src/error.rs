@@ -71,9 +71,19 @@ impl From<DieselError> for StorageError {
                 Self::Unavailable(info.message().to_owned())
             }
             DieselError::DeserializationError(cause) => Self::Corrupt(cause.to_string()),
+            DieselError::DatabaseError(_, ref info) if lacks_a_table(info.message()) => {
+                Self::Unavailable("the schema is missing or old; run: endcap migrate up".to_owned())
+            }
             other => Self::Query(other),
         }
     }
+}
+
+/// How the three databases say that a table is not there.
+fn lacks_a_table(message: &str) -> bool {
+    message.contains("no such table")
+        || (message.contains("relation") && message.contains("does not exist"))
+        || message.ends_with("doesn't exist")
 }
 
 /// Says at the call site what a violated unique or foreign key means.

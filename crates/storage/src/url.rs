@@ -80,6 +80,12 @@ impl DatabaseUrl {
 }
 
 fn require_name(rest: &str, kind: &str) -> Result<(), UrlError> {
+    let place = rest.split(['/', '?']).next().unwrap_or(rest);
+    if place.matches('@').count() > 1 {
+        return Err(UrlError {
+            problem: format!("the {kind} URL has more than one @ before the host; write %40 for an @ in the password"),
+        });
+    }
     let without_parameters = rest.split('?').next().unwrap_or(rest);
     let name = without_parameters.split_once('/').map_or("", |(_, name)| name);
     if name.trim_matches('/').is_empty() {
@@ -143,6 +149,7 @@ mod tests {
             ("sqlite://", "names no file"),
             ("sqlite://:memory:", "in-memory"),
             ("sqlite://x.db?mode=rwc", "no parameters"),
+            ("postgres://u:p@ss@h/d", "write %40"),
             ("mongodb://x/y", "not a database we know"),
         ] {
             let error = DatabaseUrl::parse(url).unwrap_err();

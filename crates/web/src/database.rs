@@ -52,15 +52,23 @@ impl<T> From<page::Slice<T>> for paging::Slice<T> {
     }
 }
 
-/// Opens the door to the database that the settings name. Connections are made in the background.
+/// Opens the door to the database that the settings name. Connections are made in the background. A service does not make a
+/// database: a mistyped path must not become an empty file.
 ///
 /// # Errors
-/// [`UrlError`] for a mistyped URL.
+/// [`UrlError`] for a mistyped URL, or a SQLite file that does not exist.
 pub fn open(settings: &Settings) -> Result<Storage, UrlError> {
     use secrecy::ExposeSecret as _;
     let pool = &settings.pool;
     let options = PoolOptions { min: pool.min, max: pool.max, sqlite_readers: pool.sqlite_readers, acquire_timeout: pool.acquire_timeout };
-    Ok(Storage::new(DatabaseUrl::parse(settings.database_url.expose_secret())?, options))
+    let url = DatabaseUrl::parse(settings.database_url.expose_secret())?;
+    if let DatabaseUrl::Sqlite(path) = &url
+        && !path.is_file()
+    {
+        let problem = format!("the SQLite file {} does not exist; make it with: endcap init-database --database-url {url}", path.display());
+        return Err(UrlError { problem });
+    }
+    Ok(Storage::new(url, options))
 }
 
 /// Ready while the database answers and has the schema that this program was written for.

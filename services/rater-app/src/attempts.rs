@@ -28,23 +28,23 @@ struct Failures {
 }
 
 impl Attempts {
-    /// Seconds to wait before this e-mail address may be tried from this network address; `None` when it may be now.
-    #[must_use]
-    pub fn wait_s(&self, email: &str, address: &str, now: DateTime<Utc>) -> Option<u64> {
-        let entries = self.entries();
-        [(email_key(email), PER_EMAIL), (address_key(address), PER_ADDRESS)]
+    /// Counts a try before its password is looked at, so that many at once are not all let through; a success takes it back.
+    ///
+    /// # Errors
+    /// Seconds to wait, when this e-mail address or network address has had its tries; nothing is counted then.
+    pub fn begin(&self, email: &str, address: &str, now: DateTime<Utc>) -> Result<(), u64> {
+        let mut entries = self.entries();
+        let keys = [(email_key(email), PER_EMAIL), (address_key(address), PER_ADDRESS)];
+        let wait = keys
             .iter()
             .filter_map(|(key, limit)| entries.get(key).filter(|failures| failures.count >= *limit))
             .map(|failures| (failures.since + WINDOW - now).num_seconds())
             .filter(|seconds| *seconds > 0)
-            .max()
-            .map(i64::unsigned_abs)
-    }
-
-    /// Counts a failure.
-    pub fn failed(&self, email: &str, address: &str, now: DateTime<Utc>) {
-        let mut entries = self.entries();
-        for key in [email_key(email), address_key(address)] {
+            .max();
+        if let Some(seconds) = wait {
+            return Err(seconds.unsigned_abs());
+        }
+        for (key, _) in keys {
             if entries.len() >= CAPACITY && !entries.contains_key(&key) {
                 make_room(&mut entries, now);
             }
@@ -54,11 +54,16 @@ impl Attempts {
             }
             entry.count = entry.count.saturating_add(1);
         }
+        Ok(())
     }
 
-    /// Forgets the failures of an e-mail address after a success.
-    pub fn succeeded(&self, email: &str) {
-        self.entries().remove(&email_key(email));
+    /// After a success: forgets the failures of the e-mail address, and takes this try back from the network address.
+    pub fn succeeded(&self, email: &str, address: &str) {
+        let mut entries = self.entries();
+        entries.remove(&email_key(email));
+        if let Some(entry) = entries.get_mut(&address_key(address)) {
+            entry.count = entry.count.saturating_sub(1);
+        }
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<String, Failures>> {
@@ -95,14 +100,13 @@ mod tests {
         let attempts = Attempts::default();
         let now: DateTime<Utc> = "2026-01-15T12:00:00Z".parse().unwrap();
         for _ in 0..PER_EMAIL {
-            assert_eq!(attempts.wait_s("a@example.com", "10.0.0.1", now), None);
-            attempts.failed("A@example.com", "10.0.0.1", now);
+            assert_eq!(attempts.begin("A@example.com", "10.0.0.1", now), Ok(()));
         }
-        assert_eq!(attempts.wait_s("a@example.com", "10.0.0.2", now), Some(60));
-        assert_eq!(attempts.wait_s("b@example.com", "10.0.0.1", now), None);
-        assert_eq!(attempts.wait_s("a@example.com", "10.0.0.2", now + TimeDelta::seconds(60)), None);
-        attempts.succeeded("a@example.com");
-        assert_eq!(attempts.wait_s("a@example.com", "10.0.0.1", now), None);
+        assert_eq!(attempts.begin("a@example.com", "10.0.0.2", now), Err(60));
+        assert_eq!(attempts.begin("b@example.com", "10.0.0.1", now), Ok(()));
+        assert_eq!(attempts.begin("a@example.com", "10.0.0.2", now + TimeDelta::seconds(60)), Ok(()));
+        attempts.succeeded("a@example.com", "10.0.0.2");
+        assert_eq!(attempts.begin("a@example.com", "10.0.0.1", now), Ok(()));
     }
 
     #[test]
@@ -110,7 +114,11 @@ mod tests {
         let attempts = Attempts::default();
         let now: DateTime<Utc> = "2026-01-15T12:00:00Z".parse().unwrap();
         for n in 0..CAPACITY + 100 {
-            attempts.failed(&format!("{n}@example.com"), "10.0.0.1", now + TimeDelta::microseconds(i64::try_from(n).unwrap()));
+            let _ = attempts.begin(
+                &format!("{n}@example.com"),
+                &format!("10.0.{}.{}", n / 256, n % 256),
+                now + TimeDelta::microseconds(i64::try_from(n).unwrap()),
+            );
         }
         assert!(attempts.entries().len() <= CAPACITY);
     }

@@ -1,5 +1,7 @@
 //! The rules of accounts and sessions, without HTTP: sign-up, sign-in, refresh. Pages and `/auth/v1` both call these.
 
+use std::time::Duration;
+
 use std::str::FromStr;
 
 use chrono::TimeDelta;
@@ -10,6 +12,7 @@ use serde_json::{Map, Value, json};
 use storage::accounts::{self, Account, NewAccount, NewRefreshToken, Rotation};
 use storage::error::StorageError;
 use storage::raters::{self, NewRater};
+use tokio::sync::Semaphore;
 use web::access::hash_key;
 use web::password;
 use web::problem::Problem;
@@ -121,19 +124,16 @@ pub async fn sign_up(state: &State, email: &str, password: &str, data: Map<Strin
 pub async fn sign_in(state: &State, email: &str, password: &str, address: &str) -> Result<Session, AuthRefusal> {
     let email = email.trim().to_lowercase();
     let now = state.clock.now();
-    if let Some(seconds) = state.attempts.wait_s(&email, address, now) {
-        return Err(AuthRefusal::rate_limited(seconds));
-    }
+    state.attempts.begin(&email, address, now).map_err(AuthRefusal::rate_limited)?;
     let wanted = email.clone();
     let account = state.storage.read(move |conn| accounts::find_by_email(conn, &wanted)).await?;
     let hash = account.as_ref().filter(|account| account.is_active).and_then(|account| account.password_hash.clone());
     let typed = password.to_owned();
     let is_right = off_thread(move || password::verify(&typed, hash.as_deref())).await?;
     let Some(account) = account.filter(|_| is_right) else {
-        state.attempts.failed(&email, address, now);
         return Err(AuthRefusal::invalid_credentials());
     };
-    state.attempts.succeeded(&email);
+    state.attempts.succeeded(&email, address);
     let refresh = new_refresh_token();
     let token = NewRefreshToken { account_id: account.account_id.clone(), ..first_token(state, &refresh) };
     let session_id = token.session_id.clone();
@@ -301,6 +301,14 @@ fn new_refresh_token() -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Passwords hashed at once: each takes 19 MiB and most of a core, and anybody may ask for one.
+static HASHING: Semaphore = Semaphore::const_new(2);
+
+/// Longest wait for a turn to hash; after it the caller is told to come back.
+const HASHING_WAIT: Duration = Duration::from_secs(5);
+
 async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, AuthRefusal> {
+    let turn = tokio::time::timeout(HASHING_WAIT, HASHING.acquire()).await;
+    let _turn = turn.map_err(|_| AuthRefusal::rate_limited(HASHING_WAIT.as_secs()))?.map_err(Problem::internal)?;
     actix_web::web::block(work).await.map_err(|error| Problem::internal(error).into())
 }

@@ -31,10 +31,12 @@ pub(crate) fn require_reader(caller: &Caller) -> Result<(), Problem> {
 /// Realtime topics that a page listens to, for its script: a tenant hears its own rooms, the platform's people all.
 pub(crate) fn topics(caller: &Caller, rooms: &[&str]) -> String {
     let topic = |room: &&str| match (&caller.tenant, *room) {
-        (None, room) | (Some(_), room @ "tasks") => format!("realtime:{room}"),
-        (Some(tenant), room) => format!("realtime:{room}:{tenant}"),
+        (None, room) => Some(format!("realtime:{room}")),
+        // Tasks are heard by those who judge them; a tenant's page looks again by the clock.
+        (Some(_), "tasks") => None,
+        (Some(tenant), room) => Some(format!("realtime:{room}:{tenant}")),
     };
-    rooms.iter().map(topic).collect::<Vec<_>>().join(" ")
+    rooms.iter().filter_map(topic).collect::<Vec<_>>().join(" ")
 }
 
 /// A share as `73.1 %`, or a dash.

@@ -111,6 +111,12 @@ impl Decision {
             None => format!("How the two best plans compare by {by} is not known"),
         };
         let threshold = self.threshold;
+        if self.win_probability.is_none() {
+            return match self.asks_people {
+                true => format!("{chance}, so people decide."),
+                false => format!("{chance}, and the request asks nobody: the first is chosen."),
+            };
+        }
         match (self.asks_people, self.is_close_call) {
             (true, true) => format!("{chance}, which is under {threshold:.3}: a close call, so people decide."),
             (true, false) => format!("{chance}; people decide because the request asks for it."),
