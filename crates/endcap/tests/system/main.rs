@@ -20,7 +20,7 @@ fn from_an_empty_folder_to_a_better_plan() {
     judges_by_keyboard(&ports);
 
     for round in 1..=2 {
-        let output = program(&ports).args(["loop", "--plans", "12"]).output().unwrap();
+        let output = program(&ports).arg("loop").output().unwrap();
         let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "round {round}:\n{text}");
         assert!(text.contains("the circle is closed") && text.contains("[9/9]"), "round {round}:\n{text}");
