@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::scope::Scope;
 use tokio::sync::Semaphore;
 
 use crate::connection::{Access, ConnectError, Connection, Manager};
@@ -38,6 +39,7 @@ pub struct Storage {
     url: DatabaseUrl,
     writers: Door,
     readers: Door,
+    scope: Option<Arc<Scope>>,
 }
 
 #[derive(Clone)]
@@ -66,13 +68,26 @@ impl Storage {
             DatabaseUrl::Sqlite(_) => {
                 let writers = door(Access::Write, 1, 1);
                 let readers = door(Access::Read, 1, options.sqlite_readers);
-                Self { writers, readers, url }
+                Self { writers, readers, url, scope: None }
             }
             _ => {
                 let both = door(Access::Write, options.min, options.max);
-                Self { writers: both.clone(), readers: both, url }
+                Self { writers: both.clone(), readers: both, url, scope: None }
             }
         }
+    }
+
+    /// The same database, seen with the eyes of one caller: all requests of people and programs go through it. Work that nobody asked for
+    /// (migrations, sweeps, jobs) uses the storage as it is.
+    #[must_use]
+    pub fn scoped(&self, scope: &Scope) -> Self {
+        Self { scope: Some(Arc::new(scope.clone())), ..self.clone() }
+    }
+
+    /// With whose eyes the database is seen; absent for work that nobody asked for.
+    #[must_use]
+    pub fn scope(&self) -> Option<&Scope> {
+        self.scope.as_deref()
     }
 
     /// Where the data is.
