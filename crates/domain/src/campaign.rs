@@ -1,4 +1,7 @@
-//! Words and rules of campaigns.
+//! Words and rules of campaigns. [`life`] says when a campaign may move, [`delivery`] whether it delivers at present.
+
+pub mod delivery;
+pub mod life;
 
 use serde::{Deserialize, Serialize};
 

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, DurationRound, NaiveDate, TimeDelta, Utc};
+use chrono_tz::Tz;
+
+use crate::invalid::Invalid;
 
 /// Now, cut to microseconds: what all three databases keep.
 #[must_use]
@@ -14,6 +17,27 @@ pub fn now() -> DateTime<Utc> {
 #[must_use]
 pub fn cut(instant: DateTime<Utc>) -> DateTime<Utc> {
     instant.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(instant)
+}
+
+/// The time zone of an IANA name, such as `America/New_York`.
+///
+/// # Errors
+/// [`Invalid`] on `field` when there is no such zone.
+pub fn zone(field: &str, name: &str) -> Result<Tz, Invalid> {
+    name.parse()
+        .map_err(|_| Invalid::one(field, format!("{name:?} is no IANA time zone; give one such as \"America/New_York\" or \"UTC\"")))
+}
+
+/// The day that it is in a zone.
+#[must_use]
+pub fn day_in(instant: DateTime<Utc>, zone: Tz) -> NaiveDate {
+    instant.with_timezone(&zone).date_naive()
+}
+
+/// The day that it is in the zone of this name; a name that was stored before names were checked and means nothing counts as UTC.
+#[must_use]
+pub fn day_at(instant: DateTime<Utc>, zone_name: &str) -> NaiveDate {
+    day_in(instant, zone_name.parse().unwrap_or(Tz::UTC))
 }
 
 /// Where a service reads the time; tests put a fixed one in its place.
@@ -42,5 +66,23 @@ impl Clock {
 impl std::fmt::Debug for Clock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Clock")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_day_is_that_of_the_zone() {
+        let instant = "2026-03-08T06:30:00Z".parse().unwrap();
+        let day = |name: &str| day_in(instant, zone("timezone", name).unwrap()).to_string();
+        assert_eq!(day("UTC"), "2026-03-08");
+        assert_eq!(day("America/Los_Angeles"), "2026-03-07");
+        assert_eq!(day("Pacific/Kiritimati"), "2026-03-08");
+        assert_eq!(day("Asia/Tokyo"), "2026-03-08");
+        assert_eq!(zone("timezone", "Mars/Olympus").unwrap_err().fields[0].field, "timezone");
     }
 }

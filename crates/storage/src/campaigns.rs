@@ -1,17 +1,26 @@
 //! Campaigns: what is to be sold where, to whom, for how much. The public id is unique within its tenant.
+//!
+//! Nobody writes a campaign without saying what for: each writing function takes a [`Change`], raises the version by one and writes the row of
+//! [`history`] in the same transaction. Call them inside one.
+
+pub mod due;
+pub mod history;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::prelude::*;
+use domain::campaign::CampaignStatus;
 use domain::scope::Scope;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::connection::Connection;
 use crate::error::{Meaning, StorageError};
-use crate::on;
 use crate::page::{Page, Slice};
 use crate::schema::campaigns as t;
 use crate::types::{Json, Timestamp};
+use crate::{lock, on};
+
+use history::Change;
 
 /// A stored campaign.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable, Serialize)]
@@ -154,8 +163,14 @@ pub struct CampaignFilter {
 ///
 /// # Errors
 /// [`StorageError::Conflict`] (`already_exists`); [`StorageError::Invalid`] for an unknown retailer or brand.
-pub fn insert(conn: &mut Connection, scope: &Scope, new: &NewCampaign, now: DateTime<Utc>) -> Result<Campaign, StorageError> {
-    insert_many(conn, std::slice::from_ref(new), now)
+pub fn insert(
+    conn: &mut Connection,
+    scope: &Scope,
+    new: &NewCampaign,
+    change: &Change,
+    now: DateTime<Utc>,
+) -> Result<Campaign, StorageError> {
+    insert_many(conn, scope, std::slice::from_ref(new), change, now)
         .on_unique("already_exists", || format!("campaign {:?} exists already", new.campaign_id))
         .on_missing_reference("retailer_id", || "there is no such retailer, or no such brand".to_owned())?;
     find(conn, &scope.narrowed_to(&new.tenant_id), &new.campaign_id)
@@ -165,10 +180,18 @@ pub fn insert(conn: &mut Connection, scope: &Scope, new: &NewCampaign, now: Date
 ///
 /// # Errors
 /// As any query; a unique violation when one exists already.
-pub fn insert_many(conn: &mut Connection, new: &[NewCampaign], now: DateTime<Utc>) -> Result<usize, StorageError> {
-    let now = Timestamp(now);
-    let rows: Vec<_> = new.iter().map(|one| (one, t::version.eq(1), t::created_at.eq(now), t::updated_at.eq(now))).collect();
-    Ok(on!(conn, c => diesel::insert_into(t::table).values(rows).execute(c))?)
+pub fn insert_many(
+    conn: &mut Connection,
+    scope: &Scope,
+    new: &[NewCampaign],
+    change: &Change,
+    now: DateTime<Utc>,
+) -> Result<usize, StorageError> {
+    let at = Timestamp(now);
+    let rows: Vec<_> = new.iter().map(|one| (one, t::version.eq(1), t::created_at.eq(at), t::updated_at.eq(at))).collect();
+    let inserted = on!(conn, c => diesel::insert_into(t::table).values(rows).execute(c))?;
+    history::record_new(conn, scope, new, change, now)?;
+    Ok(inserted)
 }
 
 /// One campaign of this scope.
@@ -237,7 +260,8 @@ pub fn list(conn: &mut Connection, scope: &Scope, filter: &CampaignFilter, page:
     Ok(Slice::cut(rows, page, |row| row.id))
 }
 
-/// Replaces what is stored of a campaign that was read as `row`; ids, tenant and retailer stay, the version grows by one.
+/// Replaces what is stored of a campaign that was read as `row`; ids, tenant and retailer stay. The version grows by one, unless nothing
+/// differs: then nothing is written.
 ///
 /// # Errors
 /// [`StorageError::Conflict`] (`stale`) when somebody changed it since it was read; [`StorageError::Invalid`] for an unknown brand.
@@ -246,6 +270,7 @@ pub fn update(
     scope: &Scope,
     row: &Campaign,
     new: &NewCampaign,
+    change: &Change,
     now: DateTime<Utc>,
 ) -> Result<Campaign, StorageError> {
     let kept = NewCampaign {
@@ -254,32 +279,89 @@ pub fn update(
         retailer_id: row.retailer_id.clone(),
         ..new.clone()
     };
-    let unchanged = t::table.filter(t::id.eq(row.id).and(t::version.eq(row.version)));
-    let changes = (&kept, t::version.eq(row.version.saturating_add(1)), t::updated_at.eq(Timestamp(now)));
-    let changed = on!(conn, c => diesel::update(unchanged).set(changes).execute(c))
-        .on_missing_reference("brand_id", || "there is no such brand".to_owned())?;
-    if changed == 0 {
-        let why = format!("campaign {:?} was changed since it was read", row.campaign_id);
-        return Err(StorageError::conflict("stale", why));
-    }
+    write(conn, scope, row, &kept, change, now)?;
     find_by_id(conn, scope, row.id)
 }
 
-/// Replaces a row by primary key and raises its version; for imports.
-pub(crate) fn replace(conn: &mut Connection, id: i64, new: &NewCampaign, now: DateTime<Utc>) -> Result<(), StorageError> {
-    let changes = (new, t::version.eq(t::version + 1), t::updated_at.eq(Timestamp(now)));
-    on!(conn, c => diesel::update(t::table.find(id)).set(changes).execute(c))?;
-    Ok(())
+/// Replaces a row by primary key, whatever its version; for imports.
+pub(crate) fn replace(
+    conn: &mut Connection,
+    scope: &Scope,
+    id: i64,
+    new: &NewCampaign,
+    change: &Change,
+    now: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    let row = locked(conn, scope, id)?;
+    write(conn, scope, &row, new, change, now)
 }
 
-/// Keeps how the chosen plan distributes the budget, and raises the version.
+/// Keeps how the chosen plan distributes the budget, whatever the version.
 ///
 /// # Errors
 /// As any query.
-pub fn allocate(conn: &mut Connection, id: i64, allocation: Json, now: DateTime<Utc>) -> Result<(), StorageError> {
-    let changes = (t::allocated_budget.eq(Some(allocation)), t::version.eq(t::version + 1), t::updated_at.eq(Timestamp(now)));
-    on!(conn, c => diesel::update(t::table.find(id)).set(changes).execute(c))?;
+pub fn allocate(
+    conn: &mut Connection,
+    scope: &Scope,
+    id: i64,
+    allocation: Json,
+    change: &Change,
+    now: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    let row = locked(conn, scope, id)?;
+    let new = NewCampaign { allocated_budget: Some(allocation), ..row.clone().into() };
+    write(conn, scope, &row, &new, change, now)
+}
+
+/// The row by primary key, held until the end of the transaction.
+///
+/// # Errors
+/// [`StorageError::NotFound`].
+pub fn locked(conn: &mut Connection, scope: &Scope, id: i64) -> Result<Campaign, StorageError> {
+    let found = lock!(conn, t::table.find(id).select(Campaign::as_select()) => Campaign)?;
+    let mut found = found.into_iter().filter(|row| scope.may_see(Some(&row.tenant_id)));
+    found.next().ok_or_else(|| StorageError::not_found("campaign", id.to_string()))
+}
+
+/// The one statement that changes a campaign, with its row of history.
+fn write(
+    conn: &mut Connection,
+    scope: &Scope,
+    row: &Campaign,
+    new: &NewCampaign,
+    change: &Change,
+    now: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    let changes = history::difference(Some(&row.clone().into()), new)?;
+    if changes.is_empty() {
+        return refuse_stale(conn, row);
+    }
+    refuse_archived(row)?;
+    let version = row.version.saturating_add(1);
+    let unchanged = t::table.filter(t::id.eq(row.id).and(t::version.eq(row.version)));
+    let set = (new, t::version.eq(version), t::updated_at.eq(Timestamp(now)));
+    let changed = on!(conn, c => diesel::update(unchanged).set(set).execute(c))
+        .on_missing_reference("brand_id", || "there is no such brand".to_owned())?;
+    if changed == 0 {
+        return Err(stale(row));
+    }
+    history::record(conn, scope, row, version, change, changes, now)
+}
+
+fn refuse_archived(row: &Campaign) -> Result<(), StorageError> {
+    if row.status == CampaignStatus::Archived.as_ref() {
+        return Err(StorageError::conflict("conflict", format!("campaign {:?} is archived and cannot be changed", row.campaign_id)));
+    }
     Ok(())
+}
+
+fn stale(row: &Campaign) -> StorageError {
+    StorageError::conflict("stale", format!("campaign {:?} was changed since it was read", row.campaign_id))
+}
+
+fn refuse_stale(conn: &mut Connection, row: &Campaign) -> Result<(), StorageError> {
+    let version: Option<i32> = on!(conn, c => t::table.find(row.id).select(t::version).first(c).optional())?;
+    if version == Some(row.version) { Ok(()) } else { Err(stale(row)) }
 }
 
 /// Deletes a campaign that was found in this scope, with its plans, performance rows and reflection logs.

@@ -18,11 +18,12 @@ pub use learning::*;
 pub use operations::*;
 pub use rating::*;
 
+diesel::joinable!(campaign_history -> campaigns (campaign));
 diesel::joinable!(performance_metrics -> campaigns (campaign));
 diesel::joinable!(campaign_plans -> campaigns (campaign));
 diesel::joinable!(reflection_logs -> campaigns (campaign));
 
-diesel::allow_tables_to_appear_in_same_query!(campaigns, performance_metrics, campaign_plans, reflection_logs);
+diesel::allow_tables_to_appear_in_same_query!(campaigns, campaign_history, performance_metrics, campaign_plans, reflection_logs);
 diesel::allow_tables_to_appear_in_same_query!(rating_tasks, judgments, task_assignments, golden_set_items, task_consensus, rater_profiles,);
 diesel::allow_tables_to_appear_in_same_query!(brands, feedback);
 diesel::allow_tables_to_appear_in_same_query!(campaign_plans, task_consensus);

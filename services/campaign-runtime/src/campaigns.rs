@@ -1,6 +1,6 @@
 //! Campaigns: written by their tenant, moved through their life by [`crate::transitions`].
 
-use actix_web::http::header::{ETAG, IF_MATCH};
+use actix_web::http::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
 use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::NaiveDate;
@@ -12,10 +12,12 @@ use domain::scope::Scope;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use storage::brands;
+use storage::campaigns::history::{Action, Change};
 use storage::campaigns::{self as stored, Campaign, CampaignFilter, NewCampaign};
 use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::page::Page;
+use web::access::sha256_hex;
 use web::caller::Caller;
 use web::database::repeat::{self, Answer, RepeatKey};
 use web::json::{JsonBody, JsonBytes};
@@ -23,8 +25,8 @@ use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
 
 use crate::input::{MoneyInput, check_text, id_or_new, lay_over, read_money, show_money};
+use crate::life::{self, Refusal, transact};
 use crate::state::State;
-use crate::transitions;
 
 /// Most entries of a list of a campaign.
 const MAX_ENTRIES: usize = 100_000;
@@ -90,6 +92,19 @@ pub struct CampaignQuery {
     pub status: Option<CampaignStatus>,
     /// Only those with an objective.
     pub objective: Option<Objective>,
+}
+
+impl From<CampaignQuery> for CampaignFilter {
+    fn from(query: CampaignQuery) -> Self {
+        let CampaignQuery { tenant_id, retailer_id, brand_id, status, objective } = query;
+        Self {
+            tenant_id,
+            retailer_id,
+            brand_id,
+            status: status.map(|word| word.to_string()),
+            objective: objective.map(|word| word.to_string()),
+        }
+    }
 }
 
 impl CampaignBody {
@@ -165,7 +180,10 @@ impl CampaignBody {
 }
 
 /// Fills the tenant and sees that the caller may act for it.
-fn with_tenant(conn: &mut Connection, scope: &Scope, new: &NewCampaign) -> Result<NewCampaign, StorageError> {
+///
+/// # Errors
+/// [`Invalid`] on `brand_id` or `tenant_id`.
+pub fn with_tenant(conn: &mut Connection, scope: &Scope, new: &NewCampaign) -> Result<NewCampaign, StorageError> {
     let brand_tenant = match &new.brand_id {
         None => None,
         Some(brand_id) => match brands::find(conn, scope, brand_id) {
@@ -194,21 +212,60 @@ pub fn show(row: &Campaign) -> Value {
     shown
 }
 
-fn with_etag(row: &Campaign) -> HttpResponse {
-    HttpResponse::Ok().insert_header((ETAG, format!("\"{}\"", row.version))).json(show(row))
+/// The version that a caller has read, from `If-Match`: the whole `ETag`, or the bare version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted(Option<Vec<String>>);
+
+impl Wanted {
+    /// Of a request.
+    ///
+    /// # Errors
+    /// 400 for a header that is not readable.
+    pub fn of(request: &HttpRequest) -> Result<Self, Problem> {
+        let mut tags = Vec::new();
+        for value in request.headers().get_all(IF_MATCH) {
+            let text = value.to_str().map_err(|_| Problem::bad_request("malformed_request", "The If-Match header is not readable."))?;
+            tags.extend(text.split(',').map(|tag| tag.trim().to_owned()));
+        }
+        Ok(Self(if tags.is_empty() || tags.iter().any(|tag| tag == "*") { None } else { Some(tags) }))
+    }
+
+    /// Refuses a change of another version.
+    ///
+    /// # Errors
+    /// [`Refusal::Version`] (412).
+    pub fn check(&self, row: &Campaign) -> Result<(), Refusal> {
+        let version = row.version.to_string();
+        // What follows the version in our tags tells delivery states apart, which no write depends on.
+        let names_it = |tag: &String| {
+            let inner = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).unwrap_or_default();
+            inner.split('-').next() == Some(version.as_str())
+        };
+        match &self.0 {
+            Some(tags) if !tags.iter().any(names_it) => Err(Refusal::Version { present: row.version }),
+            _ => Ok(()),
+        }
+    }
 }
 
-/// Refuses a change of another version than the one named in `If-Match`.
-///
-/// # Errors
-/// 412 with the present version.
-pub fn check_version(request: &HttpRequest, row: &Campaign) -> Result<(), Problem> {
-    let Some(wanted) = request.headers().get(IF_MATCH).and_then(|value| value.to_str().ok()) else { return Ok(()) };
-    let present = format!("\"{}\"", row.version);
-    if wanted == "*" || wanted.split(',').any(|one| one.trim() == present) {
-        return Ok(());
-    }
-    Err(Problem::new("precondition_failed", format!("The campaign is at version {present} now.")))
+/// The tag of a campaign as shown: its version, and a digest of its delivery, which changes without a write.
+fn etag(shown: &Value) -> String {
+    let delivery = shown.get("delivery").map(ToString::to_string).unwrap_or_default();
+    let digest = sha256_hex(delivery.as_bytes());
+    let version = shown.get("version").and_then(Value::as_i64).unwrap_or_default();
+    format!("\"{version}-{}\"", digest.get(..8).unwrap_or_default())
+}
+
+/// A campaign with its `ETag`.
+#[must_use]
+pub fn answer(shown: &Value) -> HttpResponse {
+    HttpResponse::Ok().insert_header((ETAG, etag(shown))).json(shown)
+}
+
+/// Whether the caller has this very state already (`If-None-Match`).
+fn is_known(request: &HttpRequest, tag: &str) -> bool {
+    let tags = request.headers().get_all(IF_NONE_MATCH).filter_map(|value| value.to_str().ok());
+    tags.flat_map(|value| value.split(',')).any(|one| one.trim() == "*" || one.trim().trim_start_matches("W/") == tag)
 }
 
 /// Stores a campaign as a draft.
@@ -224,7 +281,8 @@ pub async fn create_campaign(
     let (scope, now, new) = (caller.scope(), state.clock.now(), body.value.check()?);
     repeat::create(&state.storage, request, now, move |conn| {
         let new = with_tenant(conn, &scope, &new)?;
-        Ok(Answer::created(show(&stored::insert(conn, &scope, &new, now)?)))
+        let row = stored::insert(conn, &scope, &new, &Change::of(Action::Create), now)?;
+        Ok(Answer::created(life::shown_one(conn, &row, now)?))
     })
     .await
 }
@@ -232,24 +290,39 @@ pub async fn create_campaign(
 /// Campaigns, newest first.
 #[utoipa::path(get, path = "/v1/campaigns", tag = "campaigns", params(CampaignQuery, web::paging::Page), responses((status = 200, body = Object, description = "`{data, next_cursor}`")))]
 pub async fn list_campaigns(state: Data<State>, caller: Caller, query: ListQuery<CampaignQuery>) -> Result<Json<Slice<Value>>, Problem> {
-    let CampaignQuery { tenant_id, retailer_id, brand_id, status, objective } = query.filter.clone();
-    let (status, objective) = (status.map(|word| word.to_string()), objective.map(|word| word.to_string()));
-    let filter = CampaignFilter { tenant_id, retailer_id, brand_id, status, objective };
+    let filter = CampaignFilter::from(query.filter.clone());
     let (scope, page) = (caller.scope(), Page::try_from(&query.page)?);
-    let slice = state.storage.read(move |conn| stored::list(conn, &scope, &filter, &page)).await?;
-    Ok(Json(Slice::from(slice).map(|row| show(&row))))
+    let now = state.clock.now();
+    let slice = state
+        .storage
+        .read(move |conn| {
+            let storage::page::Slice { rows, next } = stored::list(conn, &scope, &filter, &page)?;
+            Ok(storage::page::Slice { rows: life::shown(conn, &rows, now)?, next })
+        })
+        .await?;
+    Ok(Json(Slice::from(slice)))
 }
 
-/// One campaign, with its version as `ETag`.
-#[utoipa::path(get, path = "/v1/campaigns/{campaign_id}", tag = "campaigns", params(("campaign_id" = String, Path)), responses((status = 200, body = Object, description = "The row")))]
-pub async fn get_campaign(state: Data<State>, caller: Caller, id: Path<String>) -> Result<HttpResponse, Problem> {
-    let scope = caller.scope();
-    let row = state.storage.read(move |conn| stored::find(conn, &scope, &id)).await?;
-    Ok(with_etag(&row))
+/// One campaign with its `ETag`; 304 when `If-None-Match` names it.
+#[utoipa::path(get, path = "/v1/campaigns/{campaign_id}", tag = "campaigns", params(("campaign_id" = String, Path), ("If-None-Match" = Option<String>, Header)), responses((status = 200, body = Object, description = "The row"), (status = 304, description = "As it was")))]
+pub async fn get_campaign(state: Data<State>, caller: Caller, id: Path<String>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    let (scope, now) = (caller.scope(), state.clock.now());
+    let shown = state
+        .storage
+        .read(move |conn| {
+            let row = stored::find(conn, &scope, &id)?;
+            life::shown_one(conn, &row, now)
+        })
+        .await?;
+    let tag = etag(&shown);
+    if is_known(&request, &tag) {
+        return Ok(HttpResponse::NotModified().insert_header((ETAG, tag)).finish());
+    }
+    Ok(answer(&shown))
 }
 
 /// Changes the fields named; `If-Match` may hold the version that was read.
-#[utoipa::path(patch, path = "/v1/campaigns/{campaign_id}", tag = "campaigns", params(("campaign_id" = String, Path)), request_body = Object, responses((status = 200, body = Object, description = "The row")))]
+#[utoipa::path(patch, path = "/v1/campaigns/{campaign_id}", tag = "campaigns", params(("campaign_id" = String, Path), ("If-Match" = Option<String>, Header)), request_body = Object, responses((status = 200, body = Object, description = "The row, with its new `ETag`"), (status = 409, description = "`stale`, or archived"), (status = 412, description = "Another version than that of `If-Match`")))]
 pub async fn update_campaign(
     state: Data<State>,
     caller: Caller,
@@ -258,39 +331,41 @@ pub async fn update_campaign(
     change: JsonBody<Map<String, Value>>,
 ) -> Result<HttpResponse, Problem> {
     caller.require(Role::may_plan)?;
-    let (scope, now) = (caller.scope(), state.clock.now());
+    let (scope, now, wanted) = (caller.scope(), state.clock.now(), Wanted::of(&request)?);
     let reader = scope.clone();
     let row = state.storage.read(move |conn| stored::find(conn, &reader, &id)).await?;
-    check_version(&request, &row)?;
-    let status = transitions::status_of(&row)?;
-    if status == CampaignStatus::Archived {
-        return Err(Problem::conflict("conflict", "An archived campaign cannot be changed."));
-    }
-    let mut new = lay_over(&CampaignBody::of(&row)?, change.0, &["campaign_id", "tenant_id", "retailer_id"])?.check()?;
-    new.status.clone_from(&row.status);
-    if matches!(status, CampaignStatus::Scheduled | CampaignStatus::Active) {
-        transitions::check_ready(&new)?;
-    }
-    let updated = state
-        .storage
-        .transaction(move |conn| {
-            let new = with_tenant(conn, &scope, &new)?;
-            stored::update(conn, &scope, &row, &new, now)
-        })
-        .await?;
-    Ok(with_etag(&updated))
+    wanted.check(&row)?;
+    let new = laid_over(&row, change.0)?;
+    let shown = transact(&state.storage, move |conn| {
+        let new = with_tenant(conn, &scope, &new)?;
+        let updated = life::edit(conn, &scope, &row, new, &Change::of(Action::Update), now)?;
+        Ok(life::shown_one(conn, &updated, now)?)
+    })
+    .await?;
+    Ok(answer(&shown))
+}
+
+/// A campaign with these fields changed.
+///
+/// # Errors
+/// 422 by field.
+pub fn laid_over(row: &Campaign, change: Map<String, Value>) -> Result<NewCampaign, Problem> {
+    Ok(lay_over(&CampaignBody::of(row)?, change, &["campaign_id", "tenant_id", "retailer_id"])?.check()?)
 }
 
 /// Archives a campaign; its data stay. 409 while it runs: complete it first.
-#[utoipa::path(delete, path = "/v1/campaigns/{campaign_id}", tag = "campaigns", params(("campaign_id" = String, Path)), responses((status = 204, description = "Archived"), (status = 409, description = "Not from its present state")))]
-pub async fn delete_campaign(state: Data<State>, caller: Caller, id: Path<String>) -> Result<HttpResponse, Problem> {
+#[utoipa::path(delete, path = "/v1/campaigns/{campaign_id}", tag = "campaigns", params(("campaign_id" = String, Path), ("If-Match" = Option<String>, Header)), responses((status = 204, description = "Archived"), (status = 409, description = "Not from its present state"), (status = 412, description = "Another version than that of `If-Match`")))]
+pub async fn delete_campaign(state: Data<State>, caller: Caller, id: Path<String>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     caller.require(Role::may_plan)?;
-    let (scope, now) = (caller.scope(), state.clock.now());
-    let reader = scope.clone();
-    let row = state.storage.read(move |conn| stored::find(conn, &reader, &id)).await?;
-    if transitions::status_of(&row)? != CampaignStatus::Archived {
-        let new = transitions::moved(&row, CampaignStatus::Archived)?;
-        state.storage.transaction(move |conn| stored::update(conn, &scope, &row, &new, now)).await?;
-    }
+    let (scope, now, wanted) = (caller.scope(), state.clock.now(), Wanted::of(&request)?);
+    transact(&state.storage, move |conn| {
+        let row = stored::find(conn, &scope, &id)?;
+        wanted.check(&row)?;
+        if life::status_of(&row)? != CampaignStatus::Archived {
+            life::transition(conn, &scope, &row, CampaignStatus::Archived, &Change::of(Action::Transition), now)?;
+        }
+        Ok(())
+    })
+    .await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -1,6 +1,6 @@
-//! Work in the background: rating tasks are delivered to the rater app, and plan sets are settled when people have decided.
+//! Work in the background: campaigns begin and end with the day, rating tasks are delivered to the rater app, and plan sets are settled when people have decided.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::scope::Scope;
 use peers::context::RequestContext;
@@ -14,11 +14,14 @@ use storage::plans::{self, Choice, JudgedSet, Plan};
 use storage::reflections::NewReflectionLog;
 use tokio_util::sync::CancellationToken;
 
+use crate::life::advance::{Advanced, advance};
 use crate::plans::record::{CREATE_TASK, blank_log, choose};
 use crate::state::State;
 
 /// Pause between two rounds.
 const PAUSE: Duration = Duration::from_secs(2);
+/// Pause between two looks at which campaigns begin or end.
+const CAMPAIGN_CLOCK: Duration = Duration::from_secs(30);
 /// Most tasks delivered in one round.
 const TASKS_PER_ROUND: i64 = 20;
 /// Most plan sets settled in one round.
@@ -26,7 +29,16 @@ const SETS_PER_ROUND: i64 = 20;
 
 /// Works in rounds until `shutdown`. A round that fails is logged, and what it did not do is done by a later one.
 pub async fn work(state: State, shutdown: CancellationToken) {
+    let mut looked: Option<Instant> = None;
     loop {
+        if looked.is_none_or(|at| at.elapsed() >= CAMPAIGN_CLOCK) {
+            looked = Some(Instant::now());
+            match advance(&state.storage, state.clock.now()).await {
+                Ok(done) if done == Advanced::default() => {}
+                Ok(done) => tracing::info!(begun = done.begun, ended = done.ended, blocked = done.blocked, "campaigns moved by the clock"),
+                Err(error) => tracing::warn!(%error, "campaigns could not be moved by the clock"),
+            }
+        }
         if let Err(error) = deliver(&state).await {
             tracing::warn!(%error, "rating tasks could not be delivered");
         }

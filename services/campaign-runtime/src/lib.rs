@@ -10,10 +10,13 @@
 pub mod analytics;
 pub mod api_keys;
 pub mod brands;
+pub mod bulk;
 pub mod campaigns;
+pub mod clones;
 pub mod imports;
 pub mod input;
 pub mod jobs;
+pub mod life;
 pub mod optimize;
 pub mod pacing;
 pub mod pages;

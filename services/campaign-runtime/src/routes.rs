@@ -5,7 +5,8 @@ use utoipa::OpenApi;
 
 use crate::state::State;
 use crate::{
-    analytics, api_keys, brands, campaigns, imports, optimize, pacing, pages, performance, plans, reflections, retailers, segments,
+    analytics, api_keys, brands, bulk, campaigns, clones, imports, optimize, pacing, pages, performance, plans, reflections, retailers,
+    segments,
 };
 use crate::{skus, transitions};
 
@@ -44,6 +45,9 @@ use crate::{skus, transitions};
         campaigns::update_campaign,
         campaigns::delete_campaign,
         transitions::transition_campaign,
+        transitions::list_campaign_history,
+        clones::clone_campaign,
+        bulk::change_campaigns,
         performance::record_performance,
         analytics::analyse_performance,
         pacing::get_pacing,
@@ -81,6 +85,8 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
     ] {
         routes.service(resource(path).route(create).route(all));
     }
+    // Before the resource of one campaign, whose path would take the word for an id.
+    routes.service(resource("/v1/campaigns/bulk").route(post().to(bulk::change_campaigns)));
     for (path, one, change, remove) in [
         (
             "/v1/retailers/{id}",
@@ -109,6 +115,8 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .service(resource("/v1/api-keys/{id}").route(get().to(api_keys::get_api_key)).route(delete().to(api_keys::revoke_api_key)))
         .service(resource("/v1/reflection-logs/{id}").route(get().to(reflections::get_reflection_log)))
         .service(resource("/v1/campaigns/{id}/transitions").route(post().to(transitions::transition_campaign)))
+        .service(resource("/v1/campaigns/{id}/history").route(get().to(transitions::list_campaign_history)))
+        .service(resource("/v1/campaigns/{id}/clone").route(post().to(clones::clone_campaign)))
         .service(resource("/v1/campaigns/{id}/performance").route(post().to(performance::record_performance)))
         .service(resource("/v1/campaigns/{id}/pacing").route(get().to(pacing::get_pacing)))
         .service(resource("/v1/campaigns/{id}/plans/{plan_id}/choose").route(post().to(plans::choose_plan)))

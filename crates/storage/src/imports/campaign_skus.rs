@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::rows::Row;
 use super::{Job, Loader, Outcome, Problem};
+use crate::campaigns::history::{Action, Change};
 use crate::campaigns::{self, NewCampaign};
 use crate::connection::Connection;
 use crate::error::StorageError;
@@ -71,7 +72,7 @@ impl Loader for CampaignSkusLoader {
             if skus.len() > before {
                 let id = campaign.id;
                 let changed = NewCampaign { target_skus: Json(Value::Array(skus)), ..campaign.into() };
-                campaigns::replace(conn, id, &changed, job.now)?;
+                campaigns::replace(conn, job.scope, id, &changed, &Change::of(Action::Import), job.now)?;
             }
         }
         Ok(())

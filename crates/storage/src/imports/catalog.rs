@@ -190,8 +190,12 @@ impl<T: CatalogRow> CatalogLoader<T> {
                     None => new.push(row),
                     Some((_, stored)) if *stored == row => written.unchanged += 1,
                     Some((key, _)) => {
-                        T::replace(conn, *key, &row, job)?;
-                        written.updated += 1;
+                        match T::replace(conn, *key, &row, job) {
+                            Ok(()) => written.updated += 1,
+                            // What is stored does not admit the change, such as an archived campaign.
+                            Err(StorageError::Conflict { why, .. }) => outcome.reject(taken.line, Problem::new(T::ID, why)),
+                            Err(error) => return Err(error),
+                        }
                     }
                 }
             }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::catalog::{CatalogRow, References};
 use super::{Job, Problem, Table};
 use crate::brands::{self, NewBrand};
+use crate::campaigns::history::{Action, Change};
 use crate::campaigns::{self, NewCampaign};
 use crate::connection::Connection;
 use crate::error::StorageError;
@@ -205,10 +206,10 @@ impl CatalogRow for NewCampaign {
     }
 
     fn insert_many(conn: &mut Connection, rows: &[Self], job: &Job<'_>) -> Result<usize, StorageError> {
-        campaigns::insert_many(conn, rows, job.now)
+        campaigns::insert_many(conn, job.scope, rows, &Change::of(Action::Import), job.now)
     }
 
     fn replace(conn: &mut Connection, id: i64, row: &Self, job: &Job<'_>) -> Result<(), StorageError> {
-        campaigns::replace(conn, id, row, job.now)
+        campaigns::replace(conn, job.scope, id, row, &Change::of(Action::Import), job.now)
     }
 }

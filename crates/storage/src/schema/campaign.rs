@@ -33,6 +33,26 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
+    use crate::types::Document;
+    use crate::types::Instant;
+
+    /// What became of a campaign, change by change.
+    campaign_history (id) {
+        id -> BigInt,
+        campaign -> BigInt,
+        tenant_id -> Text,
+        version -> Integer,
+        actor -> Text,
+        role -> Text,
+        action -> Text,
+        reason -> Nullable<Text>,
+        changes -> Document,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
     use crate::types::Instant;
 
     /// Daily performance; absent measures are null, never 0.

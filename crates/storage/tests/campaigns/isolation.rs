@@ -2,6 +2,7 @@
 
 use storage::brands::BrandFilter;
 use storage::campaigns::CampaignFilter;
+use storage::campaigns::history::{Action, Change};
 use storage::error::StorageError;
 use storage::page::Page;
 use storage::performance::summary::{SummaryQuery, summarise};
@@ -88,9 +89,10 @@ fn a_change_of_a_stale_campaign_is_refused() {
     for database in with_sample() {
         let mut conn = database.connect();
         let row = campaigns::find(&mut conn, &system(), "cmp-dm-09").unwrap();
-        let new: campaigns::NewCampaign = row.clone().into();
-        campaigns::update(&mut conn, &system(), &row, &new, now()).unwrap();
-        let stale = campaigns::update(&mut conn, &system(), &row, &new, now());
+        let new = campaigns::NewCampaign { name: "Another name".into(), ..row.clone().into() };
+        let change = Change::of(Action::Update);
+        campaigns::update(&mut conn, &system(), &row, &new, &change, now()).unwrap();
+        let stale = campaigns::update(&mut conn, &system(), &row, &new, &change, now());
         assert!(matches!(stale, Err(StorageError::Conflict { code: "stale", .. })), "{}", database.kind());
     }
 }

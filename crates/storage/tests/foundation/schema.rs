@@ -124,7 +124,7 @@ fn every_table_is_explained_in_the_data_model() {
     for (table, _) in written_columns() {
         *tables.entry(table).or_default() += 1;
     }
-    assert_eq!(tables.len(), 24);
+    assert!(tables.len() >= 25, "{tables:?}");
     for (table, count) in tables {
         assert!(text.contains(&format!("`{table}`")), "docs/data-model.md does not explain {table}");
         assert!(count < 32, "{table} has {count} columns; Diesel's small table limit is 32");

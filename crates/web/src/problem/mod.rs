@@ -216,6 +216,12 @@ impl Problem {
         &self.0.detail
     }
 
+    /// The fields that are wrong.
+    #[must_use]
+    pub fn errors(&self) -> &[FieldError] {
+        &self.0.errors
+    }
+
     /// The cause with its whole chain, for the log.
     #[must_use]
     pub fn chain(&self) -> Option<String> {

@@ -1,7 +1,7 @@
 //! Writes a plan set: plans, reflection logs and events in one transaction.
 
 use chrono::{DateTime, Utc};
-use domain::campaign::PlanStatus;
+use domain::campaign::{CampaignStatus, PlanStatus};
 use domain::money::Money;
 use domain::scope::Scope;
 use domain::task::TaskType;
@@ -10,6 +10,7 @@ use peers::tasks::NewTask;
 use planning::proposal::plan::CandidatePlan;
 use planning::proposal::verification::Check;
 use serde_json::{Value, json};
+use storage::campaigns::history::{Action, Change};
 use storage::campaigns::{self, Campaign};
 use storage::connection::Connection;
 use storage::error::StorageError;
@@ -178,7 +179,11 @@ pub fn choose(
     if let Some(plan) = plans.iter().find(|plan| plan.status == PlanStatus::Chosen.as_ref()) {
         let lines = plan.plan.pointer("/judged_form/lines").cloned().unwrap_or(Value::Null);
         let allocation = json!({"plan_id": plan.plan_id, "currency": plan.currency, "lines": lines});
-        campaigns::allocate(conn, campaign.id, allocation.into(), now)?;
+        // An archived campaign is read-only: its plans can still be decided, its row stays.
+        if campaign.status != CampaignStatus::Archived.as_ref() {
+            let change = Change::of(Action::Allocate).because(Some(choice.reason));
+            campaigns::allocate(conn, scope, campaign.id, allocation.into(), &change, now)?;
+        }
     }
     let log_scope = Scope::system("plans").narrowed_to(&campaign.tenant_id);
     let short;

@@ -111,7 +111,7 @@ async fn a_campaign_moves_only_as_the_rules_say() {
     let (status, missing) = call(&app, GROCER, "POST", "/v1/campaigns/c1/transitions", to("scheduled")).await;
     let fields: Vec<&str> = missing["errors"].as_array().unwrap().iter().map(|error| error["field"].as_str().unwrap()).collect();
     assert_eq!((status, fields), (StatusCode::UNPROCESSABLE_ENTITY, vec!["start_date", "end_date", "total_budget", "target_skus"]));
-    let change = json!({"start_date": "2026-02-01", "end_date": "2026-02-28", "total_budget": {"amount": "100", "currency": "USD"}, "placement_types": ["mailer"]});
+    let change = json!({"start_date": "2026-02-01", "end_date": "2026-02-28", "total_budget": {"amount": "100", "currency": "USD"}, "target_skus": ["cj-829123"]});
     let (_, changed) = call(&app, GROCER, "PATCH", "/v1/campaigns/c1", Some(change)).await;
     assert_eq!(changed["version"], 2, "{changed}");
     let (status, moved) = call(&app, GROCER, "POST", "/v1/campaigns/c1/transitions", to("scheduled")).await;

@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod bulk;
 mod catalog;
+mod life;
+mod machine;
 mod numbers;
 mod peers;
 mod plans;
@@ -11,6 +14,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderMap;
 use actix_web::test::TestRequest;
 use actix_web::{App, test};
 use campaign_runtime::state::State;
@@ -113,20 +117,21 @@ impl Bench {
         Client(Box::new(move |request| {
             let service = Rc::clone(&service);
             Box::pin(async move {
-                let (status, body) = match test::try_call_service(&*service, request.to_request()).await {
-                    Ok(response) => (response.status(), test::read_body(response).await),
+                let (status, headers, body) = match test::try_call_service(&*service, request.to_request()).await {
+                    Ok(response) => (response.status(), response.headers().clone(), test::read_body(response).await),
                     Err(error) => {
                         let response = error.error_response();
-                        (response.status(), actix_web::body::to_bytes(response.into_body()).await.unwrap_or_default())
+                        let (status, headers) = (response.status(), response.headers().clone());
+                        (status, headers, actix_web::body::to_bytes(response.into_body()).await.unwrap_or_default())
                     }
                 };
-                (status, String::from_utf8(body.to_vec()).unwrap())
+                (status, headers, String::from_utf8(body.to_vec()).unwrap())
             })
         }))
     }
 }
 
-type Answer = LocalBoxFuture<'static, (StatusCode, String)>;
+type Answer = LocalBoxFuture<'static, (StatusCode, HeaderMap, String)>;
 
 /// The router, ready for requests.
 pub struct Client(Box<dyn Fn(TestRequest) -> Answer>);
@@ -143,5 +148,13 @@ pub async fn call(app: &Client, key: &str, method: &str, path: &str, body: Optio
 
 /// Sends a request and reads the answer as text.
 pub async fn send(app: &Client, request: TestRequest) -> (StatusCode, String) {
-    (app.0)(request).await
+    let (status, _, text) = app.with_headers(request).await;
+    (status, text)
+}
+
+impl Client {
+    /// Sends a request and reads status, headers and text.
+    pub async fn with_headers(&self, request: TestRequest) -> (StatusCode, HeaderMap, String) {
+        (self.0)(request).await
+    }
 }
