@@ -205,8 +205,11 @@ const CHANGED: &str = "changed";
 const UNCHANGED: &str = "unchanged";
 const REFUSED: &str = "refused";
 
+/// An id that was asked for, with its row.
+type Chosen = (String, Result<Campaign, Refusal>);
+
 /// The campaigns asked for, in the order asked for; an id that means nothing (or several campaigns) to the caller comes without a row.
-fn chosen(conn: &mut Connection, scope: &Scope, which: &Which) -> Result<Vec<(String, Result<Campaign, Refusal>)>, StorageError> {
+fn chosen(conn: &mut Connection, scope: &Scope, which: &Which) -> Result<Vec<Chosen>, StorageError> {
     match which {
         Which::Filtered(filter) => {
             let limit = i64::try_from(MAX_CAMPAIGNS).unwrap_or(500);
