@@ -2,12 +2,19 @@
 //!
 //! A measure that is absent is not zero: it stays null in rows and in sums of rows none of which has it.
 
+pub mod bulk;
+pub mod cells;
+pub mod partitions;
+pub mod rollups;
 pub mod summary;
+
+mod revisions;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::prelude::*;
+use domain::invalid::Invalid;
 use domain::scope::Scope;
 
 use crate::connection::Connection;
@@ -16,6 +23,12 @@ use crate::error::StorageError;
 use crate::schema::performance_metrics as t;
 use crate::types::Timestamp;
 use crate::{insert_new, on};
+
+use partitions::month_of;
+use rollups::Touched;
+
+/// Largest value of a measure: the sum of thousands of such values still fits into 64 bits.
+pub const MAX_MEASURE: i64 = 1_000_000_000_000_000;
 
 /// A row to write. An absent part of the natural key is an empty text.
 #[derive(Debug, Clone, PartialEq, Eq, Insertable)]
@@ -62,6 +75,7 @@ pub struct NewMetric {
 struct StoredMetric {
     id: i64,
     campaign: i64,
+    tenant_id: String,
     date: NaiveDate,
     placement_type: String,
     audience_segment: String,
@@ -76,6 +90,9 @@ struct StoredMetric {
     units_sold: Option<i64>,
     new_to_brand_conversions: Option<i64>,
     currency: Option<String>,
+    source: String,
+    version: i32,
+    updated_at: Timestamp,
 }
 
 /// What happens to a row whose natural key is stored already.
@@ -146,24 +163,44 @@ impl StoredMetric {
     }
 }
 
-/// Writes rows by natural key, in statements of at most [`ROWS_PER_STATEMENT`] rows. A key that occurs twice is written in order.
+/// Writes rows by natural key, in statements of at most [`ROWS_PER_STATEMENT`] rows, and brings the rollups of their months up to date. A key
+/// that occurs twice is written in order. What a corrected row said before is kept as a revision.
 ///
 /// # Errors
-/// [`StorageError::Invalid`] when adding leaves the range of 64 bits; else as any query.
+/// [`StorageError::Invalid`] for a measure beyond [`MAX_MEASURE`], or when a sum leaves the range of 64 bits; else as any query.
 pub fn record(conn: &mut Connection, rows: &[NewMetric], mode: WriteMode, now: DateTime<Utc>) -> Result<Written, StorageError> {
-    let mut written = Written::default();
-    for chunk in distinct_chunks(rows) {
+    check_measures(rows)?;
+    partitions::require(conn, &rows.iter().map(|row| month_of(row.date)).collect())?;
+    let rows: Vec<&NewMetric> = rows.iter().collect();
+    let (mut written, mut touched) = (Written::default(), Touched::default());
+    for chunk in distinct_chunks(&rows) {
         let stored = find_stored(conn, chunk)?;
-        written += write_against(conn, chunk, &stored, mode, now)?;
+        let done = write_against(conn, chunk, &stored, mode, now)?;
+        if done.inserted + done.updated > 0 {
+            chunk.iter().for_each(|row| touched.add(row.campaign, &row.tenant_id, month_of(row.date)));
+        }
+        written += done;
     }
+    rollups::refresh(conn, &touched, now)?;
     Ok(written)
 }
 
+/// Refuses measures whose sums could not be kept.
+pub(crate) fn check_measures(rows: &[NewMetric]) -> Result<(), Invalid> {
+    for (at, row) in rows.iter().enumerate() {
+        for (name, measure) in cells::MEASURES.iter().zip(row.measures()) {
+            if measure.is_some_and(|measure| measure.unsigned_abs() > MAX_MEASURE.unsigned_abs()) {
+                let field = format!("rows[{at}].{}", name.trim_end_matches("_micros"));
+                return Err(Invalid::one(field, "is beyond what can be summed: at most 10^15 (money: 10^9 units)"));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Writes rows that are expected to be new, replacing those that are not: one statement for each chunk in which all are new.
-///
-/// # Errors
-/// As any query.
-pub(crate) fn record_mostly_new(conn: &mut Connection, rows: &[NewMetric], now: DateTime<Utc>) -> Result<Written, StorageError> {
+/// Rollups are the caller's.
+pub(crate) fn record_mostly_new(conn: &mut Connection, rows: &[&NewMetric], now: DateTime<Utc>) -> Result<Written, StorageError> {
     let mut written = Written::default();
     for chunk in distinct_chunks(rows) {
         let inserted = insert_chunk(conn, chunk, now)? as u64;
@@ -200,7 +237,7 @@ pub fn count(conn: &mut Connection, scope: &Scope) -> Result<i64, StorageError> 
 }
 
 /// Cuts rows so that a chunk is small enough for one statement and holds no key twice.
-fn distinct_chunks(rows: &[NewMetric]) -> Vec<&[NewMetric]> {
+fn distinct_chunks<'a, 'r>(rows: &'a [&'r NewMetric]) -> Vec<&'a [&'r NewMetric]> {
     let mut chunks = Vec::new();
     let mut seen: HashSet<Key<'_>> = HashSet::new();
     let mut start = 0;
@@ -219,7 +256,7 @@ fn distinct_chunks(rows: &[NewMetric]) -> Vec<&[NewMetric]> {
 }
 
 /// The stored rows with the keys of a chunk, and a few more: those that share each part with some row of the chunk.
-fn find_stored(conn: &mut Connection, chunk: &[NewMetric]) -> Result<Vec<StoredMetric>, StorageError> {
+fn find_stored(conn: &mut Connection, chunk: &[&NewMetric]) -> Result<Vec<StoredMetric>, StorageError> {
     let campaigns: BTreeSet<i64> = chunk.iter().map(|row| row.campaign).collect();
     let dates: BTreeSet<NaiveDate> = chunk.iter().map(|row| row.date).collect();
     let part = |index: usize| -> Vec<&str> {
@@ -237,17 +274,18 @@ fn find_stored(conn: &mut Connection, chunk: &[NewMetric]) -> Result<Vec<StoredM
 
 fn write_against(
     conn: &mut Connection,
-    chunk: &[NewMetric],
+    chunk: &[&NewMetric],
     stored: &[StoredMetric],
     mode: WriteMode,
     now: DateTime<Utc>,
 ) -> Result<Written, StorageError> {
     let by_key: HashMap<Key<'_>, &StoredMetric> = stored.iter().map(|row| (row.key(), row)).collect();
     let mut written = Written::default();
-    let mut new: Vec<NewMetric> = Vec::new();
+    let mut new: Vec<&NewMetric> = Vec::new();
+    let mut changes = Vec::new();
     for row in chunk {
         let Some(known) = by_key.get(&row.key()) else {
-            new.push(row.clone());
+            new.push(row);
             continue;
         };
         let measures = match mode {
@@ -259,14 +297,21 @@ fn write_against(
             written.unchanged += 1;
             continue;
         }
+        changes.push((*known, *row, measures));
+    }
+    let before: Vec<&StoredMetric> = changes.iter().map(|(known, _, _)| *known).collect();
+    revisions::keep(conn, &before, now)?;
+    for (known, row, measures) in changes {
         let [impressions, clicks, conversions, spend, revenue, units, new_to_brand] = measures;
         let changes = (
             (t::impressions.eq(impressions), t::clicks.eq(clicks), t::conversions.eq(conversions)),
             (t::spend_micros.eq(spend), t::revenue_micros.eq(revenue), t::units_sold.eq(units)),
-            (t::new_to_brand_conversions.eq(new_to_brand), t::currency.eq(currency), t::source.eq(&row.source)),
+            (t::new_to_brand_conversions.eq(new_to_brand), t::source.eq(&row.source)),
+            (t::currency.eq(row.currency.as_ref().or(known.currency.as_ref())), t::version.eq(known.version.saturating_add(1))),
             t::updated_at.eq(Timestamp(now)),
         );
-        on!(conn, c => diesel::update(t::table.find(known.id)).set(changes).execute(c))?;
+        let one = t::table.filter(t::id.eq(known.id).and(t::date.eq(known.date)));
+        on!(conn, c => diesel::update(one).set(changes).execute(c))?;
         written.updated += 1;
     }
     if !new.is_empty() {
@@ -275,9 +320,9 @@ fn write_against(
     Ok(written)
 }
 
-fn insert_chunk(conn: &mut Connection, chunk: &[NewMetric], now: DateTime<Utc>) -> Result<usize, StorageError> {
+fn insert_chunk(conn: &mut Connection, chunk: &[&NewMetric], now: DateTime<Utc>) -> Result<usize, StorageError> {
     let now = Timestamp(now);
-    let rows: Vec<_> = chunk.iter().map(|one| (one, t::created_at.eq(now), t::updated_at.eq(now))).collect();
+    let rows: Vec<_> = chunk.iter().map(|one| (*one, t::version.eq(1), t::created_at.eq(now), t::updated_at.eq(now))).collect();
     Ok(insert_new!(conn, t::table, rows)?)
 }
 
@@ -286,10 +331,9 @@ fn add(stored: [Option<i64>; 7], new: [Option<i64>; 7]) -> Result<[Option<i64>; 
     let mut sums = stored;
     for (sum, more) in sums.iter_mut().zip(new) {
         *sum = match (*sum, more) {
-            (Some(a), Some(b)) => Some(
-                a.checked_add(b)
-                    .ok_or_else(|| domain::invalid::Invalid::one("rows", "adding these measures exceeds the largest number"))?,
-            ),
+            (Some(a), Some(b)) => {
+                Some(a.checked_add(b).ok_or_else(|| Invalid::one("rows", "adding these measures exceeds the largest number"))?)
+            }
             (a, b) => a.or(b),
         };
     }

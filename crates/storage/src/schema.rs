@@ -20,10 +20,20 @@ pub use rating::*;
 
 diesel::joinable!(campaign_history -> campaigns (campaign));
 diesel::joinable!(performance_metrics -> campaigns (campaign));
+diesel::joinable!(performance_revisions -> campaigns (campaign));
+diesel::joinable!(performance_rollups -> campaigns (campaign));
 diesel::joinable!(campaign_plans -> campaigns (campaign));
 diesel::joinable!(reflection_logs -> campaigns (campaign));
 
-diesel::allow_tables_to_appear_in_same_query!(campaigns, campaign_history, performance_metrics, campaign_plans, reflection_logs);
+diesel::allow_tables_to_appear_in_same_query!(
+    campaigns,
+    campaign_history,
+    performance_metrics,
+    performance_revisions,
+    performance_rollups,
+    campaign_plans,
+    reflection_logs
+);
 diesel::allow_tables_to_appear_in_same_query!(rating_tasks, judgments, task_assignments, golden_set_items, task_consensus, rater_profiles,);
 diesel::allow_tables_to_appear_in_same_query!(brands, feedback);
 diesel::allow_tables_to_appear_in_same_query!(campaign_plans, task_consensus);

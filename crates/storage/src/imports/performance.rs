@@ -1,4 +1,4 @@
-//! Performance rows: campaigns are resolved once, and where a campaign has no rows yet, rows are inserted without looking first.
+//! Performance rows: campaigns are resolved once, and rows are written in bulk.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,7 +10,8 @@ use super::{Job, Loader, Outcome, Problem};
 use crate::campaigns;
 use crate::connection::Connection;
 use crate::error::StorageError;
-use crate::performance::{self, NewMetric, WriteMode};
+use crate::performance::NewMetric;
+use crate::performance::bulk::Bulk;
 
 /// Names of the columns that are read, each with the place of its cell; the first name is ours, the others are the sample bundle's.
 const COLUMNS: [&[&str]; 17] = [
@@ -41,6 +42,7 @@ pub(super) struct PerformanceLoader {
     ignored: Vec<String>,
     taken: Vec<Taken>,
     campaigns: HashMap<Named, Result<Target, String>>,
+    bulk: Option<Bulk>,
 }
 
 /// How a row names its campaign.
@@ -56,7 +58,6 @@ struct Named {
 struct Target {
     id: i64,
     tenant_id: String,
-    had_rows: bool,
 }
 
 struct Taken {
@@ -94,7 +95,7 @@ impl PerformanceLoader {
             };
             let fitting: Vec<&campaigns::Campaign> = found.iter().filter(fits).collect();
             let target = match fitting.as_slice() {
-                [one] => Ok(Target { id: one.id, tenant_id: one.tenant_id.clone(), had_rows: performance::has_rows(conn, one.id)? }),
+                [one] => Ok(Target { id: one.id, tenant_id: one.tenant_id.clone() }),
                 [] => Err(format!("there is no campaign {:?} of this tenant and retailer; import it first", named.campaign_id)),
                 _ => Err(format!("several tenants have a campaign {:?}; add a column tenant_id", named.campaign_id)),
             };
@@ -154,25 +155,31 @@ impl Loader for PerformanceLoader {
 
     fn write(&mut self, conn: &mut Connection, job: &Job<'_>, outcome: &mut Outcome) -> Result<(), StorageError> {
         self.resolve(conn, job)?;
-        let (mut fresh, mut known) = (Vec::new(), Vec::new());
+        let mut rows = Vec::new();
         for mut taken in std::mem::take(&mut self.taken) {
             match self.campaigns.get(&taken.named) {
                 Some(Ok(target)) => {
                     taken.metric.campaign = target.id;
                     taken.metric.tenant_id.clone_from(&target.tenant_id);
-                    if target.had_rows { known.push(taken.metric) } else { fresh.push(taken.metric) }
+                    rows.push(taken.metric);
                 }
                 Some(Err(message)) => outcome.reject(taken.line, Problem::new("campaign_id", message.as_str())),
                 None => outcome.reject(taken.line, Problem::new("campaign_id", "could not be resolved")),
             }
         }
-        outcome.count(performance::record_mostly_new(conn, &fresh, job.now)?);
-        outcome.count(performance::record(conn, &known, WriteMode::Replace, job.now)?);
+        let bulk = match &mut self.bulk {
+            Some(bulk) => bulk,
+            empty => empty.insert(Bulk::begin(conn)?),
+        };
+        outcome.count(bulk.write(conn, &rows, job.now)?);
         Ok(())
     }
 
-    fn finish(&mut self, _: &mut Connection, _: &Job<'_>, _: &mut Outcome) -> Result<(), StorageError> {
-        Ok(())
+    fn finish(&mut self, conn: &mut Connection, job: &Job<'_>, _: &mut Outcome) -> Result<(), StorageError> {
+        match self.bulk.take() {
+            Some(bulk) => bulk.finish(conn, job.now),
+            None => Ok(()),
+        }
     }
 
     fn ignored(&self) -> Vec<String> {

@@ -75,8 +75,66 @@ diesel::table! {
         new_to_brand_conversions -> Nullable<BigInt>,
         currency -> Nullable<Text>,
         source -> Text,
+        version -> Integer,
         created_at -> Instant,
         updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Instant;
+
+    /// What a performance row said before it was corrected.
+    performance_revisions (id) {
+        id -> BigInt,
+        campaign -> BigInt,
+        tenant_id -> Text,
+        date -> Date,
+        placement_type -> Text,
+        audience_segment -> Text,
+        category -> Text,
+        sku_id -> Text,
+        impression_kind -> Text,
+        impressions -> Nullable<BigInt>,
+        clicks -> Nullable<BigInt>,
+        conversions -> Nullable<BigInt>,
+        spend_micros -> Nullable<BigInt>,
+        revenue_micros -> Nullable<BigInt>,
+        units_sold -> Nullable<BigInt>,
+        new_to_brand_conversions -> Nullable<BigInt>,
+        currency -> Nullable<Text>,
+        source -> Text,
+        version -> Integer,
+        valid_from -> Instant,
+        replaced_at -> Instant,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Instant;
+
+    /// Sums of performance, kept in the transaction that writes it.
+    performance_rollups (campaign, grain, dimension, period_start, value, currency, measured) {
+        campaign -> BigInt,
+        tenant_id -> Text,
+        grain -> Text,
+        period_start -> Date,
+        dimension -> Text,
+        value -> Text,
+        currency -> Text,
+        measured -> SmallInt,
+        n -> BigInt,
+        impressions -> BigInt,
+        clicks -> BigInt,
+        conversions -> BigInt,
+        spend_micros -> BigInt,
+        revenue_micros -> BigInt,
+        units_sold -> BigInt,
+        new_to_brand_conversions -> BigInt,
+        created_at -> Instant,
     }
 }
 

@@ -7,6 +7,7 @@ mod imports;
 mod isolation;
 mod performance;
 mod plans;
+mod rollups;
 
 use std::path::PathBuf;
 

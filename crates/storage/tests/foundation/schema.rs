@@ -44,7 +44,7 @@ fn written_columns() -> BTreeSet<(String, String)> {
     let mut found = BTreeSet::new();
     let mut table = String::new();
     for line in text.lines().map(str::trim) {
-        if let Some(name) = line.strip_suffix(" (id) {") {
+        if let Some((name, _)) = line.strip_suffix(") {").and_then(|line| line.split_once(" (")) {
             table = name.to_owned();
         } else if let Some((column, _)) = line.split_once(" -> ")
             && !line.starts_with("diesel::")
@@ -124,7 +124,7 @@ fn every_table_is_explained_in_the_data_model() {
     for (table, _) in written_columns() {
         *tables.entry(table).or_default() += 1;
     }
-    assert!(tables.len() >= 25, "{tables:?}");
+    assert!(tables.len() >= 24, "only {} tables found", tables.len());
     for (table, count) in tables {
         assert!(text.contains(&format!("`{table}`")), "docs/data-model.md does not explain {table}");
         assert!(count < 32, "{table} has {count} columns; Diesel's small table limit is 32");

@@ -1,0 +1,3 @@
+DROP TABLE performance_rollups;
+DROP TABLE performance_revisions;
+ALTER TABLE performance_metrics DROP COLUMN version;
