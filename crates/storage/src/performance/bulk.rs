@@ -2,6 +2,7 @@
 
 mod staging;
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -80,9 +81,9 @@ impl Bulk {
             if !self.months.contains(&month) {
                 months.insert(month);
             }
-            if !self.campaigns.contains_key(&row.campaign) {
+            if let Entry::Vacant(unmet) = self.campaigns.entry(row.campaign) {
                 let cells = if has_rows(conn, row.campaign)? { None } else { Some(CampaignCells::default()) };
-                self.campaigns.insert(row.campaign, (row.tenant_id.clone(), cells));
+                unmet.insert((row.tenant_id.clone(), cells));
             }
         }
         partitions::require(conn, &months)?;
