@@ -28,6 +28,9 @@ pub enum StorageError {
     /// All connections or locks are taken; trying again later helps.
     #[error("the database is busy: {0}")]
     Busy(&'static str),
+    /// The tenant has as many requests waiting as it may; the others are not to suffer from it.
+    #[error("this tenant has too many requests waiting at once")]
+    Crowded,
     /// The database does not answer.
     #[error("the database does not answer: {0}")]
     Unavailable(String),

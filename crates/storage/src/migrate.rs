@@ -33,12 +33,14 @@ pub fn up(conn: &mut Connection) -> Result<Vec<String>, StorageError> {
     }
     with_migration_lock(conn, |conn| {
         let names = |versions: Vec<diesel::migration::MigrationVersion<'_>>| versions.iter().map(ToString::to_string).collect();
-        match conn {
+        let done = match conn {
             Connection::Postgres(c) => c.run_pending_migrations(POSTGRES).map(names),
             Connection::Mysql(c) => c.run_pending_migrations(MYSQL).map(names),
             Connection::Sqlite(c) => c.run_pending_migrations(SQLITE).map(names),
         }
-        .map_err(|e| StorageError::Unavailable(format!("a migration failed: {e}")))
+        .map_err(|e| StorageError::Unavailable(format!("a migration failed: {e}")))?;
+        crate::row_security::guard(conn)?;
+        Ok(done)
     })?
 }
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::scope::Scope;
-use tokio::sync::Semaphore;
 
 use crate::connection::{Access, ConnectError, Connection, Manager};
 use crate::dialect;
 use crate::error::StorageError;
+use crate::row_security::RowSecurity;
+use crate::share::FairShare;
 use crate::url::DatabaseUrl;
 
 /// Transactions that lost a race are run again this often before the caller is told.
@@ -40,12 +41,13 @@ pub struct Storage {
     writers: Door,
     readers: Door,
     scope: Option<Arc<Scope>>,
+    row_security: RowSecurity,
 }
 
 #[derive(Clone)]
 struct Door {
     pool: r2d2::Pool<Manager>,
-    permits: Arc<Semaphore>,
+    places: FairShare,
     wait: Duration,
 }
 
@@ -62,17 +64,17 @@ impl Storage {
                 .connection_timeout(options.acquire_timeout)
                 .error_handler(Box::new(LogError))
                 .build_unchecked(Manager { url: url.clone(), access });
-            Door { pool, permits: Arc::new(Semaphore::new(max as usize)), wait: options.acquire_timeout }
+            Door { pool, places: FairShare::new(max as usize), wait: options.acquire_timeout }
         };
         match url {
             DatabaseUrl::Sqlite(_) => {
                 let writers = door(Access::Write, 1, 1);
                 let readers = door(Access::Read, 1, options.sqlite_readers);
-                Self { writers, readers, url, scope: None }
+                Self { writers, readers, url, scope: None, row_security: RowSecurity::default() }
             }
             _ => {
                 let both = door(Access::Write, options.min, options.max);
-                Self { writers: both.clone(), readers: both, url, scope: None }
+                Self { writers: both.clone(), readers: both, url, scope: None, row_security: RowSecurity::default() }
             }
         }
     }
@@ -90,13 +92,18 @@ impl Storage {
         self.scope.as_deref()
     }
 
+    fn tenant(&self) -> Option<String> {
+        self.scope.as_ref().and_then(|scope| scope.tenant()).map(str::to_owned)
+    }
+
     /// Where the data is.
     #[must_use]
     pub fn url(&self) -> &DatabaseUrl {
         &self.url
     }
 
-    /// Reads: one or several queries on one connection, without a transaction.
+    /// Reads: one or several queries on one connection, without a transaction (on PostgreSQL, for a tenant, in one, because the
+    /// database is told the tenant per transaction).
     ///
     /// # Errors
     /// What `work` returns; [`StorageError::Busy`] when no connection was free in time, [`StorageError::Unavailable`] when none can be opened.
@@ -105,7 +112,8 @@ impl Storage {
         T: Send + 'static,
         F: FnOnce(&mut Connection) -> Result<T, StorageError> + Send + 'static,
     {
-        self.readers.run(work).await
+        let (tenant, security) = (self.tenant(), self.row_security.clone());
+        self.readers.run(self.tenant(), move |conn| security.read(conn, tenant.as_deref(), work)).await
     }
 
     /// Writes: all of `work` or nothing. Run again (up to four times) when another transaction won a race, so `work` must only touch
@@ -118,15 +126,18 @@ impl Storage {
         T: Send + 'static,
         F: Fn(&mut Connection) -> Result<T, StorageError> + Send + 'static,
     {
+        let (tenant, security) = (self.tenant(), self.row_security.clone());
         self.writers
-            .run(move |conn| {
+            .run(self.tenant(), move |conn| {
+                let tenant = security.enforced(conn, tenant.as_deref())?;
                 for _ in 1..ATTEMPTS {
-                    match transaction(conn, &work) {
+                    match transaction_of(conn, tenant, &work) {
                         Err(error) if error.is_transient() => tracing::debug!(%error, "transaction lost a race and is run again"),
                         done => return done,
                     }
                 }
-                transaction(conn, &work).map_err(|e| if e.is_transient() { StorageError::Busy("many writers at once") } else { e })
+                transaction_of(conn, tenant, &work)
+                    .map_err(|e| if e.is_transient() { StorageError::Busy("many writers at once") } else { e })
             })
             .await
     }
@@ -145,18 +156,17 @@ impl Storage {
 }
 
 impl Door {
-    async fn run<T, F>(&self, work: F) -> Result<T, StorageError>
+    async fn run<T, F>(&self, tenant: Option<String>, work: F) -> Result<T, StorageError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Connection) -> Result<T, StorageError> + Send + 'static,
     {
-        let permit = tokio::time::timeout(self.wait, self.permits.clone().acquire_owned())
+        let place = tokio::time::timeout(self.wait, self.places.acquire(tenant.as_deref()))
             .await
-            .map_err(|_| StorageError::Busy("no connection was free in time"))?
-            .map_err(|_| StorageError::Unavailable("the pool is closed".to_owned()))?;
+            .map_err(|_| StorageError::Busy("no connection was free in time"))??;
         let pool = self.pool.clone();
         let done = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
+            let _place = place;
             let mut conn = pool.get().map_err(|e| StorageError::Unavailable(e.to_string()))?;
             work(&mut conn)
         });
@@ -170,6 +180,22 @@ impl Door {
 /// What `work` returns, after a rollback; or the database's refusal to begin or commit.
 pub fn transaction<T>(conn: &mut Connection, work: impl FnOnce(&mut Connection) -> Result<T, StorageError>) -> Result<T, StorageError> {
     dialect::begin_write(conn)?;
+    finish(conn, work)
+}
+
+/// [`transaction`] in which PostgreSQL shows and takes only rows of this tenant; the other databases know no such thing.
+///
+/// # Errors
+/// As [`transaction`].
+pub fn transaction_of<T>(
+    conn: &mut Connection,
+    tenant: Option<&str>,
+    work: impl FnOnce(&mut Connection) -> Result<T, StorageError>,
+) -> Result<T, StorageError> {
+    match tenant {
+        Some(tenant) => dialect::begin_as(conn, tenant)?,
+        None => dialect::begin_write(conn)?,
+    }
     finish(conn, work)
 }
 

@@ -30,6 +30,9 @@ impl From<StorageError> for Problem {
             StorageError::Conflict { code, why } => Self::conflict(codes::find(code).map_or("conflict", |known| known.code), why),
             StorageError::Invalid(invalid) => Self::invalid(invalid),
             StorageError::Busy(_) => Self::unavailable("database", 1).with_cause(error),
+            StorageError::Crowded => {
+                Self::new("tenant_busy", "Your tenant has as many requests waiting as one tenant may.").with_retry_after(1)
+            }
             StorageError::Unavailable(_) => Self::unavailable("database", 5).with_cause(error),
             StorageError::Corrupt(_) | StorageError::Query(_) => Self::internal(error),
         }

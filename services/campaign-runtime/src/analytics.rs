@@ -187,7 +187,7 @@ pub async fn analyse_performance(
     }
     let query = query.0.check()?;
     let (scope, wanted) = (caller.scope(), query.clone());
-    let rows = state.storage.read(move |conn| summarise(conn, &scope, &wanted)).await?;
+    let rows = state.storage.scoped(&scope).read(move |conn| summarise(conn, &scope, &wanted)).await?;
     if rows.len() > MAX_GROUPS {
         let message = format!("makes over {MAX_GROUPS} groups; narrow from and to, or group by less");
         return Err(Problem::invalid_field("group_by", message));

@@ -89,7 +89,7 @@ pub async fn create_api_key(state: Data<State>, caller: Caller, body: JsonBody<A
     let key = format!("ek_{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
     let new = check(body.0, &caller, &key, now)?;
     let scope = caller.scope();
-    let row = state.storage.transaction(move |conn| stored::insert(conn, &scope, &new, now)).await?;
+    let row = state.storage.scoped(&scope).transaction(move |conn| stored::insert(conn, &scope, &new, now)).await?;
     let mut shown = json!(row);
     if let Value::Object(fields) = &mut shown {
         fields.insert("key".to_owned(), json!(key));
@@ -102,7 +102,7 @@ pub async fn create_api_key(state: Data<State>, caller: Caller, body: JsonBody<A
 pub async fn list_api_keys(state: Data<State>, caller: Caller, query: ListQuery<NoFilter>) -> Result<Json<Slice<Value>>, Problem> {
     caller.require(may_manage)?;
     let (scope, page) = (caller.scope(), Page::try_from(&query.page)?);
-    let slice = state.storage.read(move |conn| stored::list(conn, &scope, &page)).await?;
+    let slice = state.storage.scoped(&scope).read(move |conn| stored::list(conn, &scope, &page)).await?;
     Ok(Json(Slice::from(slice).map(|row| json!(row))))
 }
 
@@ -111,7 +111,7 @@ pub async fn list_api_keys(state: Data<State>, caller: Caller, query: ListQuery<
 pub async fn get_api_key(state: Data<State>, caller: Caller, id: Path<String>) -> Result<Json<ApiKey>, Problem> {
     caller.require(may_manage)?;
     let scope = caller.scope();
-    Ok(Json(state.storage.read(move |conn| stored::find(conn, &scope, &id)).await?))
+    Ok(Json(state.storage.scoped(&scope).read(move |conn| stored::find(conn, &scope, &id)).await?))
 }
 
 /// Revokes a key: it stops working at once.
@@ -119,6 +119,6 @@ pub async fn get_api_key(state: Data<State>, caller: Caller, id: Path<String>) -
 pub async fn revoke_api_key(state: Data<State>, caller: Caller, id: Path<String>) -> Result<HttpResponse, Problem> {
     caller.require(may_manage)?;
     let (scope, now) = (caller.scope(), state.clock.now());
-    state.storage.transaction(move |conn| stored::revoke(conn, &scope, &id, now)).await?;
+    state.storage.scoped(&scope).transaction(move |conn| stored::revoke(conn, &scope, &id, now)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -114,7 +114,10 @@ pub async fn create_brand(state: Data<State>, caller: Caller, key: RepeatKey, bo
     let request = key.of(&caller, &body.bytes);
     let (scope, now) = (caller.scope(), state.clock.now());
     let new = body.value.check(&scope)?;
-    repeat::create(&state.storage, request, now, move |conn| Ok(Answer::created(json!(stored::insert(conn, &scope, &new, now)?)))).await
+    repeat::create(&state.storage.scoped(&scope), request, now, move |conn| {
+        Ok(Answer::created(json!(stored::insert(conn, &scope, &new, now)?)))
+    })
+    .await
 }
 
 /// Brands, oldest first.
@@ -123,7 +126,7 @@ pub async fn list_brands(state: Data<State>, caller: Caller, query: ListQuery<Br
     let BrandQuery { tenant_id, retailer_id, is_active } = query.filter.clone();
     let (scope, page) = (caller.scope(), Page::try_from(&query.page)?);
     let filter = BrandFilter { tenant_id, retailer_id, is_active };
-    let slice = state.storage.read(move |conn| stored::list(conn, &scope, &filter, &page)).await?;
+    let slice = state.storage.scoped(&scope).read(move |conn| stored::list(conn, &scope, &filter, &page)).await?;
     Ok(Json(Slice::from(slice).map(|row| json!(row))))
 }
 
@@ -131,7 +134,7 @@ pub async fn list_brands(state: Data<State>, caller: Caller, query: ListQuery<Br
 #[utoipa::path(get, path = "/v1/brands/{brand_id}", tag = "catalog", params(("brand_id" = String, Path)), responses((status = 200, body = Object, description = "The row")))]
 pub async fn get_brand(state: Data<State>, caller: Caller, id: Path<String>) -> Result<Json<Brand>, Problem> {
     let scope = caller.scope();
-    Ok(Json(state.storage.read(move |conn| stored::find(conn, &scope, &id)).await?))
+    Ok(Json(state.storage.scoped(&scope).read(move |conn| stored::find(conn, &scope, &id)).await?))
 }
 
 /// Changes the fields named.
@@ -145,9 +148,9 @@ pub async fn update_brand(
     caller.require(Role::may_plan)?;
     let (id, scope, now) = (id.into_inner(), caller.scope(), state.clock.now());
     let (find, reader) = (id.clone(), scope.clone());
-    let row = state.storage.read(move |conn| stored::find(conn, &reader, &find)).await?;
+    let row = state.storage.scoped(&reader).read(move |conn| stored::find(conn, &reader, &find)).await?;
     let new = lay_over(&BrandBody::of(&row), change.0, &["brand_id", "tenant_id"])?.check(&scope)?;
-    Ok(Json(state.storage.transaction(move |conn| stored::update(conn, &scope, &id, &new, now)).await?))
+    Ok(Json(state.storage.scoped(&scope).transaction(move |conn| stored::update(conn, &scope, &id, &new, now)).await?))
 }
 
 /// Takes a brand out of use; its data stay.
@@ -157,6 +160,7 @@ pub async fn delete_brand(state: Data<State>, caller: Caller, id: Path<String>) 
     let (scope, now) = (caller.scope(), state.clock.now());
     state
         .storage
+        .scoped(&scope)
         .transaction(move |conn| {
             let row = stored::find(conn, &scope, &id)?;
             stored::update(conn, &scope, &id, &NewBrand { is_active: false, ..row.into() }, now)

@@ -176,7 +176,7 @@ impl BulkBody {
 pub async fn change_campaigns(state: Data<State>, caller: Caller, body: JsonBody<BulkBody>) -> Result<Json<BulkOutcome>, Problem> {
     caller.require(Role::may_plan)?;
     let (scope, now, job) = (caller.scope(), state.clock.now(), body.0.check()?);
-    Ok(Json(state.storage.transaction(move |conn| run(conn, &scope, &job, now)).await?))
+    Ok(Json(state.storage.scoped(&scope).transaction(move |conn| run(conn, &scope, &job, now)).await?))
 }
 
 /// Stands for "roll back, nothing failed".

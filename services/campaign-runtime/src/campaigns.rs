@@ -279,7 +279,7 @@ pub async fn create_campaign(
     caller.require(Role::may_plan)?;
     let request = key.of(&caller, &body.bytes);
     let (scope, now, new) = (caller.scope(), state.clock.now(), body.value.check()?);
-    repeat::create(&state.storage, request, now, move |conn| {
+    repeat::create(&state.storage.scoped(&scope), request, now, move |conn| {
         let new = with_tenant(conn, &scope, &new)?;
         let row = stored::insert(conn, &scope, &new, &Change::of(Action::Create), now)?;
         Ok(Answer::created(life::shown_one(conn, &row, now)?))
@@ -295,6 +295,7 @@ pub async fn list_campaigns(state: Data<State>, caller: Caller, query: ListQuery
     let now = state.clock.now();
     let slice = state
         .storage
+        .scoped(&scope)
         .read(move |conn| {
             let storage::page::Slice { rows, next } = stored::list(conn, &scope, &filter, &page)?;
             Ok(storage::page::Slice { rows: life::shown(conn, &rows, now)?, next })
@@ -309,6 +310,7 @@ pub async fn get_campaign(state: Data<State>, caller: Caller, id: Path<String>, 
     let (scope, now) = (caller.scope(), state.clock.now());
     let shown = state
         .storage
+        .scoped(&scope)
         .read(move |conn| {
             let row = stored::find(conn, &scope, &id)?;
             life::shown_one(conn, &row, now)
@@ -333,10 +335,10 @@ pub async fn update_campaign(
     caller.require(Role::may_plan)?;
     let (scope, now, wanted) = (caller.scope(), state.clock.now(), Wanted::of(&request)?);
     let reader = scope.clone();
-    let row = state.storage.read(move |conn| stored::find(conn, &reader, &id)).await?;
+    let row = state.storage.scoped(&reader).read(move |conn| stored::find(conn, &reader, &id)).await?;
     wanted.check(&row)?;
     let new = laid_over(&row, change.0)?;
-    let shown = transact(&state.storage, move |conn| {
+    let shown = transact(&state.storage.scoped(&scope), move |conn| {
         let new = with_tenant(conn, &scope, &new)?;
         let updated = life::edit(conn, &scope, &row, new, &Change::of(Action::Update), now)?;
         Ok(life::shown_one(conn, &updated, now)?)
@@ -358,7 +360,7 @@ pub fn laid_over(row: &Campaign, change: Map<String, Value>) -> Result<NewCampai
 pub async fn delete_campaign(state: Data<State>, caller: Caller, id: Path<String>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     caller.require(Role::may_plan)?;
     let (scope, now, wanted) = (caller.scope(), state.clock.now(), Wanted::of(&request)?);
-    transact(&state.storage, move |conn| {
+    transact(&state.storage.scoped(&scope), move |conn| {
         let row = stored::find(conn, &scope, &id)?;
         wanted.check(&row)?;
         if life::status_of(&row)? != CampaignStatus::Archived {

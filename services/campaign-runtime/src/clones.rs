@@ -50,7 +50,7 @@ pub async fn clone_campaign(
     check_texts(&mut invalid, &[("name", body.value.name.as_ref(), MAX_NAME)]);
     invalid.into_result()?;
     let (scope, now) = (caller.scope(), state.clock.now());
-    repeat::create(&state.storage, request, now, move |conn| {
+    repeat::create(&state.storage.scoped(&scope), request, now, move |conn| {
         let original = stored::find(conn, &scope, &id)?;
         let copy = copied(&original, &campaign_id, &body.value)?;
         let reason = format!("Copied from {} at version {}.", original.campaign_id, original.version);

@@ -18,6 +18,6 @@ pub async fn optimize(state: Data<State>, caller: Caller, problem: JsonBody<Budg
     if problem.0.arms.len() > MAX_ARMS {
         return Err(Problem::invalid_field("arms", format!("must hold at most {MAX_ARMS} arms")));
     }
-    let solution = state.solve(move || solve(&problem.0)).await?;
+    let solution = state.solve(&caller.scope(), move || solve(&problem.0)).await?;
     solution.map(Json).map_err(|wrong| Problem::invalid_field(wrong.path, wrong.message))
 }

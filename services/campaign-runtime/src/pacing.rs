@@ -50,6 +50,7 @@ pub async fn get_pacing(state: Data<State>, caller: Caller, id: Path<String>, qu
     let scope = caller.scope();
     let (campaign, days) = state
         .storage
+        .scoped(&scope)
         .read(move |conn| {
             let campaign = campaigns::find(conn, &scope, &id)?;
             let query = SummaryQuery {

@@ -43,7 +43,7 @@ pub async fn home(state: Data<State>, caller: MaybePageCaller) -> Result<HttpRes
         return render(&HomePage { layout, is_signed_in: false, counts: Vec::new(), campaigns: Vec::new() });
     };
     let scope = caller.scope();
-    let (counts, campaigns) = state.storage.read(move |conn| Ok((count(conn, &scope)?, lines(conn, &scope)?))).await?;
+    let (counts, campaigns) = state.storage.scoped(&scope).read(move |conn| Ok((count(conn, &scope)?, lines(conn, &scope)?))).await?;
     render(&HomePage { layout, is_signed_in: true, counts, campaigns })
 }
 

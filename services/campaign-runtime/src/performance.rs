@@ -168,7 +168,7 @@ pub async fn record_performance(
         }
     };
     let (scope, now, rows) = (caller.scope(), state.clock.now(), check(&body.value)?);
-    repeat::create(&state.storage, request, now, move |conn| {
+    repeat::create(&state.storage.scoped(&scope), request, now, move |conn| {
         let campaign = campaigns::find(conn, &scope, &id)?;
         let mut rows = rows.clone();
         for row in &mut rows {

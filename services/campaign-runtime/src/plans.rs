@@ -220,15 +220,15 @@ pub async fn create_plans(
 ) -> Result<HttpResponse, Problem> {
     caller.require(Role::may_plan)?;
     let request = key.of(&caller, &body.bytes);
-    if let Some(answer) = repeat::kept(&state.storage, request.as_ref()).await? {
+    if let Some(answer) = repeat::kept(&state.storage.scoped(&caller.scope()), request.as_ref()).await? {
         return Ok(answer.response());
     }
     let (scope, campaign_id) = (caller.scope(), id.into_inner());
     let reader = scope.clone();
-    let campaign = state.storage.read(move |conn| campaigns::find(conn, &reader, &campaign_id)).await?;
+    let campaign = state.storage.scoped(&reader).read(move |conn| campaigns::find(conn, &reader, &campaign_id)).await?;
     let wish = check(&body.value, &campaign)?;
     let (reader, about, currency) = (scope.clone(), campaign.clone(), wish.currency.clone());
-    let history = state.storage.read(move |conn| history::gather(conn, &reader, &about, &currency)).await?;
+    let history = state.storage.scoped(&reader).read(move |conn| history::gather(conn, &reader, &about, &currency)).await?;
     if history.arms.is_empty() {
         return Err(refuse(ProposalError::NoEvidence));
     }
@@ -242,7 +242,7 @@ pub async fn create_plans(
         learning_share: 0.15,
     };
     let n = wish.candidates;
-    let plans: Vec<CandidatePlan> = state.solve(move || propose(&input, n)).await?.map_err(refuse)?;
+    let plans: Vec<CandidatePlan> = state.solve(&scope, move || propose(&input, n)).await?.map_err(refuse)?;
     let checks: Vec<Vec<Check>> = plans.iter().map(|plan| verification::verify(plan, wish.budget_micros, &wish.constraints)).collect();
     let forms: Vec<Value> = plans.iter().map(judged_form::of).collect();
     let context = context(&campaign, &wish);
@@ -254,6 +254,7 @@ pub async fn create_plans(
     let kept = set.clone();
     let answer = state
         .storage
+        .scoped(&scope)
         .transaction(move |conn| {
             repeat::once(conn, request.as_ref(), now, |conn| Ok(Answer::created(record::store(conn, &scope, &kept, now)?)))
         })
@@ -274,6 +275,7 @@ pub async fn list_plans(
     let (scope, page) = (caller.scope(), Page::try_from(&query.page)?);
     let slice = state
         .storage
+        .scoped(&scope)
         .read(move |conn| {
             let campaign = campaigns::find(conn, &scope, &id)?;
             stored::list_sets(conn, &scope, campaign.id, &page)
@@ -302,6 +304,7 @@ pub async fn choose_plan(
     let reason = body.0.reason;
     let plans = state
         .storage
+        .scoped(&scope)
         .transaction(move |conn| {
             let campaign = campaigns::find(conn, &scope, &campaign_id)?;
             let plan = stored::find(conn, &scope, campaign.id, &plan_id)?;

@@ -147,7 +147,7 @@ pub async fn create_reflection_log(
     let request = key.of(&caller, &body.bytes);
     let campaign_id = body.value.campaign_id.clone();
     let (scope, now, new) = (caller.scope(), state.clock.now(), check(body.value, &caller)?);
-    repeat::create(&state.storage, request, now, move |conn| {
+    repeat::create(&state.storage.scoped(&scope), request, now, move |conn| {
         let mut new = new.clone();
         if let Some(campaign_id) = &campaign_id {
             let campaign = campaigns::find(conn, &scope, campaign_id)?;
@@ -169,6 +169,7 @@ pub async fn list_reflection_logs(
     let (scope, page, wanted) = (caller.scope(), Page::try_from(&query.page)?, query.filter.clone());
     let slice = state
         .storage
+        .scoped(&scope)
         .read(move |conn| {
             let campaign = match &wanted.campaign_id {
                 Some(campaign_id) => Some(campaigns::find(conn, &scope, campaign_id)?.id),
@@ -190,5 +191,5 @@ pub async fn list_reflection_logs(
 #[utoipa::path(get, path = "/v1/reflection-logs/{log_id}", tag = "plans", params(("log_id" = String, Path)), responses((status = 200, body = Object, description = "The row")))]
 pub async fn get_reflection_log(state: Data<State>, caller: Caller, id: Path<String>) -> Result<Json<ReflectionLog>, Problem> {
     let scope = caller.scope();
-    Ok(Json(state.storage.read(move |conn| stored::find(conn, &scope, &id)).await?))
+    Ok(Json(state.storage.scoped(&scope).read(move |conn| stored::find(conn, &scope, &id)).await?))
 }

@@ -149,22 +149,25 @@ pub async fn create_retailer(
     caller.require(may_write)?;
     let request = key.of(&caller, &body.bytes);
     let (new, now) = (body.value.check()?, state.clock.now());
-    repeat::create(&state.storage, request, now, move |conn| Ok(Answer::created(json!(stored::insert(conn, &new, now)?)))).await
+    repeat::create(&state.storage.scoped(&caller.scope()), request, now, move |conn| {
+        Ok(Answer::created(json!(stored::insert(conn, &new, now)?)))
+    })
+    .await
 }
 
 /// Retailers, oldest first.
 #[utoipa::path(get, path = "/v1/retailers", tag = "catalog", params(RetailerQuery, web::paging::Page), responses((status = 200, body = Object, description = "`{data, next_cursor}`")))]
-pub async fn list_retailers(state: Data<State>, _: Caller, query: ListQuery<RetailerQuery>) -> Result<Json<Slice<Value>>, Problem> {
+pub async fn list_retailers(state: Data<State>, caller: Caller, query: ListQuery<RetailerQuery>) -> Result<Json<Slice<Value>>, Problem> {
     let filter = RetailerFilter { is_active: query.filter.is_active, country: query.filter.country.clone() };
     let page = Page::try_from(&query.page)?;
-    let slice = state.storage.read(move |conn| stored::list(conn, &filter, &page)).await?;
+    let slice = state.storage.scoped(&caller.scope()).read(move |conn| stored::list(conn, &filter, &page)).await?;
     Ok(Json(Slice::from(slice).map(|row| json!(row))))
 }
 
 /// One retailer.
 #[utoipa::path(get, path = "/v1/retailers/{retailer_id}", tag = "catalog", params(("retailer_id" = String, Path)), responses((status = 200, body = Object, description = "The row")))]
-pub async fn get_retailer(state: Data<State>, _: Caller, id: Path<String>) -> Result<Json<Retailer>, Problem> {
-    Ok(Json(state.storage.read(move |conn| stored::find(conn, &id)).await?))
+pub async fn get_retailer(state: Data<State>, caller: Caller, id: Path<String>) -> Result<Json<Retailer>, Problem> {
+    Ok(Json(state.storage.scoped(&caller.scope()).read(move |conn| stored::find(conn, &id)).await?))
 }
 
 /// Changes the fields named.
@@ -178,9 +181,9 @@ pub async fn update_retailer(
     caller.require(may_write)?;
     let (id, now) = (id.into_inner(), state.clock.now());
     let find = id.clone();
-    let row = state.storage.read(move |conn| stored::find(conn, &find)).await?;
+    let row = state.storage.scoped(&caller.scope()).read(move |conn| stored::find(conn, &find)).await?;
     let new = lay_over(&RetailerBody::of(&row), change.0, &["retailer_id"])?.check()?;
-    Ok(Json(state.storage.transaction(move |conn| stored::update(conn, &id, &new, now)).await?))
+    Ok(Json(state.storage.scoped(&caller.scope()).transaction(move |conn| stored::update(conn, &id, &new, now)).await?))
 }
 
 /// Takes a retailer out of use; its data stay.
@@ -190,6 +193,7 @@ pub async fn delete_retailer(state: Data<State>, caller: Caller, id: Path<String
     let now = state.clock.now();
     state
         .storage
+        .scoped(&caller.scope())
         .transaction(move |conn| {
             let row = stored::find(conn, &id)?;
             stored::update(conn, &id, &NewRetailer { is_active: false, ..row.into() }, now)

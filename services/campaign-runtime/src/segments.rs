@@ -138,16 +138,23 @@ pub async fn create_audience_segment(
     require_writer(&caller, &body.value.retailer_id)?;
     let request = key.of(&caller, &body.bytes);
     let (now, new) = (state.clock.now(), body.value.check()?);
-    repeat::create(&state.storage, request, now, move |conn| Ok(Answer::created(show(&stored::insert(conn, &new, now)?)))).await
+    repeat::create(&state.storage.scoped(&caller.scope()), request, now, move |conn| {
+        Ok(Answer::created(show(&stored::insert(conn, &new, now)?)))
+    })
+    .await
 }
 
 /// Audience segments, oldest first.
 #[utoipa::path(get, path = "/v1/audience-segments", tag = "catalog", params(SegmentQuery, web::paging::Page), responses((status = 200, body = Object, description = "`{data, next_cursor}`")))]
-pub async fn list_audience_segments(state: Data<State>, _: Caller, query: ListQuery<SegmentQuery>) -> Result<Json<Slice<Value>>, Problem> {
+pub async fn list_audience_segments(
+    state: Data<State>,
+    caller: Caller,
+    query: ListQuery<SegmentQuery>,
+) -> Result<Json<Slice<Value>>, Problem> {
     let SegmentQuery { retailer_id, segment_type, is_active } = query.filter.clone();
     let filter = SegmentFilter { retailer_id, segment_type: segment_type.map(|kind| kind.to_string()), is_active };
     let page = Page::try_from(&query.page)?;
-    let slice = state.storage.read(move |conn| stored::list(conn, &filter, &page)).await?;
+    let slice = state.storage.scoped(&caller.scope()).read(move |conn| stored::list(conn, &filter, &page)).await?;
     Ok(Json(Slice::from(slice).map(|row| show(&row))))
 }
 
@@ -155,11 +162,11 @@ pub async fn list_audience_segments(state: Data<State>, _: Caller, query: ListQu
 #[utoipa::path(get, path = "/v1/audience-segments/{segment_id}", tag = "catalog", params(("segment_id" = String, Path), AtRetailer), responses((status = 200, body = Object, description = "The row")))]
 pub async fn get_audience_segment(
     state: Data<State>,
-    _: Caller,
+    caller: Caller,
     id: Path<String>,
     at: QueryOf<AtRetailer>,
 ) -> Result<Json<Value>, Problem> {
-    let row = state.storage.read(move |conn| stored::find(conn, at.0.retailer_id.as_deref(), &id)).await?;
+    let row = state.storage.scoped(&caller.scope()).read(move |conn| stored::find(conn, at.0.retailer_id.as_deref(), &id)).await?;
     Ok(Json(show(&row)))
 }
 
@@ -172,11 +179,11 @@ pub async fn update_audience_segment(
     at: QueryOf<AtRetailer>,
     change: JsonBody<Map<String, Value>>,
 ) -> Result<Json<Value>, Problem> {
-    let row = state.storage.read(move |conn| stored::find(conn, at.0.retailer_id.as_deref(), &id)).await?;
+    let row = state.storage.scoped(&caller.scope()).read(move |conn| stored::find(conn, at.0.retailer_id.as_deref(), &id)).await?;
     require_writer(&caller, &row.retailer_id)?;
     let new = lay_over(&SegmentBody::of(&row)?, change.0, &["segment_id", "retailer_id"])?.check()?;
     let now = state.clock.now();
-    let updated = state.storage.transaction(move |conn| stored::update(conn, &row, &new, now)).await?;
+    let updated = state.storage.scoped(&caller.scope()).transaction(move |conn| stored::update(conn, &row, &new, now)).await?;
     Ok(Json(show(&updated)))
 }
 
@@ -188,10 +195,10 @@ pub async fn delete_audience_segment(
     id: Path<String>,
     at: QueryOf<AtRetailer>,
 ) -> Result<HttpResponse, Problem> {
-    let row = state.storage.read(move |conn| stored::find(conn, at.0.retailer_id.as_deref(), &id)).await?;
+    let row = state.storage.scoped(&caller.scope()).read(move |conn| stored::find(conn, at.0.retailer_id.as_deref(), &id)).await?;
     require_writer(&caller, &row.retailer_id)?;
     let now = state.clock.now();
     let new = NewSegment { is_active: false, ..row.clone().into() };
-    state.storage.transaction(move |conn| stored::update(conn, &row, &new, now)).await?;
+    state.storage.scoped(&caller.scope()).transaction(move |conn| stored::update(conn, &row, &new, now)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -182,7 +182,7 @@ pub async fn create_sku(state: Data<State>, caller: Caller, key: RepeatKey, body
     caller.require(Role::may_plan)?;
     let request = key.of(&caller, &body.bytes);
     let (scope, now, new) = (caller.scope(), state.clock.now(), body.value.check()?);
-    repeat::create(&state.storage, request, now, move |conn| {
+    repeat::create(&state.storage.scoped(&scope), request, now, move |conn| {
         let new = with_tenant(conn, &scope, &new)?;
         Ok(Answer::created(show(&stored::insert(conn, &scope, &new, now)?)))
     })
@@ -195,7 +195,7 @@ pub async fn list_skus(state: Data<State>, caller: Caller, query: ListQuery<SkuQ
     let SkuQuery { retailer_id, brand_id, category, subcategory, is_in_stock } = query.filter.clone();
     let filter = SkuFilter { retailer_id, brand_id, category, subcategory, is_in_stock };
     let (scope, page) = (caller.scope(), Page::try_from(&query.page)?);
-    let slice = state.storage.read(move |conn| stored::list(conn, &scope, &filter, &page)).await?;
+    let slice = state.storage.scoped(&scope).read(move |conn| stored::list(conn, &scope, &filter, &page)).await?;
     Ok(Json(Slice::from(slice).map(|row| show(&row))))
 }
 
@@ -203,7 +203,7 @@ pub async fn list_skus(state: Data<State>, caller: Caller, query: ListQuery<SkuQ
 #[utoipa::path(get, path = "/v1/skus/{sku_id}", tag = "catalog", params(("sku_id" = String, Path), AtRetailer), responses((status = 200, body = Object, description = "The row")))]
 pub async fn get_sku(state: Data<State>, caller: Caller, id: Path<String>, at: QueryOf<AtRetailer>) -> Result<Json<Value>, Problem> {
     let scope = caller.scope();
-    let row = state.storage.read(move |conn| stored::find(conn, &scope, at.0.retailer_id.as_deref(), &id)).await?;
+    let row = state.storage.scoped(&scope).read(move |conn| stored::find(conn, &scope, at.0.retailer_id.as_deref(), &id)).await?;
     Ok(Json(show(&row)))
 }
 
@@ -219,10 +219,11 @@ pub async fn update_sku(
     caller.require(Role::may_plan)?;
     let (scope, now) = (caller.scope(), state.clock.now());
     let reader = scope.clone();
-    let row = state.storage.read(move |conn| stored::find(conn, &reader, at.0.retailer_id.as_deref(), &id)).await?;
+    let row = state.storage.scoped(&reader).read(move |conn| stored::find(conn, &reader, at.0.retailer_id.as_deref(), &id)).await?;
     let new = lay_over(&SkuBody::of(&row), change.0, &["sku_id", "retailer_id"])?.check()?;
     let updated = state
         .storage
+        .scoped(&scope)
         .transaction(move |conn| {
             let new = with_tenant(conn, &scope, &new)?;
             stored::update(conn, &scope, &row, &new, now)
@@ -238,6 +239,7 @@ pub async fn delete_sku(state: Data<State>, caller: Caller, id: Path<String>, at
     let scope = caller.scope();
     state
         .storage
+        .scoped(&scope)
         .transaction(move |conn| {
             let row = stored::find(conn, &scope, at.0.retailer_id.as_deref(), &id)?;
             stored::delete(conn, &row)

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use domain::invalid::Invalid;
+use domain::scope::Scope;
 use domain::time::Clock;
 use peers::rater_app::RaterApp;
 use peers::rlhf_backend::RlhfBackend;
 use peers::settings::PeerSettings;
+use storage::share::FairShare;
 use storage::store::Storage;
-use tokio::sync::Semaphore;
 use web::access::Access;
 use web::database::KeyStore;
 use web::problem::Problem;
@@ -32,7 +33,7 @@ pub struct State {
     pub rlhf_backend: RlhfBackend,
     /// Has people judge plans.
     pub rater_app: RaterApp,
-    solvers: Arc<Semaphore>,
+    solvers: FairShare,
 }
 
 impl State {
@@ -55,23 +56,22 @@ impl State {
             storage,
             settings: Arc::new(settings),
             clock,
-            solvers: Arc::new(Semaphore::new(SOLVERS)),
+            solvers: FairShare::new(SOLVERS),
         })
     }
 
-    /// Runs a computation of the planning maths beside the request threads, a bounded number at once.
+    /// Runs a computation of the planning maths beside the request threads: a bounded number at once, of which a tenant holds at most half.
     ///
     /// # Errors
-    /// 503 when all solvers stay busy for the time that a peer is given.
-    pub async fn solve<T, F>(&self, work: F) -> Result<T, Problem>
+    /// 503 when all solvers stay busy for the time that a peer is given; 429 `tenant_busy` when too much of this tenant waits already.
+    pub async fn solve<T, F>(&self, scope: &Scope, work: F) -> Result<T, Problem>
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,
     {
-        let permit = tokio::time::timeout(self.settings.peer_timeout, self.solvers.clone().acquire_owned())
+        let permit = tokio::time::timeout(self.settings.peer_timeout, self.solvers.acquire(scope.tenant()))
             .await
-            .map_err(|_| Problem::unavailable("planner", 2))?
-            .map_err(Problem::internal)?;
+            .map_err(|_| Problem::unavailable("planner", 2))??;
         let done = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             work()

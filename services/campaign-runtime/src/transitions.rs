@@ -55,7 +55,7 @@ pub async fn transition_campaign(
     check_reason(reason.as_deref())?;
     let (scope, now, wanted) = (caller.scope(), state.clock.now(), Wanted::of(&request)?);
     let change = Change::of(Action::Transition).because(reason.as_deref());
-    let shown = transact(&state.storage, move |conn| {
+    let shown = transact(&state.storage.scoped(&scope), move |conn| {
         let row = stored::find(conn, &scope, &id)?;
         wanted.check(&row)?;
         let moved = life::transition(conn, &scope, &row, to, &change, now)?;
@@ -76,6 +76,7 @@ pub async fn list_campaign_history(
     let (scope, page) = (caller.scope(), Page::try_from(&query.page)?);
     let slice = state
         .storage
+        .scoped(&scope)
         .read(move |conn| {
             let row = stored::find(conn, &scope, &id)?;
             history::list(conn, &scope, &row, &page)

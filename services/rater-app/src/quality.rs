@@ -52,7 +52,7 @@ pub async fn get_consensus(state: Data<State>, caller: Caller, path: Path<String
     caller.require(|role: Role| role.may_plan() || role.may_review())?;
     let (scope, task_id) = (caller.scope(), path.into_inner());
     let (task, consensus, given) = state
-        .storage
+        .storage_of(&scope)
         .read(move |conn| {
             let task = storage::tasks::find(conn, &scope, &task_id)?;
             let consensus = storage::consensus::find(conn, &task_id)?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use domain::invalid::Invalid;
+use domain::scope::Scope;
 use domain::time::Clock;
 use peers::rlhf_backend::RlhfBackend;
 use peers::settings::PeerSettings;
@@ -72,6 +73,13 @@ impl State {
             committed: Arc::new(Notify::new()),
             decided: Arc::new(Notify::new()),
         })
+    }
+
+    /// The database with the eyes of whoever asks. Reviewers and raters work for every tenant: what they may see is decided by the tasks
+    /// they hold, so row-level security, which knows tenants only, is for the others.
+    #[must_use]
+    pub fn storage_of(&self, scope: &Scope) -> Storage {
+        if storage::tasks::visible_tenant(scope).is_some() { self.storage.scoped(scope) } else { self.storage.clone() }
     }
 
     /// Wakes what follows a commit: the pump for sockets, and the delivery to the RLHF backend.

@@ -75,7 +75,7 @@ pub async fn create_tasks(state: Data<State>, caller: Caller, key: RepeatKey, bo
         })
         .collect();
     let now = state.clock.now();
-    let answer = repeat::create(&state.storage, request, now, move |tx| {
+    let answer = repeat::create(&state.storage_of(&scope), request, now, move |tx| {
         let mut outcome = Vec::with_capacity(prepared.len());
         for row in &prepared {
             outcome.push(match row {
@@ -106,7 +106,7 @@ pub async fn list_tasks(state: Data<State>, caller: Caller, query: ListQuery<Tas
         return Err(Problem::forbidden("Only reviewers may filter by is_golden."));
     }
     let page = storage::page::Page::try_from(&query.page)?;
-    let slice = state.storage.read(move |conn| storage::tasks::list(conn, &scope, &filter, &page)).await?;
+    let slice = state.storage_of(&scope).read(move |conn| storage::tasks::list(conn, &scope, &filter, &page)).await?;
     Ok(HttpResponse::Ok().json(Slice::from(slice).map(|task| presentation::task_for_owner(&task, role))))
 }
 
@@ -115,7 +115,7 @@ pub async fn list_tasks(state: Data<State>, caller: Caller, query: ListQuery<Tas
 pub async fn get_task(state: Data<State>, caller: Caller, path: Path<String>) -> Result<HttpResponse, Problem> {
     caller.require(may_create)?;
     let (scope, task_id) = (caller.scope(), path.into_inner());
-    let task = state.storage.read(move |conn| storage::tasks::find(conn, &scope, &task_id)).await?;
+    let task = state.storage_of(&scope).read(move |conn| storage::tasks::find(conn, &scope, &task_id)).await?;
     Ok(HttpResponse::Ok().json(presentation::task_for_owner(&task, caller.role)))
 }
 

@@ -116,11 +116,11 @@ pub async fn get_export_manifest(
 ) -> Result<Json<Value>, Problem> {
     caller.require(may_read)?;
     let options = query.0.options(&profile)?;
-    Ok(Json(reader::manifest(&state.storage, &caller.scope(), &options).await?))
+    Ok(Json(reader::manifest(&state.storage.scoped(&caller.scope()), &caller.scope(), &options).await?))
 }
 
 async fn read_page(state: &State, scope: &Scope, options: &Options, place: Place) -> Result<(Bytes, Option<Place>), Problem> {
     let mut tally = Tally::default();
-    let (bytes, next) = reader::page(&state.storage, scope, options, place, &mut tally).await?;
+    let (bytes, next) = reader::page(&state.storage.scoped(scope), scope, options, place, &mut tally).await?;
     Ok((Bytes::from(bytes), next))
 }

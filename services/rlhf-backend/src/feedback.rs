@@ -129,7 +129,7 @@ pub async fn create_feedback(
     let new = check(&body.value, &caller, "")?;
     let request = key.of(&caller, &body.bytes);
     let (scope, now) = (caller.scope(), state.clock.now());
-    repeat::create(&state.storage, request, now, move |conn| {
+    repeat::create(&state.storage.scoped(&scope), request, now, move |conn| {
         let rows = store(conn, &scope, vec![new.clone()], |_| "brand_id".to_owned(), now)?;
         rows.first()
             .map(|row| Answer::created(json!(row)))
@@ -159,7 +159,7 @@ pub async fn create_feedback_batch(
     let new: Vec<NewFeedback> = checked.into_iter().flatten().collect();
     let request = key.of(&caller, &body.bytes);
     let (scope, now) = (caller.scope(), state.clock.now());
-    repeat::create(&state.storage, request, now, move |conn| {
+    repeat::create(&state.storage.scoped(&scope), request, now, move |conn| {
         let rows = store(conn, &scope, new.clone(), |i| format!("items[{i}].brand_id"), now)?;
         Ok(Answer::created(json!({ "count": rows.len(), "data": rows })))
     })
@@ -172,7 +172,7 @@ pub async fn list_feedback(state: Data<State>, caller: Caller, query: ListQuery<
     caller.require(may_read)?;
     let (scope, filter) = (caller.scope(), query.filter.filter()?);
     let page = storage::page::Page::try_from(&query.page)?;
-    let slice = state.storage.read(move |conn| stored::list(conn, &scope, &filter, &page)).await?;
+    let slice = state.storage.scoped(&scope).read(move |conn| stored::list(conn, &scope, &filter, &page)).await?;
     Ok(Json(Slice::from(slice)))
 }
 
@@ -181,7 +181,7 @@ pub async fn list_feedback(state: Data<State>, caller: Caller, query: ListQuery<
 pub async fn get_feedback(state: Data<State>, caller: Caller, feedback_id: Path<String>) -> Result<Json<Feedback>, Problem> {
     caller.require(may_read)?;
     let scope = caller.scope();
-    Ok(Json(state.storage.read(move |conn| stored::find(conn, &scope, &feedback_id)).await?))
+    Ok(Json(state.storage.scoped(&scope).read(move |conn| stored::find(conn, &scope, &feedback_id)).await?))
 }
 
 /// Totals by kind and task type, mean rating with n, and the daily trend.
@@ -195,6 +195,7 @@ pub async fn get_feedback_statistics(
     let (scope, filter) = (caller.scope(), query.0.filter()?);
     let statistics = state
         .storage
+        .scoped(&scope)
         .read(move |conn| {
             if let Some(brand) = &filter.brand_id {
                 stored::brands::find(conn, &scope, brand)?;

@@ -14,5 +14,5 @@ use crate::state::State;
 pub async fn get_job(state: Data<State>, caller: Caller, job_id: Path<String>) -> Result<Json<Job>, Problem> {
     caller.require(may_read)?;
     let scope = caller.scope();
-    Ok(Json(state.storage.read(move |conn| stored::find(conn, &scope, &job_id)).await?))
+    Ok(Json(state.storage.scoped(&scope).read(move |conn| stored::find(conn, &scope, &job_id)).await?))
 }

@@ -61,7 +61,7 @@ pub async fn list_rlhf_metrics(
     let FiguresQuery { retailer_id, from, to } = query.filter;
     let filter = DayFiguresFilter { retailer_id, from, to };
     let page = storage::page::Page::try_from(&query.page)?;
-    Ok(Json(Slice::from(state.storage.read(move |conn| stored::list(conn, &filter, &page)).await?)))
+    Ok(Json(Slice::from(state.storage.scoped(&caller.scope()).read(move |conn| stored::list(conn, &filter, &page)).await?)))
 }
 
 /// Computes the figures of one day and stores them in place of earlier ones.

@@ -108,7 +108,7 @@ pub async fn train_reward_model(
     };
     let request = key.of(&caller, &body.bytes);
     let (scope, now) = (caller.scope(), state.clock.now());
-    let answer = repeat::create(&state.storage, request, now, move |conn| {
+    let answer = repeat::create(&state.storage.scoped(&scope), request, now, move |conn| {
         if let Some(retailer) = &input.retailer_id {
             stored::require_retailer(conn, retailer)?;
         }
@@ -134,7 +134,7 @@ pub async fn list_reward_models(
         is_active: query.filter.is_active,
     };
     let page = storage::page::Page::try_from(&query.page)?;
-    let slice = state.storage.read(move |conn| stored::list(conn, &filter, &page)).await?;
+    let slice = state.storage.scoped(&caller.scope()).read(move |conn| stored::list(conn, &filter, &page)).await?;
     Ok(Json(Slice::from(slice.map(Card::from))))
 }
 
@@ -142,7 +142,7 @@ pub async fn list_reward_models(
 #[utoipa::path(get, path = "/v1/reward-models/{model_id}", tag = "reward models", params(("model_id" = String, Path)), responses((status = 200, description = "The card", body = Object), (status = 404, description = "No such model")))]
 pub async fn get_reward_model(state: Data<State>, caller: Caller, model_id: Path<String>) -> Result<Json<Card>, Problem> {
     caller.require(may_read)?;
-    Ok(Json(state.storage.read(move |conn| stored::find(conn, &model_id)).await?.into()))
+    Ok(Json(state.storage.scoped(&caller.scope()).read(move |conn| stored::find(conn, &model_id)).await?.into()))
 }
 
 /// Puts a model to work, if it passes the gate or a reason to override it is given.

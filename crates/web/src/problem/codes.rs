@@ -220,6 +220,13 @@ pub const CODES: &[Code] = &[
     code("invalid_cursor", 422, "Invalid cursor", "The cursor is not one that this list gave out.", "Begin again without `cursor`."),
     code("weak_password", 422, "Weak password", "The password is too short or too common.", "Choose one of at least 10 characters."),
     code("account_exists", 422, "Account exists", "An account with this e-mail address is there already.", "Sign in instead."),
+    code(
+        "tenant_busy",
+        429,
+        "Tenant busy",
+        "As many requests of this tenant wait for the database or a solver as one tenant may have waiting.",
+        "Send fewer at once; try again after `Retry-After` seconds.",
+    ),
     code("rate_limited", 429, "Too many requests", "The key or the tenant has used up its share.", "Wait as long as `Retry-After` says."),
     code(
         "internal",

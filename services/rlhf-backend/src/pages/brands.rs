@@ -39,8 +39,12 @@ pub async fn show_brands(state: Data<State>, caller: PageCaller, query: ListQuer
     let is_first = page.cursor.is_none();
     let place = storage::page::Page::try_from(&page)?;
     let wanted = search.clone();
-    let slice =
-        state.storage.read(move |conn| brands::list(conn, &scope, Some(&wanted), &place)).await.map_err(web::problem::Problem::from)?;
+    let slice = state
+        .storage
+        .scoped(&scope)
+        .read(move |conn| brands::list(conn, &scope, Some(&wanted), &place))
+        .await
+        .map_err(web::problem::Problem::from)?;
     let layout = Layout::new("Feedback", "rlhf-backend/", Some(&caller), &state.settings);
     Ok(render(&BrandsPage { layout, search, brands: slice.into(), is_first, styles: super::file("rlhf.css") })?)
 }

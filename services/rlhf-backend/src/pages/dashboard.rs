@@ -93,7 +93,7 @@ pub async fn show_dashboard(state: Data<State>, caller: PageCaller) -> Result<Ht
     let caller = caller.0;
     require_reader(&caller)?;
     let scope = caller.scope();
-    let figures = state.storage.read(move |conn| read(conn, &scope)).await.map_err(Problem::from)?;
+    let figures = state.storage.scoped(&scope).read(move |conn| read(conn, &scope)).await.map_err(Problem::from)?;
     let alpha = alpha_of(figures.choices.iter().map(|(task, rater, choice)| (task.as_str(), rater.as_str(), choice.as_str())));
     let tasks = |names: &[&str]| names.iter().filter_map(|name| figures.tasks.get(*name)).sum();
     let statistics = &figures.statistics;

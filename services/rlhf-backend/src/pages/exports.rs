@@ -83,7 +83,7 @@ pub async fn show_exports(state: Data<State>, caller: PageCaller, form: QueryOf<
         format: None,
     };
     let options = query.options(&name)?;
-    let manifest = reader::manifest(&state.storage, &caller.scope(), &options).await.map_err(Problem::from)?;
+    let manifest = reader::manifest(&state.storage.scoped(&caller.scope()), &caller.scope(), &options).await.map_err(Problem::from)?;
     let dropped: BTreeMap<String, u64> = serde_json::from_value(manifest["dropped"].clone()).unwrap_or_default();
     let number = |key: &str| manifest[key].as_u64().unwrap_or(0);
     let page = ExportsPage {

@@ -73,6 +73,7 @@ pub async fn show_feedback(state: Data<State>, caller: PageCaller, brand_id: Pat
     let filter = FeedbackFilter { brand_id: Some(brand_id.into_inner()), ..FeedbackFilter::default() };
     let (brand, plans, statistics, newest, names) = state
         .storage
+        .scoped(&scope)
         .read(move |conn| {
             let brand = brands::find(conn, &scope, filter.brand_id.as_deref().unwrap_or_default())?;
             let plans = outputs::newest_plans(conn, &brand.tenant_id, &brand.brand_id, 12)?;

@@ -59,6 +59,7 @@ pub async fn show_models(state: Data<State>, caller: PageCaller) -> Result<HttpR
     let scope = caller.scope();
     let (models, jobs) = state
         .storage
+        .scoped(&scope)
         .read(move |conn| {
             let models = reward_models::list(conn, &RewardModelFilter::default(), &Page::first(50))?;
             Ok((models.rows, jobs::list(conn, &scope, &JobFilter::default(), &Page::first(3))?.rows))
