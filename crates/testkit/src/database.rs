@@ -4,7 +4,7 @@
 //! (`scripts/test` starts private ones and sets both).
 
 use std::path::PathBuf;
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use storage::connection::{Access, Connection};
@@ -78,8 +78,7 @@ fn on_server(server: &str) -> TestDatabase {
     let name = format!("endcap_test_{}", uuid::Uuid::new_v4().simple());
     let url = with_database(server, &name);
     if server.starts_with("postgres") {
-        let template = postgres_template(server);
-        run_on(server, &format!("CREATE DATABASE {name} TEMPLATE {template}")).expect("a copy of the migrated template");
+        copy_postgres_template(server, &name).expect("a copy of the migrated template");
     } else {
         run_on(server, &format!("CREATE DATABASE {name} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")).expect("a new database");
         migrate_at(&url);
@@ -100,18 +99,37 @@ fn sqlite_template() -> &'static PathBuf {
         .1
 }
 
-/// The template database on a PostgreSQL server; one per process, dropped with the private server.
-fn postgres_template(server: &str) -> String {
-    static TEMPLATE: Mutex<Option<String>> = Mutex::new(None);
-    let mut template = TEMPLATE.lock().unwrap();
-    template
-        .get_or_insert_with(|| {
-            let name = format!("endcap_template_{}", uuid::Uuid::new_v4().simple());
-            run_on(server, &format!("CREATE DATABASE {name}")).expect("a template database");
-            migrate_at(&with_database(server, &name));
-            name
-        })
-        .clone()
+/// Copies the migrated template, which the first test that needs it makes under a lock. All tests on a server share it; its name holds the
+/// hash of the migrations.
+fn copy_postgres_template(server: &str, name: &str) -> anyhow::Result<()> {
+    let template = format!("endcap_template_{:016x}", migrations_hash()?);
+    let copy = format!("CREATE DATABASE {name} TEMPLATE {template}");
+    if run_on(server, &copy).is_ok() {
+        return Ok(());
+    }
+    let mut locked = Connection::open(&DatabaseUrl::parse(server)?, Access::Write)?;
+    storage::connection::execute(&mut locked, "SET lock_timeout = 0; SELECT pg_advisory_lock(7021990073)")?;
+    if run_on(server, &copy).is_ok() {
+        return Ok(());
+    }
+    let unfinished = format!("{name}_template");
+    run_on(server, &format!("CREATE DATABASE {unfinished}"))?;
+    migrate_at(&with_database(server, &unfinished));
+    run_on(server, &format!("ALTER DATABASE {unfinished} RENAME TO {template}"))?;
+    run_on(server, &copy)
+}
+
+fn migrations_hash() -> anyhow::Result<u64> {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../migrations/postgres");
+    let mut folders = std::fs::read_dir(root)?.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?;
+    folders.sort();
+    let mut hasher = DefaultHasher::new();
+    for folder in folders {
+        folder.file_name().hash(&mut hasher);
+        std::fs::read(folder.join("up.sql"))?.hash(&mut hasher);
+    }
+    Ok(hasher.finish())
 }
 
 fn migrate_at(url: &str) {
