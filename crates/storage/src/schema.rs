@@ -8,6 +8,7 @@ mod access;
 mod campaign;
 mod catalog;
 mod learning;
+mod measurement;
 mod operations;
 mod rating;
 
@@ -15,6 +16,7 @@ pub use access::*;
 pub use campaign::*;
 pub use catalog::*;
 pub use learning::*;
+pub use measurement::*;
 pub use operations::*;
 pub use rating::*;
 
@@ -24,6 +26,8 @@ diesel::joinable!(performance_revisions -> campaigns (campaign));
 diesel::joinable!(performance_rollups -> campaigns (campaign));
 diesel::joinable!(campaign_plans -> campaigns (campaign));
 diesel::joinable!(reflection_logs -> campaigns (campaign));
+diesel::joinable!(response_calibrations -> experiments (experiment));
+diesel::joinable!(experiment_observations -> experiments (experiment));
 
 diesel::allow_tables_to_appear_in_same_query!(
     campaigns,
@@ -37,3 +41,4 @@ diesel::allow_tables_to_appear_in_same_query!(
 diesel::allow_tables_to_appear_in_same_query!(rating_tasks, judgments, task_assignments, golden_set_items, task_consensus, rater_profiles,);
 diesel::allow_tables_to_appear_in_same_query!(brands, feedback);
 diesel::allow_tables_to_appear_in_same_query!(campaign_plans, task_consensus);
+diesel::allow_tables_to_appear_in_same_query!(experiments, experiment_observations, response_calibrations);

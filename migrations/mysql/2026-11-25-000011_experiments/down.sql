@@ -1,0 +1,3 @@
+DROP TABLE response_calibrations;
+DROP TABLE experiment_observations;
+DROP TABLE experiments;
