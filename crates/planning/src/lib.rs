@@ -3,6 +3,7 @@
 //! answers on every machine.
 
 pub mod comparison;
+pub mod experiments;
 pub mod figure;
 pub mod metrics;
 pub mod optimizer;
