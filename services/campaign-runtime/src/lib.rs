@@ -13,6 +13,7 @@ pub mod brands;
 pub mod bulk;
 pub mod campaigns;
 pub mod clones;
+pub mod experiments;
 pub mod imports;
 pub mod input;
 pub mod jobs;

@@ -5,8 +5,8 @@ use utoipa::OpenApi;
 
 use crate::state::State;
 use crate::{
-    analytics, api_keys, brands, bulk, campaigns, clones, imports, optimize, pacing, pages, performance, plans, reflections, retailers,
-    segments,
+    analytics, api_keys, brands, bulk, campaigns, clones, experiments, imports, optimize, pacing, pages, performance, plans, reflections,
+    retailers, segments,
 };
 use crate::{skus, transitions};
 
@@ -56,6 +56,17 @@ use crate::{skus, transitions};
         plans::list_plans,
         plans::choose_plan,
         optimize::optimize,
+        experiments::create_experiment,
+        experiments::list_experiments,
+        experiments::get_experiment,
+        experiments::update_experiment,
+        experiments::delete_experiment,
+        experiments::power::analyse_power,
+        experiments::transitions::transition_experiment,
+        experiments::assignments::assign_units,
+        experiments::assignments::get_assignment,
+        experiments::observations::record_observations,
+        experiments::results::get_results,
         reflections::create_reflection_log,
         reflections::list_reflection_logs,
         reflections::get_reflection_log,
@@ -81,12 +92,20 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         list("/v1/audience-segments", post().to(segments::create_audience_segment), get().to(segments::list_audience_segments)),
         list("/v1/campaigns", post().to(campaigns::create_campaign), get().to(campaigns::list_campaigns)),
         list("/v1/reflection-logs", post().to(reflections::create_reflection_log), get().to(reflections::list_reflection_logs)),
+        list("/v1/experiments", post().to(experiments::create_experiment), get().to(experiments::list_experiments)),
+        list(
+            "/v1/experiments/{id}/assignments",
+            post().to(experiments::assignments::assign_units),
+            get().to(experiments::assignments::get_assignment),
+        ),
         list("/v1/campaigns/{id}/plans", post().to(plans::create_plans), get().to(plans::list_plans)),
     ] {
         routes.service(resource(path).route(create).route(all));
     }
     // Before the resource of one campaign, whose path would take the word for an id.
     routes.service(resource("/v1/campaigns/bulk").route(post().to(bulk::change_campaigns)));
+    // Before `/v1/experiments/{id}`, which would take the word for an id.
+    routes.service(resource("/v1/experiments/power").route(post().to(experiments::power::analyse_power)));
     for (path, one, change, remove) in [
         (
             "/v1/retailers/{id}",
@@ -108,12 +127,21 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
             patch().to(campaigns::update_campaign),
             delete().to(campaigns::delete_campaign),
         ),
+        (
+            "/v1/experiments/{id}",
+            get().to(experiments::get_experiment),
+            patch().to(experiments::update_experiment),
+            delete().to(experiments::delete_experiment),
+        ),
     ] {
         routes.service(resource(path).route(one).route(change).route(remove));
     }
     routes
         .service(resource("/v1/api-keys/{id}").route(get().to(api_keys::get_api_key)).route(delete().to(api_keys::revoke_api_key)))
         .service(resource("/v1/reflection-logs/{id}").route(get().to(reflections::get_reflection_log)))
+        .service(resource("/v1/experiments/{id}/transitions").route(post().to(experiments::transitions::transition_experiment)))
+        .service(resource("/v1/experiments/{id}/observations").route(post().to(experiments::observations::record_observations)))
+        .service(resource("/v1/experiments/{id}/results").route(get().to(experiments::results::get_results)))
         .service(resource("/v1/campaigns/{id}/transitions").route(post().to(transitions::transition_campaign)))
         .service(resource("/v1/campaigns/{id}/history").route(get().to(transitions::list_campaign_history)))
         .service(resource("/v1/campaigns/{id}/clone").route(post().to(clones::clone_campaign)))

@@ -5,7 +5,7 @@ use super::ExperimentError;
 /// Rounds of projected gradient before the active set is looked at, and between looks.
 const ROUNDS: usize = 400;
 /// Looks at the active set at most.
-const LOOKS: usize = 200;
+const LOOKS: usize = 25;
 /// Relative tolerance of the optimality conditions.
 const TOLERANCE: f64 = 1e-10;
 

@@ -146,6 +146,13 @@ pub const CODES: &[Code] = &[
     code("still_referenced", 409, "Still in use", "Other things refer to this one.", "Remove or archive those first."),
     code("stale", 409, "Changed meanwhile", "Somebody changed it since it was read.", "Read it again and repeat the change."),
     code(
+        "readout_too_early",
+        409,
+        "Too early to read",
+        "The experiment is read once, at its planned end, and that is not yet.",
+        "Come again at `not_before`, or plan a sequential analysis, which may be read at any time.",
+    ),
+    code(
         "idempotency_key_reused",
         409,
         "Idempotency key reused",
