@@ -203,7 +203,7 @@ pub async fn create_experiment(
     let id = id_or_new(&mut invalid, "experiment_id", body.value.experiment_id.clone(), "exp");
     invalid.into_result()?;
     let (scope, now, body, salt) = (caller.scope(), state.clock.now(), body.value, domain::id::new("slt"));
-    repeat::create(&state.storage, request, now, move |conn| {
+    repeat::create(&state.storage.scoped(&scope), request, now, move |conn| {
         let new = new_row(conn, &scope, &body, &id, &salt)?;
         let row = stored::insert(conn, &scope, &new, now)?;
         Ok(Answer::created(shown(conn, &scope, &row)?))
@@ -222,6 +222,7 @@ pub async fn list_experiments(
     let (scope, page) = (caller.scope(), Page::try_from(&query.page)?);
     let slice = state
         .storage
+        .scoped(&scope)
         .read(move |conn| {
             let campaign = match campaign_id {
                 None => None,
@@ -244,6 +245,7 @@ pub async fn get_experiment(state: Data<State>, caller: Caller, id: Path<String>
     let scope = caller.scope();
     let (version, shown) = state
         .storage
+        .scoped(&scope)
         .read(move |conn| {
             let row = stored::find(conn, &scope, &id)?;
             Ok((row.version, shown(conn, &scope, &row)?))
@@ -266,6 +268,7 @@ pub async fn update_experiment(
     let reader = scope.clone();
     let (row, campaign_id) = state
         .storage
+        .scoped(&reader)
         .read(move |conn| {
             let row = stored::find(conn, &reader, &id)?;
             let campaign = row.campaign.map(|id| campaigns::find_by_id(conn, &reader, id)).transpose()?;
@@ -287,6 +290,7 @@ pub async fn update_experiment(
     }
     let (version, shown) = state
         .storage
+        .scoped(&scope)
         .transaction(move |conn| {
             let written = new_row(conn, &scope, &after, &row.experiment_id, &row.salt)?;
             let new = match is_frozen {
@@ -309,11 +313,11 @@ pub async fn delete_experiment(state: Data<State>, caller: Caller, id: Path<Stri
     caller.require(Role::may_plan)?;
     let (scope, now) = (caller.scope(), state.clock.now());
     let reader = scope.clone();
-    let row = state.storage.read(move |conn| stored::find(conn, &reader, &id)).await?;
+    let row = state.storage.scoped(&reader).read(move |conn| stored::find(conn, &reader, &id)).await?;
     if status_of(&row)? != ExperimentStatus::Archived {
         transitions::check_move(&row, ExperimentStatus::Archived)?;
         let new = NewExperiment { status: ExperimentStatus::Archived.to_string(), ..row.clone().into() };
-        state.storage.transaction(move |conn| stored::update(conn, &scope, &row, &new, now)).await?;
+        state.storage.scoped(&scope).transaction(move |conn| stored::update(conn, &scope, &row, &new, now)).await?;
     }
     Ok(HttpResponse::NoContent().finish())
 }

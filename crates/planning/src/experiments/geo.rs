@@ -16,6 +16,8 @@ use super::{ExperimentError, check_share, mean};
 const DRAWS: usize = 9_999;
 /// Fewest days before the test.
 pub const LEAST_PRE_DAYS: usize = 14;
+/// Most days, before and during the test.
+const MOST_DAYS: usize = 10_000;
 /// Weights below this are shown as none.
 const SMALLEST_WEIGHT: f64 = 1e-6;
 
@@ -56,8 +58,10 @@ pub struct GeoReadout {
     pub p_value: f64,
     /// The same among the cyclic shifts of the series, which keeps neighbouring days together; at least 1 over the number of days.
     pub p_value_moving_block: f64,
-    /// Whether both p-values are at most alpha.
-    pub is_significant: bool,
+    /// Whether both p-values are at most alpha: on some day there was an effect.
+    pub rejects_no_effect: bool,
+    /// Whether the interval of the mean effect leaves out 0, which takes more: an effect that differs from day to day widens it.
+    pub mean_effect_excludes_zero: bool,
     /// Observed and counterfactual total of the treated markets over the test.
     pub totals: [f64; 2],
     /// Weights of the control markets, largest first, those above nothing.
@@ -167,6 +171,9 @@ pub fn check_panel(panel: &Panel) -> Result<(), ExperimentError> {
     if panel.pre_days < LEAST_PRE_DAYS || days <= panel.pre_days {
         return Err(ExperimentError::NotEnough(format!("a geo test needs at least {LEAST_PRE_DAYS} days before it and one day of it")));
     }
+    if days > MOST_DAYS {
+        return Err(ExperimentError::invalid("series", format!("must have at most {MOST_DAYS} days")));
+    }
     let whole = |series: &Vec<f64>| series.len() == days && series.iter().all(|value| value.is_finite());
     if panel.treated.iter().chain(&panel.controls).all(whole) {
         Ok(())
@@ -215,7 +222,8 @@ pub fn analyse(panel: &Panel, question: &GeoQuestion<'_>) -> Result<GeoReadout, 
         lift,
         p_value,
         p_value_moving_block,
-        is_significant: p_value <= question.alpha && p_value_moving_block <= question.alpha,
+        rejects_no_effect: p_value <= question.alpha && p_value_moving_block <= question.alpha,
+        mean_effect_excludes_zero: !interval.holds(0.0),
         totals: [observed, observed - att * scale],
         weights,
         robustness: robustness(panel, &target, &found.gaps)?,

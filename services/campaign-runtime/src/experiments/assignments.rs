@@ -94,7 +94,7 @@ fn assign(row: &Experiment, definition: &Definition, units: &[String], at: DateT
 
 async fn answer(state: &State, caller: &Caller, id: String, units: Vec<String>, at: Option<DateTime<Utc>>) -> Result<Value, Problem> {
     let scope = caller.scope();
-    let row = state.storage.read(move |conn| stored::find(conn, &scope, &id)).await?;
+    let row = state.storage.scoped(&scope).read(move |conn| stored::find(conn, &scope, &id)).await?;
     assign(&row, &definition_of(&row)?, &units, at.unwrap_or_else(|| state.clock.now()))
 }
 

@@ -257,12 +257,12 @@ pub async fn record_observations(
     let bodies = parse(&request.content_type().to_ascii_lowercase(), &bytes)?;
     let repeated = key.of(&caller, &bytes);
     let (scope, now, reader, wanted) = (caller.scope(), state.clock.now(), caller.scope(), id.clone());
-    let row = state.storage.read(move |conn| stored::find(conn, &reader, &wanted)).await?;
+    let row = state.storage.scoped(&reader).read(move |conn| stored::find(conn, &reader, &wanted)).await?;
     let found = check(&row, &definition_of(&row)?, &bodies)?;
     if status_of(&row)? != ExperimentStatus::Running {
         return Err(Problem::conflict("conflict", format!("The experiment is {}; only a running one takes observations.", row.status)));
     }
-    repeat::create(&state.storage, repeated, now, move |conn| {
+    repeat::create(&state.storage.scoped(&scope), repeated, now, move |conn| {
         let row = stored::find_locked(conn, &scope, &id)?;
         if row.status != ExperimentStatus::Running.as_ref() {
             return Err(storage::error::StorageError::conflict("conflict", "the experiment was concluded meanwhile"));

@@ -252,9 +252,9 @@ fn of_geo(body: &GeoBody) -> Result<Value, ExperimentError> {
 
 /// Power analysis: sizes for an effect, the smallest effect of a size, the days it takes; of geo tests by simulation on history.
 #[utoipa::path(post, path = "/v1/experiments/power", tag = "experiments", request_body = PowerBody, responses((status = 200, body = Object, description = "Sizes, effect, power and the method's name")))]
-pub async fn analyse_power(state: Data<State>, _: Caller, body: JsonBody<PowerBody>) -> Result<Json<Value>, Problem> {
+pub async fn analyse_power(state: Data<State>, caller: Caller, body: JsonBody<PowerBody>) -> Result<Json<Value>, Problem> {
     let answer = state
-        .solve(move || match &body.0 {
+        .solve(&caller.scope(), move || match &body.0 {
             PowerBody::Means(body) => of_means(body),
             PowerBody::Proportions(body) => of_proportions(body),
             PowerBody::Geo(body) => of_geo(body),

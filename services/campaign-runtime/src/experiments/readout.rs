@@ -276,15 +276,17 @@ fn read_geo(
         },
     };
     let summary = format!(
-        "Effect {:.3} per market and day, {:.0} in all; p = {:.4} (random orders), {:.4} (moving blocks).",
+        "Effect {:.3} per market and day, {:.0} in all; no effect on any day: p = {:.4} (random orders), {:.4} (moving blocks); the interval \
+         of the mean effect {} 0.",
         read.att.value(),
         read.incremental.value(),
         read.p_value,
-        read.p_value_moving_block
+        read.p_value_moving_block,
+        if read.mean_effect_excludes_zero { "leaves out" } else { "holds" }
     );
     let mut readout = json!(read);
     let all: Vec<NaiveDate> = days(design.pre_start, design.pre_end).into_iter().chain(days(design.post_start, design.post_end)).collect();
     readout["dates"] = json!(all);
     readout["gap_days"] = json!((design.post_start - design.pre_end).num_days() - 1);
-    Ok(Found { is_significant: read.is_significant, readout, incremental_return, return_reason, summary })
+    Ok(Found { is_significant: read.rejects_no_effect, readout, incremental_return, return_reason, summary })
 }

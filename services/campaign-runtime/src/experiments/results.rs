@@ -27,9 +27,9 @@ pub async fn compute(state: &State, scope: &Scope, row: &Experiment) -> Result<R
         return Err(Problem::conflict("readout_too_early", why).with_extra("not_before", from));
     }
     let (reader, wanted) = (scope.clone(), row.clone());
-    let seen = state.storage.read(move |conn| observations::all(conn, &reader, &wanted)).await?;
+    let seen = state.storage.scoped(&reader).read(move |conn| observations::all(conn, &reader, &wanted)).await?;
     let row = row.clone();
-    state.solve(move || readout::read(&row, &definition, &seen, now)).await?.map_err(refuse)
+    state.solve(scope, move || readout::read(&row, &definition, &seen, now)).await?.map_err(refuse)
 }
 
 /// The result, always with n and the control's definition. Of a running experiment it is computed when its plan allows a look (409
@@ -37,7 +37,7 @@ pub async fn compute(state: &State, scope: &Scope, row: &Experiment) -> Result<R
 #[utoipa::path(get, path = "/v1/experiments/{experiment_id}/results", tag = "experiments", params(("experiment_id" = String, Path)), responses((status = 200, body = Object, description = "The readout; `is_stored` tells whether it is final"), (status = 409, description = "Too early, or too few observations")))]
 pub async fn get_results(state: Data<State>, caller: Caller, id: Path<String>) -> Result<Json<Value>, Problem> {
     let (scope, reader) = (caller.scope(), caller.scope());
-    let row = state.storage.read(move |conn| stored::find(conn, &reader, &id)).await?;
+    let row = state.storage.scoped(&reader).read(move |conn| stored::find(conn, &reader, &id)).await?;
     let (mut document, is_stored) = match (status_of(&row)?, &row.result) {
         (_, Some(result)) => (result.0.clone(), true),
         (ExperimentStatus::Running, None) => (compute(&state, &scope, &row).await?.document, false),

@@ -115,7 +115,7 @@ pub async fn transition_experiment(
     caller.require(Role::may_plan)?;
     let (scope, now, body) = (caller.scope(), state.clock.now(), body.0);
     let reader = scope.clone();
-    let row = state.storage.read(move |conn| stored::find(conn, &reader, &id)).await?;
+    let row = state.storage.scoped(&reader).read(move |conn| stored::find(conn, &reader, &id)).await?;
     check_version(&request, &row)?;
     check_move(&row, body.to)?;
     check_reason(&body)?;
@@ -126,6 +126,7 @@ pub async fn transition_experiment(
     let new = moved(&row, &body, readout.as_ref(), now)?;
     let (version, shown) = state
         .storage
+        .scoped(&scope)
         .transaction(move |conn| {
             let locked = stored::find_locked(conn, &scope, &row.experiment_id)?;
             if let Some(readout) = &readout {

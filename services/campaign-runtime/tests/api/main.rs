@@ -4,6 +4,7 @@
 
 mod bulk;
 mod catalog;
+mod experiments;
 mod life;
 mod machine;
 mod numbers;
