@@ -309,7 +309,8 @@ impl Pair<'_> {
         let ((arm_spend, arm_more), (control_spend, control_more)) = (arm.spend?, control.spend?);
         let (n1, n2) = (arm.n as f64, control.n as f64);
         let bottom = arm_spend / n1 - control_spend / n2;
-        if bottom == 0.0 {
+        // What is left of equal spends after rounding is no difference.
+        if bottom.abs() <= 1e-9 * (arm_spend / n1).abs().max((control_spend / n2).abs()) {
             return None;
         }
         let (mut bottom_variance, mut covariance) = (0.0, 0.0);

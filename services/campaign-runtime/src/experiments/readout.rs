@@ -206,7 +206,7 @@ fn read_ab(definition: &Definition, design: &AbDesign, observations: &[Observati
                 let days = i32::try_from(days).unwrap_or(i32::MAX);
                 (Some(IncrementalReturn { iroas: iroas.clone(), standard_error, spend_micros, days }), None)
             }
-            (None, ..) => (None, Some("spend_not_measured")),
+            (None, ..) if arms.iter().any(|arm| arm.spend.is_none()) => (None, Some("spend_not_measured")),
             _ => (None, Some("no_incremental_spend")),
         },
         _ => (None, Some("several_arms")),
