@@ -24,7 +24,7 @@ fn sizes_are_those_of_the_textbook() {
         (0.5, 1.0, 0.8, 0.05, 63.765_610_59, 62.790_884_16),
         (0.2, 2.0, 0.9, 0.05, 394.669_567_13, 394.028_225_93),
         (0.8, 1.0, 0.95, 0.01, 57.354_869_64, 55.669_264_0),
-        (0.1, 0.5, 0.8, 0.1, 1855.573_553_44, 1854.671_047_4),
+        (0.1, 0.5, 0.8, 0.1, 1_855.573_553_44, 1_854.671_047_4),
     ];
     for (effect, ratio, power, alpha, by_t, by_z) in cases {
         let demand = demand(power, alpha, ratio);
@@ -53,7 +53,7 @@ fn proportions_and_clusters() {
     let usual = demand(0.8, 0.05, 1.0);
     let n = size_for_proportions(0.10, 0.12, &usual).unwrap();
     // statsmodels 3840.847482; 3,841 per group in Fleiss.
-    near(n, 3840.847_482_4, 1e-3);
+    near(n, 3_840.847_482_4, 1e-3);
     near(proportion_for_size(0.10, n, &usual).unwrap(), 0.12, 1e-9);
     near(design_effect(50.0, 0.02).unwrap(), 1.98, 1e-12);
     assert!(size_for_means(0.0, &usual, Law::Normal).is_err());
