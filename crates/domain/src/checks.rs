@@ -20,19 +20,19 @@
 mod edge_case;
 mod mapping;
 mod plan;
-mod policy;
+pub(crate) mod policy;
 mod sql;
 mod tag;
 mod tool_call;
 pub mod transform;
-mod words;
+pub(crate) mod words;
 
 use serde_json::Value;
 
 use crate::task::TaskType;
 
 /// Version of all rules together; findings of different versions are not compared.
-pub const VERSION: i32 = 1;
+pub const VERSION: i32 = 2;
 
 /// Most JSON values (nested ones included) of one candidate.
 pub const MAX_CANDIDATE_VALUES: usize = 5_000;

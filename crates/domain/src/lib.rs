@@ -5,10 +5,13 @@
 pub mod campaign;
 pub mod catalog;
 pub mod checks;
+pub mod creative;
 pub mod feedback;
 pub mod id;
 pub mod invalid;
 pub mod money;
+pub mod pii;
+pub mod policy;
 pub mod role;
 pub mod rubric;
 pub mod scope;

@@ -93,7 +93,7 @@ pub fn migrate(arguments: &MigrateArguments) -> Result<()> {
 pub fn resolve_url(given: Option<&str>) -> Result<DatabaseUrl> {
     use secrecy::ExposeSecret as _;
     let text = match given {
-        Some(text) => text.to_owned(),
+        Some(text) => crate::sealing::open_url(text)?,
         None => Settings::load()?.database_url.expose_secret().to_owned(),
     };
     DatabaseUrl::parse(&text).context("--database-url or DATABASE_URL cannot be used")

@@ -18,7 +18,15 @@ pub struct Arguments {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Make a key; it is shown once
+    /// Make a master key for ENDCAP_SEAL_KEYS
+    GenerateSealKey,
+    /// Seal all stored secrets anew with the first key of ENDCAP_SEAL_KEYS; safe to interrupt and to repeat
+    Rotate {
+        /// Where (default: DATABASE_URL)
+        #[arg(long, value_name = "URL")]
+        database_url: Option<String>,
+    },
+    /// Make an API key; it is shown once
     Create {
         /// platform_admin, tenant_admin, analyst, expert, rater or service
         #[arg(long)]
@@ -38,9 +46,19 @@ enum Action {
     },
 }
 
-/// Makes the key and prints it.
+/// Does what was asked.
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let Action::Create { role, tenant, name, expires_in_days, database_url } = &arguments.action;
+    match &arguments.action {
+        Action::GenerateSealKey => crate::sealing::generate(),
+        Action::Rotate { database_url } => crate::sealing::rotate(database_url.as_deref()),
+        Action::Create { role, tenant, name, expires_in_days, database_url } => {
+            create(*role, tenant.as_ref(), name, *expires_in_days, database_url.as_deref())
+        }
+    }
+}
+
+/// Makes the key and prints it.
+fn create(role: Role, tenant: Option<&String>, name: &str, expires_in_days: Option<u32>, database_url: Option<&str>) -> Result<()> {
     match (role, tenant) {
         (Role::TenantAdmin | Role::Analyst, None) => bail!("a key of role {role} belongs to a tenant: add --tenant"),
         (Role::PlatformAdmin | Role::Rater | Role::Expert, Some(_)) => {
@@ -51,7 +69,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if let Some(tenant) = tenant {
         domain::id::check("--tenant", tenant)?;
     }
-    let url = crate::database::resolve_url(database_url.as_deref())?;
+    let url = crate::database::resolve_url(database_url)?;
     let mut conn = Connection::open(&url, Access::Write)?;
     storage::migrate::require_current(&mut conn)?;
     let mut bytes = [0_u8; 24];
@@ -60,11 +78,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let key = format!("ek_{secret}");
     let now = domain::time::cut(Utc::now());
     let new = NewApiKey {
-        name: name.clone(),
+        name: name.to_owned(),
         key_hash: web::access::hash_key(&key),
         key_prefix: key.chars().take(9).collect(),
         role: role.to_string(),
-        tenant_id: tenant.clone(),
+        tenant_id: tenant.cloned(),
         scopes: Vec::new(),
         expires_at: expires_in_days.map(|days| now + TimeDelta::days(i64::from(days))),
     };

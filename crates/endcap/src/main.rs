@@ -9,6 +9,7 @@ mod import;
 mod keys;
 mod optimize;
 mod reward;
+mod sealing;
 mod stack;
 mod up;
 
@@ -36,8 +37,10 @@ enum Command {
     Migrate(database::MigrateArguments),
     /// Load a file into a table
     Import(import::Arguments),
-    /// Make API keys
+    /// Make API keys and seal keys; seal stored secrets anew
     Keys(keys::Arguments),
+    /// Seal a secret from standard input for the configuration
+    Seal(sealing::Arguments),
     /// Check configuration, database and Supabase, and say what to do
     Doctor(doctor::Arguments),
     /// Find the consensus of the judgments in a file
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Command::Migrate(arguments) => database::migrate(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),
+        Command::Seal(arguments) => sealing::seal(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Up(arguments) => up::run(arguments),
         Command::Loop(arguments) => driver::run(arguments),

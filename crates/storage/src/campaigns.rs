@@ -3,6 +3,7 @@
 //! Nobody writes a campaign without saying what for: each writing function takes a [`Change`], raises the version by one and writes the row of
 //! [`history`] in the same transaction. Call them inside one.
 
+pub mod creatives;
 pub mod due;
 pub mod history;
 
@@ -343,6 +344,28 @@ fn write(
     let changed = on!(conn, c => diesel::update(unchanged).set(set).execute(c))
         .on_missing_reference("brand_id", || "there is no such brand".to_owned())?;
     if changed == 0 {
+        return Err(stale(row));
+    }
+    history::record(conn, scope, row, version, change, changes, now)
+}
+
+/// Raises the version for something that belongs to a campaign and is not in its row; `changes` says what.
+///
+/// # Errors
+/// [`StorageError::Conflict`] (`stale`) when somebody changed it since it was read.
+pub(crate) fn touch(
+    conn: &mut Connection,
+    scope: &Scope,
+    row: &Campaign,
+    change: &Change,
+    changes: serde_json::Map<String, serde_json::Value>,
+    now: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    refuse_archived(row)?;
+    let version = row.version.saturating_add(1);
+    let unchanged = t::table.filter(t::id.eq(row.id).and(t::version.eq(row.version)));
+    let set = (t::version.eq(version), t::updated_at.eq(Timestamp(now)));
+    if on!(conn, c => diesel::update(unchanged).set(set).execute(c))? == 0 {
         return Err(stale(row));
     }
     history::record(conn, scope, row, version, change, changes, now)

@@ -192,6 +192,59 @@ pub fn replace(conn: &mut Connection, id: i64, new: &NewRetailer, now: DateTime<
     Ok(())
 }
 
+/// What is known of the sealed key of a retailer's API without opening it.
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
+#[diesel(table_name = t)]
+pub struct SealedKey {
+    /// Primary key.
+    pub id: i64,
+    /// Public id.
+    pub retailer_id: String,
+    /// The sealed text.
+    pub api_key_encrypted: Option<String>,
+    /// When it was given.
+    pub api_key_set_at: Option<Timestamp>,
+}
+
+/// The sealed keys of these retailers, where they have one.
+///
+/// # Errors
+/// As any query.
+pub fn sealed_keys(conn: &mut Connection, retailer_ids: &[&str]) -> Result<Vec<SealedKey>, StorageError> {
+    let query = t::retailer_id.eq_any(retailer_ids).and(t::api_key_encrypted.is_not_null());
+    Ok(on!(conn, c => t::table.filter(query).select(SealedKey::as_select()).load(c))?)
+}
+
+/// Sealed keys by primary key, for rotation.
+///
+/// # Errors
+/// As any query.
+pub fn sealed_keys_after(conn: &mut Connection, after: i64, limit: i64) -> Result<Vec<SealedKey>, StorageError> {
+    let query = t::id.gt(after).and(t::api_key_encrypted.is_not_null());
+    Ok(on!(conn, c => t::table.filter(query).select(SealedKey::as_select()).order(t::id).limit(limit).load(c))?)
+}
+
+/// Gives a retailer a sealed key, or takes it away.
+///
+/// # Errors
+/// [`StorageError::NotFound`].
+pub fn set_sealed_key(conn: &mut Connection, retailer_id: &str, sealed: Option<&str>, now: DateTime<Utc>) -> Result<(), StorageError> {
+    let set = (t::api_key_encrypted.eq(sealed), t::api_key_set_at.eq(sealed.map(|_| Timestamp(now))), t::updated_at.eq(Timestamp(now)));
+    match on!(conn, c => diesel::update(t::table.filter(t::retailer_id.eq(retailer_id))).set(set).execute(c))? {
+        0 => Err(StorageError::not_found("retailer", retailer_id)),
+        _ => Ok(()),
+    }
+}
+
+/// Puts the same secret under another seal, unless the key was changed since it was read; whether it was put.
+///
+/// # Errors
+/// As any query.
+pub fn reseal(conn: &mut Connection, read: &SealedKey, sealed: &str) -> Result<bool, StorageError> {
+    let unchanged = t::table.filter(t::id.eq(read.id).and(t::api_key_encrypted.eq(read.api_key_encrypted.clone())));
+    Ok(on!(conn, c => diesel::update(unchanged).set(t::api_key_encrypted.eq(Some(sealed))).execute(c))? == 1)
+}
+
 /// How many retailers there are.
 ///
 /// # Errors

@@ -20,6 +20,7 @@ pub use measurement::*;
 pub use operations::*;
 pub use rating::*;
 
+diesel::joinable!(campaign_creatives -> campaigns (campaign));
 diesel::joinable!(campaign_history -> campaigns (campaign));
 diesel::joinable!(performance_metrics -> campaigns (campaign));
 diesel::joinable!(performance_revisions -> campaigns (campaign));
@@ -31,6 +32,7 @@ diesel::joinable!(experiment_observations -> experiments (experiment));
 
 diesel::allow_tables_to_appear_in_same_query!(
     campaigns,
+    campaign_creatives,
     campaign_history,
     performance_metrics,
     performance_revisions,

@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 use domain::invalid::Invalid;
 use domain::role::Role;
 use serde::Deserialize;
+use storage::campaigns::creatives;
 use storage::campaigns::history::{Action, Change};
 use storage::campaigns::{self as stored, Campaign, NewCampaign};
 use web::caller::Caller;
@@ -55,6 +56,7 @@ pub async fn clone_campaign(
         let copy = copied(&original, &campaign_id, &body.value)?;
         let reason = format!("Copied from {} at version {}.", original.campaign_id, original.version);
         let row = stored::insert(conn, &scope, &copy, &Change::of(Action::Clone).because(Some(&reason)), now)?;
+        creatives::copy(conn, &original, &row, now)?;
         Ok(Answer::created(life::shown_one(conn, &row, now)?))
     })
     .await

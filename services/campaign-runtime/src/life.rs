@@ -24,6 +24,8 @@ use storage::store::Storage;
 use storage::types::Json;
 use web::problem::Problem;
 
+use crate::creatives;
+
 /// Why a campaign was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum Refusal {
@@ -148,13 +150,13 @@ fn facts(
     let mut ids: Vec<&str> = rows.iter().map(|row| row.retailer_id.as_str()).collect();
     ids.sort_unstable();
     ids.dedup();
-    let places: HashMap<String, (NaiveDate, bool)> = retailers::find_many(conn, &ids)?
-        .into_iter()
-        .map(|retailer| (retailer.retailer_id.clone(), (day_at(now, &retailer.timezone), retailer.is_active)))
-        .collect();
+    let found = retailers::find_many(conn, &ids)?;
+    let places: HashMap<String, (NaiveDate, bool)> =
+        found.iter().map(|retailer| (retailer.retailer_id.clone(), (day_at(now, &retailer.timezone), retailer.is_active))).collect();
     let full: Vec<&Campaign> = rows.iter().copied().filter(|row| in_full(row)).collect();
     let spent = due::spent(conn, &full)?;
     let eligible = due::with_eligible_sku(conn, &full)?;
+    let failing = creatives::failing(conn, &full, &found)?;
     let of = |row: &&Campaign| {
         let (today, retailer_is_active) = places.get(&row.retailer_id).copied().unwrap_or((now.date_naive(), false));
         let facts = Facts {
@@ -162,7 +164,7 @@ fn facts(
             spent_micros: spent.get(&row.id).copied(),
             retailer_is_active,
             has_eligible_sku: eligible.contains(&row.id),
-            failing_creatives: Vec::new(),
+            failing_creatives: failing.get(&row.id).cloned().unwrap_or_default(),
         };
         (row.id, facts)
     };

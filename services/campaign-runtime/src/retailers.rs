@@ -4,9 +4,11 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path};
 use domain::invalid::Invalid;
 use domain::money::check_currency;
+use domain::policy::{CreativeSpecs, Policy};
 use domain::role::Role;
+use domain::time::zone;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use storage::page::Page;
 use storage::retailers::{self as stored, NewRetailer, Retailer, RetailerFilter};
 use web::caller::Caller;
@@ -16,6 +18,7 @@ use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
 
 use crate::input::{check_text, check_texts, id_or_new, lay_over};
+use crate::retailer_keys::{shown, shown_one};
 use crate::state::State;
 
 /// A retailer as it is written.
@@ -86,7 +89,7 @@ impl RetailerBody {
         let retailer_id = id_or_new(&mut invalid, "retailer_id", self.retailer_id, "rtl");
         check_text(&mut invalid, "name", &self.name, 200);
         check_text(&mut invalid, "schema_version", &self.schema_version, 50);
-        check_text(&mut invalid, "timezone", &self.timezone, 64);
+        invalid.merge(zone("timezone", &self.timezone));
         check_texts(
             &mut invalid,
             &[
@@ -95,6 +98,9 @@ impl RetailerBody {
                 ("country", self.country.as_ref(), 2),
             ],
         );
+        let (policies, creative_specs) = (Value::Object(self.policies), Value::Object(self.creative_specs));
+        invalid.merge(Policy::read(&policies));
+        invalid.merge(CreativeSpecs::read(&creative_specs));
         if let Some(currency) = &self.currency {
             invalid.merge(check_currency("currency", currency));
         }
@@ -106,8 +112,8 @@ impl RetailerBody {
             mapping_config: Value::Object(self.mapping_config).into(),
             api_endpoint: self.api_endpoint,
             clean_room_endpoint: self.clean_room_endpoint,
-            policies: Value::Object(self.policies).into(),
-            creative_specs: Value::Object(self.creative_specs).into(),
+            policies: policies.into(),
+            creative_specs: creative_specs.into(),
             country: self.country,
             currency: self.currency,
             timezone: self.timezone,
@@ -150,7 +156,8 @@ pub async fn create_retailer(
     let request = key.of(&caller, &body.bytes);
     let (new, now) = (body.value.check()?, state.clock.now());
     repeat::create(&state.storage.scoped(&caller.scope()), request, now, move |conn| {
-        Ok(Answer::created(json!(stored::insert(conn, &new, now)?)))
+        let row = stored::insert(conn, &new, now)?;
+        Ok(Answer::created(shown_one(conn, row)?))
     })
     .await
 }
@@ -160,14 +167,29 @@ pub async fn create_retailer(
 pub async fn list_retailers(state: Data<State>, caller: Caller, query: ListQuery<RetailerQuery>) -> Result<Json<Slice<Value>>, Problem> {
     let filter = RetailerFilter { is_active: query.filter.is_active, country: query.filter.country.clone() };
     let page = Page::try_from(&query.page)?;
-    let slice = state.storage.scoped(&caller.scope()).read(move |conn| stored::list(conn, &filter, &page)).await?;
-    Ok(Json(Slice::from(slice).map(|row| json!(row))))
+    let slice = state
+        .storage
+        .scoped(&caller.scope())
+        .read(move |conn| {
+            let storage::page::Slice { rows, next } = stored::list(conn, &filter, &page)?;
+            Ok(storage::page::Slice { rows: shown(conn, rows)?, next })
+        })
+        .await?;
+    Ok(Json(Slice::from(slice)))
 }
 
 /// One retailer.
 #[utoipa::path(get, path = "/v1/retailers/{retailer_id}", tag = "catalog", params(("retailer_id" = String, Path)), responses((status = 200, body = Object, description = "The row")))]
-pub async fn get_retailer(state: Data<State>, caller: Caller, id: Path<String>) -> Result<Json<Retailer>, Problem> {
-    Ok(Json(state.storage.scoped(&caller.scope()).read(move |conn| stored::find(conn, &id)).await?))
+pub async fn get_retailer(state: Data<State>, caller: Caller, id: Path<String>) -> Result<Json<Value>, Problem> {
+    let shown = state
+        .storage
+        .scoped(&caller.scope())
+        .read(move |conn| {
+            let row = stored::find(conn, &id)?;
+            shown_one(conn, row)
+        })
+        .await?;
+    Ok(Json(shown))
 }
 
 /// Changes the fields named.
@@ -177,13 +199,21 @@ pub async fn update_retailer(
     caller: Caller,
     id: Path<String>,
     change: JsonBody<Map<String, Value>>,
-) -> Result<Json<Retailer>, Problem> {
+) -> Result<Json<Value>, Problem> {
     caller.require(may_write)?;
     let (id, now) = (id.into_inner(), state.clock.now());
     let find = id.clone();
     let row = state.storage.scoped(&caller.scope()).read(move |conn| stored::find(conn, &find)).await?;
     let new = lay_over(&RetailerBody::of(&row), change.0, &["retailer_id"])?.check()?;
-    Ok(Json(state.storage.scoped(&caller.scope()).transaction(move |conn| stored::update(conn, &id, &new, now)).await?))
+    let shown = state
+        .storage
+        .scoped(&caller.scope())
+        .transaction(move |conn| {
+            let row = stored::update(conn, &id, &new, now)?;
+            shown_one(conn, row)
+        })
+        .await?;
+    Ok(Json(shown))
 }
 
 /// Takes a retailer out of use; its data stay.

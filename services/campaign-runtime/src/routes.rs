@@ -1,14 +1,14 @@
 //! Every route of the service on one screen.
 
-use actix_web::web::{Data, ServiceConfig, delete, get, patch, post, resource};
+use actix_web::web::{Data, ServiceConfig, delete, get, patch, post, put, resource};
 use utoipa::OpenApi;
 
 use crate::state::State;
 use crate::{
-    analytics, api_keys, brands, bulk, campaigns, clones, experiments, imports, optimize, pacing, pages, performance, plans, reflections,
-    retailers, segments,
+    analytics, api_keys, brands, bulk, campaigns, clones, creatives, experiments, imports, optimize, pacing, pages, performance, plans,
+    reflections, retailer_keys,
 };
-use crate::{skus, transitions};
+use crate::{retailers, segments, skus, transitions};
 
 /// The public API.
 #[derive(OpenApi)]
@@ -47,6 +47,14 @@ use crate::{skus, transitions};
         transitions::transition_campaign,
         transitions::list_campaign_history,
         clones::clone_campaign,
+        creatives::check_creative,
+        creatives::create_creative,
+        creatives::list_creatives,
+        creatives::get_creative,
+        creatives::update_creative,
+        creatives::delete_creative,
+        retailer_keys::set_retailer_key,
+        retailer_keys::delete_retailer_key,
         bulk::change_campaigns,
         performance::record_performance,
         analytics::analyse_performance,
@@ -144,6 +152,23 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .service(resource("/v1/experiments/{id}/results").route(get().to(experiments::results::get_results)))
         .service(resource("/v1/campaigns/{id}/transitions").route(post().to(transitions::transition_campaign)))
         .service(resource("/v1/campaigns/{id}/history").route(get().to(transitions::list_campaign_history)))
+        .service(resource("/v1/creatives/check").route(post().to(creatives::check_creative)))
+        .service(
+            resource("/v1/campaigns/{id}/creatives")
+                .route(post().to(creatives::create_creative))
+                .route(get().to(creatives::list_creatives)),
+        )
+        .service(
+            resource("/v1/campaigns/{id}/creatives/{creative_id}")
+                .route(get().to(creatives::get_creative))
+                .route(put().to(creatives::update_creative))
+                .route(delete().to(creatives::delete_creative)),
+        )
+        .service(
+            resource("/v1/retailers/{id}/api-key")
+                .route(put().to(retailer_keys::set_retailer_key))
+                .route(delete().to(retailer_keys::delete_retailer_key)),
+        )
         .service(resource("/v1/campaigns/{id}/clone").route(post().to(clones::clone_campaign)))
         .service(resource("/v1/campaigns/{id}/performance").route(post().to(performance::record_performance)))
         .service(resource("/v1/campaigns/{id}/pacing").route(get().to(pacing::get_pacing)))

@@ -69,7 +69,7 @@ pub async fn create_golden(
     let prepared = match (&new.task, &new.task_id) {
         (Some(task), None) => {
             check(&new, task.task_type, 2 + usize::from(task.candidate_c.is_some()))?;
-            Some(intake::prepare(task, state.settings.rating.judgments_per_task)?)
+            Some(intake::prepare(task, state.settings.rating.judgments_per_task, state.settings.pii)?)
         }
         (None, Some(_)) => None,
         _ => return Err(Problem::invalid_field("task", "give either task, a new one, or task_id, an existing one")),

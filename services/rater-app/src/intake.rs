@@ -1,10 +1,12 @@
-//! From what a creator sends to a task that can be judged: rules, machine checks, rubric. No I/O.
+//! From what a creator sends to a task that can be judged: personal data taken out, rules, machine checks, rubric. No I/O.
 
 use domain::checks;
 use domain::invalid::Invalid;
 use domain::rubric;
 use peers::tasks::{CheckResult, NewTask};
 use serde_json::{Value, json};
+use web::privacy::{screen_document, screen_text};
+use web::settings::PiiRule;
 
 /// Most judgments a task may ask for.
 pub const MAX_REQUIRED_JUDGMENTS: i32 = 100;
@@ -17,7 +19,8 @@ const MAX_SOURCE_CHARS: usize = 100;
 ///
 /// # Errors
 /// [`Invalid`] naming each field that is wrong.
-pub fn prepare(new: &NewTask, default_judgments: u32) -> Result<storage::tasks::NewTask, Invalid> {
+pub fn prepare(new: &NewTask, default_judgments: u32, pii: PiiRule) -> Result<storage::tasks::NewTask, Invalid> {
+    let new = &screened(new, pii)?;
     let mut invalid = Invalid::default();
     invalid.merge(new.check());
     for (field, text, most) in [("title", &new.title, MAX_TITLE_CHARS), ("prompt", &new.prompt, MAX_PROMPT_CHARS)] {
@@ -65,6 +68,29 @@ pub fn prepare(new: &NewTask, default_judgments: u32) -> Result<storage::tasks::
         required_judgments: new.required_judgments.unwrap_or_else(|| i32::try_from(default_judgments).unwrap_or(3)),
         source: new.source.clone(),
     })
+}
+
+/// The task without personal data, or a refusal: everything that raters see is looked through before it is stored.
+fn screened(new: &NewTask, pii: PiiRule) -> Result<NewTask, Invalid> {
+    let mut new = new.clone();
+    let mut invalid = Invalid::default();
+    invalid.merge(screen_text(pii, "title", &mut new.title));
+    invalid.merge(screen_text(pii, "prompt", &mut new.prompt));
+    for (at, snippet) in new.context_snippets.iter_mut().enumerate() {
+        invalid.merge(screen_document(pii, &format!("context_snippets[{at}]"), snippet));
+    }
+    let candidates = [
+        ("candidate_a", Some(&mut new.candidate_a)),
+        ("candidate_b", Some(&mut new.candidate_b)),
+        ("candidate_c", new.candidate_c.as_mut()),
+    ];
+    for (field, candidate) in candidates {
+        if let Some(candidate) = candidate {
+            invalid.merge(screen_document(pii, field, candidate));
+        }
+    }
+    invalid.into_result()?;
+    Ok(new)
 }
 
 fn run_checks(new: &NewTask, candidates: &[Value]) -> Vec<CheckResult> {

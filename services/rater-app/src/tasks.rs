@@ -65,13 +65,13 @@ pub async fn create_tasks(state: Data<State>, caller: Caller, key: RepeatKey, bo
     if rows.is_empty() || rows.len() > MAX_BATCH {
         return Err(Problem::invalid_field("", format!("send 1 to {MAX_BATCH} tasks, not {}", rows.len())));
     }
-    let default_judgments = state.settings.rating.judgments_per_task;
+    let (default_judgments, pii) = (state.settings.rating.judgments_per_task, state.settings.pii);
     let prepared: Vec<Result<storage::tasks::NewTask, Vec<FieldError>>> = rows
         .into_iter()
         .map(|row| {
             let row = row.map_err(|problem| field_errors(&problem))?;
             let row = claim(row, &scope).map_err(|invalid| invalid.fields)?;
-            intake::prepare(&row, default_judgments).map_err(|invalid| invalid.fields)
+            intake::prepare(&row, default_judgments, pii).map_err(|invalid| invalid.fields)
         })
         .collect();
     let now = state.clock.now();
@@ -122,7 +122,7 @@ pub async fn get_task(state: Data<State>, caller: Caller, path: Path<String>) ->
 /// Takes a task from another service.
 pub async fn create_task_internally(state: Data<State>, caller: ServiceCaller, body: JsonBody<NewTask>) -> Result<HttpResponse, Problem> {
     let new = claim(body.0, &caller.scope())?;
-    let new = intake::prepare(&new, state.settings.rating.judgments_per_task)?;
+    let new = intake::prepare(&new, state.settings.rating.judgments_per_task, state.settings.pii)?;
     let now = state.clock.now();
     let (task, created) = state
         .storage

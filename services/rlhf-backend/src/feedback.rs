@@ -20,7 +20,9 @@ use web::caller::{Caller, Credential};
 use web::database::repeat::{self, Answer, RepeatKey};
 use web::json::{JsonBytes, QueryOf};
 use web::paging::{ListQuery, Slice};
+use web::privacy::{screen_document, screen_text};
 use web::problem::Problem;
+use web::settings::PiiRule;
 
 use crate::period;
 use crate::state::State;
@@ -126,7 +128,7 @@ pub async fn create_feedback(
     body: JsonBytes<FeedbackBody>,
 ) -> Result<HttpResponse, Problem> {
     caller.require(Role::may_plan)?;
-    let new = check(&body.value, &caller, "")?;
+    let new = screened(check(&body.value, &caller, "")?, state.settings.pii, "")?;
     let request = key.of(&caller, &body.bytes);
     let (scope, now) = (caller.scope(), state.clock.now());
     repeat::create(&state.storage.scoped(&scope), request, now, move |conn| {
@@ -153,8 +155,14 @@ pub async fn create_feedback_batch(
         return Err(Problem::invalid_field("items", format!("must hold 1 to {MAX_BATCH} pieces of feedback, not {}", items.len())));
     }
     let mut invalid = Invalid::default();
-    let checked: Vec<Option<NewFeedback>> =
-        items.iter().enumerate().map(|(i, item)| invalid.merge(check(item, &caller, &format!("items[{i}].")))).collect();
+    let checked: Vec<Option<NewFeedback>> = items
+        .iter()
+        .enumerate()
+        .map(|(i, item)| {
+            let prefix = format!("items[{i}].");
+            invalid.merge(check(item, &caller, &prefix).and_then(|new| screened(new, state.settings.pii, &prefix)))
+        })
+        .collect();
     invalid.into_result()?;
     let new: Vec<NewFeedback> = checked.into_iter().flatten().collect();
     let request = key.of(&caller, &body.bytes);
@@ -288,6 +296,25 @@ fn check(body: &FeedbackBody, caller: &Caller, prefix: &str) -> Result<NewFeedba
         metadata: body.metadata.clone().unwrap_or_else(|| json!({})).into(),
         session_id: body.session_id.clone(),
     })
+}
+
+/// Feedback without personal data, or a refusal: what is said here is judged, trained on and exported later.
+fn screened(mut new: NewFeedback, pii: PiiRule, prefix: &str) -> Result<NewFeedback, Invalid> {
+    let mut invalid = Invalid::default();
+    let texts = [
+        ("prompt", Some(&mut new.prompt)),
+        ("model_output", Some(&mut new.model_output)),
+        ("preferred_output", new.preferred_output.as_mut()),
+        ("rejected_output", new.rejected_output.as_mut()),
+    ];
+    for (field, text) in texts {
+        if let Some(text) = text {
+            invalid.merge(screen_text(pii, &format!("{prefix}{field}"), text));
+        }
+    }
+    invalid.merge(screen_document(pii, &format!("{prefix}metadata"), &mut new.metadata.0));
+    invalid.into_result()?;
+    Ok(new)
 }
 
 /// Takes the tenant from each row's brand, stores the rows, and tells who listens.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::words::{find, words};
+use super::words::{Searchable, Term};
 use super::{Context, Problem, Report, quoted, texts};
 
 /// Most words in capitals that a text may carry (a brand, an abbreviation, a word to stress).
@@ -31,10 +31,11 @@ pub(super) fn check(context: &Context<'_>, candidate: &Value, report: &mut Repor
     }
     let disclaimers = texts(policy.get("required_disclaimers"));
     if !disclaimers.is_empty() {
+        let said: Vec<&str> = parts.iter().map(|(_, text)| *text).collect();
         report.sum_up(
             "required_disclaimers",
             "every required disclaimer is there, word for word",
-            missing_disclaimers(&disclaimers, &parts),
+            missing_disclaimers(&disclaimers, &said).into_iter().map(|message| Problem { message, place: None }).collect(),
         );
     }
     length_limit(policy, "max_headline_length", "headline_length", "/headline", &parts, report);
@@ -62,13 +63,13 @@ fn parts(candidate: &Value) -> Option<(&'static str, Parts<'_>)> {
 }
 
 fn disallowed(policy: &Value, parts: &Parts<'_>) -> Vec<Problem> {
-    let terms: Vec<_> = texts(policy.get("disallowed_terms")).into_iter().take(MAX_POLICY_TEXTS).map(|term| (term, words(term))).collect();
+    let terms: Vec<_> =
+        texts(policy.get("disallowed_terms")).into_iter().take(MAX_POLICY_TEXTS).map(|term| (term, Term::of(term))).collect();
     let mut problems = Vec::new();
     for (place, text) in parts {
-        let text = words(text);
-        for (term, term_words) in &terms {
-            if let Some(at) = find(&text, term_words) {
-                let character = text.get(at).map_or(0, |word| word.at);
+        let text = Searchable::of(text);
+        for (term, ready) in &terms {
+            if let Some(character) = text.find(ready) {
                 problems.push(Problem::at(
                     *place,
                     format!(
@@ -83,10 +84,11 @@ fn disallowed(policy: &Value, parts: &Parts<'_>) -> Vec<Problem> {
     problems
 }
 
-fn missing_disclaimers(disclaimers: &[&str], parts: &Parts<'_>) -> Vec<Problem> {
-    let texts: Vec<String> = parts.iter().map(|(_, text)| plain(text)).collect();
+/// A sentence for each disclaimer that no text holds.
+pub(crate) fn missing_disclaimers(disclaimers: &[&str], texts: &[&str]) -> Vec<String> {
+    let texts: Vec<String> = texts.iter().map(|text| plain(text)).collect();
     let lower: Vec<String> = texts.iter().map(|text| text.to_lowercase()).collect();
-    let mut problems = Vec::new();
+    let mut missing = Vec::new();
     for disclaimer in disclaimers.iter().take(MAX_POLICY_TEXTS) {
         let wanted = plain(disclaimer);
         if wanted.is_empty() || texts.iter().any(|text| text.contains(&wanted)) {
@@ -94,9 +96,9 @@ fn missing_disclaimers(disclaimers: &[&str], parts: &Parts<'_>) -> Vec<Problem> 
         }
         let nearly = lower.iter().any(|text| text.contains(&wanted.to_lowercase()));
         let why = if nearly { "is there with other capitals; write it" } else { "is missing; add it" };
-        problems.push(Problem { message: format!("the disclaimer {} {why} word for word", quoted(disclaimer)), place: None });
+        missing.push(format!("the disclaimer {} {why} word for word", quoted(disclaimer)));
     }
-    problems
+    missing
 }
 
 /// One space between words, straight quotation marks: what typesetting changes is no difference in words.

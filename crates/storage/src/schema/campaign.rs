@@ -53,6 +53,25 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
+    use crate::types::Document;
+    use crate::types::Instant;
+
+    /// What a campaign's ads say and show.
+    campaign_creatives (id) {
+        id -> BigInt,
+        creative_id -> Text,
+        campaign -> BigInt,
+        tenant_id -> Text,
+        name -> Text,
+        content -> Document,
+        findings -> Document,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
     use crate::types::Instant;
 
     /// Daily performance; absent measures are null, never 0.

@@ -23,6 +23,7 @@ diesel::table! {
         is_active -> Bool,
         created_at -> Instant,
         updated_at -> Instant,
+        api_key_set_at -> Nullable<Instant>,
     }
 }
 

@@ -119,6 +119,14 @@ pub const KEYS: &[Key] = &[
         "the output of: openssl rand -hex 32",
         "Signs the tokens of calls between the services. At least 32 bytes, the same for all three services.",
     ),
+    key(
+        "ENDCAP_SEAL_KEYS",
+        Secret { min_bytes: 1 },
+        Absent,
+        "k2:NEW_KEY,k1:OLD_KEY",
+        "Master keys under which secrets are sealed at rest, as `ID:KEY` with 32 bytes in base64 (`endcap keys generate-seal-key`). The first seals, the others only open. \
+         With them any secret setting may be given as `sealed:...` (`endcap seal`), and retailers may have API keys.",
+    ),
     key("ENDCAP_BIND_ADDRESS", Address, Value("127.0.0.1"), "0.0.0.0", "Interface on which the public listeners answer."),
     key(
         "ENDCAP_PRIVATE_BIND_ADDRESS",
@@ -217,6 +225,13 @@ pub const KEYS: &[Key] = &[
     key("ENDCAP_REFRESH_TOKEN_TTL_DAYS", Whole { min: 1, max: 365 }, Value("30"), "30", "Life of a refresh token, in days."),
     key("ENDCAP_SIGNUP", OneOf(&["open", "closed"]), Value("open"), "closed", "Whether strangers may sign up as raters."),
     key("ENDCAP_COOKIE_DOMAIN", Text, Absent, "example.com", "Domain of the session cookie when the services have different host names."),
+    key(
+        "ENDCAP_PII",
+        OneOf(&["redact", "refuse", "off"]),
+        Value("redact"),
+        "refuse",
+        "What happens to personal data in texts that raters may see: masked before they are stored, refused with 422, or let through.",
+    ),
     key(
         "ENDCAP_ARTIFACT_DIRECTORY",
         Text,

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::sealing::SealKeys;
+
 pub use keys::{DefaultValue, KEYS, Key};
 pub use render::{render_configuration_table, render_env_example};
 pub use sources::Sources;
@@ -62,6 +64,17 @@ pub enum Signup {
     Open,
     /// Accounts are made by administrators.
     Closed,
+}
+
+/// What happens to personal data in texts that raters may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PiiRule {
+    /// They are masked before they are stored.
+    Redact,
+    /// The text is refused.
+    Refuse,
+    /// They are let through.
+    Off,
 }
 
 /// One of the three services.
@@ -226,6 +239,10 @@ pub struct Settings {
     pub jwt_secret: SecretString,
     /// Signs the tokens of calls between services.
     pub service_secret: SecretString,
+    /// Under which secrets are sealed at rest; may be empty.
+    pub seal_keys: SealKeys,
+    /// What happens to personal data in texts that raters may see.
+    pub pii: PiiRule,
     /// Interface of the public listeners.
     pub bind_address: IpAddr,
     /// Interface of the private listeners.

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::sealing::{SEALED_PREFIX, SealKeys};
 
 use super::keys::{DefaultValue, KEYS, Key, Kind};
 use super::{
-    Calibration, Environment, Limits, LogFormat, Mistake, Pool, Rating, ServiceAddress, Settings, SettingsError, SignIn, Signup, Supabase,
+    Calibration, Environment, Limits, LogFormat, Mistake, PiiRule, Pool, Rating, ServiceAddress, Settings, SettingsError, SignIn, Signup,
+    Supabase,
 };
 
 /// Known to everybody who reads the source: only good for development.
@@ -19,12 +22,16 @@ pub(super) struct Values {
     texts: BTreeMap<&'static str, String>,
     mistakes: Vec<Mistake>,
     warnings: Vec<String>,
+    seal_keys: SealKeys,
 }
+
+const SEAL_KEYS: &str = "ENDCAP_SEAL_KEYS";
 
 impl Values {
     /// Checks each text against its key; texts that fail are dropped, so that later steps see good values only.
     pub(super) fn new(texts: BTreeMap<&'static str, String>, mistakes: Vec<Mistake>) -> Self {
-        let mut values = Self { texts, mistakes, warnings: Vec::new() };
+        let mut values = Self { texts, mistakes, warnings: Vec::new(), seal_keys: SealKeys::default() };
+        values.open_sealed();
         for key in KEYS {
             if let Some(problem) = values.texts.get(key.name).and_then(|text| check(key, text)) {
                 values.mistake(key.name, problem);
@@ -32,6 +39,29 @@ impl Values {
             }
         }
         values
+    }
+
+    /// Puts what is sealed into the place of the sealed text, so that everything after sees plain values.
+    fn open_sealed(&mut self) {
+        let keys = match SealKeys::parse(self.texts.get(SEAL_KEYS).map_or("", String::as_str)) {
+            Ok(keys) => keys,
+            Err(problem) => {
+                self.mistake(SEAL_KEYS, problem);
+                self.texts.remove(SEAL_KEYS);
+                SealKeys::default()
+            }
+        };
+        for key in KEYS.iter().filter(|key| key.secret && key.name != SEAL_KEYS) {
+            let Some(text) = self.texts.get(key.name).filter(|text| text.starts_with(SEALED_PREFIX)).cloned() else { continue };
+            match keys.open_setting(key.name, &text) {
+                Ok(opened) => drop(self.texts.insert(key.name, opened.expose_secret().to_owned())),
+                Err(error) => {
+                    self.mistake(key.name, format!("is sealed and cannot be used: {error}"));
+                    self.texts.remove(key.name);
+                }
+            }
+        }
+        self.seal_keys = keys;
     }
 
     pub(super) fn into_settings(mut self) -> Result<Settings, SettingsError> {
@@ -43,6 +73,12 @@ impl Values {
             supabase: self.supabase(),
             jwt_secret: self.own_secret(environment, "ENDCAP_JWT_SECRET", DEVELOPMENT_JWT_SECRET),
             service_secret: self.own_secret(environment, "ENDCAP_SERVICE_SECRET", DEVELOPMENT_SERVICE_SECRET),
+            seal_keys: self.seal_keys.clone(),
+            pii: match self.text("ENDCAP_PII").as_str() {
+                "refuse" => PiiRule::Refuse,
+                "off" => PiiRule::Off,
+                _ => PiiRule::Redact,
+            },
             bind_address: self.address("ENDCAP_BIND_ADDRESS"),
             private_bind_address: self.address("ENDCAP_PRIVATE_BIND_ADDRESS"),
             campaign_runtime: self.service("CAMPAIGN_RUNTIME"),

@@ -5,6 +5,7 @@
 mod bulk;
 mod catalog;
 mod experiments;
+mod governance;
 mod life;
 mod machine;
 mod numbers;

@@ -30,7 +30,7 @@ fn rules() -> Rules {
 }
 
 fn make_task(conn: &mut Connection, task_id: &str, required: i32) {
-    let new = intake::prepare(&serde_json::from_value(plan_task(task_id, required)).unwrap(), 3).unwrap();
+    let new = intake::prepare(&serde_json::from_value(plan_task(task_id, required)).unwrap(), 3, web::settings::PiiRule::Redact).unwrap();
     tasks::create(conn, &new, noon()).unwrap();
 }
 
