@@ -78,3 +78,43 @@ async fn raters_see_no_tasks_and_tenants_only_their_own() {
     foreign["tenant_id"] = json!("brand-a");
     assert_eq!(ask!(app, post("/v1/tasks", &analyst_b, foreign)).status, 422);
 }
+
+#[actix_web::test]
+async fn personal_data_are_masked_or_refused_before_a_task_is_stored() {
+    let personal = |id: &str| {
+        let mut task = plan_task(id, 3);
+        task["prompt"] = json!("Ann (ann@example.com, 212-555-0100) asked about SKU 829123 at 12.50 USD.");
+        task["context_snippets"] = json!([{"kind": "note", "text": "paid with 4111 1111 1111 1111"}]);
+        task["candidate_a"]["note"] = json!("from 192.0.2.1");
+        task
+    };
+    let house = House::new(&[]);
+    let app = app!(house);
+    let admin = house.admin();
+    assert_eq!(ask!(app, post("/v1/tasks", &admin, personal("t1"))).status, 201);
+    assert_eq!(ask!(app, post("/v1/tasks", &admin, personal("t1"))).status, 200, "an equal repeat is masked alike");
+    let task = ask!(app, get("/v1/tasks/t1", &admin)).body;
+    assert_eq!(task["prompt"], "Ann ([email], [phone]) asked about SKU 829123 at 12.50 USD.", "{task}");
+    let text = task.to_string();
+    assert!(text.contains("paid with [card number]") && text.contains("from [ip address]"), "{text}");
+
+    let house = House::new(&[("ENDCAP_PII", "refuse")]);
+    let app = app!(house);
+    let admin = house.admin();
+    let refused = ask!(app, post("/v1/tasks", &admin, personal("t1")));
+    let fields: Vec<&str> = refused.body["errors"].as_array().unwrap().iter().map(|error| error["field"].as_str().unwrap()).collect();
+    assert_eq!(
+        (refused.status.as_u16(), fields),
+        (422, vec!["prompt", "context_snippets[0].text", "candidate_a.note"]),
+        "{}",
+        refused.body
+    );
+    assert!(!refused.body.to_string().contains("ann@"), "a refusal does not repeat what it refuses");
+    assert_eq!(ask!(app, get("/v1/tasks/t1", &admin)).status, 404);
+
+    let house = House::new(&[("ENDCAP_PII", "off")]);
+    let app = app!(house);
+    let admin = house.admin();
+    assert_eq!(ask!(app, post("/v1/tasks", &admin, personal("t1"))).status, 201);
+    assert!(ask!(app, get("/v1/tasks/t1", &admin)).body.to_string().contains("ann@example.com"));
+}

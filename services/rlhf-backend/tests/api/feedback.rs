@@ -97,3 +97,15 @@ async fn a_batch_is_stored_whole_or_not_at_all() {
     assert_eq!((answer.status.as_u16(), &answer.json()["count"]), (201, &json!(3)));
     assert_eq!(service.post(&analyst, "/v1/feedback/batch", json!({ "items": [] })).await.status, 422);
 }
+
+#[actix_web::test]
+async fn personal_data_are_masked_before_feedback_is_stored() {
+    let service = Service::new();
+    let analyst = service.token(Role::Analyst, Some("tnt-a"));
+    let extra = json!({ "prompt": "Ann, ann@example.com, about SKU 829123", "preferred_output": "call +49 170 1234567", "metadata": { "ip": "192.0.2.1", "n": 5 } });
+    let answer = service.post(&analyst, "/v1/feedback", body("correction", extra)).await;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    let row = answer.json();
+    assert_eq!((&row["prompt"], &row["preferred_output"]), (&json!("Ann, [email], about SKU 829123"), &json!("call [phone]")));
+    assert_eq!(row["metadata"], json!({ "ip": "[ip address]", "n": 5 }));
+}
