@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use storage::accounts::{self, NewAccount};
 use storage::connection::Connection;
 use storage::golden::{self, NewGoldenItem};
-use storage::imports::{self, Format, OnError, Table};
+use storage::imports::{self, Compression, Format, Table};
 use storage::raters::{self, NewRater};
 use storage::store::transaction;
 use storage::tasks::{self, NewTask};
@@ -144,18 +144,10 @@ fn load_file(conn: &mut Connection, path: &Path, table: Table, name: &str, rows:
     let bar = ProgressBar::new(rows);
     bar.set_style(ProgressStyle::with_template("  {prefix:<20} {bar:30} {pos:>7}/{len} {elapsed}")?);
     bar.set_prefix(name.to_owned());
-    let request = imports::Request {
-        table,
-        path: path.to_path_buf(),
-        format: Format::Csv,
-        is_gzip: true,
-        on_error: OnError::Abort,
-        is_dry_run: false,
-        skips_known_files: true,
-    };
+    let request = imports::Request { skips_known_files: true, ..imports::Request::new(table, path, Format::Csv, Compression::Gzip) };
     let scope = Scope::system("sample data");
     let advance = |read: u64| bar.set_position(read);
-    let outcome = transaction(conn, |conn| imports::load(conn, &scope, &request, now(), &advance))
+    let outcome = imports::load(conn, &scope, &request, now(), &advance)
         .with_context(|| format!("{} cannot be loaded; nothing of it was kept", path.display()))?;
     if outcome.is_known {
         bar.finish_and_clear();

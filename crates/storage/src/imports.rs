@@ -1,36 +1,51 @@
-//! Files into tables: CSV or newline-delimited JSON, plain or gzip, read as a stream and written by key, so that loading a file again
-//! changes nothing.
+//! Files into tables: CSV, newline-delimited JSON or Parquet, plain, gzip or zstd, read as a stream and written by key, so that loading a
+//! file again changes nothing.
 //!
-//! Columns may have our own names or those of the sample bundle. An empty field is null, never 0. Columns that are not known go to
+//! ```text
+//! file -> rows (formats, cells) -> mapper (the retailer's mapping) -> loader (a table) -> run (transactions, checkpoints) -> ledger
+//! ```
+//!
+//! Columns may have our own names, those of the sample bundle, or a retailer's own through its mapping. An empty field is null, never 0. Columns that are not known go to
 //! `attributes` where the table has them, and are reported as ignored elsewhere. Of the sample bundle's files, `campaign_brands`,
 //! `campaign_lift_inputs` and `sku_weekly_metrics` are not loaded: no table holds what they say.
 
+pub mod formats;
 pub mod ledger;
+pub mod mapping;
+pub mod run;
 
 mod campaign_skus;
 mod catalog;
 mod catalog_rows;
 mod cells;
 mod columns;
+mod hold;
+mod mapper;
+mod parquet_rows;
 mod performance;
+mod reading;
 mod rows;
 
 use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 use domain::scope::Scope;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::connection::Connection;
-use crate::dialect::ROWS_PER_STATEMENT;
 use crate::error::StorageError;
 use crate::performance::Written;
-use crate::store;
+use crate::url::DatabaseUrl;
 
-use rows::{Row, Rows};
+pub use formats::{Compression, Format};
+use mapping::TableMapping;
+use rows::Row;
+use run::Watch;
 
-/// Most errors that are kept; all are counted.
+/// Most errors that an answer names; all are counted.
 pub const MAX_ERRORS: usize = 100;
+/// Most errors that are kept for the full report.
+pub const MAX_REPORTED: u64 = 10_000;
 
 /// What can be imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,15 +91,6 @@ impl Table {
     }
 }
 
-/// How rows are written in the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// Comma-separated values with a header line (RFC 4180).
-    Csv,
-    /// One JSON object a line.
-    Ndjson,
-}
-
 /// What happens when a row is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnError {
@@ -92,6 +98,21 @@ pub enum OnError {
     Abort,
     /// The row is left out.
     Skip,
+}
+
+/// How much a packed file may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Most bytes after unpacking.
+    pub max_unpacked_bytes: u64,
+    /// Most unpacked bytes for each packed one, beyond the first 64 MiB.
+    pub max_ratio: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_unpacked_bytes: 256 << 30, max_ratio: 500 }
+    }
 }
 
 /// What is to be loaded, and how.
@@ -103,23 +124,56 @@ pub struct Request {
     pub path: PathBuf,
     /// How rows are written in it.
     pub format: Format,
-    /// Whether it is compressed with gzip.
-    pub is_gzip: bool,
+    /// How it is packed.
+    pub compression: Compression,
     /// What happens when a row is wrong.
     pub on_error: OnError,
     /// Do all the work and keep nothing.
     pub is_dry_run: bool,
     /// Leave the file alone when the very same content was loaded before, without any rejected row.
     pub skips_known_files: bool,
+    /// The retailer whose file it is: fills a column `retailer_id` that the file does not have.
+    pub retailer_id: Option<String>,
+    /// How the retailer's columns become ours.
+    pub mapping: Option<TableMapping>,
+    /// How much a packed file may hold.
+    pub limits: Limits,
+    /// SHA-256 of the file's bytes in hexadecimal digits, when somebody computed it already.
+    pub content_sha256: Option<String>,
+    /// Rows written together; with [`OnError::Skip`] also committed together.
+    pub batch_rows: usize,
+}
+
+impl Request {
+    /// A file without further wishes: nothing is kept when a row is wrong.
+    #[must_use]
+    pub fn new(table: Table, path: impl Into<PathBuf>, format: Format, compression: Compression) -> Self {
+        Self {
+            table,
+            path: path.into(),
+            format,
+            compression,
+            on_error: OnError::Abort,
+            is_dry_run: false,
+            skips_known_files: false,
+            retailer_id: None,
+            mapping: None,
+            limits: Limits::default(),
+            content_sha256: None,
+            batch_rows: 50_000,
+        }
+    }
 }
 
 /// A row that was not taken.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowError {
-    /// Line of the file, from 1; the header of a CSV file is line 1.
+    /// Line of the file, from 1; the header of a CSV file is line 1. In Parquet the number of the row.
     pub line: u64,
-    /// The column, or empty when the whole row is meant.
+    /// Our field, or empty when the whole row is meant.
     pub field: String,
+    /// The column of the file; empty when the whole row is meant or the file has no such column.
+    pub column: String,
     /// What is wrong.
     pub message: String,
 }
@@ -127,6 +181,10 @@ pub struct RowError {
 /// What became of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Outcome {
+    /// Public id of the import; empty for a file that was left alone.
+    pub import_id: String,
+    /// Rows that an earlier attempt had settled.
+    pub resumed_after: u64,
     /// Rows read.
     pub received: u64,
     /// New rows.
@@ -145,13 +203,20 @@ pub struct Outcome {
     pub is_kept: bool,
     /// Whether the file was left alone because its content had been loaded before.
     pub is_known: bool,
+    /// Errors for the full report that were not written yet.
+    #[serde(skip)]
+    unreported: Vec<RowError>,
 }
 
 impl Outcome {
     fn reject(&mut self, line: u64, problem: Problem) {
         self.rejected += 1;
+        let error = RowError { line, field: problem.field, column: String::new(), message: problem.message };
         if self.errors.len() < MAX_ERRORS {
-            self.errors.push(RowError { line, field: problem.field, message: problem.message });
+            self.errors.push(error.clone());
+        }
+        if self.rejected <= MAX_REPORTED {
+            self.unreported.push(error);
         }
     }
 
@@ -177,17 +242,34 @@ impl Problem {
 
 /// Takes rows of one table: checks each, and writes them in batches.
 trait Loader {
+    /// Makes room for the rows taken, outside of any transaction that writes them.
+    fn prepare(&mut self, _: Option<&DatabaseUrl>) -> Result<(), StorageError> {
+        Ok(())
+    }
+
     /// Checks a row and keeps it for the next [`Loader::write`].
-    fn take(&mut self, row: &Row, columns: &[String]) -> Result<(), Problem>;
+    fn take(&mut self, row: &Row<'_>) -> Result<(), Problem>;
 
     /// Writes the rows taken; those that contradict stored data are rejected.
     fn write(&mut self, conn: &mut Connection, job: &Job<'_>, outcome: &mut Outcome) -> Result<(), StorageError>;
 
-    /// After the last row.
-    fn finish(&mut self, conn: &mut Connection, job: &Job<'_>, outcome: &mut Outcome) -> Result<(), StorageError>;
+    /// Checks the rows taken against stored data, where nothing of the file will be kept; what was written is undone by the caller.
+    fn check(&mut self, conn: &mut Connection, job: &Job<'_>, outcome: &mut Outcome) -> Result<(), StorageError> {
+        self.write(conn, job, outcome)
+    }
+
+    /// After the last row of a transaction.
+    fn finish(&mut self, _: &mut Connection, _: &Job<'_>) -> Result<(), StorageError> {
+        Ok(())
+    }
 
     /// Columns that nothing took.
     fn ignored(&self) -> Vec<String>;
+
+    /// The column of the file that fills a field under another name.
+    fn alias_of(&self, _field: &str, _columns: &[String]) -> Option<String> {
+        None
+    }
 }
 
 /// In whose name and when.
@@ -196,11 +278,12 @@ struct Job<'a> {
     now: DateTime<Utc>,
 }
 
-/// Loads a file in one transaction (call it inside `Storage::transaction`): all of it, or with [`OnError::Skip`] all good rows of it.
-/// `progress` hears the number of rows read so far. With [`OnError::Abort`] the whole file is checked and nothing kept when a row is wrong.
+/// Loads a file on this connection: with [`OnError::Abort`] in one transaction, with [`OnError::Skip`] in batches, each with a checkpoint.
+/// `progress` hears the number of rows read so far. See [`run`] for loading with more to watch.
 ///
 /// # Errors
-/// [`StorageError::Invalid`] on `file` with line and byte when the file cannot be read on (broken gzip, too long a row); nothing is kept then.
+/// [`StorageError::Invalid`] on `file` with line and byte when the file cannot be read on (broken gzip, too long a row);
+/// [`StorageError::Conflict`] (`import_running`) while the same content is being loaded.
 pub fn load(
     conn: &mut Connection,
     scope: &Scope,
@@ -208,7 +291,7 @@ pub fn load(
     now: DateTime<Utc>,
     progress: &dyn Fn(u64),
 ) -> Result<Outcome, StorageError> {
-    let content_hash = rows::hash(&request.path, scope)?;
+    let content_hash = run::content_hash(request, scope)?;
     if request.skips_known_files
         && let Some(known) = ledger::find_finished(conn, request.table, &content_hash)?
     {
@@ -216,60 +299,9 @@ pub fn load(
         progress(received);
         return Ok(Outcome { received, unchanged: received, is_known: true, ..Outcome::default() });
     }
-    let mut outcome = Outcome::default();
-    let done = store::transaction(conn, |conn| {
-        let job = Job { scope, now };
-        run(conn, &job, request, progress, &mut outcome)?;
-        if request.is_dry_run || (request.on_error == OnError::Abort && outcome.rejected > 0) {
-            return Err(undo());
-        }
-        ledger::record(conn, request.table, &content_hash, &outcome, now)
-    });
-    match done {
-        Ok(()) => outcome.is_kept = true,
-        Err(StorageError::Conflict { code: UNDO, .. }) if outcome.rejected > 0 && request.on_error == OnError::Abort => {
-            (outcome.inserted, outcome.updated, outcome.unchanged) = (0, 0, 0);
-        }
-        Err(StorageError::Conflict { code: UNDO, .. }) => {}
-        Err(error) => return Err(error),
-    }
-    Ok(outcome)
-}
-
-const UNDO: &str = "import_undone";
-
-/// Makes the transaction roll back although nothing failed.
-fn undo() -> StorageError {
-    StorageError::conflict(UNDO, "nothing is kept")
-}
-
-fn run(conn: &mut Connection, job: &Job<'_>, request: &Request, progress: &dyn Fn(u64), outcome: &mut Outcome) -> Result<(), StorageError> {
-    let mut rows = Rows::open(&request.path, request.format, request.is_gzip)?;
-    let mut loader = loader(request.table);
-    let mut waiting = 0;
-    while let Some(next) = rows.next_row()? {
-        outcome.received += 1;
-        let taken = next.and_then(|row| loader.take(&row, rows.columns()));
-        match taken {
-            Ok(()) => waiting += 1,
-            Err(problem) => outcome.reject(rows.line(), problem),
-        }
-        // After an error that undoes all of it the rest is only checked.
-        if waiting == ROWS_PER_STATEMENT {
-            waiting = 0;
-            if request.on_error == OnError::Skip || outcome.rejected == 0 {
-                loader.write(conn, job, outcome)?;
-            }
-            progress(outcome.received);
-        }
-    }
-    if request.on_error == OnError::Skip || outcome.rejected == 0 {
-        loader.write(conn, job, outcome)?;
-        loader.finish(conn, job, outcome)?;
-    }
-    outcome.ignored_columns = loader.ignored();
-    progress(outcome.received);
-    Ok(())
+    let prepared = run::prepare(conn, scope, request, "running", now)?;
+    let told = |outcome: &Outcome| progress(outcome.received);
+    run::run(conn, scope, request, prepared, &Watch { progress: &told, ..Watch::quiet(&|| now) })
 }
 
 fn loader(table: Table) -> Box<dyn Loader> {

@@ -26,6 +26,7 @@ diesel::joinable!(performance_metrics -> campaigns (campaign));
 diesel::joinable!(performance_revisions -> campaigns (campaign));
 diesel::joinable!(performance_rollups -> campaigns (campaign));
 diesel::joinable!(campaign_plans -> campaigns (campaign));
+diesel::joinable!(import_errors -> imports (import));
 diesel::joinable!(reflection_logs -> campaigns (campaign));
 diesel::joinable!(response_calibrations -> experiments (experiment));
 diesel::joinable!(experiment_observations -> experiments (experiment));
@@ -42,5 +43,6 @@ diesel::allow_tables_to_appear_in_same_query!(
 );
 diesel::allow_tables_to_appear_in_same_query!(rating_tasks, judgments, task_assignments, golden_set_items, task_consensus, rater_profiles,);
 diesel::allow_tables_to_appear_in_same_query!(brands, feedback);
+diesel::allow_tables_to_appear_in_same_query!(imports, import_errors);
 diesel::allow_tables_to_appear_in_same_query!(campaign_plans, task_consensus);
 diesel::allow_tables_to_appear_in_same_query!(experiments, experiment_observations, response_calibrations);

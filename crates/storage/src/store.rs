@@ -9,7 +9,7 @@ use crate::connection::{Access, ConnectError, Connection, Manager};
 use crate::dialect;
 use crate::error::StorageError;
 use crate::row_security::RowSecurity;
-use crate::share::FairShare;
+use crate::share::{FairShare, Place};
 use crate::url::DatabaseUrl;
 
 /// Transactions that lost a race are run again this often before the caller is told.
@@ -140,6 +140,31 @@ impl Storage {
                     .map_err(|e| if e.is_transient() { StorageError::Busy("many writers at once") } else { e })
             })
             .await
+    }
+
+    /// Several transactions on one writing connection, none around them all.
+    ///
+    /// # Errors
+    /// As [`Storage::read`].
+    pub async fn read_and_write<T, F>(&self, work: F) -> Result<T, StorageError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> Result<T, StorageError> + Send + 'static,
+    {
+        self.writers.run(self.tenant(), work).await
+    }
+
+    /// A turn at writing, for long work on a connection of its own: on SQLite, where one writes at a time, it stands in one line with all
+    /// transactions of this process, so that neither side starves; on a server there is no line. It lasts as long as the value.
+    ///
+    /// # Errors
+    /// [`StorageError::Busy`] when no turn came within a minute.
+    pub async fn turn(&self) -> Result<Option<Place>, StorageError> {
+        if !matches!(self.url, DatabaseUrl::Sqlite(_)) {
+            return Ok(None);
+        }
+        let place = tokio::time::timeout(Duration::from_secs(60), self.writers.places.acquire(None)).await;
+        place.map_err(|_| StorageError::Busy("no turn at writing came within a minute"))?.map(Some)
     }
 
     /// Asks the database for an answer.

@@ -65,6 +65,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     };
     let ready = web::database::readiness_of(&state.storage);
     let work = tokio::spawn(jobs::work(state.clone(), shutdown.clone()));
+    let housekeeping = tokio::spawn(imports::work::housekeeping(state.clone(), shutdown.clone()));
     let (public, internal) = (state.clone(), state);
     let served = serve(
         info,
@@ -80,5 +81,6 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     shutdown.cancel();
     // What it was doing is in the outbox or in review, and is taken up by the next process.
     work.abort();
+    housekeeping.abort();
     Ok(served?)
 }

@@ -8,12 +8,14 @@ use domain::policy::{CreativeSpecs, Policy};
 use domain::role::Role;
 use domain::time::zone;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
+use storage::imports::Table;
+use storage::imports::mapping::Mapping;
 use storage::page::Page;
 use storage::retailers::{self as stored, NewRetailer, Retailer, RetailerFilter};
 use web::caller::Caller;
 use web::database::repeat::{self, Answer, RepeatKey};
-use web::json::{JsonBody, JsonBytes};
+use web::json::{JsonBody, JsonBytes, QueryOf};
 use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
 
@@ -101,6 +103,8 @@ impl RetailerBody {
         let (policies, creative_specs) = (Value::Object(self.policies), Value::Object(self.creative_specs));
         invalid.merge(Policy::read(&policies));
         invalid.merge(CreativeSpecs::read(&creative_specs));
+        let mapping_config = Value::Object(self.mapping_config);
+        invalid.merge(Mapping::parse(&mapping_config));
         if let Some(currency) = &self.currency {
             invalid.merge(check_currency("currency", currency));
         }
@@ -109,7 +113,7 @@ impl RetailerBody {
             retailer_id,
             name: self.name,
             schema_version: self.schema_version,
-            mapping_config: Value::Object(self.mapping_config).into(),
+            mapping_config: mapping_config.into(),
             api_endpoint: self.api_endpoint,
             clean_room_endpoint: self.clean_room_endpoint,
             policies: policies.into(),
@@ -230,4 +234,28 @@ pub async fn delete_retailer(state: Data<State>, caller: Caller, id: Path<String
         })
         .await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Which table's mapping.
+#[derive(Debug, Clone, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct MappingQuery {
+    /// brands, skus, audience-segments, campaigns, campaign-skus or performance.
+    pub table: String,
+}
+
+/// How files of this retailer become rows of a table; see docs/imports.md.
+#[utoipa::path(get, path = "/v1/retailers/{retailer_id}/mapping", tag = "imports", params(("retailer_id" = String, Path), MappingQuery), responses((status = 200, body = Object, description = "`{retailer_id, table, columns, others}`")))]
+pub async fn get_retailer_mapping(
+    state: Data<State>,
+    caller: Caller,
+    id: Path<String>,
+    query: QueryOf<MappingQuery>,
+) -> Result<Json<Value>, Problem> {
+    let table = Table::named(&query.0.table).ok_or_else(|| Problem::not_found("table", &query.0.table))?;
+    let scope = caller.scope();
+    let row = state.storage.scoped(&scope).read(move |conn| stored::find(conn, &id)).await?;
+    let mapping = Mapping::parse(&row.mapping_config).map_err(Problem::invalid)?.table(table).cloned().unwrap_or_default();
+    Ok(Json(json!({"retailer_id": row.retailer_id, "table": table.name(), "columns": mapping.columns, "others": mapping.others})))
 }

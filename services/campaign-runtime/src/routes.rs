@@ -60,6 +60,10 @@ use crate::{retailers, segments, skus, transitions};
         analytics::analyse_performance,
         pacing::get_pacing,
         imports::import_table,
+        imports::list_imports,
+        imports::get_import,
+        imports::list_import_errors,
+        retailers::get_retailer_mapping,
         plans::create_plans,
         plans::list_plans,
         plans::choose_plan,
@@ -174,7 +178,10 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .service(resource("/v1/campaigns/{id}/pacing").route(get().to(pacing::get_pacing)))
         .service(resource("/v1/campaigns/{id}/plans/{plan_id}/choose").route(post().to(plans::choose_plan)))
         .service(resource("/v1/analytics/performance").route(get().to(analytics::analyse_performance)))
-        .service(resource("/v1/imports/{table}").route(post().to(imports::import_table)))
+        .service(resource("/v1/imports").route(get().to(imports::list_imports)))
+        .service(resource("/v1/imports/{table}").route(post().to(imports::import_table)).route(get().to(imports::get_import)))
+        .service(resource("/v1/imports/{import_id}/errors").route(get().to(imports::list_import_errors)))
+        .service(resource("/v1/retailers/{id}/mapping").route(get().to(retailers::get_retailer_mapping)))
         .service(resource("/v1/optimize").route(post().to(optimize::optimize)));
 }
 

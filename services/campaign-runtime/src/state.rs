@@ -15,6 +15,8 @@ use web::database::KeyStore;
 use web::problem::Problem;
 use web::settings::{ServiceName, Settings};
 
+use crate::imports::work::Importer;
+
 /// Budget problems solved at once; others wait a little, then are told to come again.
 const SOLVERS: usize = 2;
 
@@ -33,6 +35,8 @@ pub struct State {
     pub rlhf_backend: RlhfBackend,
     /// Has people judge plans.
     pub rater_app: RaterApp,
+    /// Runs imports.
+    pub imports: Arc<Importer>,
     solvers: FairShare,
 }
 
@@ -54,6 +58,7 @@ impl State {
             rlhf_backend: RlhfBackend::new(peer(ServiceName::RlhfBackend))?,
             rater_app: RaterApp::new(peer(ServiceName::RaterApp))?,
             storage,
+            imports: Arc::new(Importer::new(&settings.imports)),
             settings: Arc::new(settings),
             clock,
             solvers: FairShare::new(SOLVERS),

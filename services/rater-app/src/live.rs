@@ -119,7 +119,7 @@ impl Authority for Listeners {
         Ok(identity_of(&claims.sub, known.rater_id, known.role.unwrap_or(Role::Rater), known.tenant_id, Some(claims.exp)))
     }
 
-    /// `leaderboard` is everybody's; `tasks` belong to those without a tenant, who judge them all; `rater:ID` that rater's; `jobs`, `feedback` and `campaigns` belong to those who see
+    /// `leaderboard` is everybody's; `tasks` belong to those without a tenant, who judge them all; `rater:ID` that rater's; `jobs`, `feedback`, `campaigns` and `imports` belong to those who see
     /// all tenants, and `jobs:TENANT` and so on to those who plan for that tenant.
     fn may_join(&self, identity: &Identity, topic: &str, _private: bool) -> Result<(), Refusal> {
         let role = identity.role.parse::<Role>().unwrap_or(Role::Rater);
@@ -128,11 +128,13 @@ impl Authority for Listeners {
                 "leaderboard" => true,
                 // Tasks of all tenants: for those who judge or see them all.
                 "tasks" => identity.tenant.is_none(),
-                "jobs" | "feedback" | "campaigns" => (role.may_plan() || role.may_review()) && sees_all(role, identity.tenant.as_deref()),
+                "jobs" | "feedback" | "campaigns" | "imports" => {
+                    (role.may_plan() || role.may_review()) && sees_all(role, identity.tenant.as_deref())
+                }
                 _ => false,
             },
             Some(("rater", rater_id)) => identity.subject == rater_id,
-            Some(("jobs" | "feedback" | "campaigns", tenant)) => {
+            Some(("jobs" | "feedback" | "campaigns" | "imports", tenant)) => {
                 (role.may_plan() || role.may_review())
                     && (sees_all(role, identity.tenant.as_deref()) || identity.tenant.as_deref() == Some(tenant))
             }

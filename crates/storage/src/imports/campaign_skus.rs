@@ -12,41 +12,30 @@ use crate::connection::Connection;
 use crate::error::StorageError;
 use crate::types::Json;
 
-/// Most pairs of one file; they are gathered before the campaigns are written.
-const MAX_PAIRS: usize = 2_000_000;
-
 /// Loads the products of campaigns.
 #[derive(Default)]
 pub(super) struct CampaignSkusLoader {
     columns: Vec<String>,
-    pairs: usize,
     by_campaign: BTreeMap<String, Vec<(u64, String)>>,
 }
 
 impl Loader for CampaignSkusLoader {
-    fn take(&mut self, row: &Row, columns: &[String]) -> Result<(), Problem> {
+    fn take(&mut self, row: &Row<'_>) -> Result<(), Problem> {
+        let columns = row.columns;
         if self.columns.len() < columns.len() {
             self.columns = columns.to_vec();
         }
         let read = |field: &str| {
             let cell = columns.iter().position(|column| column == field).and_then(|place| row.cells.get(place));
             let text = cell.map_or(Ok(None), |cell| cell.id(field)).map_err(|message| Problem::new(field, message))?;
-            text.ok_or_else(|| Problem::new(field, "is required"))
+            text.map(std::borrow::Cow::into_owned).ok_or_else(|| Problem::new(field, "is required"))
         };
         let (campaign_id, sku_id) = (read("campaign_id")?, read("sku_id")?);
-        if self.pairs == MAX_PAIRS {
-            return Err(Problem::new("", format!("the file has over {MAX_PAIRS} rows; cut it")));
-        }
-        self.pairs += 1;
         self.by_campaign.entry(campaign_id).or_default().push((row.line, sku_id));
         Ok(())
     }
 
-    fn write(&mut self, _: &mut Connection, _: &Job<'_>, _: &mut Outcome) -> Result<(), StorageError> {
-        Ok(())
-    }
-
-    fn finish(&mut self, conn: &mut Connection, job: &Job<'_>, outcome: &mut Outcome) -> Result<(), StorageError> {
+    fn write(&mut self, conn: &mut Connection, job: &Job<'_>, outcome: &mut Outcome) -> Result<(), StorageError> {
         for (campaign_id, pairs) in std::mem::take(&mut self.by_campaign) {
             let campaign = match campaigns::find(conn, job.scope, &campaign_id) {
                 Ok(campaign) => campaign,

@@ -11,6 +11,7 @@ use super::columns::{self, Field};
 use super::rows::Row;
 use super::{Job, Loader, Outcome, Problem, Table};
 use crate::connection::Connection;
+use crate::dialect::ROWS_PER_STATEMENT;
 use crate::error::StorageError;
 use crate::performance::Written;
 use crate::{brands, retailers};
@@ -109,7 +110,8 @@ impl<T: CatalogRow> CatalogLoader<T> {
         Self { targets: Vec::new(), taken: Vec::new(), known: References::default(), row: std::marker::PhantomData }
     }
 
-    fn read(&mut self, row: &Row, columns: &[String]) -> Result<Taken, Problem> {
+    fn read(&mut self, row: &Row<'_>) -> Result<Taken, Problem> {
+        let columns = row.columns;
         for column in columns.iter().skip(self.targets.len()) {
             self.targets.push(match columns::field(T::TABLE, column) {
                 Some(field) => Target::Field(field),
@@ -209,8 +211,8 @@ impl<T: CatalogRow> CatalogLoader<T> {
 }
 
 impl<T: CatalogRow> Loader for CatalogLoader<T> {
-    fn take(&mut self, row: &Row, columns: &[String]) -> Result<(), Problem> {
-        let taken = self.read(row, columns)?;
+    fn take(&mut self, row: &Row<'_>) -> Result<(), Problem> {
+        let taken = self.read(row)?;
         self.taken.push(taken);
         Ok(())
     }
@@ -218,22 +220,18 @@ impl<T: CatalogRow> Loader for CatalogLoader<T> {
     fn write(&mut self, conn: &mut Connection, job: &Job<'_>, outcome: &mut Outcome) -> Result<(), StorageError> {
         let taken = std::mem::take(&mut self.taken);
         self.known.look_up(conn, &taken)?;
-        // A key that occurs twice is written in order, so it begins another batch.
+        // A key that occurs twice is written in order, so it begins another batch; a batch is small enough for one statement.
         let mut rest: &[Taken] = &taken;
         while !rest.is_empty() {
             let mut seen = HashSet::new();
-            let repeat = rest.iter().position(|row| {
+            let repeat = rest.iter().take(ROWS_PER_STATEMENT).position(|row| {
                 let id = row.given.get(T::ID).and_then(Value::as_str).unwrap_or_default();
                 !seen.insert((T::within(&row.given, &self.known), id))
             });
-            let (batch, later) = rest.split_at(repeat.unwrap_or(rest.len()));
+            let (batch, later) = rest.split_at(repeat.unwrap_or(rest.len()).min(ROWS_PER_STATEMENT));
             self.write_batch(conn, job, batch, outcome)?;
             rest = later;
         }
-        Ok(())
-    }
-
-    fn finish(&mut self, _: &mut Connection, _: &Job<'_>, _: &mut Outcome) -> Result<(), StorageError> {
         Ok(())
     }
 

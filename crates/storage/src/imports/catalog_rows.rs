@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::catalog::{CatalogRow, References};
+use super::mapping::Mapping;
 use super::{Job, Problem, Table};
 use crate::brands::{self, NewBrand};
 use crate::campaigns::history::{Action, Change};
@@ -34,7 +35,12 @@ impl CatalogRow for NewRetailer {
     }
 
     fn complete(&mut self, _: &Map<String, Value>, _: bool, _: &References) -> Result<(), Problem> {
-        require("name", &self.name)
+        require("name", &self.name)?;
+        let wrong = Mapping::parse(&self.mapping_config).err().and_then(|invalid| invalid.fields.into_iter().next());
+        match wrong {
+            Some(place) => Err(Problem::new("mapping_config", format!("{}: {}", place.field, place.message))),
+            None => Ok(()),
+        }
     }
 
     fn find_stored(conn: &mut Connection, _: &str, ids: &[&str]) -> Result<Vec<(i64, String, Self)>, StorageError> {

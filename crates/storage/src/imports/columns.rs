@@ -54,7 +54,7 @@ const STATUSES: &[&str] = &["draft", "scheduled", "active", "paused", "completed
 const OBJECTIVES: &[&str] = &["awareness", "consideration", "conversion"];
 const SEGMENT_TYPES: &[&str] = &["demographic", "behavioral", "lookalike", "contextual"];
 
-type Columns = &'static [(&'static str, Field)];
+pub(super) type Columns = &'static [(&'static str, Field)];
 
 const RETAILERS: Columns = &[
     ("retailer_id", required("retailer_id", Kind::Id)),
@@ -138,17 +138,44 @@ const CAMPAIGNS: Columns = &[
     ("status", required("status", Kind::Word(STATUSES))),
 ];
 
-/// The field that a column of a catalog table fills; `None` for columns that are not known.
-pub(super) fn field(table: Table, column: &str) -> Option<Field> {
-    let columns = match table {
+const CAMPAIGN_SKUS: Columns = &[("campaign_id", required("campaign_id", Kind::Id)), ("sku_id", required("sku_id", Kind::Id))];
+
+const PERFORMANCE: Columns = &[
+    ("campaign_id", required("campaign_id", Kind::Id)),
+    ("tenant_id", nullable("tenant_id", Kind::Id)),
+    ("retailer_id", nullable("retailer_id", Kind::Id)),
+    ("date", required("date", Kind::Date)),
+    ("placement_type", nullable("placement_type", Kind::Text(100))),
+    ("audience_segment", nullable("audience_segment", Kind::Text(100))),
+    ("category", nullable("category", Kind::Text(100))),
+    ("sku_id", nullable("sku_id", Kind::Text(100))),
+    ("impression_kind", nullable("impression_kind", Kind::Text(40))),
+    ("impressions", nullable("impressions", Kind::Count)),
+    ("clicks", nullable("clicks", Kind::Count)),
+    ("conversions", nullable("conversions", Kind::Count)),
+    ("spend", nullable("spend", Kind::Money)),
+    ("revenue", nullable("revenue", Kind::Money)),
+    ("units_sold", nullable("units_sold", Kind::Count)),
+    ("new_to_brand_conversions", nullable("new_to_brand_conversions", Kind::Count)),
+    ("currency", nullable("currency", Kind::Currency)),
+];
+
+/// The columns of a table by name.
+pub(super) fn all(table: Table) -> Columns {
+    match table {
         Table::Retailers => RETAILERS,
         Table::Brands => BRANDS,
         Table::Skus => SKUS,
         Table::AudienceSegments => SEGMENTS,
         Table::Campaigns => CAMPAIGNS,
-        Table::CampaignSkus | Table::Performance => return None,
-    };
-    columns.iter().find(|(name, _)| *name == column).map(|(_, field)| *field)
+        Table::CampaignSkus => CAMPAIGN_SKUS,
+        Table::Performance => PERFORMANCE,
+    }
+}
+
+/// The field that a column of a catalog table fills; `None` for columns that are not known.
+pub(super) fn field(table: Table, column: &str) -> Option<Field> {
+    all(table).iter().find(|(name, _)| *name == column).map(|(_, field)| *field)
 }
 
 /// Whether what is not known is kept under `attributes`.

@@ -1,8 +1,7 @@
 //! A file as a stream of rows, with the line of each; memory stays bounded however long file and lines are.
 
 use std::cell::Cell as Counter;
-use std::collections::HashMap;
-use std::fmt::Write as _;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
@@ -10,25 +9,24 @@ use std::rc::Rc;
 
 use csv::ByteRecord;
 use domain::invalid::Invalid;
-use domain::scope::Scope;
-use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
 use super::cells::Cell;
-use super::{Format, Problem};
+use super::parquet_rows::ParquetRows;
+use super::{Compression, Format, Limits, Problem, Request, formats};
 use crate::error::StorageError;
 
 /// Longest row, in bytes: an unclosed quote must not read a whole file into memory.
 const MAX_ROW_BYTES: u64 = 1 << 20;
 /// Most different columns of one file.
-const MAX_COLUMNS: usize = 500;
+pub(super) const MAX_COLUMNS: usize = 500;
 
-/// One row: its cells in the order of [`Rows::columns`]; cells beyond its end are missing.
+/// One row: its cells in the order of the columns; cells beyond its end are missing.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(super) struct Row<'a> {
     pub(super) line: u64,
-    pub(super) cells: Vec<Cell>,
+    pub(super) columns: &'a [String],
+    pub(super) cells: Vec<Cell<'a>>,
 }
 
 /// The rows of a file.
@@ -40,31 +38,35 @@ pub(super) struct Rows {
 
 enum Source {
     Csv { reader: csv::Reader<Guard>, record: ByteRecord, since_row: Rc<Counter<u64>> },
-    Ndjson { reader: BufReader<Box<dyn Read>>, byte: u64, places: HashMap<String, usize> },
+    Ndjson(NdjsonRows),
+    Parquet(Box<ParquetRows>),
 }
 
-/// SHA-256 of a file's bytes as they are on disk, together with the tenant in whose name they are loaded.
-pub(super) fn hash(path: &Path, scope: &Scope) -> Result<String, StorageError> {
-    let mut hasher = Sha256::new();
-    hasher.update(scope.tenant().unwrap_or("*").as_bytes());
-    hasher.update([0]);
-    let mut file = open(path)?;
-    io::copy(&mut file, &mut hasher).map_err(|error| unreadable(&error.to_string(), 0, 0))?;
-    Ok(hasher.finalize().iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    }))
+struct NdjsonRows {
+    reader: BufReader<Box<dyn Read>>,
+    byte: u64,
+    text: Vec<u8>,
+    object: Map<String, Value>,
+    places: HashMap<String, usize>,
 }
 
 impl Rows {
     /// Opens a file; reads the header of a CSV file.
-    pub(super) fn open(path: &Path, format: Format, is_gzip: bool) -> Result<Self, StorageError> {
-        let file = BufReader::with_capacity(1 << 16, open(path)?);
-        let plain: Box<dyn Read> = if is_gzip { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-        if format == Format::Ndjson {
-            let source = Source::Ndjson { reader: BufReader::with_capacity(1 << 16, plain), byte: 0, places: HashMap::new() };
-            return Ok(Self { source, columns: Vec::new(), line: 0 });
+    pub(super) fn open(request: &Request) -> Result<Self, StorageError> {
+        let mut file = open(&request.path)?;
+        formats::check(&mut file, request.format, request.compression)?;
+        match request.format {
+            Format::Csv => Self::csv(formats::unpack(file, request.compression, request.limits)?),
+            Format::Ndjson => Self::ndjson(file, request.compression, request.limits),
+            Format::Parquet => {
+                let (rows, columns) = ParquetRows::open(file, request.limits)?;
+                check_header(&columns)?;
+                Ok(Self { source: Source::Parquet(Box::new(rows)), columns, line: 0 })
+            }
         }
+    }
+
+    fn csv(plain: Box<dyn Read>) -> Result<Self, StorageError> {
         let since_row = Rc::new(Counter::new(0));
         let guard = Guard { inner: plain, since_row: Rc::clone(&since_row) };
         let mut reader = csv::ReaderBuilder::new().flexible(true).buffer_capacity(1 << 16).from_reader(guard);
@@ -74,89 +76,137 @@ impl Rows {
         Ok(Self { source: Source::Csv { reader, record: ByteRecord::new(), since_row }, columns, line: 1 })
     }
 
-    /// Names of the columns seen so far; only newline-delimited JSON adds some while it is read.
+    fn ndjson(file: File, compression: Compression, limits: Limits) -> Result<Self, StorageError> {
+        let reader = BufReader::with_capacity(1 << 16, formats::unpack(file, compression, limits)?);
+        let rows = NdjsonRows { reader, byte: 0, text: Vec::new(), object: Map::new(), places: HashMap::new() };
+        Ok(Self { source: Source::Ndjson(rows), columns: Vec::new(), line: 0 })
+    }
+
+    /// The names of all columns, where the file tells them before its first row.
+    pub(super) fn header(&self) -> Option<&[String]> {
+        match self.source {
+            Source::Ndjson(_) => None,
+            _ => Some(&self.columns),
+        }
+    }
+
+    /// The names of the columns seen so far.
     pub(super) fn columns(&self) -> &[String] {
         &self.columns
     }
 
-    /// Line of the row read last.
+    /// Line of the row read last (in Parquet its number).
     pub(super) fn line(&self) -> u64 {
         self.line
     }
 
+    /// Passes over rows without looking into them; `false` when the file ends before.
+    pub(super) fn skip(&mut self, rows: u64) -> Result<bool, StorageError> {
+        for _ in 0..rows {
+            if !self.advance()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// The next row; `None` at the end. A row that is wrong by itself is a [`Problem`], after which reading goes on.
-    pub(super) fn next_row(&mut self) -> Result<Option<Result<Row, Problem>>, StorageError> {
+    pub(super) fn next_row(&mut self) -> Result<Option<Result<Row<'_>, Problem>>, StorageError> {
+        if !self.advance()? {
+            return Ok(None);
+        }
+        let line = self.line;
+        let cells = match &mut self.source {
+            Source::Csv { record, .. } => csv_cells(record, self.columns.len()),
+            Source::Ndjson(rows) => rows.parse().and_then(|()| {
+                rows.name_columns(&mut self.columns)?;
+                Ok(rows.cells(self.columns.len()))
+            }),
+            Source::Parquet(rows) => rows.cells(),
+        };
+        Ok(Some(cells.map(|cells| Row { line, columns: &self.columns, cells })))
+    }
+
+    /// Reads one row into the source's buffer.
+    fn advance(&mut self) -> Result<bool, StorageError> {
         match &mut self.source {
             Source::Csv { reader, record, since_row } => {
                 since_row.set(0);
                 let (line, byte) = (reader.position().line(), reader.position().byte());
                 let more = reader.read_byte_record(record).map_err(|error| broken_csv(&error, line, byte))?;
-                if !more {
-                    return Ok(None);
-                }
-                self.line = record.position().map_or(line, csv::Position::line);
-                Ok(Some(csv_row(record, self.columns.len(), self.line)))
+                self.line = if more { record.position().map_or(line, csv::Position::line) } else { self.line };
+                Ok(more)
             }
-            Source::Ndjson { reader, byte, places } => {
-                let mut text = Vec::new();
-                while text.iter().all(u8::is_ascii_whitespace) {
-                    text.clear();
-                    self.line += 1;
-                    let read = reader.by_ref().take(MAX_ROW_BYTES + 1).read_until(b'\n', &mut text);
-                    let read = read.map_err(|error| unreadable(&error.to_string(), self.line, *byte))?;
-                    *byte += read as u64;
-                    if read == 0 {
-                        return Ok(None);
-                    }
-                    if read as u64 > MAX_ROW_BYTES {
-                        return Err(unreadable(&format!("the row is longer than {MAX_ROW_BYTES} bytes"), self.line, *byte));
-                    }
-                }
-                Ok(Some(json_row(&text, &mut self.columns, places, self.line)))
+            Source::Ndjson(rows) => rows.advance(&mut self.line),
+            Source::Parquet(rows) => {
+                let more = rows.advance().map_err(|reason| unreadable(&reason, self.line + 1, 0))?;
+                self.line += u64::from(more);
+                Ok(more)
             }
         }
     }
 }
 
-fn csv_row(record: &ByteRecord, columns: usize, line: u64) -> Result<Row, Problem> {
+impl NdjsonRows {
+    fn advance(&mut self, line: &mut u64) -> Result<bool, StorageError> {
+        self.text.clear();
+        while self.text.iter().all(u8::is_ascii_whitespace) {
+            self.text.clear();
+            *line += 1;
+            let read = self.reader.by_ref().take(MAX_ROW_BYTES + 1).read_until(b'\n', &mut self.text);
+            let read = read.map_err(|error| unreadable(&error.to_string(), *line, self.byte))?;
+            self.byte += read as u64;
+            if read == 0 {
+                return Ok(false);
+            }
+            if read as u64 > MAX_ROW_BYTES {
+                return Err(unreadable(&format!("the row is longer than {MAX_ROW_BYTES} bytes"), *line, self.byte));
+            }
+        }
+        Ok(true)
+    }
+
+    fn parse(&mut self) -> Result<(), Problem> {
+        let text = self.text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&self.text);
+        self.object =
+            serde_json::from_slice(text).map_err(|error| Problem::new("", format!("is not a JSON object (column {})", error.column())))?;
+        Ok(())
+    }
+
+    fn name_columns(&mut self, columns: &mut Vec<String>) -> Result<(), Problem> {
+        for name in self.object.keys() {
+            if !self.places.contains_key(name) {
+                if columns.len() == MAX_COLUMNS {
+                    return Err(Problem::new(name, format!("the file has over {MAX_COLUMNS} columns")));
+                }
+                self.places.insert(name.clone(), columns.len());
+                columns.push(name.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn cells(&self, columns: usize) -> Vec<Cell<'_>> {
+        let mut cells = vec![Cell::Missing; columns];
+        for (name, value) in &self.object {
+            if let Some(cell) = self.places.get(name).and_then(|place| cells.get_mut(*place)) {
+                *cell = match value {
+                    Value::Null => Cell::Empty,
+                    Value::String(text) => Cell::of_text(text),
+                    other => Cell::Json(other),
+                };
+            }
+        }
+        cells
+    }
+}
+
+fn csv_cells(record: &ByteRecord, columns: usize) -> Result<Vec<Cell<'_>>, Problem> {
     if record.len() != columns {
         return Err(Problem::new("", format!("has {} fields where the header has {columns}", record.len())));
     }
-    let mut cells = Vec::with_capacity(columns);
-    for field in record {
-        let text = std::str::from_utf8(field).map_err(|_| Problem::new("", "is not valid UTF-8"))?;
-        cells.push(if text.trim().is_empty() { Cell::Empty } else { Cell::Text(text.to_owned()) });
-    }
-    Ok(Row { line, cells })
-}
-
-fn json_row(text: &[u8], columns: &mut Vec<String>, places: &mut HashMap<String, usize>, line: u64) -> Result<Row, Problem> {
-    let object: Map<String, Value> =
-        serde_json::from_slice(text).map_err(|error| Problem::new("", format!("is not a JSON object (column {})", error.column())))?;
-    let mut cells = Vec::new();
-    for (name, value) in object {
-        let place = match places.get(&name) {
-            Some(place) => *place,
-            None if columns.len() == MAX_COLUMNS => return Err(Problem::new(&name, format!("the file has over {MAX_COLUMNS} columns"))),
-            None => {
-                columns.push(name.clone());
-                places.insert(name, columns.len() - 1);
-                columns.len() - 1
-            }
-        };
-        if cells.len() <= place {
-            cells.resize_with(place + 1, || Cell::Missing);
-        }
-        if let Some(cell) = cells.get_mut(place) {
-            *cell = match value {
-                Value::Null => Cell::Empty,
-                Value::String(text) if text.trim().is_empty() => Cell::Empty,
-                Value::String(text) => Cell::Text(text),
-                other => Cell::Json(other),
-            };
-        }
-    }
-    Ok(Row { line, cells })
+    let cell = |field| std::str::from_utf8(field).map(Cell::of_text).map_err(|_| Problem::new("", "is not valid UTF-8"));
+    record.iter().map(cell).collect()
 }
 
 fn check_header(columns: &[String]) -> Result<(), StorageError> {
@@ -166,14 +216,14 @@ fn check_header(columns: &[String]) -> Result<(), StorageError> {
     if columns.len() > MAX_COLUMNS {
         return Err(unreadable(&format!("there are over {MAX_COLUMNS} columns"), 1, 0));
     }
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     match columns.iter().find(|name| !seen.insert(name.as_str())) {
         Some(twice) => Err(unreadable(&format!("the column {twice:?} occurs twice"), 1, 0)),
         None => Ok(()),
     }
 }
 
-fn open(path: &Path) -> Result<File, StorageError> {
+pub(super) fn open(path: &Path) -> Result<File, StorageError> {
     File::open(path).map_err(|error| StorageError::Invalid(Invalid::one("file", format!("cannot be opened: {error}"))))
 }
 
@@ -187,8 +237,8 @@ fn broken_csv(error: &csv::Error, line: u64, byte: u64) -> StorageError {
     unreadable(&reason, line, byte)
 }
 
-fn unreadable(reason: &str, line: u64, byte: u64) -> StorageError {
-    let message = format!("cannot be read on at line {line} (byte {byte} of the unpacked text): {reason}; nothing was kept");
+pub(super) fn unreadable(reason: &str, line: u64, byte: u64) -> StorageError {
+    let message = format!("cannot be read on at line {line} (byte {byte} of the unpacked text): {reason}");
     StorageError::Invalid(Invalid::one("file", message))
 }
 

@@ -59,5 +59,27 @@ diesel::table! {
         errors -> Document,
         created_at -> Instant,
         updated_at -> Instant,
+        tenant_id -> Nullable<Text>,
+        created_by -> Text,
+        retailer_id -> Nullable<Text>,
+        on_error -> Text,
+        is_dry_run -> Bool,
+        attempts -> Integer,
+        ignored_columns -> Document,
+        message -> Nullable<Text>,
+        finished_at -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
+    /// Rows of imported files that were not taken.
+    import_errors (id) {
+        id -> BigInt,
+        import -> BigInt,
+        tenant_id -> Nullable<Text>,
+        line -> BigInt,
+        field -> Text,
+        source_column -> Text,
+        message -> Text,
     }
 }

@@ -3,10 +3,9 @@
 use std::cell::RefCell;
 use std::io::Write;
 
-use flate2::Compression;
 use flate2::write::GzEncoder;
 use storage::error::StorageError;
-use storage::imports::{Format, OnError, Request, Table, load};
+use storage::imports::{Compression, Format, OnError, Request, Table, load};
 use storage::page::Page;
 use storage::performance::summary::{SummaryQuery, summarise};
 use storage::{brands, campaigns, performance, retailers, skus};
@@ -98,14 +97,14 @@ fn a_file_with_some_columns_changes_only_those() {
 
 #[test]
 fn a_broken_gzip_file_is_refused_with_its_place_and_leaves_nothing() {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(&std::fs::read(sample("brands")).unwrap()).unwrap();
     let whole = encoder.finish().unwrap();
     for database in testkit::database::all() {
         let mut conn = database.connect();
         import(&mut conn, &request(Table::Retailers, sample("retailers")));
         let cut = file(&whole[..whole.len() - 40]);
-        let gzip = Request { is_gzip: true, ..request(Table::Brands, cut.path().to_owned()) };
+        let gzip = Request { compression: Compression::Gzip, ..request(Table::Brands, cut.path().to_owned()) };
         let error = load(&mut conn, &system(), &gzip, now(), &|_| {}).unwrap_err();
         assert!(
             matches!(&error, StorageError::Invalid(invalid) if invalid.fields[0].field == "file" && error.to_string().contains("line"))
@@ -113,7 +112,10 @@ fn a_broken_gzip_file_is_refused_with_its_place_and_leaves_nothing() {
         let none = brands::list(&mut conn, &system(), &brands::BrandFilter::default(), &Page::first(10)).unwrap();
         assert!(none.rows.is_empty(), "{}", database.kind());
         let whole = file(&whole);
-        assert_eq!(import(&mut conn, &Request { is_gzip: true, ..request(Table::Brands, whole.path().to_owned()) }).inserted, 24);
+        assert_eq!(
+            import(&mut conn, &Request { compression: Compression::Gzip, ..request(Table::Brands, whole.path().to_owned()) }).inserted,
+            24
+        );
     }
 }
 

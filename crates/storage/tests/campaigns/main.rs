@@ -4,6 +4,8 @@
 
 mod experiments;
 mod history;
+mod import_kill;
+mod import_runs;
 mod imports;
 mod isolation;
 mod performance;
@@ -16,7 +18,7 @@ use chrono::{DateTime, Utc};
 use domain::role::Role;
 use domain::scope::Scope;
 use storage::connection::Connection;
-use storage::imports::{Format, OnError, Outcome, Request, Table, load};
+use storage::imports::{Compression, Format, Outcome, Request, Table, load};
 use testkit::database::TestDatabase;
 
 /// The files of the sample bundle with the tables they fill, in order.
@@ -47,7 +49,7 @@ pub fn sample(name: &str) -> PathBuf {
 }
 
 pub fn request(table: Table, path: PathBuf) -> Request {
-    Request { table, path, format: Format::Csv, is_gzip: false, on_error: OnError::Abort, is_dry_run: false, skips_known_files: false }
+    Request::new(table, path, Format::Csv, Compression::None)
 }
 
 pub fn import(conn: &mut Connection, request: &Request) -> Outcome {

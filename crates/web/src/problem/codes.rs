@@ -128,6 +128,13 @@ pub const CODES: &[Code] = &[
         "No format in `Accept` can be produced.",
         "Ask for one of the formats named in `detail`.",
     ),
+    code(
+        "import_running",
+        409,
+        "Import running",
+        "The same file is being loaded into the same table with the same options.",
+        "Wait for the end of the import that `detail` names; send the file again only if it failed.",
+    ),
     code("conflict", 409, "Conflict", "The request contradicts the present state.", "Read the thing again and decide anew."),
     code(
         "already_exists",

@@ -211,6 +211,19 @@ pub struct Limits {
     pub shutdown_timeout: Duration,
 }
 
+/// Files to import.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imports {
+    /// Folder in which they wait; absent means the system's temporary folder.
+    pub directory: Option<String>,
+    /// Largest file, in bytes as sent.
+    pub max_bytes: u64,
+    /// Most bytes that a packed file may unpack to.
+    pub max_unpacked_bytes: u64,
+    /// Imports that run at once.
+    pub workers: usize,
+}
+
 /// Sign-in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignIn {
@@ -269,6 +282,8 @@ pub struct Settings {
     pub realtime_poll: Duration,
     /// Folder for artifacts, datasets and exports when no hosted storage is configured.
     pub artifact_directory: String,
+    /// Files to import.
+    pub imports: Imports,
     /// What a person should know and that does not stop the start; logged once by `start`.
     pub warnings: Vec<String>,
 }

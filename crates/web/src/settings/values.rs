@@ -92,6 +92,12 @@ impl Values {
             peer_timeout: self.millis("ENDCAP_PEER_TIMEOUT_MS"),
             realtime_poll: self.millis("ENDCAP_REALTIME_POLL_MS"),
             artifact_directory: self.text("ENDCAP_ARTIFACT_DIRECTORY"),
+            imports: super::Imports {
+                directory: Some(self.text("ENDCAP_IMPORT_DIRECTORY")).filter(|text| !text.is_empty()),
+                max_bytes: self.whole("ENDCAP_IMPORT_MAX_BYTES"),
+                max_unpacked_bytes: self.whole("ENDCAP_IMPORT_MAX_UNPACKED_BYTES"),
+                workers: self.whole("ENDCAP_IMPORT_WORKERS"),
+            },
             warnings: std::mem::take(&mut self.warnings),
         };
         if self.mistakes.is_empty() { Ok(settings) } else { Err(SettingsError { mistakes: self.mistakes }) }

@@ -6,6 +6,7 @@ mod bulk;
 mod catalog;
 mod experiments;
 mod governance;
+mod imports;
 mod life;
 mod machine;
 mod numbers;
@@ -26,7 +27,7 @@ use domain::time::Clock;
 use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 use storage::api_keys::{self, NewApiKey};
-use storage::imports::{Format, OnError, Request, Table, load};
+use storage::imports::{Compression, Format, Request, Table, load};
 use testkit::clock::Hand;
 use testkit::database::TestDatabase;
 use web::access::hash_key;
@@ -77,15 +78,7 @@ pub async fn bench(peer: Option<&str>) -> Bench {
         (Table::Performance, "performance_metrics"),
     ];
     for (table, name) in sample {
-        let request = Request {
-            table,
-            path: data(name),
-            format: Format::Csv,
-            is_gzip: false,
-            on_error: OnError::Abort,
-            is_dry_run: false,
-            skips_known_files: false,
-        };
+        let request = Request::new(table, data(name), Format::Csv, Compression::None);
         assert!(load(&mut conn, &system, &request, now, &|_| {}).unwrap().is_kept);
     }
     Bench { database, state, hand }

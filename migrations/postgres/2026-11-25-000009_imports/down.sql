@@ -1,0 +1,15 @@
+DROP TABLE import_errors;
+DROP INDEX imports_state_id_idx;
+DROP INDEX imports_tenant_id_id_idx;
+ALTER TABLE imports DROP COLUMN finished_at;
+ALTER TABLE imports DROP COLUMN message;
+ALTER TABLE imports DROP COLUMN ignored_columns;
+ALTER TABLE imports DROP COLUMN attempts;
+ALTER TABLE imports DROP COLUMN is_dry_run;
+ALTER TABLE imports DROP COLUMN on_error;
+ALTER TABLE imports DROP COLUMN retailer_id;
+ALTER TABLE imports DROP COLUMN created_by;
+ALTER TABLE imports DROP COLUMN tenant_id;
+UPDATE imports SET state = 'failed' WHERE state = 'queued';
+ALTER TABLE imports DROP CONSTRAINT imports_state_check;
+ALTER TABLE imports ADD CONSTRAINT imports_state_check CHECK (state IN ('running', 'finished', 'failed'));
