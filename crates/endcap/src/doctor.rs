@@ -5,6 +5,7 @@ use clap::Args;
 use secrecy::ExposeSecret as _;
 use storage::connection::{Access, Connection};
 use storage::migrate;
+use storage::row_security::{self, State};
 use storage::url::DatabaseUrl;
 use web::settings::{ServiceName, Settings};
 
@@ -77,7 +78,15 @@ fn check_database(url: &str, report: &mut Report) {
     };
     match migrate::require_current(&mut conn) {
         Ok(()) => report.good("database", &format!("{parsed} answers and its schema is current")),
-        Err(error) => report.bad("database", &error.to_string()),
+        Err(error) => return report.bad("database", &error.to_string()),
+    }
+    match row_security::state(&mut conn) {
+        Ok(State::NotHere) => report.note("tenants", "kept apart by the filters of queries; row-level security needs PostgreSQL"),
+        Ok(state) => match state.problem() {
+            None => report.good("tenants", "kept apart by the filters of queries and by row-level security"),
+            Some(problem) => report.bad("tenants", &format!("row-level security is off: {problem}")),
+        },
+        Err(error) => report.bad("tenants", &error.to_string()),
     }
 }
 

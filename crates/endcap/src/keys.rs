@@ -1,7 +1,7 @@
 //! `endcap keys`: API keys made by hand, for the first administrator and for machines.
 
 use anyhow::{Result, bail};
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use clap::{Args, Subcommand};
 use domain::role::Role;
 use domain::scope::Scope;
@@ -38,12 +38,29 @@ enum Action {
         #[arg(long, default_value = "made on the command line")]
         name: String,
         /// Days until it stops working (default: never)
-        #[arg(long, value_name = "DAYS")]
+        #[arg(long, value_name = "DAYS", conflicts_with = "expires")]
         expires_in_days: Option<u32>,
+        /// When it stops working, such as 2027-01-31 or 2027-01-31T12:00:00Z (default: never)
+        #[arg(long, value_name = "TIME")]
+        expires: Option<String>,
+        /// Narrow it to a scope, such as campaigns:read; may be given several times (default: all that the role may)
+        #[arg(long = "scope", value_name = "SCOPE")]
+        scopes: Vec<String>,
         /// Where (default: DATABASE_URL)
         #[arg(long, value_name = "URL")]
         database_url: Option<String>,
     },
+}
+
+/// A day (its beginning in UTC) or an instant.
+fn read_time(text: &str) -> Result<DateTime<Utc>> {
+    if let Ok(day) = text.parse::<NaiveDate>() {
+        return Ok(day.and_time(NaiveTime::MIN).and_utc());
+    }
+    match DateTime::parse_from_rfc3339(text) {
+        Ok(at) => Ok(at.with_timezone(&Utc)),
+        Err(_) => bail!("--expires {text:?} is neither a day (2027-01-31) nor a time (2027-01-31T12:00:00Z)"),
+    }
 }
 
 /// Does what was asked.
@@ -51,14 +68,28 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.action {
         Action::GenerateSealKey => crate::sealing::generate(),
         Action::Rotate { database_url } => crate::sealing::rotate(database_url.as_deref()),
-        Action::Create { role, tenant, name, expires_in_days, database_url } => {
-            create(*role, tenant.as_ref(), name, *expires_in_days, database_url.as_deref())
+        Action::Create { role, tenant, name, expires_in_days, expires, scopes, database_url } => {
+            let expiry = Expiry { text: expires.as_deref(), days: *expires_in_days };
+            create(*role, tenant.as_ref(), name, &expiry, scopes, database_url.as_deref())
         }
     }
 }
 
+/// When a key ends: as written, or in days.
+struct Expiry<'a> {
+    text: Option<&'a str>,
+    days: Option<u32>,
+}
+
 /// Makes the key and prints it.
-fn create(role: Role, tenant: Option<&String>, name: &str, expires_in_days: Option<u32>, database_url: Option<&str>) -> Result<()> {
+fn create(
+    role: Role,
+    tenant: Option<&String>,
+    name: &str,
+    expiry: &Expiry<'_>,
+    scopes: &[String],
+    database_url: Option<&str>,
+) -> Result<()> {
     match (role, tenant) {
         (Role::TenantAdmin | Role::Analyst, None) => bail!("a key of role {role} belongs to a tenant: add --tenant"),
         (Role::PlatformAdmin | Role::Rater | Role::Expert, Some(_)) => {
@@ -69,6 +100,15 @@ fn create(role: Role, tenant: Option<&String>, name: &str, expires_in_days: Opti
     if let Some(tenant) = tenant {
         domain::id::check("--tenant", tenant)?;
     }
+    let scopes = web::scopes::check(scopes, &[])?;
+    let now = domain::time::cut(Utc::now());
+    let expires_at = match (expiry.text, expiry.days) {
+        (Some(text), _) => Some(read_time(text)?),
+        (None, days) => days.map(|days| now + TimeDelta::days(i64::from(days))),
+    };
+    if expires_at.is_some_and(|at| at <= now) {
+        bail!("--expires lies in the past");
+    }
     let url = crate::database::resolve_url(database_url)?;
     let mut conn = Connection::open(&url, Access::Write)?;
     storage::migrate::require_current(&mut conn)?;
@@ -76,15 +116,14 @@ fn create(role: Role, tenant: Option<&String>, name: &str, expires_in_days: Opti
     rand::rng().fill(&mut bytes);
     let secret: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
     let key = format!("ek_{secret}");
-    let now = domain::time::cut(Utc::now());
     let new = NewApiKey {
         name: name.to_owned(),
         key_hash: web::access::hash_key(&key),
         key_prefix: key.chars().take(9).collect(),
         role: role.to_string(),
         tenant_id: tenant.cloned(),
-        scopes: Vec::new(),
-        expires_at: expires_in_days.map(|days| now + TimeDelta::days(i64::from(days))),
+        scopes,
+        expires_at,
     };
     let stored = api_keys::insert(&mut conn, &Scope::system("command-line"), &new, now)?;
     println!("{key}");

@@ -32,6 +32,8 @@ pub struct IdempotentRequest {
     pub key: String,
     /// SHA-256 of the body, hexadecimal.
     pub body_hash: String,
+    /// Whose answer it is; `None` is the platform's.
+    pub tenant: Option<String>,
 }
 
 /// The kept answer, when this request was answered before.
@@ -70,6 +72,7 @@ pub fn record(
         t::body_hash.eq(&request.body_hash),
         t::status.eq(i32::from(status)),
         t::response.eq(Json(response.clone())),
+        t::tenant_id.eq(request.tenant.as_deref()),
         t::created_at.eq(Timestamp(now)),
     );
     on!(conn, c => diesel::insert_into(t::table).values(row).execute(c))

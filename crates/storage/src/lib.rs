@@ -26,6 +26,7 @@ pub mod outbox;
 pub mod page;
 pub mod performance;
 pub mod plans;
+pub mod rate_limits;
 pub mod raters;
 pub mod reflections;
 pub mod retailers;

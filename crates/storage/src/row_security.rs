@@ -106,6 +106,31 @@ impl State {
     }
 }
 
+/// Runs a question whose answer must not depend on whose rows it looks at, inside a tenant's transaction: the owner's eyes, for this only.
+/// What it answers must say nothing of another tenant's rows than what the product shows anyway (that a catalogue has a product).
+///
+/// # Errors
+/// As `work`, or as any query.
+pub(crate) fn as_owner<T>(conn: &mut Connection, work: impl FnOnce(&mut Connection) -> Result<T, StorageError>) -> Result<T, StorageError> {
+    use diesel::connection::SimpleConnection;
+    let is_tenant = match conn {
+        Connection::Postgres(c) => {
+            let role: Name = diesel::sql_query("SELECT current_setting('role') AS name").get_result(c)?;
+            if role.name == TENANT_ROLE {
+                c.batch_execute("SET LOCAL ROLE NONE")?;
+            }
+            role.name == TENANT_ROLE
+        }
+        _ => false,
+    };
+    // After a failure the transaction is lost, and the role with it.
+    let done = work(conn)?;
+    if let (true, Connection::Postgres(c)) = (is_tenant, conn) {
+        c.batch_execute(&format!("SET LOCAL ROLE {TENANT_ROLE}"))?;
+    }
+    Ok(done)
+}
+
 #[derive(QueryableByName)]
 struct Membership {
     #[diesel(sql_type = Text)]

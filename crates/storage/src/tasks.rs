@@ -226,12 +226,20 @@ pub fn create(conn: &mut Connection, new: &NewTask, now: DateTime<Utc>) -> Resul
         ),
     );
     let inserted = insert_new!(conn, t::table, &row)?;
-    let stored = read(conn, &task_id)?;
+    let stored = match read(conn, &task_id) {
+        // Not inserted and not there: it is another tenant's, which row-level security hides.
+        Err(StorageError::NotFound { .. }) if inserted == 0 => return Err(taken(&task_id)),
+        found => found?,
+    };
     if inserted == 0 && (stored.content_hash != content_hash || stored.tenant_id != new.tenant_id) {
-        let why = format!("a task {task_id:?} exists with other content; choose another task_id, or leave it out");
-        return Err(StorageError::conflict("already_exists", why));
+        return Err(taken(&task_id));
     }
     Ok((stored, inserted > 0))
+}
+
+fn taken(task_id: &str) -> StorageError {
+    let why = format!("a task {task_id:?} exists with other content; choose another task_id, or leave it out");
+    StorageError::conflict("already_exists", why)
 }
 
 /// One task that the scope may see.

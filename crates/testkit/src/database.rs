@@ -60,6 +60,17 @@ pub fn sqlite() -> TestDatabase {
     TestDatabase { storage: open(&url), url, server: None, _folder: Some(folder) }
 }
 
+/// The database that tests of a service run on: SQLite, or the server that `TEST_DATABASE_KIND` (`postgres`, `mysql`) names.
+#[must_use]
+pub fn of_choice() -> TestDatabase {
+    let key = match std::env::var("TEST_DATABASE_KIND").as_deref() {
+        Ok("postgres") => "TEST_POSTGRES_URL",
+        Ok("mysql") => "TEST_MYSQL_URL",
+        _ => return sqlite(),
+    };
+    on_server(&std::env::var(key).unwrap_or_else(|_| panic!("TEST_DATABASE_KIND asks for a server that {key} does not name")))
+}
+
 /// One database of each kind that is configured.
 #[must_use]
 pub fn all() -> Vec<TestDatabase> {

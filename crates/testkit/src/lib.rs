@@ -5,3 +5,4 @@
 pub mod bench;
 pub mod clock;
 pub mod database;
+pub mod walk;

@@ -32,6 +32,7 @@ use domain::time::Clock;
 use futures_util::future::BoxFuture;
 use sha2::{Digest, Sha256};
 
+use crate::limiter::Limiter;
 use crate::problem::Problem;
 use crate::settings::{ServiceName, Settings};
 use crate::token::Tokens;
@@ -47,6 +48,8 @@ pub struct KeyIdentity {
     pub tenant: Option<String>,
     /// Rater profile, for keys of simulated or external raters.
     pub rater_id: Option<String>,
+    /// What the key is narrowed to; none means all that the role may.
+    pub scopes: Vec<String>,
 }
 
 /// Finds API keys; a service implements it over storage.
@@ -79,6 +82,7 @@ pub struct Access {
     pub(crate) origins: Arc<[String]>,
     pub(crate) own_url: Arc<str>,
     pub(crate) login_url: Arc<str>,
+    pub(crate) limiter: Option<Limiter>,
 }
 
 impl Access {
@@ -95,7 +99,14 @@ impl Access {
             origins: ServiceName::ALL.map(|name| origin(&settings.service(name).public_url)).into(),
             own_url: settings.service(service).public_url.as_str().into(),
             login_url: format!("{}/login", settings.rater_app.public_url).into(),
+            limiter: None,
         }
+    }
+
+    /// The same, counting requests.
+    #[must_use]
+    pub fn limited_by(self, limiter: Limiter) -> Self {
+        Self { limiter: Some(limiter), ..self }
     }
 
     /// The tokens, for a service that issues them.

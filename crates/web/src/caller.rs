@@ -5,13 +5,14 @@ use std::fmt;
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::http::header::{AUTHORIZATION, HOST, LOCATION, ORIGIN, UPGRADE};
 use actix_web::http::{Method, StatusCode};
-use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError, dev::Payload};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, HttpResponse, ResponseError, dev::Payload};
 use domain::role::Role;
 use domain::scope::Scope;
 use futures_util::future::LocalBoxFuture;
 
 use crate::access::{Access, hash_key, origin};
 use crate::problem::Problem;
+use crate::scopes;
 use crate::settings::Settings;
 use crate::token::{Claims, TokenError};
 
@@ -49,6 +50,8 @@ pub struct Caller {
     pub session_id: Option<String>,
     /// By what the caller was recognised.
     pub credential: Credential,
+    /// What an API key is narrowed to; none means all that the role may.
+    pub scopes: Vec<String>,
 }
 
 impl Caller {
@@ -83,6 +86,7 @@ impl Caller {
             email: claims.email,
             session_id: claims.session_id,
             credential,
+            scopes: Vec::new(),
         }
     }
 }
@@ -217,11 +221,59 @@ fn build_cookie(value: String, max_age_s: i64, settings: &Settings) -> Cookie<'s
     cookie
 }
 
-/// Recognises the caller of a request without an extractor, for sockets and middleware.
+/// Recognises the caller of a request, and lets in whom scopes and limits let in. Every extractor comes by here, and for one request only
+/// the first counts.
 ///
 /// # Errors
-/// 401 for a bad token or key, 403 for a cookie used from another site, 503 when keys cannot be looked up.
+/// 401 for a bad token or key, 403 for a cookie used from another site or a scope that the key lacks, 429 for a limit that is used up,
+/// 503 when keys cannot be looked up.
 pub async fn identify(request: &HttpRequest) -> Result<Option<Caller>, Problem> {
+    let known = request.extensions().get::<Admitted>().map(|admitted| admitted.0.clone());
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let caller = recognise(request).await?;
+    if let Some(caller) = &caller {
+        require_scope(caller, request)?;
+        if let Some(limiter) = &find_access(request)?.limiter {
+            let (standing, refusal) = match limiter.take(caller).await {
+                Ok(standing) => (standing, None),
+                Err((problem, standing)) => (Some(standing), Some(problem)),
+            };
+            if let Some(standing) = standing {
+                request.extensions_mut().insert(standing);
+            }
+            if let Some(problem) = refusal {
+                return Err(problem);
+            }
+        }
+    }
+    request.extensions_mut().insert(Admitted(caller.clone()));
+    Ok(caller)
+}
+
+/// Who was let in for a request.
+struct Admitted(Option<Caller>);
+
+/// What a request needs follows from its route and method, whatever its handler does.
+fn require_scope(caller: &Caller, request: &HttpRequest) -> Result<(), Problem> {
+    if caller.scopes.is_empty() {
+        return Ok(());
+    }
+    let route = request.match_pattern().unwrap_or_else(|| request.path().to_owned());
+    let wanted = scopes::needed(request.method(), &route).unwrap_or(scopes::ADMIN);
+    require_scope_named(caller, wanted)
+}
+
+fn require_scope_named(caller: &Caller, wanted: &str) -> Result<(), Problem> {
+    if scopes::include(&caller.scopes, wanted) {
+        return Ok(());
+    }
+    let detail = format!("This needs the scope {wanted}; the key has {}.", caller.scopes.join(", "));
+    Err(Problem::new("scope_missing", detail).with_extra("scope", wanted))
+}
+
+async fn recognise(request: &HttpRequest) -> Result<Option<Caller>, Problem> {
     let access = find_access(request)?;
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty());
     let bearer = header(AUTHORIZATION.as_str()).map(|text| {
@@ -255,13 +307,14 @@ pub async fn identify(request: &HttpRequest) -> Result<Option<Caller>, Problem> 
 /// Recognises the caller by an access token or API key that came in another way, such as a socket's query string.
 ///
 /// # Errors
-/// 401 for a bad token or key, 503 when keys cannot be looked up.
+/// 401 for a bad token or key, 403 for a key that may not listen, 503 when keys cannot be looked up.
 pub async fn identify_credential(access: &Access, credential: &str) -> Result<Caller, Problem> {
     if credential.split('.').count() == 3 {
-        identify_token(access, credential, Credential::Token)
-    } else {
-        identify_key(access, credential).await
+        return identify_token(access, credential, Credential::Token);
     }
+    let caller = identify_key(access, credential).await?;
+    require_scope_named(&caller, "events:read")?;
+    Ok(caller)
 }
 
 fn find_access(request: &HttpRequest) -> Result<&Access, Problem> {
@@ -284,6 +337,7 @@ async fn identify_key(access: &Access, key: &str) -> Result<Caller, Problem> {
         email: None,
         session_id: None,
         credential: Credential::Key,
+        scopes: identity.scopes,
     })
 }
 

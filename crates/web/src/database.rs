@@ -6,7 +6,9 @@
 pub mod repeat;
 
 use std::str::FromStr;
+use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use domain::role::Role;
 use domain::time::Clock;
 use futures_util::future::BoxFuture;
@@ -14,14 +16,16 @@ use storage::api_keys;
 use storage::error::StorageError;
 use storage::migrate;
 use storage::page;
+use storage::rate_limits;
 use storage::store::{PoolOptions, Storage};
 use storage::url::{DatabaseUrl, UrlError};
 
 use crate::access::{KeyIdentity, KeyLookup};
+use crate::limiter::{Buckets, Limiter};
 use crate::paging;
 use crate::problem::{Problem, codes};
 use crate::server::{Part, Readiness, readiness};
-use crate::settings::Settings;
+use crate::settings::{RateRule, Settings};
 
 impl From<StorageError> for Problem {
     fn from(error: StorageError) -> Self {
@@ -99,6 +103,32 @@ async fn readiness_part(storage: &Storage) -> Part {
     }
 }
 
+/// The limits of callers and tenants, counted in this database.
+#[must_use]
+pub fn limiter(settings: &Settings, storage: &Storage, clock: &Clock) -> Limiter {
+    Limiter::new(settings.rate_limits.clone(), clock.clone(), Arc::new(StoredBuckets(storage.clone())))
+}
+
+struct StoredBuckets(Storage);
+
+impl Buckets for StoredBuckets {
+    fn draw<'a>(
+        &'a self,
+        bucket: &'a str,
+        rule: RateRule,
+        wanted: u32,
+        returned: u32,
+        now: DateTime<Utc>,
+    ) -> BoxFuture<'a, Result<(u32, f64), Problem>> {
+        let bucket = bucket.to_owned();
+        let rule = rate_limits::Rule { capacity: f64::from(rule.burst), per_second: rule.per_second };
+        Box::pin(async move {
+            let drawn = self.0.transaction(move |conn| rate_limits::draw(conn, &bucket, rule, wanted, returned, now)).await?;
+            Ok((drawn.granted, drawn.left))
+        })
+    }
+}
+
 /// Finds API keys in storage and notes their use, at most once a minute for each.
 #[derive(Clone)]
 pub struct KeyStore {
@@ -126,7 +156,9 @@ impl KeyStore {
                 tracing::warn!(%error, "the use of an API key was not noted");
             }
         }
-        Ok(Some(KeyIdentity { key_id: key.key_id, role, tenant: key.tenant_id, rater_id: None }))
+        let scopes = serde_json::from_value(key.scopes.0)
+            .map_err(|e| Problem::internal(StorageError::Corrupt(format!("scopes of API key {}: {e}", key.key_id))))?;
+        Ok(Some(KeyIdentity { key_id: key.key_id, role, tenant: key.tenant_id, rater_id: None, scopes }))
     }
 }
 

@@ -15,6 +15,7 @@ use web::caller::Caller;
 use web::json::JsonBody;
 use web::paging::{ListQuery, NoFilter, Slice};
 use web::problem::Problem;
+use web::scopes;
 
 use crate::input::check_text;
 use crate::state::State;
@@ -34,7 +35,7 @@ pub struct ApiKeyBody {
     pub role: Role,
     /// Tenant of whoever presents it; the caller's when absent.
     pub tenant_id: Option<String>,
-    /// Scopes; none means all that the role may.
+    /// Scopes, such as `campaigns:read` (docs/access.md lists them); none means all that the role may.
     #[serde(default)]
     pub scopes: Vec<String>,
     /// When it stops working.
@@ -48,9 +49,12 @@ fn may_manage(role: Role) -> bool {
 fn check(body: ApiKeyBody, caller: &Caller, key: &str, now: DateTime<Utc>) -> Result<NewApiKey, Invalid> {
     let mut invalid = Invalid::default();
     check_text(&mut invalid, "name", &body.name, 200);
-    if body.scopes.len() > MAX_SCOPES || body.scopes.iter().any(|scope| scope.is_empty() || scope.len() > 100) {
-        invalid.add("scopes", format!("must be at most {MAX_SCOPES} words of 1 to 100 bytes"));
-    }
+    let scopes = if body.scopes.len() > MAX_SCOPES {
+        invalid.add("scopes", format!("must be at most {MAX_SCOPES}"));
+        None
+    } else {
+        invalid.merge(scopes::check(&body.scopes, &caller.scopes))
+    };
     let tenant_id = body.tenant_id.or_else(|| caller.tenant.clone());
     if let Some(tenant) = &tenant_id {
         invalid.merge(domain::id::check("tenant_id", tenant));
@@ -61,6 +65,7 @@ fn check(body: ApiKeyBody, caller: &Caller, key: &str, now: DateTime<Utc>) -> Re
         if !matches!(body.role, Role::TenantAdmin | Role::Analyst) {
             invalid.add("role", "must be tenant_admin or analyst; other keys are made by the platform");
         }
+        // May be nobody's for the platform only: a key without a tenant would see every tenant or none.
         if !caller.scope().may_see(tenant_id.as_deref()) {
             invalid.add("tenant_id", "is not your tenant; leave it out");
         }
@@ -75,7 +80,7 @@ fn check(body: ApiKeyBody, caller: &Caller, key: &str, now: DateTime<Utc>) -> Re
         key_prefix: key.chars().take(PREFIX_LENGTH).collect(),
         role: body.role.to_string(),
         tenant_id,
-        scopes: body.scopes,
+        scopes: scopes.unwrap_or_default(),
         expires_at: body.expires_at,
     })
 }
@@ -114,7 +119,8 @@ pub async fn get_api_key(state: Data<State>, caller: Caller, id: Path<String>) -
     Ok(Json(state.storage.scoped(&scope).read(move |conn| stored::find(conn, &scope, &id)).await?))
 }
 
-/// Revokes a key: it stops working at once.
+/// Revokes a key: it stops working with the next request, on every process, because keys are looked up each time (only sockets
+/// remember a key, for up to five minutes).
 #[utoipa::path(delete, path = "/v1/api-keys/{key_id}", tag = "access", params(("key_id" = String, Path)), responses((status = 204, description = "Revoked")))]
 pub async fn revoke_api_key(state: Data<State>, caller: Caller, id: Path<String>) -> Result<HttpResponse, Problem> {
     caller.require(may_manage)?;

@@ -11,7 +11,7 @@ use peers::settings::PeerSettings;
 use storage::share::FairShare;
 use storage::store::Storage;
 use web::access::Access;
-use web::database::KeyStore;
+use web::database::{KeyStore, limiter};
 use web::problem::Problem;
 use web::settings::{ServiceName, Settings};
 
@@ -54,7 +54,8 @@ impl State {
             timeout: settings.peer_timeout,
         };
         Ok(Self {
-            access: Access::new(&settings, ServiceName::CampaignRuntime, clock.clone(), keys),
+            access: Access::new(&settings, ServiceName::CampaignRuntime, clock.clone(), keys)
+                .limited_by(limiter(&settings, &storage, &clock)),
             rlhf_backend: RlhfBackend::new(peer(ServiceName::RlhfBackend))?,
             rater_app: RaterApp::new(peer(ServiceName::RaterApp))?,
             storage,

@@ -29,6 +29,7 @@ pub struct SignUp {
 
 /// Query of the token path.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct Grant {
     /// `password` or `refresh_token`.
     pub grant_type: String,
@@ -64,6 +65,7 @@ pub struct UserChanges {
 
 /// Which sessions end.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct LogoutScope {
     /// `global` (default), `local` or `others`.
     pub scope: Option<String>,

@@ -9,7 +9,7 @@ use peers::judgments::JudgmentsReady;
 use serde_json::Value;
 use storage::error::StorageError;
 use storage::outbox::{self, Destination, OutboxEvent};
-use storage::{accounts, assignments, idempotency};
+use storage::{accounts, assignments, idempotency, rate_limits};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -115,6 +115,7 @@ async fn clear_always(state: State, shutdown: CancellationToken) {
         let before: DateTime<Utc> = state.clock.now() - KEPT;
         log("clear events", state.storage.transaction(move |tx| outbox::sweep(tx, before)).await);
         log("clear kept answers", state.storage.transaction(move |tx| idempotency::sweep(tx, before)).await);
+        log("clear buckets", state.storage.transaction(move |tx| rate_limits::sweep(tx, before)).await);
         log("clear refresh tokens", state.storage.transaction(move |tx| accounts::sweep_tokens(tx, before)).await);
     }
 }

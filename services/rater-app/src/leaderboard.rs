@@ -39,6 +39,7 @@ pub struct Entry {
 
 /// How much to show.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct LeaderboardQuery {
     /// Entries, 1 to 100; 20 by default.

@@ -13,7 +13,7 @@ use storage::store::Storage;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use web::access::Access;
-use web::database::KeyStore;
+use web::database::{KeyStore, limiter};
 use web::settings::{ServiceName, Settings};
 
 use crate::attempts::Attempts;
@@ -51,7 +51,7 @@ impl State {
     /// [`Invalid`] when the address or secret for the RLHF backend is wrong.
     pub fn new(storage: Storage, settings: Settings, clock: Clock, shutdown: CancellationToken) -> Result<Self, Invalid> {
         let keys = Arc::new(KeyStore::new(storage.clone(), clock.clone()));
-        let access = Access::new(&settings, ServiceName::RaterApp, clock.clone(), keys);
+        let access = Access::new(&settings, ServiceName::RaterApp, clock.clone(), keys).limited_by(limiter(&settings, &storage, &clock));
         let rlhf_backend = RlhfBackend::new(PeerSettings {
             private_url: settings.rlhf_backend.private_url.clone(),
             caller: peers::RATER_APP.to_owned(),

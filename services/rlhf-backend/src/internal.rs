@@ -33,6 +33,7 @@ pub async fn take_judgments(state: Data<State>, body: JsonBody<JudgmentsReady>) 
                 caller: "internal judgments-ready".to_owned(),
                 key: ready.event_id.clone(),
                 body_hash: hash_key(&ready.event_id),
+                tenant: None,
             };
             let mut accepted = JudgmentsAccepted { event_id: ready.event_id.clone(), duplicate: false };
             if idempotency::find(conn, &request)?.is_some() {

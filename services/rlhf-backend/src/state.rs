@@ -6,7 +6,7 @@ use domain::time::Clock;
 use storage::store::Storage;
 use tokio::sync::Notify;
 use web::access::Access;
-use web::database::KeyStore;
+use web::database::{KeyStore, limiter};
 use web::settings::{ServiceName, Settings};
 
 use crate::scoring::ActiveModels;
@@ -34,7 +34,7 @@ impl State {
     pub fn new(storage: Storage, settings: Settings, clock: Clock) -> Self {
         let keys = Arc::new(KeyStore::new(storage.clone(), clock.clone()));
         Self {
-            access: Access::new(&settings, ServiceName::RlhfBackend, clock.clone(), keys),
+            access: Access::new(&settings, ServiceName::RlhfBackend, clock.clone(), keys).limited_by(limiter(&settings, &storage, &clock)),
             storage,
             settings: Arc::new(settings),
             clock,

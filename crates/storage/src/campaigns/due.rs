@@ -12,6 +12,7 @@ use super::Campaign;
 use crate::connection::Connection;
 use crate::error::StorageError;
 use crate::on;
+use crate::row_security;
 use crate::schema::{campaigns, performance_metrics, sku_catalog};
 
 /// Products asked about in one statement.
@@ -99,12 +100,14 @@ fn eligible(conn: &mut Connection, retailer_id: &str, skus: &[&str]) -> Result<V
     if skus.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(on!(conn, c => s::table
+    row_security::as_owner(conn, |conn| {
+        Ok(on!(conn, c => s::table
         .filter(s::retailer_id.eq(retailer_id).and(s::sku_id.eq_any(skus)))
         .filter(s::is_in_stock.is_null().or(s::is_in_stock.eq(true)))
         .filter(s::stock_level.is_null().or(s::stock_level.gt(0)))
         .select(s::sku_id)
         .load(c))?)
+    })
 }
 
 /// Scheduled campaigns whose first day is not after `day`, by primary key.

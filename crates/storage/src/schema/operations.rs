@@ -36,6 +36,22 @@ diesel::table! {
         status -> Integer,
         response -> Document,
         created_at -> Instant,
+        tenant_id -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Instant;
+
+    /// Token buckets of callers and tenants.
+    rate_limit_buckets (id) {
+        id -> BigInt,
+        bucket -> Text,
+        tokens -> Double,
+        refilled_at -> Instant,
+        created_at -> Instant,
+        updated_at -> Instant,
     }
 }
 

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod limits;
 mod mistakes;
 mod outbox;
 mod schema;
+mod tenants;
 mod transactions;

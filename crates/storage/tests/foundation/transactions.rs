@@ -131,7 +131,8 @@ async fn a_full_pool_answers_busy_within_its_deadline() {
 #[tokio::test]
 async fn a_kept_answer_is_given_again_and_another_body_is_refused() {
     for database in testkit::database::all() {
-        let request = IdempotentRequest { caller: "acc_1 POST /v1/feedback".into(), key: "k1".into(), body_hash: "aa".into() };
+        let request =
+            IdempotentRequest { caller: "acc_1 POST /v1/feedback".into(), key: "k1".into(), body_hash: "aa".into(), tenant: None };
         let first = request.clone();
         database
             .storage

@@ -44,7 +44,12 @@ impl RepeatKey {
     #[must_use]
     pub fn of(&self, caller: &Caller, body: &[u8]) -> Option<IdempotentRequest> {
         let key = self.key.clone()?;
-        Some(IdempotentRequest { caller: caller_on(&caller.account_id, &self.route), key, body_hash: sha256_hex(body) })
+        Some(IdempotentRequest {
+            caller: caller_on(&caller.account_id, &self.route),
+            key,
+            body_hash: sha256_hex(body),
+            tenant: caller.scope().tenant().map(str::to_owned),
+        })
     }
 
     fn of_request(request: &HttpRequest) -> Result<Self, Problem> {

@@ -87,6 +87,13 @@ pub const CODES: &[Code] = &[
         "Ask an administrator for the role named in `detail`.",
     ),
     code(
+        "scope_missing",
+        403,
+        "Scope missing",
+        "The API key is narrowed to scopes, and this needs another one, which `scope` names.",
+        "Make a key with that scope: `endcap keys create --scope`, or `POST /v1/api-keys`.",
+    ),
+    code(
         "cross_site_request",
         403,
         "Cross-site request refused",

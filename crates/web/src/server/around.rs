@@ -14,6 +14,7 @@ use futures_util::future::{Ready, ready};
 use tracing::Instrument;
 
 use super::Shared;
+use crate::limiter::Standing;
 use crate::problem::{CONTENT_TYPE_PROBLEM, Problem};
 use crate::request::{REQUEST_ID, RequestContext};
 use crate::settings::{ServiceName, Settings};
@@ -174,6 +175,7 @@ pub(super) fn content_security_policy(settings: &Settings) -> String {
 
 fn finish_headers(response: &mut ServiceResponse<BoxBody>, shared: Option<&Shared>, context: &RequestContext, path: &str) {
     let is_swagger = path.starts_with("/docs/") && path != "/docs/errors";
+    let standing = response.request().extensions().get::<Standing>().copied();
     let headers = response.headers_mut();
     let mut policy = shared.map(|shared| shared.content_security_policy.clone()).unwrap_or_default();
     if is_swagger {
@@ -181,6 +183,12 @@ fn finish_headers(response: &mut ServiceResponse<BoxBody>, shared: Option<&Share
         policy = policy.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'");
     }
     set(headers, REQUEST_ID, &context.id);
+    if let Some(standing) = standing {
+        set(headers, "ratelimit-limit", &standing.limit.to_string());
+        set(headers, "ratelimit-remaining", &standing.remaining.to_string());
+        set(headers, "ratelimit-reset", &standing.reset_s.to_string());
+        set(headers, "ratelimit-policy", &format!("{};w={}", standing.limit, standing.window_s));
+    }
     set(headers, "content-security-policy", &policy);
     set(headers, "x-content-type-options", "nosniff");
     set(headers, "referrer-policy", "same-origin");

@@ -3,6 +3,7 @@
 //! [`keys::KEYS`] declares each key; `.env.example` and `docs/configuration.md` are rendered from the same table.
 
 pub mod keys;
+mod rates;
 pub mod render;
 mod sources;
 mod values;
@@ -15,6 +16,7 @@ use secrecy::SecretString;
 use crate::sealing::SealKeys;
 
 pub use keys::{DefaultValue, KEYS, Key};
+pub use rates::{RateLimits, RateRule};
 pub use render::{render_configuration_table, render_env_example};
 pub use sources::Sources;
 use values::Values;
@@ -268,6 +270,8 @@ pub struct Settings {
     pub rater_app: ServiceAddress,
     /// Bounds of the HTTP servers.
     pub limits: Limits,
+    /// How often callers and tenants may ask.
+    pub rate_limits: RateLimits,
     /// Shape of log lines.
     pub log_format: LogFormat,
     /// Which log lines are written (`RUST_LOG` syntax).

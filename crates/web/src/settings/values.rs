@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::sealing::{SEALED_PREFIX, SealKeys};
 
 use super::keys::{DefaultValue, KEYS, Key, Kind};
+use super::rates::{self, RateLimits, RateRule};
 use super::{
     Calibration, Environment, Limits, LogFormat, Mistake, PiiRule, Pool, Rating, ServiceAddress, Settings, SettingsError, SignIn, Signup,
     Supabase,
@@ -85,6 +86,7 @@ impl Values {
             rlhf_backend: self.service("RLHF_BACKEND"),
             rater_app: self.service("RATER_APP"),
             limits: self.limits(),
+            rate_limits: self.rate_limits(),
             log_format: if self.text("ENDCAP_LOG_FORMAT") == "json" { LogFormat::Json } else { LogFormat::Text },
             log_filter: self.text("RUST_LOG"),
             sign_in: self.sign_in(),
@@ -152,6 +154,24 @@ impl Values {
             drain: self.millis("ENDCAP_DRAIN_MS"),
             shutdown_timeout: self.millis("ENDCAP_SHUTDOWN_TIMEOUT_MS"),
         }
+    }
+
+    fn rate_limits(&mut self) -> RateLimits {
+        let mut rule = |key: &'static str| match rates::rule(&self.text(key)) {
+            Ok(rule) => rule,
+            Err(problem) => {
+                self.mistake(key, problem);
+                RateRule { burst: 1, per_second: 1.0 }
+            }
+        };
+        let (caller, tenant) = (rule("ENDCAP_RATE_LIMIT_CALLER"), rule("ENDCAP_RATE_LIMIT_TENANT"));
+        let exceptions =
+            self.texts.get("ENDCAP_RATE_LIMIT_EXCEPTIONS").map_or_else(|| Ok(Default::default()), |text| rates::exceptions(text));
+        let (roles, tenants) = exceptions.unwrap_or_else(|problem| {
+            self.mistake("ENDCAP_RATE_LIMIT_EXCEPTIONS", problem);
+            Default::default()
+        });
+        RateLimits { is_on: self.text("ENDCAP_RATE_LIMITS") == "on", caller, tenant, roles, tenants }
     }
 
     fn sign_in(&self) -> SignIn {

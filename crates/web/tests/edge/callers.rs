@@ -18,10 +18,17 @@ use web::token::{ServiceTokens, Subject, TokenError, Tokens};
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 const HOSTED: &str = "supabase-supabase-supabase-supabase";
 
-struct OneKey;
+/// Knows `ek_good`.
+pub struct OneKey;
 impl KeyLookup for OneKey {
     fn find<'a>(&'a self, key_hash: &'a str) -> BoxFuture<'a, Result<Option<KeyIdentity>, Problem>> {
-        let identity = KeyIdentity { key_id: "key_1".to_owned(), role: Role::Analyst, tenant: Some("tnt-a".to_owned()), rater_id: None };
+        let identity = KeyIdentity {
+            key_id: "key_1".to_owned(),
+            role: Role::Analyst,
+            tenant: Some("tnt-a".to_owned()),
+            rater_id: None,
+            scopes: Vec::new(),
+        };
         let found = (key_hash == hash_key("ek_good")).then_some(identity);
         Box::pin(async move { Ok(found) })
     }

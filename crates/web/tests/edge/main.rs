@@ -4,5 +4,6 @@
 mod callers;
 mod documents;
 mod inputs;
+mod limits;
 mod serving;
 mod settings;

@@ -10,11 +10,17 @@ use domain::time::Clock;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
+use web::access::Access;
+use web::caller::{Caller, MaybeCaller};
 use web::json::JsonBody;
+use web::limiter::Limiter;
 use web::problem::Problem;
 use web::server::{BoundServer, Part, ServeError, ServiceCaller, ServiceInfo, readiness};
 use web::settings::{ServiceName, Settings};
 use web::token::ServiceTokens;
+
+use crate::callers::OneKey;
+use crate::limits::{Shared, limits};
 
 struct Running {
     public: u16,
@@ -62,6 +68,12 @@ async fn broken() -> Result<HttpResponse, Problem> {
     Err(Problem::internal("the password is hunter2"))
 }
 
+async fn limited(caller: Caller, again: MaybeCaller) -> String {
+    // Two extractors are one request.
+    assert_eq!(Some(&caller), again.0.as_ref());
+    caller.account_id
+}
+
 async fn who(caller: ServiceCaller) -> String {
     format!("{} for {:?}", caller.claims.iss, caller.scope().tenant())
 }
@@ -79,7 +91,11 @@ fn start(variables: &[(&str, &str)]) -> Running {
     let server = BoundServer::bind(info(), &settings, public, private, ready).unwrap();
     let (public, private) = (server.public_address().unwrap().port(), server.private_address().unwrap().port());
     let shutdown = CancellationToken::new();
-    let routes = |routes: &mut ServiceConfig| {
+    let limiter =
+        Limiter::new(limits((1, 2), (1000, 10_000)), Clock::from_fn(|| chrono::DateTime::UNIX_EPOCH), Arc::new(Shared::default()));
+    let access = Access::new(&settings, ServiceName::RaterApp, Clock::system(), Arc::new(OneKey)).limited_by(limiter);
+    let routes = move |routes: &mut ServiceConfig| {
+        routes.app_data(access.clone()).route("/v1/limited", get().to(limited));
         routes.route("/slow", get().to(slow)).route("/slow-import", get().to(slow)).route("/broken", get().to(broken));
         routes.service(resource("/echo").route(post().to(echo)));
     };
@@ -218,4 +234,24 @@ fn a_taken_port_is_named_with_its_key() {
     for words in [&port.to_string(), "the port is taken", "public listener of rater-app", "ENDCAP_RATER_APP_PORT"] {
         assert!(error.contains(words), "{error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_say_what_is_left_and_refusals_when_to_come_again() {
+    let server = start(&[]);
+    let ask = || send(server.public, "GET /v1/limited HTTP/1.1\r\napikey: ek_good", "");
+    for left in ["1", "0"] {
+        let answer = ask().await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        for header in ["ratelimit-limit: 2", &format!("ratelimit-remaining: {left}"), "ratelimit-reset: ", "ratelimit-policy: 2;w=2"] {
+            assert!(answer.head.contains(header), "{header} is not in {}", answer.head);
+        }
+    }
+    let refused = ask().await;
+    assert_eq!((refused.status, refused.json()["code"].as_str()), (429, Some("rate_limited")));
+    assert!(refused.head.contains("retry-after: 1") && refused.head.contains("ratelimit-remaining: 0"), "{}", refused.head);
+    let nobody = fetch(server.public, "/v1/limited").await;
+    assert!(nobody.status == 401 && !nobody.head.contains("ratelimit"), "{}", nobody.head);
+    server.shutdown.cancel();
+    server.done.await.unwrap().unwrap();
 }

@@ -12,6 +12,7 @@ mod machine;
 mod numbers;
 mod peers;
 mod plans;
+mod walk;
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -46,7 +47,11 @@ pub struct Bench {
 
 /// `peer` is the private address of both other services; nobody answers at port 1.
 pub async fn bench(peer: Option<&str>) -> Bench {
-    let database = testkit::database::sqlite();
+    bench_on(testkit::database::of_choice(), peer).await
+}
+
+/// The same on this database.
+pub async fn bench_on(database: TestDatabase, peer: Option<&str>) -> Bench {
     let (clock, hand) = testkit::clock::fixed("2026-01-15T12:00:00Z");
     let state = state(&database, peer.unwrap_or("http://127.0.0.1:1"), clock);
     let mut conn = database.connect();

@@ -54,7 +54,7 @@ impl House {
     }
 
     pub fn at(instant: &str, variables: &[(&str, &str)]) -> Self {
-        let db = database::sqlite();
+        let db = database::of_choice();
         let (clock, hand) = testkit::clock::fixed(instant);
         // Nobody listens there: the RLHF backend is down unless a test says otherwise.
         let mut all = vec![("ENDCAP_RLHF_BACKEND_PRIVATE_URL", "http://127.0.0.1:9"), ("ENDCAP_GOLDEN_RATE", "0")];

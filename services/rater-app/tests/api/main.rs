@@ -14,3 +14,4 @@ mod live;
 mod reviews;
 mod sign_in;
 mod tasks;
+mod walk;

@@ -6,6 +6,7 @@ mod exports;
 mod feedback;
 mod models;
 mod pages;
+mod walk;
 
 use std::time::Duration;
 

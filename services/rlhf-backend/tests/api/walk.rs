@@ -1,0 +1,88 @@
+//! Another tenant, on every route and with every filter: it sees nothing, changes nothing, and does not learn what is there.
+
+use std::collections::BTreeMap;
+
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::test::TestRequest;
+use actix_web::{App, test};
+use domain::role::Role;
+use domain::scope::Scope;
+use rlhf_backend::routes;
+use serde_json::{Value, json};
+use storage::jobs::{self, NewJob};
+use testkit::walk::{Fixtures, Request, operations, walk};
+
+use crate::Service;
+
+const MARKER: &str = "onlyforthefirst";
+
+#[actix_web::test]
+async fn another_tenant_sees_nothing_on_any_route() {
+    let service = Service::new();
+    let owner = service.token(Role::TenantAdmin, Some("tnt-a"));
+    let given = json!({"brand_id": "brand-a", "task_type": "plan_quality", "prompt": MARKER, "model_output": MARKER, "feedback_type": "rating", "rating": 4});
+    let answer = service.post(&owner, "/v1/feedback", given).await;
+    assert_eq!(answer.status.as_u16(), 201, "{}", answer.text());
+    let stored: Value = serde_json::from_str(&answer.text()).unwrap();
+    let of_a = Scope::for_caller("acc", Role::Analyst, Some("tnt-a"));
+    let new = NewJob { kind: "train", tenant_id: Some("tnt-a".to_owned()), input: json!({"note": MARKER}) };
+    let job = jobs::enqueue(&mut service.database.connect(), &of_a, &new, service.state.clock.now()).unwrap();
+    let filters = [
+        ("brand_id", "brand-a"),
+        ("retailer_id", "rtl-x"),
+        ("task_type", "plan_quality"),
+        ("feedback_type", "rating"),
+        ("user_id", "acc_tenant_admin"),
+        ("from", "2026-01-01"),
+        ("to", "2026-02-01"),
+        ("session_id", "s"),
+        ("split", "train"),
+        ("min_posterior", "0.5"),
+        ("include_simulated", "true"),
+        ("format", ""),
+        ("is_active", "true"),
+        ("active", "true"),
+        ("limit", "500"),
+        ("cursor", ""),
+    ];
+    let fixtures = Fixtures {
+        ids: BTreeMap::from([("feedback_id", stored["feedback_id"].as_str().unwrap().to_owned()), ("job_id", job.job_id)]),
+        shared: BTreeMap::from([("model_id", "mdl-none".to_owned()), ("profile", "trl-preference".to_owned())]),
+        filters: filters.map(|(name, value)| (name, value.to_owned())).into(),
+        without_rows: BTreeMap::from([
+            ("GET /v1/feedback/stats", "counts only"),
+            ("GET /v1/reward-models", "models are the platform's"),
+            ("GET /v1/reward-models/{model_id}", "models are the platform's"),
+            ("GET /v1/rlhf-metrics", "key figures are the platform's"),
+        ]),
+        marker: MARKER,
+        owner,
+        strangers: vec![
+            ("tenant_admin (token)", service.token(Role::TenantAdmin, Some("tnt-b"))),
+            ("analyst (token)", service.token(Role::Analyst, Some("tnt-b"))),
+            ("analyst without a tenant", service.token(Role::Analyst, None)),
+        ],
+        ..Fixtures::default()
+    };
+    let document = serde_json::to_value(routes::openapi()).unwrap();
+    for operation in operations(&document) {
+        let method = operation.method.parse().unwrap();
+        assert!(web::scopes::needed(&method, &operation.path).is_some(), "{}: add its area to web::scopes", operation.name());
+    }
+    let state = service.state.clone();
+    let app = test::init_service(App::new().configure(|routes| routes::configure_public(routes, &state))).await;
+    let app = &app;
+    walk(&document, &fixtures, |Request { credential, method, url, body }| async move {
+        let mut request = TestRequest::with_uri(&url).method(method.parse().unwrap());
+        if let Some(token) = credential {
+            request = request.insert_header((AUTHORIZATION, format!("Bearer {token}")));
+        }
+        if let Some(body) = body {
+            request = request.set_json(body);
+        }
+        let response = test::call_service(app, request.to_request()).await;
+        let status = response.status().as_u16();
+        (status, String::from_utf8(test::read_body(response).await.to_vec()).unwrap())
+    })
+    .await;
+}
