@@ -15,5 +15,6 @@ pub mod request;
 pub mod server;
 pub mod settings;
 pub mod start;
+pub mod tabular;
 pub mod telemetry;
 pub mod token;

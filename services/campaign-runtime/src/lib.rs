@@ -14,6 +14,7 @@ pub mod bulk;
 pub mod campaigns;
 pub mod clones;
 pub mod experiments;
+pub mod exports;
 pub mod imports;
 pub mod input;
 pub mod jobs;
@@ -25,6 +26,7 @@ pub mod performance;
 pub mod plans;
 pub mod reflections;
 pub mod retailers;
+pub mod retention;
 pub mod routes;
 pub mod segments;
 pub mod skus;
@@ -59,7 +61,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         database_kind: storage.url().kind().to_owned(),
         realtime_mode: if settings.supabase.url.is_some() { "supabase" } else { "local" }.to_owned(),
         openapi: routes::openapi(),
-        untimed_paths: &["/v1/imports/"],
+        untimed_paths: &["/v1/imports/", "/v1/exports/"],
     };
     let ready = web::database::readiness_of(&state.storage);
     let work = tokio::spawn(jobs::work(state.clone(), shutdown.clone()));

@@ -49,8 +49,14 @@ use crate::{skus, transitions};
         clones::clone_campaign,
         bulk::change_campaigns,
         performance::record_performance,
+        performance::rows::list_performance,
+        performance::rows::list_performance_revisions,
         analytics::analyse_performance,
+        analytics::funnel::show_funnel,
+        analytics::anomalies::find_anomalies,
         pacing::get_pacing,
+        pacing::list_pacing,
+        exports::export_table,
         imports::import_table,
         plans::create_plans,
         plans::list_plans,
@@ -145,10 +151,15 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .service(resource("/v1/campaigns/{id}/transitions").route(post().to(transitions::transition_campaign)))
         .service(resource("/v1/campaigns/{id}/history").route(get().to(transitions::list_campaign_history)))
         .service(resource("/v1/campaigns/{id}/clone").route(post().to(clones::clone_campaign)))
-        .service(resource("/v1/campaigns/{id}/performance").route(post().to(performance::record_performance)))
+        .service(resource("/v1/campaigns/{id}/performance").route(post().to(performance::record_performance)).route(get().to(performance::rows::list_performance)))
+        .service(resource("/v1/campaigns/{id}/performance/revisions").route(get().to(performance::rows::list_performance_revisions)))
         .service(resource("/v1/campaigns/{id}/pacing").route(get().to(pacing::get_pacing)))
         .service(resource("/v1/campaigns/{id}/plans/{plan_id}/choose").route(post().to(plans::choose_plan)))
         .service(resource("/v1/analytics/performance").route(get().to(analytics::analyse_performance)))
+        .service(resource("/v1/analytics/funnel").route(get().to(analytics::funnel::show_funnel)))
+        .service(resource("/v1/analytics/anomalies").route(get().to(analytics::anomalies::find_anomalies)))
+        .service(resource("/v1/analytics/pacing").route(get().to(pacing::list_pacing)))
+        .service(resource("/v1/exports/{table}").route(get().to(exports::export_table)))
         .service(resource("/v1/imports/{table}").route(post().to(imports::import_table)))
         .service(resource("/v1/optimize").route(post().to(optimize::optimize)));
 }
