@@ -102,13 +102,7 @@ pub struct Definition {
     pub is_attributed: bool,
 }
 
-const fn define(
-    name: &'static str,
-    formula: &'static str,
-    basis: &'static str,
-    unit: &'static str,
-    is_attributed: bool,
-) -> Definition {
+const fn define(name: &'static str, formula: &'static str, basis: &'static str, unit: &'static str, is_attributed: bool) -> Definition {
     Definition { name, formula, basis, unit, is_attributed }
 }
 

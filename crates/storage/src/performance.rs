@@ -3,8 +3,8 @@
 //! A measure that is absent is not zero: it stays null in rows and in sums of rows none of which has it.
 
 pub mod bulk;
-pub mod faults;
 pub mod cells;
+pub mod faults;
 pub mod partitions;
 pub mod retention;
 pub mod rollups;

@@ -25,3 +25,4 @@ BEGIN
     END LOOP;
     RETURN dropped;
 END $$;
+REVOKE ALL ON FUNCTION endcap_drop_performance_before(DATE) FROM PUBLIC;

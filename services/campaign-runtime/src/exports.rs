@@ -142,9 +142,12 @@ pub async fn export_table(
     let scope = caller.scope();
     if let (Source::Performance, Some(campaign_id)) = (source, query.campaign_id.clone()) {
         let (own, id) = (scope.clone(), campaign_id);
-        state.storage.scoped(&scope).read(move |conn| campaigns::find_many(conn, &own, &[&id]).map(|rows| (rows.is_empty(), id))).await.and_then(
-            |(is_missing, id)| if is_missing { Err(StorageError::not_found("campaign", id)) } else { Ok(()) },
-        )?;
+        state
+            .storage
+            .scoped(&scope)
+            .read(move |conn| campaigns::find_many(conn, &own, &[&id]).map(|rows| (rows.is_empty(), id)))
+            .await
+            .and_then(|(is_missing, id)| if is_missing { Err(StorageError::not_found("campaign", id)) } else { Ok(()) })?;
     }
     let filter = RowFilter { from: query.from, to: query.to, as_of: query.as_of, ..RowFilter::default() };
     let mut export = Export { state, scope, source, query, filter, encoder: Some(encoder), next: Some(first) };

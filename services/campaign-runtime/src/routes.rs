@@ -5,7 +5,7 @@ use utoipa::OpenApi;
 
 use crate::state::State;
 use crate::{
-    analytics, api_keys, brands, bulk, campaigns, clones, experiments, imports, optimize, pacing, pages, performance, plans, reflections,
+    analytics, api_keys, brands, bulk, campaigns, clones, experiments, exports, imports, optimize, pacing, pages, performance, plans, reflections,
     retailers, segments,
 };
 use crate::{skus, transitions};
@@ -151,7 +151,11 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .service(resource("/v1/campaigns/{id}/transitions").route(post().to(transitions::transition_campaign)))
         .service(resource("/v1/campaigns/{id}/history").route(get().to(transitions::list_campaign_history)))
         .service(resource("/v1/campaigns/{id}/clone").route(post().to(clones::clone_campaign)))
-        .service(resource("/v1/campaigns/{id}/performance").route(post().to(performance::record_performance)).route(get().to(performance::rows::list_performance)))
+        .service(
+            resource("/v1/campaigns/{id}/performance")
+                .route(post().to(performance::record_performance))
+                .route(get().to(performance::rows::list_performance)),
+        )
         .service(resource("/v1/campaigns/{id}/performance/revisions").route(get().to(performance::rows::list_performance_revisions)))
         .service(resource("/v1/campaigns/{id}/pacing").route(get().to(pacing::get_pacing)))
         .service(resource("/v1/campaigns/{id}/plans/{plan_id}/choose").route(post().to(plans::choose_plan)))

@@ -47,6 +47,14 @@ impl Words {
         }
     }
 
+    /// No text.
+    pub(crate) fn no_text(self) -> &'static str {
+        match self {
+            Self::Mysql => "CAST(NULL AS CHAR)",
+            _ => "CAST(NULL AS TEXT)",
+        }
+    }
+
     /// The day as a text of a column of dates.
     pub(crate) fn day(self, column: &str) -> String {
         match self {

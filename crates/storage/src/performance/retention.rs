@@ -53,7 +53,9 @@ pub fn advance(conn: &mut Connection, kept_from: NaiveDate, now: DateTime<Utc>) 
     let now = Timestamp(now);
     match find(conn)? {
         Some(before) if before >= kept_from => return Ok(before),
-        Some(_) => on!(conn, c => diesel::update(t::table.find(1_i16)).set((t::kept_from.eq(kept_from), t::updated_at.eq(now))).execute(c))?,
+        Some(_) => {
+            on!(conn, c => diesel::update(t::table.find(1_i16)).set((t::kept_from.eq(kept_from), t::updated_at.eq(now))).execute(c))?
+        }
         None => {
             let row = (t::id.eq(1_i16), t::kept_from.eq(kept_from), t::created_at.eq(now), t::updated_at.eq(now));
             on!(conn, c => diesel::insert_into(t::table).values(row).execute(c))?

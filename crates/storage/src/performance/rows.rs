@@ -199,14 +199,7 @@ pub fn explain_list(conn: &mut Connection, scope: &Scope, campaign: i64, filter:
     list_statement(conn, scope, campaign, filter, None, 50).explain(conn)
 }
 
-fn list_statement(
-    conn: &Connection,
-    scope: &Scope,
-    campaign: i64,
-    filter: &RowFilter,
-    after: Option<&RowKey>,
-    limit: i64,
-) -> Statement {
+fn list_statement(conn: &Connection, scope: &Scope, campaign: i64, filter: &RowFilter, after: Option<&RowKey>, limit: i64) -> Statement {
     let mut sql = Statement::new(conn);
     let columns = now_columns(&sql);
     sql.push(&format!("SELECT {columns} FROM performance_metrics p"));

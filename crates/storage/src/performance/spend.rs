@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::NaiveDate;
 use diesel::QueryableByName;
-use diesel::sql_types::{BigInt, Date, Nullable, Text};
+use diesel::sql_types::{BigInt, Date, Nullable};
 use domain::scope::Scope;
 
 use super::raw::{Bind, Statement, Words};
@@ -40,9 +40,6 @@ struct Line {
     spend_micros: i64,
     #[diesel(sql_type = BigInt)]
     impressions: i64,
-    #[diesel(sql_type = Nullable<Text>)]
-    #[allow(dead_code, reason = "keeps the columns of both arms alike")]
-    kind: Option<String>,
 }
 
 /// Spend of campaigns of this scope, in their own currency, by primary key. Answered from the rollups by day.
@@ -96,9 +93,9 @@ fn statement(conn: &Connection, scope: &Scope, campaigns: &[Campaign], as_of: Na
     let nothing = "CAST(NULL AS DATE)";
     let columns = |day: &str| {
         format!(
-            "SELECT p.campaign AS campaign, {day} AS day, CAST(SUM(CASE WHEN p.measured & 8 > 0 THEN 1 ELSE 0 END) AS {whole}) AS has_spend, \
+            "SELECT p.campaign AS campaign, {day} AS day, CAST(SUM(CASE WHEN (p.measured & 8) > 0 THEN 1 ELSE 0 END) AS {whole}) AS has_spend, \
              CAST(SUM(p.measured & 1) AS {whole}) AS has_impressions, CAST(SUM(p.spend_micros) AS {whole}) AS spend_micros, \
-             CAST(SUM(p.impressions) AS {whole}) AS impressions, NULL AS kind FROM performance_rollups p JOIN campaigns c ON c.id = p.campaign"
+             CAST(SUM(p.impressions) AS {whole}) AS impressions FROM performance_rollups p JOIN campaigns c ON c.id = p.campaign"
         )
     };
     let conditions = |sql: &mut Statement| {

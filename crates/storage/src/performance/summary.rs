@@ -149,8 +149,7 @@ const MEASURES: [&str; 7] =
 
 /// The two measures of each ratio by place, numerator first: clicks and conversions per impression and click, spend per each of them,
 /// revenue per spend and order, units and new buyers per order, spend per new buyer.
-const RATIO_MEASURES: [(usize, usize); RATIOS] =
-    [(1, 0), (2, 1), (2, 0), (3, 1), (3, 0), (3, 2), (4, 3), (4, 2), (5, 2), (6, 2), (3, 6)];
+const RATIO_MEASURES: [(usize, usize); RATIOS] = [(1, 0), (2, 1), (2, 0), (3, 1), (3, 0), (3, 2), (4, 3), (4, 2), (5, 2), (6, 2), (3, 6)];
 
 /// How many ratios [`SummaryRow::pairs`] has: CTR, CVR, purchase rate, CPC, CPM, CPA, ROAS, AOV, units per order, new-to-brand rate, cost of
 /// a new buyer.

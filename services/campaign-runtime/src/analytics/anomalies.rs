@@ -35,13 +35,8 @@ pub struct AnomalyQuery {
 }
 
 /// The series that are searched.
-const SERIES: [(&str, Kind); 5] = [
-    ("impressions", Kind::Count),
-    ("clicks", Kind::Count),
-    ("conversions", Kind::Count),
-    ("spend", Kind::Money),
-    ("revenue", Kind::Money),
-];
+const SERIES: [(&str, Kind); 5] =
+    [("impressions", Kind::Count), ("clicks", Kind::Count), ("conversions", Kind::Count), ("spend", Kind::Money), ("revenue", Kind::Money)];
 
 /// Unusual days of a campaign (robust, adjusted for the day of the week, compared with the 28 days before) and faulty data: more clicks than
 /// impressions, more conversions than clicks where orders follow clicks, spend without impressions, days without rows.
@@ -112,11 +107,8 @@ fn day_of(group: &Group) -> Option<NaiveDate> {
 
 fn search(days: &[&Group], name: &str, kind: Kind, currency: Option<&str>, is_wanted: &dyn Fn(NaiveDate) -> bool) -> Value {
     let value = |group: &Group| figures(&group.row).into_iter().find(|figure| figure.name == name)?.value;
-    let known: Vec<(NaiveDate, f64)> = days
-        .iter()
-        .filter(|day| !day.is_hidden)
-        .filter_map(|day| Some((day_of(day)?, value(day)?.as_f64())))
-        .collect();
+    let known: Vec<(NaiveDate, f64)> =
+        days.iter().filter(|day| !day.is_hidden).filter_map(|day| Some((day_of(day)?, value(day)?.as_f64()))).collect();
     let found = anomalies::search(&known, kind);
     // Money is kept in micros and shown in units.
     let unit = if kind == Kind::Money { 1e-6 } else { 1.0 };

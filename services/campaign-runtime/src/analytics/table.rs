@@ -107,8 +107,7 @@ pub fn gather(conn: &mut Connection, scope: &Scope, query: &SummaryQuery) -> Res
     let mut places: HashMap<(Vec<String>, Class), usize> = HashMap::new();
     for row in rows {
         let own = row.retailer.as_ref().and_then(|id| declared.get(id)).copied().unwrap_or_default();
-        let group =
-            Group { attribution: own.attribution, least: own.least, is_hidden: false, is_rest: false, then: None, row };
+        let group = Group { attribution: own.attribution, least: own.least, is_hidden: false, is_rest: false, then: None, row };
         let key = (group.row.group.clone(), group.class());
         match places.get(&key).filter(|_| !stays_apart).and_then(|at| groups.get_mut(*at)) {
             Some(known) => {

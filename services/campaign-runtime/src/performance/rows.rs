@@ -94,13 +94,7 @@ pub async fn list_performance_revisions(
     read(&state, &caller, id.into_inner(), query, true).await
 }
 
-async fn read(
-    state: &State,
-    caller: &Caller,
-    id: String,
-    query: ListQuery<RowQuery>,
-    former: bool,
-) -> Result<Json<Slice<Value>>, Problem> {
+async fn read(state: &State, caller: &Caller, id: String, query: ListQuery<RowQuery>, former: bool) -> Result<Json<Slice<Value>>, Problem> {
     let ListQuery { filter, page } = query;
     let filter = filter.check()?;
     let after: Option<RowKey> = page.after()?;

@@ -114,11 +114,8 @@ mod tests {
     fn whole_months_and_the_days_around_them() {
         let query = SummaryQuery { from: day("2025-01-15"), to: day("2025-04-10"), ..SummaryQuery::default() };
         let (month, days) = ("Rollup { grain: \"month\", dimension: \"\" }", "Rollup { grain: \"day\", dimension: \"\" }");
-        let expected = [
-            format!("{month} 2025-02-01 2025-03-31"),
-            format!("{days} 2025-01-15 2025-01-31"),
-            format!("{days} 2025-04-01 2025-04-10"),
-        ];
+        let expected =
+            [format!("{month} 2025-02-01 2025-03-31"), format!("{days} 2025-01-15 2025-01-31"), format!("{days} 2025-04-01 2025-04-10")];
         assert_eq!(spans(&query), expected);
         let query = SummaryQuery { from: day("2025-02-01"), to: day("2025-02-28"), ..SummaryQuery::default() };
         assert_eq!(spans(&query), [format!("{month} 2025-02-01 2025-02-28")]);

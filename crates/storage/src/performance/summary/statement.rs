@@ -52,7 +52,7 @@ fn select(sql: &mut Statement, scope: &Scope, query: &SummaryQuery, arm: &Arm) {
         columns.push("c.retailer_id".to_owned());
         groups.push("c.retailer_id".to_owned());
     } else {
-        columns.push("NULL".to_owned());
+        columns.push(sql.words.no_text().to_owned());
     }
     columns.push(currency.to_owned());
     columns.push(format!("CAST({measured} AS {whole})"));
