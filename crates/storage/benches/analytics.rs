@@ -12,6 +12,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Integer;
 use domain::role::Role;
 use domain::scope::Scope;
+use storage::campaigns::history::{Action, Change};
 use storage::campaigns::{self, NewCampaign};
 use storage::connection::Connection;
 use storage::performance::NewMetric;
@@ -113,7 +114,7 @@ fn load(conn: &mut Connection) {
             currency: Some("USD".into()),
             ..NewCampaign::default()
         };
-        let campaign = campaigns::insert(conn, &system, &new, now).unwrap();
+        let campaign = campaigns::insert(conn, &system, &new, &Change::of(Action::Create), now).unwrap();
         for day in 0..DAYS {
             for row in 0..ROWS_A_DAY {
                 let size = (at + row) as i64 + day as i64;

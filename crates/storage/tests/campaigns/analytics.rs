@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use domain::scope::Scope;
+use storage::campaigns::history::{Action, Change};
 use storage::campaigns::{self, Campaign, NewCampaign};
 use storage::connection::Connection;
 use storage::error::StorageError;
@@ -51,7 +52,7 @@ fn fill(conn: &mut Connection, campaign_count: usize, rows_each: usize) -> Vec<C
             currency: (at % 4 != 0).then(|| "USD".into()),
             ..NewCampaign::default()
         };
-        stored.push(campaigns::insert(conn, &system(), &new, now()).unwrap());
+        stored.push(campaigns::insert(conn, &system(), &new, &Change::of(Action::Create), now()).unwrap());
     }
     let mut metrics = Vec::new();
     for campaign in &stored {
