@@ -5,8 +5,8 @@ use utoipa::OpenApi;
 
 use crate::state::State;
 use crate::{
-    analytics, api_keys, brands, bulk, campaigns, clones, experiments, exports, imports, optimize, pacing, pages, performance, plans, reflections,
-    retailers, segments,
+    analytics, api_keys, brands, bulk, campaigns, clones, experiments, exports, imports, optimize, pacing, pages, performance, plans,
+    reflections, retailers, segments,
 };
 use crate::{skus, transitions};
 
