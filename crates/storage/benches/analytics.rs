@@ -27,12 +27,12 @@ const CAMPAIGNS: usize = 200;
 const DAYS: u64 = 250;
 const ROWS_A_DAY: usize = 20;
 
-fn main() -> anyhow::Result<()> {
+fn main() {
     let mut report = Report::new("analytics");
     for database in testkit::database::all().into_iter().filter(|database| database.kind() != "mysql") {
         run(&database, &mut report);
     }
-    report.finish()
+    report.finish().unwrap();
 }
 
 #[derive(QueryableByName)]
