@@ -2,6 +2,7 @@
 //!
 //! No I/O, no async, no SQL: every other room may import this one, and this one imports none of ours.
 
+pub mod attribution;
 pub mod campaign;
 pub mod catalog;
 pub mod checks;

@@ -32,6 +32,14 @@ pub enum Reason {
     UncertaintyUnknown,
     /// The result does not fit the money range.
     OutOfRange,
+    /// The retailer has not declared how it attributes.
+    NotDeclared,
+    /// The group is smaller than the retailer's policy lets be shown.
+    BelowMinimumCellSize,
+    /// The period compared with has no such group.
+    NoSuchGroup,
+    /// There are too few days to say what is usual.
+    TooFewDays,
 }
 
 impl<T> Figure<T> {

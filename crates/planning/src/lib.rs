@@ -2,6 +2,7 @@
 //! derived metrics. Pure functions: no I/O, no clock, no randomness, so equal inputs give equal
 //! answers on every machine.
 
+pub mod anomalies;
 pub mod comparison;
 pub mod experiments;
 pub mod figure;
@@ -10,3 +11,4 @@ pub mod optimizer;
 pub mod pacing;
 pub mod proposal;
 pub mod response;
+pub mod suppression;

@@ -1,7 +1,8 @@
 //! Pacing: is the money going out as fast as the flight's days? Linear expectation over calendar
-//! days, as Google Ad Manager's delivery indicator; what is not known has no figure but a reason.
+//! days, as Google Ad Manager's delivery indicator, or shaped by the traffic of weekdays; the projection adjusts the run rate for the day
+//! of the week. What is not known has no figure but a reason.
 
-use chrono::NaiveDate;
+use chrono::{Datelike, Days, NaiveDate};
 use serde::{Deserialize, Serialize};
 
 use crate::figure::{Figure, Reason};
@@ -42,7 +43,7 @@ pub struct Pacing {
 /// Computes pacing.
 #[must_use]
 pub fn pace(flight: &Flight) -> Pacing {
-    let days = Days::of(flight);
+    let days = Elapsed::of(flight);
     let budget = flight.budget_micros.filter(|&budget| budget > 0).ok_or(match flight.budget_micros {
         Some(_) => Reason::ZeroDenominator,
         None => Reason::NoBudget,
@@ -65,13 +66,87 @@ pub fn pace(flight: &Flight) -> Pacing {
     }
 }
 
+/// What each weekday brings compared with the mean of all days, from Monday on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct WeekShape([f64; 7]);
+
+/// Least values of each weekday that make a shape.
+const MIN_WEEKS: usize = 2;
+
+impl WeekShape {
+    /// From a daily series; `None` unless every weekday occurs at least twice and something happened.
+    #[must_use]
+    pub fn of(days: &[(NaiveDate, i64)]) -> Option<Self> {
+        let (mut sums, mut counts) = ([0.0; 7], [0_usize; 7]);
+        for (day, value) in days {
+            let at = day.weekday().num_days_from_monday() as usize;
+            if let (Some(sum), Some(count)) = (sums.get_mut(at), counts.get_mut(at)) {
+                *sum += *value as f64;
+                *count += 1;
+            }
+        }
+        if counts.iter().any(|count| *count < MIN_WEEKS) {
+            return None;
+        }
+        let mut means = sums;
+        means.iter_mut().zip(counts).for_each(|(mean, count)| *mean /= count as f64);
+        let overall = means.iter().sum::<f64>() / 7.0;
+        (overall > 0.0).then(|| Self(means.map(|mean| mean / overall)))
+    }
+
+    fn weight(&self, day: NaiveDate) -> f64 {
+        self.0.get(day.weekday().num_days_from_monday() as usize).copied().unwrap_or(1.0)
+    }
+
+    /// The sum of the weights of days from the first to the last, both included. A week weighs 7.
+    fn sum(&self, first: NaiveDate, last: NaiveDate) -> f64 {
+        let days = (last - first).num_days() + 1;
+        if days < 1 {
+            return 0.0;
+        }
+        let rest = (days % 7).unsigned_abs();
+        (days / 7 * 7) as f64 + (0..rest).filter_map(|at| first.checked_add_days(Days::new(at))).map(|day| self.weight(day)).sum::<f64>()
+    }
+}
+
+/// Computes pacing with the weekdays' own levels: `spend` shapes the projection (the run rate is that of the last seven days),
+/// `traffic`, when given, the expectation, which is linear otherwise.
+#[must_use]
+pub fn pace_by_weekday(flight: &Flight, spend: Option<&WeekShape>, traffic: Option<&WeekShape>) -> Pacing {
+    let mut pacing = pace(flight);
+    let (Some(start), Some(end)) = (flight.start, flight.end) else { return pacing };
+    if let Some(shape) = traffic
+        && end >= start
+    {
+        let share = if flight.as_of < start { 0.0 } else { shape.sum(start, flight.as_of.min(end)) / shape.sum(start, end) };
+        if share.is_finite() {
+            pacing.expected_share = Figure::of(share);
+            if let Some(budget) = flight.budget_micros.filter(|budget| *budget > 0) {
+                pacing.expected_spend_micros = Figure::of((budget as f64 * share).round() as i64);
+            }
+            if let Some(actual) = pacing.actual_share.value {
+                pacing.pacing_index = if share > 0.0 { Figure::of(actual / share) } else { Figure::missing(Reason::NotStarted) };
+            }
+        }
+    }
+    // With fewer than seven days the linear projection stands.
+    let elapsed = (flight.as_of.min(end) - start).num_days() + 1;
+    if let (Some(shape), Some(week), Some(spend), true) = (spend, flight.trailing_week_micros, flight.spend_micros, elapsed >= 7)
+        && let Some(next) = flight.as_of.min(end).succ_opt()
+    {
+        let rest = (week as f64 / 7.0 * shape.sum(next, end)).round();
+        pacing.projected_end_spend_micros = figure(to_micros(i128::from(spend) + rest as i128));
+    }
+    pacing
+}
+
 #[derive(Debug, Clone, Copy)]
-struct Days {
+struct Elapsed {
     total: i64,
     elapsed: i64,
 }
 
-impl Days {
+impl Elapsed {
     fn of(flight: &Flight) -> Result<Self, Reason> {
         let (Some(start), Some(end)) = (flight.start, flight.end) else { return Err(Reason::NoDates) };
         let total = (end - start).num_days() + 1;
@@ -83,7 +158,7 @@ impl Days {
     }
 }
 
-fn project(flight: &Flight, days: Days, spend: i64) -> Result<i64, Reason> {
+fn project(flight: &Flight, days: Elapsed, spend: i64) -> Result<i64, Reason> {
     if days.elapsed == 0 {
         return Err(Reason::NotStarted);
     }
@@ -129,6 +204,27 @@ mod tests {
         assert!((pacing.pacing_index.value.unwrap() - 2.0 / 3.0).abs() < 1e-12);
         assert_eq!(pacing.expected_spend_micros.value, Some(75_000_000));
         assert_eq!(pacing.projected_end_spend_micros.value, Some(66_666_666));
+    }
+
+    #[test]
+    fn weekends_that_spend_double_are_projected_as_such() {
+        let start = NaiveDate::from_ymd_opt(2025, 1, 6).unwrap();
+        let spends: Vec<(NaiveDate, i64)> = (0..14).map(|at| (start + Days::new(at), if at % 7 >= 5 { 20 } else { 10 })).collect();
+        let shape = WeekShape::of(&spends).unwrap();
+        assert!(WeekShape::of(&spends[..13]).is_none(), "one Sunday is no Sunday's level");
+        let flight = Flight {
+            budget_micros: Some(280),
+            start: Some(start),
+            end: Some(start + Days::new(18)),
+            as_of: start + Days::new(13),
+            spend_micros: Some(180),
+            trailing_week_micros: Some(90),
+        };
+        // Monday to Friday are left: 5 days of 10, where the plain run rate of 90 / 7 says 64.
+        let pacing = pace_by_weekday(&flight, Some(&shape), Some(&shape));
+        assert_eq!(pacing.projected_end_spend_micros.value, Some(230));
+        assert!((pacing.expected_share.value.unwrap() - 180.0 / 230.0).abs() < 1e-12);
+        assert_eq!(pace_by_weekday(&flight, None, None), pace(&flight));
     }
 
     #[test]

@@ -145,3 +145,35 @@ pub(crate) fn day_of(conn: &Connection, column: &'static str) -> String {
         Connection::Sqlite(_) => format!("substr({column}, 1, 10)"),
     }
 }
+
+/// The words before a statement that ask how it would be run.
+pub(crate) fn explain(conn: &Connection) -> &'static str {
+    match conn {
+        Connection::Sqlite(_) => "EXPLAIN QUERY PLAN",
+        _ => "EXPLAIN",
+    }
+}
+
+/// One step of a plan: PostgreSQL's line, SQLite's detail, or table, kind of access and index of MariaDB.
+pub(crate) struct PlanLine(pub(crate) String);
+
+impl diesel::QueryableByName<diesel::pg::Pg> for PlanLine {
+    fn build<'a>(row: &impl diesel::row::NamedRow<'a, diesel::pg::Pg>) -> diesel::deserialize::Result<Self> {
+        Ok(Self(diesel::row::NamedRow::get::<diesel::sql_types::Text, String>(row, "QUERY PLAN")?))
+    }
+}
+
+impl diesel::QueryableByName<diesel::sqlite::Sqlite> for PlanLine {
+    fn build<'a>(row: &impl diesel::row::NamedRow<'a, diesel::sqlite::Sqlite>) -> diesel::deserialize::Result<Self> {
+        Ok(Self(diesel::row::NamedRow::get::<diesel::sql_types::Text, String>(row, "detail")?))
+    }
+}
+
+impl diesel::QueryableByName<diesel::mysql::Mysql> for PlanLine {
+    fn build<'a>(row: &impl diesel::row::NamedRow<'a, diesel::mysql::Mysql>) -> diesel::deserialize::Result<Self> {
+        use diesel::row::NamedRow;
+        use diesel::sql_types::{Nullable, Text};
+        let part = |name: &str| NamedRow::get::<Nullable<Text>, Option<String>>(row, name).map(Option::unwrap_or_default);
+        Ok(Self(format!("table {} type {} key {}", part("table")?, part("type")?, part("key")?)))
+    }
+}

@@ -4,10 +4,15 @@
 
 pub mod bulk;
 pub mod cells;
+pub mod faults;
 pub mod partitions;
+pub mod retention;
 pub mod rollups;
+pub mod rows;
+pub mod spend;
 pub mod summary;
 
+mod raw;
 mod revisions;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -170,6 +175,7 @@ impl StoredMetric {
 /// [`StorageError::Invalid`] for a measure beyond [`MAX_MEASURE`], or when a sum leaves the range of 64 bits; else as any query.
 pub fn record(conn: &mut Connection, rows: &[NewMetric], mode: WriteMode, now: DateTime<Utc>) -> Result<Written, StorageError> {
     check_measures(rows)?;
+    retention::check(conn, rows)?;
     partitions::require(conn, &rows.iter().map(|row| month_of(row.date)).collect())?;
     let rows: Vec<&NewMetric> = rows.iter().collect();
     let (mut written, mut touched) = (Written::default(), Touched::default());

@@ -41,6 +41,8 @@ pub struct Retailer {
     pub currency: Option<String>,
     /// IANA name of the store day's time zone.
     pub timezone: String,
+    /// How the retailer attributes orders to ads; absent when it has not declared it.
+    pub attribution: Option<Json>,
     /// Whether it takes part.
     pub is_active: bool,
     /// When it was stored.
@@ -66,6 +68,7 @@ pub struct NewRetailer {
     pub country: Option<String>,
     pub currency: Option<String>,
     pub timezone: String,
+    pub attribution: Option<Json>,
     pub is_active: bool,
 }
 
@@ -83,6 +86,7 @@ impl Default for NewRetailer {
             country: None,
             currency: None,
             timezone: "UTC".to_owned(),
+            attribution: None,
             is_active: true,
         }
     }
@@ -102,6 +106,7 @@ impl From<Retailer> for NewRetailer {
             country: row.country,
             currency: row.currency,
             timezone: row.timezone,
+            attribution: row.attribution,
             is_active: row.is_active,
         }
     }

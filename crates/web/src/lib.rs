@@ -19,5 +19,6 @@ pub mod sealing;
 pub mod server;
 pub mod settings;
 pub mod start;
+pub mod tabular;
 pub mod telemetry;
 pub mod token;

@@ -16,12 +16,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::life::advance::{Advanced, advance};
 use crate::plans::record::{CREATE_TASK, blank_log, choose};
+use crate::retention;
 use crate::state::State;
 
 /// Pause between two rounds.
 const PAUSE: Duration = Duration::from_secs(2);
 /// Pause between two looks at which campaigns begin or end.
 const CAMPAIGN_CLOCK: Duration = Duration::from_secs(30);
+/// Pause between two looks at what is no longer kept.
+const RETENTION_CLOCK: Duration = Duration::from_secs(3_600);
 /// Most tasks delivered in one round.
 const TASKS_PER_ROUND: i64 = 20;
 /// Most plan sets settled in one round.
@@ -29,7 +32,7 @@ const SETS_PER_ROUND: i64 = 20;
 
 /// Works in rounds until `shutdown`. A round that fails is logged, and what it did not do is done by a later one.
 pub async fn work(state: State, shutdown: CancellationToken) {
-    let mut looked: Option<Instant> = None;
+    let (mut looked, mut swept): (Option<Instant>, Option<Instant>) = (None, None);
     loop {
         if looked.is_none_or(|at| at.elapsed() >= CAMPAIGN_CLOCK) {
             looked = Some(Instant::now());
@@ -37,6 +40,14 @@ pub async fn work(state: State, shutdown: CancellationToken) {
                 Ok(done) if done == Advanced::default() => {}
                 Ok(done) => tracing::info!(begun = done.begun, ended = done.ended, blocked = done.blocked, "campaigns moved by the clock"),
                 Err(error) => tracing::warn!(%error, "campaigns could not be moved by the clock"),
+            }
+        }
+        if swept.is_none_or(|at| at.elapsed() >= RETENTION_CLOCK) {
+            swept = Some(Instant::now());
+            match retention::sweep(&state).await {
+                Ok(done) if done.months == 0 && done.rows == 0 => {}
+                Ok(done) => tracing::info!(months = done.months, rows = done.rows, "performance that is no longer kept was dropped"),
+                Err(error) => tracing::warn!(%error, "performance that is no longer kept could not be dropped"),
             }
         }
         if let Err(error) = deliver(&state).await {

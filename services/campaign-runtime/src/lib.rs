@@ -15,6 +15,7 @@ pub mod campaigns;
 pub mod clones;
 pub mod creatives;
 pub mod experiments;
+pub mod exports;
 pub mod imports;
 pub mod input;
 pub mod jobs;
@@ -27,6 +28,7 @@ pub mod plans;
 pub mod reflections;
 pub mod retailer_keys;
 pub mod retailers;
+pub mod retention;
 pub mod routes;
 pub mod segments;
 pub mod skus;
@@ -61,7 +63,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         database_kind: storage.url().kind().to_owned(),
         realtime_mode: if settings.supabase.url.is_some() { "supabase" } else { "local" }.to_owned(),
         openapi: routes::openapi(),
-        untimed_paths: &["/v1/imports/"],
+        untimed_paths: &["/v1/imports/", "/v1/exports/"],
     };
     let ready = web::database::readiness_of(&state.storage);
     let work = tokio::spawn(jobs::work(state.clone(), shutdown.clone()));

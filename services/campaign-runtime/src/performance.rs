@@ -1,5 +1,7 @@
 //! Performance rows of a campaign, written by natural key: repeating a request changes nothing.
 
+pub mod rows;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};

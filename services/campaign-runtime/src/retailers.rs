@@ -2,6 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path};
+use domain::attribution::Attribution;
 use domain::invalid::Invalid;
 use domain::money::check_currency;
 use domain::policy::{CreativeSpecs, Policy};
@@ -57,6 +58,10 @@ pub struct RetailerBody {
     /// IANA name of the store day's time zone.
     #[serde(default = "utc")]
     pub timezone: String,
+    /// How the retailer attributes orders to ads: `{window_days, basis: click|view|click_and_view, scope: same_sku|brand|category, sales:
+    /// gross|net}`; figures of retailers that declare differently are never added up.
+    #[schema(value_type = Option<Object>)]
+    pub attribution: Option<Value>,
     /// Whether it takes part.
     #[serde(default = "yes")]
     pub is_active: bool,
@@ -108,6 +113,14 @@ impl RetailerBody {
         if let Some(currency) = &self.currency {
             invalid.merge(check_currency("currency", currency));
         }
+        if let Some(attribution) = &self.attribution {
+            invalid.merge(Attribution::read(attribution));
+        }
+        if let Some(least) = self.policies.get("min_cell_size")
+            && !least.as_i64().is_some_and(|least| (0..=1_000_000).contains(&least))
+        {
+            invalid.add("policies.min_cell_size", "must be a whole number from 0 to 1000000");
+        }
         invalid.into_result()?;
         Ok(NewRetailer {
             retailer_id,
@@ -121,6 +134,7 @@ impl RetailerBody {
             country: self.country,
             currency: self.currency,
             timezone: self.timezone,
+            attribution: self.attribution.map(Into::into),
             is_active: self.is_active,
         })
     }
@@ -139,6 +153,7 @@ impl RetailerBody {
             country: row.country.clone(),
             currency: row.currency.clone(),
             timezone: row.timezone.clone(),
+            attribution: row.attribution.as_ref().map(|value| value.0.clone()),
             is_active: row.is_active,
         }
     }

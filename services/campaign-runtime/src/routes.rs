@@ -5,8 +5,8 @@ use utoipa::OpenApi;
 
 use crate::state::State;
 use crate::{
-    analytics, api_keys, brands, bulk, campaigns, clones, creatives, experiments, imports, optimize, pacing, pages, performance, plans,
-    reflections, retailer_keys,
+    analytics, api_keys, brands, bulk, campaigns, clones, creatives, experiments, exports, imports, optimize, pacing, pages, performance,
+    plans, reflections, retailer_keys,
 };
 use crate::{retailers, segments, skus, transitions};
 
@@ -57,8 +57,14 @@ use crate::{retailers, segments, skus, transitions};
         retailer_keys::delete_retailer_key,
         bulk::change_campaigns,
         performance::record_performance,
+        performance::rows::list_performance,
+        performance::rows::list_performance_revisions,
         analytics::analyse_performance,
+        analytics::funnel::show_funnel,
+        analytics::anomalies::find_anomalies,
         pacing::get_pacing,
+        pacing::list_pacing,
+        exports::export_table,
         imports::import_table,
         imports::list_imports,
         imports::get_import,
@@ -174,7 +180,12 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
                 .route(delete().to(retailer_keys::delete_retailer_key)),
         )
         .service(resource("/v1/campaigns/{id}/clone").route(post().to(clones::clone_campaign)))
-        .service(resource("/v1/campaigns/{id}/performance").route(post().to(performance::record_performance)))
+        .service(
+            resource("/v1/campaigns/{id}/performance")
+                .route(post().to(performance::record_performance))
+                .route(get().to(performance::rows::list_performance)),
+        )
+        .service(resource("/v1/campaigns/{id}/performance/revisions").route(get().to(performance::rows::list_performance_revisions)))
         .service(resource("/v1/campaigns/{id}/pacing").route(get().to(pacing::get_pacing)))
         .service(resource("/v1/campaigns/{id}/plans/{plan_id}/choose").route(post().to(plans::choose_plan)))
         .service(resource("/v1/analytics/performance").route(get().to(analytics::analyse_performance)))
@@ -182,6 +193,10 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .service(resource("/v1/imports/{table}").route(post().to(imports::import_table)).route(get().to(imports::get_import)))
         .service(resource("/v1/imports/{import_id}/errors").route(get().to(imports::list_import_errors)))
         .service(resource("/v1/retailers/{id}/mapping").route(get().to(retailers::get_retailer_mapping)))
+        .service(resource("/v1/analytics/funnel").route(get().to(analytics::funnel::show_funnel)))
+        .service(resource("/v1/analytics/anomalies").route(get().to(analytics::anomalies::find_anomalies)))
+        .service(resource("/v1/analytics/pacing").route(get().to(pacing::list_pacing)))
+        .service(resource("/v1/exports/{table}").route(get().to(exports::export_table)))
         .service(resource("/v1/optimize").route(post().to(optimize::optimize)));
 }
 

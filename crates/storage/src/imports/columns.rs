@@ -68,6 +68,7 @@ const RETAILERS: Columns = &[
     ("country", nullable("country", Kind::Text(2))),
     ("currency", nullable("currency", Kind::Currency)),
     ("timezone", required("timezone", Kind::Text(64))),
+    ("attribution", nullable("attribution", Kind::Object)),
     ("is_active", required("is_active", Kind::Flag)),
 ];
 

@@ -10,7 +10,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use super::cells::{CampaignCells, CellRow};
 use super::partitions::{self, month_of};
 use super::rollups::{self, Owner, Touched};
-use super::{Key, NewMetric, Written, check_measures, has_rows};
+use super::{Key, NewMetric, Written, check_measures, has_rows, retention};
 use crate::connection::Connection;
 use crate::error::StorageError;
 
@@ -46,6 +46,7 @@ impl Bulk {
     /// [`StorageError::Invalid`] for a measure that is too large; else as any query.
     pub fn write(&mut self, conn: &mut Connection, rows: &[NewMetric], now: DateTime<Utc>) -> Result<Written, StorageError> {
         check_measures(rows)?;
+        retention::check(conn, rows)?;
         self.meet(conn, rows)?;
         let mut written = Written::default();
         for pass in passes(rows) {

@@ -1,16 +1,24 @@
-//! Sums of performance in one grouped query: measures, and for each ratio its numerator and denominator over the rows that have both.
+//! Sums of performance in one statement: measures, and for each ratio its numerator and denominator over the rows that have both.
+//!
+//! ```text
+//! query -> arms (kept sums where they cover it, else rows) -> one statement -> cells -> rows
+//! ```
 
-use chrono::NaiveDate;
-use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Date, Nullable, Text};
+mod arms;
+mod cells;
+mod statement;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use domain::invalid::Invalid;
 use domain::scope::Scope;
 
 use crate::connection::Connection;
 use crate::error::StorageError;
-use crate::on;
 
 /// Most groups of one answer.
 pub const MAX_GROUPS: usize = 10_000;
+/// Most cells that a statement may answer: groups, times the combinations of measures that rows have.
+const MAX_CELLS: usize = 4 * MAX_GROUPS;
 
 /// By what rows are grouped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +43,13 @@ pub enum Dimension {
     Retailer,
     /// How impressions were counted.
     ImpressionKind,
+    /// The campaign's (leading) brand; empty for campaigns without.
+    Brand,
 }
 
 impl Dimension {
     /// All, each with its name in requests and answers.
-    pub const ALL: [(Self, &'static str); 10] = [
+    pub const ALL: [(Self, &'static str); 11] = [
         (Self::Day, "day"),
         (Self::Week, "week"),
         (Self::Month, "month"),
@@ -50,12 +60,18 @@ impl Dimension {
         (Self::SkuId, "sku_id"),
         (Self::Retailer, "retailer"),
         (Self::ImpressionKind, "impression_kind"),
+        (Self::Brand, "brand"),
     ];
 
     /// The name in requests and answers.
     #[must_use]
     pub fn name(self) -> &'static str {
         Self::ALL.iter().find(|(dimension, _)| *dimension == self).map_or("", |(_, name)| name)
+    }
+    /// Whether it is a part of the natural key of rows.
+    #[must_use]
+    pub fn is_key_part(self) -> bool {
+        matches!(self, Self::PlacementType | Self::AudienceSegment | Self::Category | Self::SkuId | Self::ImpressionKind)
     }
 }
 
@@ -72,6 +88,8 @@ pub struct SummaryQuery {
     pub campaign_id: Option<String>,
     /// Only campaigns at a retailer.
     pub retailer_id: Option<String>,
+    /// Only campaigns of a brand.
+    pub brand_id: Option<String>,
     /// Only a placement type.
     pub placement_type: Option<String>,
     /// Only an audience segment.
@@ -86,25 +104,67 @@ pub struct SummaryQuery {
     pub group_by: Vec<Dimension>,
     /// Groups at most; one more is answered when there are more.
     pub limit: usize,
+    /// Whether groups are also kept apart by the campaign's retailer, whose id is then [`SummaryRow::retailer`].
+    pub by_retailer: bool,
+    /// The rows as they were at this time, before later corrections.
+    pub as_of: Option<DateTime<Utc>>,
+    /// Sum the rows themselves even where kept sums would answer: to compare both.
+    pub only_rows: bool,
 }
 
-/// The two measures of each ratio, numerator first.
-pub const RATIOS: [(&str, &str); 8] = [
-    ("clicks", "impressions"),
-    ("conversions", "clicks"),
-    ("conversions", "impressions"),
-    ("spend_micros", "clicks"),
-    ("spend_micros", "impressions"),
-    ("spend_micros", "conversions"),
-    ("revenue_micros", "spend_micros"),
-    ("revenue_micros", "conversions"),
-];
+impl SummaryQuery {
+    /// The filters on parts of the natural key.
+    fn part_filters(&self) -> Vec<(Dimension, String)> {
+        let all = [
+            (Dimension::PlacementType, &self.placement_type),
+            (Dimension::AudienceSegment, &self.audience_segment),
+            (Dimension::Category, &self.category),
+            (Dimension::SkuId, &self.sku_id),
+            (Dimension::ImpressionKind, &self.impression_kind),
+        ];
+        all.into_iter().filter_map(|(part, value)| Some((part, value.clone()?))).collect()
+    }
+
+    /// The parts of the natural key that are grouped by or filtered on.
+    fn key_parts(&self) -> Vec<Dimension> {
+        let mut parts: Vec<Dimension> = self.group_by.iter().copied().filter(|by| by.is_key_part()).collect();
+        for (part, _) in self.part_filters() {
+            if !parts.contains(&part) {
+                parts.push(part);
+            }
+        }
+        parts
+    }
+
+    /// What the query is answered from: `rollup` (kept sums), `rows`, `mixed` (both), or `as_of` (rows and their revisions).
+    #[must_use]
+    pub fn source(&self) -> &'static str {
+        arms::source_word(&arms::arms(self))
+    }
+}
+
+/// The measures, in the order of the bits that say which of them a row has.
+const MEASURES: [&str; 7] =
+    ["impressions", "clicks", "conversions", "spend_micros", "revenue_micros", "units_sold", "new_to_brand_conversions"];
+
+/// The two measures of each ratio by place, numerator first: clicks and conversions per impression and click, spend per each of them,
+/// revenue per spend and order, units and new buyers per order, spend per new buyer.
+const RATIO_MEASURES: [(usize, usize); RATIOS] = [(1, 0), (2, 1), (2, 0), (3, 1), (3, 0), (3, 2), (4, 3), (4, 2), (5, 2), (6, 2), (3, 6)];
+
+/// How many ratios [`SummaryRow::pairs`] has: CTR, CVR, purchase rate, CPC, CPM, CPA, ROAS, AOV, units per order, new-to-brand rate, cost of
+/// a new buyer.
+pub const RATIOS: usize = 11;
+
+/// Numerator and denominator of a ratio.
+pub type Pair = (Option<i64>, Option<i64>);
 
 /// The sums of one group.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SummaryRow {
     /// Values of the dimensions asked for, in their order.
     pub group: Vec<String>,
+    /// The campaigns' retailer, when the query keeps retailers apart.
+    pub retailer: Option<String>,
     /// ISO 4217 code of the sums; absent when the rows have none.
     pub currency: Option<String>,
     /// Rows summed.
@@ -123,192 +183,68 @@ pub struct SummaryRow {
     pub units_sold: Option<i64>,
     /// First purchases of the brand by a household.
     pub new_to_brand_conversions: Option<i64>,
-    /// For each of [`RATIOS`] the sums of numerator and denominator over the rows that have both.
-    pub pairs: [(Option<i64>, Option<i64>); 8],
+    /// For each ratio, in the order of [`RATIOS`], the sums of numerator and denominator over the rows that have both.
+    pub pairs: [Pair; RATIOS],
 }
 
-macro_rules! raw_row {
-    ($($dimension:ident)+; $($sum:ident)+) => {
-        #[derive(QueryableByName)]
-        struct Raw {
-            $(#[diesel(sql_type = Nullable<Text>)] $dimension: Option<String>,)+
-            #[diesel(sql_type = Nullable<Text>)]
-            currency: Option<String>,
-            #[diesel(sql_type = BigInt)]
-            n: i64,
-            $(#[diesel(sql_type = Nullable<BigInt>)] $sum: Option<i64>,)+
+impl SummaryRow {
+    fn measures_mut(&mut self) -> [&mut Option<i64>; 7] {
+        [
+            &mut self.impressions,
+            &mut self.clicks,
+            &mut self.conversions,
+            &mut self.spend_micros,
+            &mut self.revenue_micros,
+            &mut self.units_sold,
+            &mut self.new_to_brand_conversions,
+        ]
+    }
+
+    /// Adds another group's sums, which must be in the same currency to mean anything.
+    ///
+    /// # Errors
+    /// [`StorageError::Invalid`] when a sum exceeds 64 bits.
+    pub fn absorb(&mut self, other: &Self) -> Result<(), StorageError> {
+        let mut other = other.clone();
+        self.rows = self.rows.saturating_add(other.rows);
+        for (sum, more) in self.measures_mut().into_iter().zip(other.measures_mut()) {
+            *sum = add(*sum, *more)?;
         }
-    };
+        for (pair, more) in self.pairs.iter_mut().zip(other.pairs) {
+            *pair = (add(pair.0, more.0)?, add(pair.1, more.1)?);
+        }
+        Ok(())
+    }
 }
 
-raw_row!(d0 d1 d2 d3 d4 d5 d6 d7 d8 d9;
-    impressions clicks conversions spend_micros revenue_micros units_sold new_to_brand_conversions
-    a0 b0 a1 b1 a2 b2 a3 b3 a4 b4 a5 b5 a6 b6 a7 b7);
-
-enum Bind {
-    Text(String),
-    Date(NaiveDate),
-    Key(i64),
+fn add(sum: Option<i64>, more: Option<i64>) -> Result<Option<i64>, StorageError> {
+    match (sum, more) {
+        (Some(sum), Some(more)) => {
+            let why = "a sum exceeds the largest number; narrow from and to";
+            sum.checked_add(more).map(Some).ok_or_else(|| StorageError::Invalid(Invalid::one("from", why)))
+        }
+        (sum, more) => Ok(sum.or(more)),
+    }
 }
 
-/// Sums of this scope's rows.
+/// Sums of this scope's rows, in the order of their groups.
+///
+/// # Errors
+/// [`StorageError::Invalid`] when there are far too many groups; else as any query.
+pub fn summarise(conn: &mut Connection, scope: &Scope, query: &SummaryQuery) -> Result<Vec<SummaryRow>, StorageError> {
+    let arms = arms::arms(query);
+    let cells: Vec<cells::Cell> = statement::statement(conn, scope, query, &arms).load(conn)?;
+    if cells.len() > MAX_CELLS {
+        let why = format!("makes far over {MAX_GROUPS} groups; narrow from and to, or group by less");
+        return Err(Invalid::one("group_by", why).into());
+    }
+    cells::fold(cells, query)
+}
+
+/// How the database would answer, a line for each step.
 ///
 /// # Errors
 /// As any query.
-pub fn summarise(conn: &mut Connection, scope: &Scope, query: &SummaryQuery) -> Result<Vec<SummaryRow>, StorageError> {
-    let (conditions, binds) = conditions(scope, query);
-    let sql = statement(Words::of(conn), query, &conditions);
-    let raw: Vec<Raw> = on!(conn, c => {
-        let mut boxed = diesel::sql_query(sql).into_boxed();
-        for bind in binds {
-            boxed = match bind {
-                Bind::Text(text) => boxed.bind::<Text, _>(text),
-                Bind::Date(date) => boxed.bind::<Date, _>(date),
-                Bind::Key(key) => boxed.bind::<BigInt, _>(key),
-            };
-        }
-        boxed.load(c)
-    })?;
-    Ok(raw.into_iter().map(|row| row.into_summary(query.group_by.len())).collect())
-}
-
-impl Raw {
-    fn into_summary(self, dimensions: usize) -> SummaryRow {
-        let all = [self.d0, self.d1, self.d2, self.d3, self.d4, self.d5, self.d6, self.d7, self.d8, self.d9];
-        SummaryRow {
-            group: all.into_iter().take(dimensions).map(Option::unwrap_or_default).collect(),
-            currency: self.currency,
-            rows: self.n,
-            impressions: self.impressions,
-            clicks: self.clicks,
-            conversions: self.conversions,
-            spend_micros: self.spend_micros,
-            revenue_micros: self.revenue_micros,
-            units_sold: self.units_sold,
-            new_to_brand_conversions: self.new_to_brand_conversions,
-            pairs: [
-                (self.a0, self.b0),
-                (self.a1, self.b1),
-                (self.a2, self.b2),
-                (self.a3, self.b3),
-                (self.a4, self.b4),
-                (self.a5, self.b5),
-                (self.a6, self.b6),
-                (self.a7, self.b7),
-            ],
-        }
-    }
-}
-
-/// How a database spells what the statement needs.
-#[derive(Clone, Copy)]
-enum Words {
-    Postgres,
-    Mysql,
-    Sqlite,
-}
-
-impl Words {
-    fn of(conn: &Connection) -> Self {
-        match conn {
-            Connection::Postgres(_) => Self::Postgres,
-            Connection::Mysql(_) => Self::Mysql,
-            Connection::Sqlite(_) => Self::Sqlite,
-        }
-    }
-
-    fn placeholder(self, position: usize) -> String {
-        match self {
-            Self::Postgres => format!("${position}"),
-            _ => "?".to_owned(),
-        }
-    }
-
-    /// The type of whole sums: `SUM` of whole numbers is a decimal on the servers.
-    fn whole(self) -> &'static str {
-        match self {
-            Self::Mysql => "SIGNED",
-            _ => "BIGINT",
-        }
-    }
-
-    fn nothing(self) -> &'static str {
-        match self {
-            Self::Mysql => "CAST(NULL AS CHAR)",
-            _ => "CAST(NULL AS TEXT)",
-        }
-    }
-
-    fn dimension(self, dimension: Dimension) -> &'static str {
-        match (dimension, self) {
-            (Dimension::Day, Self::Postgres) => "to_char(p.date, 'YYYY-MM-DD')",
-            (Dimension::Day, Self::Mysql) => "DATE_FORMAT(p.date, '%Y-%m-%d')",
-            (Dimension::Day, Self::Sqlite) => "p.date",
-            (Dimension::Week, Self::Postgres) => "to_char(date_trunc('week', p.date), 'YYYY-MM-DD')",
-            (Dimension::Week, Self::Mysql) => "DATE_FORMAT(DATE_SUB(p.date, INTERVAL WEEKDAY(p.date) DAY), '%Y-%m-%d')",
-            (Dimension::Week, Self::Sqlite) => "date(p.date, '-' || ((CAST(strftime('%w', p.date) AS INTEGER) + 6) % 7) || ' days')",
-            (Dimension::Month, Self::Postgres) => "to_char(p.date, 'YYYY-MM-01')",
-            (Dimension::Month, Self::Mysql) => "DATE_FORMAT(p.date, '%Y-%m-01')",
-            (Dimension::Month, Self::Sqlite) => "strftime('%Y-%m-01', p.date)",
-            (Dimension::Campaign, _) => "c.campaign_id",
-            (Dimension::PlacementType, _) => "p.placement_type",
-            (Dimension::AudienceSegment, _) => "p.audience_segment",
-            (Dimension::Category, _) => "p.category",
-            (Dimension::SkuId, _) => "p.sku_id",
-            (Dimension::Retailer, _) => "c.retailer_id",
-            (Dimension::ImpressionKind, _) => "p.impression_kind",
-        }
-    }
-}
-
-fn conditions(scope: &Scope, query: &SummaryQuery) -> (Vec<&'static str>, Vec<Bind>) {
-    let text = |value: &Option<String>| value.clone().map(Bind::Text);
-    let all = [
-        ("p.tenant_id =", scope.tenant().map(|tenant| Bind::Text(tenant.to_owned()))),
-        ("p.date >=", query.from.map(Bind::Date)),
-        ("p.date <=", query.to.map(Bind::Date)),
-        ("p.campaign =", query.campaign.map(Bind::Key)),
-        ("c.campaign_id =", text(&query.campaign_id)),
-        ("c.retailer_id =", text(&query.retailer_id)),
-        ("p.placement_type =", text(&query.placement_type)),
-        ("p.audience_segment =", text(&query.audience_segment)),
-        ("p.category =", text(&query.category)),
-        ("p.sku_id =", text(&query.sku_id)),
-        ("p.impression_kind =", text(&query.impression_kind)),
-    ];
-    all.into_iter().filter_map(|(condition, bind)| Some((condition, bind?))).unzip()
-}
-
-fn statement(words: Words, query: &SummaryQuery, conditions: &[&str]) -> String {
-    const MEASURES: [&str; 7] =
-        ["impressions", "clicks", "conversions", "spend_micros", "revenue_micros", "units_sold", "new_to_brand_conversions"];
-    let mut columns: Vec<String> = Vec::new();
-    for place in 0..Dimension::ALL.len() {
-        let expression = query.group_by.get(place).map_or(words.nothing(), |dimension| words.dimension(*dimension));
-        columns.push(format!("{expression} AS d{place}"));
-    }
-    columns.push("COALESCE(p.currency, c.currency) AS currency".to_owned());
-    columns.push("COUNT(*) AS n".to_owned());
-    let whole = words.whole();
-    columns.extend(MEASURES.iter().map(|measure| format!("CAST(SUM(p.{measure}) AS {whole}) AS {measure}")));
-    for (place, (numerator, denominator)) in RATIOS.iter().enumerate() {
-        let with_both = |one: &str, other: &str| format!("CAST(SUM(CASE WHEN p.{other} IS NOT NULL THEN p.{one} END) AS {whole})");
-        columns.push(format!("{} AS a{place}", with_both(numerator, denominator)));
-        columns.push(format!("{} AS b{place}", with_both(denominator, numerator)));
-    }
-    let mut groups: Vec<String> = query.group_by.iter().map(|dimension| words.dimension(*dimension).to_owned()).collect();
-    groups.push("COALESCE(p.currency, c.currency)".to_owned());
-    if query.group_by.contains(&Dimension::Campaign) {
-        // Campaigns of different tenants may share a public id.
-        groups.push("c.id".to_owned());
-    }
-    let groups = groups.join(", ");
-    let conditions: Vec<String> =
-        conditions.iter().enumerate().map(|(at, condition)| format!("{condition} {}", words.placeholder(at + 1))).collect();
-    let filter = if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) };
-    let limit = query.limit.clamp(1, MAX_GROUPS) + 1;
-    format!(
-        "SELECT {} FROM performance_metrics p JOIN campaigns c ON c.id = p.campaign{filter} GROUP BY {groups} ORDER BY {groups} LIMIT {limit}",
-        columns.join(", ")
-    )
+pub fn explain(conn: &mut Connection, scope: &Scope, query: &SummaryQuery) -> Result<Vec<String>, StorageError> {
+    statement::statement(conn, scope, query, &arms::arms(query)).explain(conn)
 }

@@ -215,3 +215,16 @@ diesel::table! {
         created_at -> Instant,
     }
 }
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Instant;
+
+    /// One row: since when performance is kept.
+    performance_retention (id) {
+        id -> SmallInt,
+        kept_from -> Date,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}

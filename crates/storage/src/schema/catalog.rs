@@ -20,6 +20,7 @@ diesel::table! {
         country -> Nullable<Text>,
         currency -> Nullable<Text>,
         timezone -> Text,
+        attribution -> Nullable<Document>,
         is_active -> Bool,
         created_at -> Instant,
         updated_at -> Instant,

@@ -309,6 +309,13 @@ pub const KEYS: &[Key] = &[
         "Plans whose win probability lies nearer to one half than this are put to people.",
     ),
     key(
+        "ENDCAP_PERFORMANCE_RETENTION_MONTHS",
+        Whole { min: 1, max: 1_200 },
+        Absent,
+        "36",
+        "Whole months of performance rows that are kept before the present one; older rows are dropped, their sums stay. Without it all are kept.",
+    ),
+    key(
         "ENDCAP_REALTIME_POLL_MS",
         Whole { min: 10, max: 60_000 },
         Value("200"),

@@ -284,6 +284,8 @@ pub struct Settings {
     pub peer_timeout: Duration,
     /// How often a database without notifications is asked for new events.
     pub realtime_poll: Duration,
+    /// Whole months of performance rows that are kept before the present one; absent keeps all.
+    pub performance_retention_months: Option<u32>,
     /// Folder for artifacts, datasets and exports when no hosted storage is configured.
     pub artifact_directory: String,
     /// Files to import.

@@ -93,6 +93,7 @@ impl Values {
             rating: self.rating(),
             peer_timeout: self.millis("ENDCAP_PEER_TIMEOUT_MS"),
             realtime_poll: self.millis("ENDCAP_REALTIME_POLL_MS"),
+            performance_retention_months: self.texts.get("ENDCAP_PERFORMANCE_RETENTION_MONTHS").and_then(|text| text.parse().ok()),
             artifact_directory: self.text("ENDCAP_ARTIFACT_DIRECTORY"),
             imports: super::Imports {
                 directory: Some(self.text("ENDCAP_IMPORT_DIRECTORY")).filter(|text| !text.is_empty()),

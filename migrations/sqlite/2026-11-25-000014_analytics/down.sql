@@ -1,0 +1,2 @@
+DROP TABLE performance_retention;
+ALTER TABLE retailers DROP COLUMN attribution;

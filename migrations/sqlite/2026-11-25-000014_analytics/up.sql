@@ -1,0 +1,9 @@
+-- How a retailer attributes orders to ads; since when performance is kept.
+ALTER TABLE retailers ADD COLUMN attribution TEXT;
+
+CREATE TABLE performance_retention (
+    id SMALLINT NOT NULL PRIMARY KEY CHECK (id = 1),
+    kept_from DATE NOT NULL,
+    created_at TIMESTAMP NOT NULL,
+    updated_at TIMESTAMP NOT NULL
+);
