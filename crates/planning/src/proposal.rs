@@ -98,9 +98,8 @@ pub fn propose(input: &PlanningInput, n: usize) -> Result<Vec<CandidatePlan>, Pr
     validate(input, n)?;
     let evidence = Evidence::gather(input)?;
     let base = strategy::base_program(input, &evidence);
-    let conflict = conflict::explain(&base);
-    if !conflict.is_empty() {
-        return Err(ProposalError::Infeasible { conflict: conflict.into_iter().map(in_request_terms).collect() });
+    if let Some(conflict) = conflict::explain(&base) {
+        return Err(ProposalError::Infeasible { conflict: conflict.words.into_iter().map(in_request_terms).collect() });
     }
     let mut plans: Vec<CandidatePlan> = Vec::new();
     let mut allocations: Vec<Vec<i64>> = Vec::new();
@@ -112,7 +111,7 @@ pub fn propose(input: &PlanningInput, n: usize) -> Result<Vec<CandidatePlan>, Pr
         let Some(tailored) = strategy.tailor(input, &evidence, &base, revenue_plan.as_deref()) else { continue };
         let ideal = match tailored.fixed {
             Some(spend) => spend,
-            None => match branch::maximise(&tailored.program, Effort::default()) {
+            None => match branch::maximise(&tailored.program, Effort::default(), &[]) {
                 Outcome::Found(best) => best.spend,
                 Outcome::NotFound { .. } => continue,
             },

@@ -59,7 +59,7 @@ fn value_if_feasible(problem: &Problem, spend: &[f64], tolerance: f64) -> Option
         group.min.is_none_or(|min| sum >= min - tolerance) && group.max.is_none_or(|max| sum <= max + tolerance)
     });
     let floor = problem.min_roas.is_none_or(|floor| earned >= floor * (total - tolerance));
-    let budget = total <= problem.budget + tolerance && (!problem.spend_all || total >= problem.budget - tolerance);
+    let budget = total <= problem.money() + tolerance && (!problem.spend_all || total >= problem.money() - tolerance);
     (inside && groups && floor && budget).then_some(earned)
 }
 
@@ -72,21 +72,21 @@ proptest! {
         prop_assert_eq!(&solution, &solve(&problem).unwrap());
         let least: f64 = problem.arms.iter().map(|arm| arm.min).sum();
         let most: f64 = problem.arms.iter().map(|arm| arm.max.unwrap()).sum();
-        let even = ((problem.budget - least) / (most - least)).clamp(0.0, 1.0);
+        let even = ((problem.money() - least) / (most - least)).clamp(0.0, 1.0);
         let proportional: Vec<f64> = problem.arms.iter().map(|arm| arm.min + even * (arm.max.unwrap() - arm.min)).collect();
         let total_weight: f64 = weights.iter().take(problem.arms.len()).sum::<f64>().max(1e-9);
         let random: Vec<f64> = problem.arms.iter().zip(&weights)
-            .map(|(arm, weight)| (arm.min + (problem.budget - least).max(0.0) * weight / total_weight).min(arm.max.unwrap()))
+            .map(|(arm, weight)| (arm.min + (problem.money() - least).max(0.0) * weight / total_weight).min(arm.max.unwrap()))
             .collect();
         if solution.status == Status::Infeasible {
             prop_assert!(!solution.conflict.is_empty());
             for plan in [&proportional, &random] {
-                prop_assert_eq!(value_if_feasible(&problem, plan, -1e-6 * problem.budget), None);
+                prop_assert_eq!(value_if_feasible(&problem, plan, -1e-6 * problem.money()), None);
             }
             return Ok(());
         }
         let spend: Vec<f64> = problem.arms.iter().map(|arm| solution.allocation[&arm.id]).collect();
-        let objective = value_if_feasible(&problem, &spend, 1e-6 * problem.budget);
+        let objective = value_if_feasible(&problem, &spend, 1e-6 * problem.money());
         prop_assert!(objective.is_some(), "limits are broken: {:?}", solution);
         let (objective, bound) = (objective.unwrap(), solution.upper_bound.unwrap());
         prop_assert!(objective <= bound * (1.0 + 1e-6) + 1e-6);

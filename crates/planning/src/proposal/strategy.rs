@@ -99,6 +99,7 @@ pub fn base_program(input: &PlanningInput, evidence: &Evidence) -> Program {
             value: 1.0,
             low: low as f64 / MICROS,
             high: high.max(low) as f64 / MICROS,
+            step: 0.0,
         })
         .collect();
     let all: Vec<usize> = (0..arms.len()).collect();
@@ -126,7 +127,7 @@ pub fn base_program(input: &PlanningInput, evidence: &Evidence) -> Program {
         row.shown_limit = worth;
         rows.push(row);
     }
-    Program { arms, rows }
+    Program { arms, rows, closed: Vec::new(), names: None }
 }
 
 fn spread(tailored: &mut Tailored, input: &PlanningInput, evidence: &Evidence, cap: f64) {
