@@ -88,10 +88,9 @@ fn contradicting_group_minimums_are_named() {
     for part in ["budget", "retailer=gamma min", "retailer=delta min"] {
         assert!(text.contains(part), "{text}");
     }
-    // 15 % too much is asked for: raising the budget by 15 % is the smallest way out.
-    let way = &solution.relaxation[0];
-    assert!(way.text.starts_with("raise budget from 280688.75 to 322792.06"), "{}", way.text);
-    assert_eq!(solution.relaxation.len(), 3);
+    // The arms of gamma cannot take its minimum at all, so no other single limit would be enough.
+    let ways: Vec<&str> = solution.relaxation.iter().map(|way| way.text.as_str()).collect();
+    assert_eq!(ways, ["lower group retailer=gamma min from 168413.25 to 122481.99 (by 45931.26)"]);
 }
 
 #[test]
