@@ -22,7 +22,7 @@ use peers::tasks::CheckResult;
 use planning::proposal::plan::CandidatePlan;
 use planning::proposal::verification::{self, Check};
 use planning::proposal::{PlanningInput, ProposalError, propose};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use storage::brands;
 use storage::campaigns::{self, Campaign};

@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 use domain::campaign::{CampaignStatus, PlanStatus};
-use domain::money::Money;
 use domain::scope::Scope;
 use domain::task::TaskType;
 use peers::score::ScoreResponse;
