@@ -1,5 +1,6 @@
 //! The maths of campaigns: budget optimisation, response curves, candidate plans, pacing and
-//! derived metrics. Pure functions: no I/O, no clock, no randomness, so equal inputs give equal
+//! derived metrics. Pure functions: no I/O, no clock, no randomness but from a stated
+//! seed, so equal inputs give equal
 //! answers on every machine.
 
 pub mod anomalies;
@@ -10,5 +11,6 @@ pub mod metrics;
 pub mod optimizer;
 pub mod pacing;
 pub mod proposal;
+pub mod random;
 pub mod response;
 pub mod suppression;

@@ -8,9 +8,14 @@ pub mod branch;
 pub mod conflict;
 pub mod curve;
 pub mod dual;
+pub mod lattice;
 pub mod master;
 pub mod problem;
 pub mod program;
+pub mod relaxation;
+pub mod report;
+pub mod translation;
+pub mod validation;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +23,8 @@ use serde::{Deserialize, Serialize};
 
 use branch::{Effort, Outcome};
 use problem::{InvalidProblem, Problem};
+use relaxation::Relaxation;
+use report::{ConstraintReport, PresentReport};
 
 /// How far an answer is proven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +54,18 @@ pub struct Solution {
     pub binding: Vec<String>,
     /// When infeasible: constraints that cannot hold together, none of which can be left out.
     pub conflict: Vec<String>,
+    /// `(upper_bound - objective) / upper_bound`; absent when infeasible.
+    pub gap: Option<f64>,
+    /// How each coupling constraint stands, with slack and shadow price; empty when infeasible.
+    pub constraints: Vec<ConstraintReport>,
+    /// Response of one more unit of spend, by arm id; null where the curve begins infinitely steep.
+    pub marginal_roas: BTreeMap<String, Option<f64>>,
+    /// Arms that may get nothing, with the reason.
+    pub closed: BTreeMap<String, String>,
+    /// When infeasible: ways out, the smallest relative change first, each checked by solving.
+    pub relaxation: Vec<Relaxation>,
+    /// Comparison with the present spends, when they were given.
+    pub present: Option<PresentReport>,
 }
 
 /// Largest relative gap that is still called optimal.
@@ -61,11 +80,9 @@ const OPTIMAL_GAP: f64 = 1e-6;
 pub fn solve(problem: &Problem) -> Result<Solution, InvalidProblem> {
     problem.validate()?;
     let program = problem.program();
-    let conflict = conflict::explain(&program);
-    if !conflict.is_empty() {
-        return Ok(infeasible(conflict));
-    }
-    Ok(match branch::maximise(&program, Effort::default()) {
+    let present = report::present(problem);
+    let known: Vec<Vec<f64>> = present.iter().cloned().collect();
+    Ok(match branch::maximise(&program, Effort::default(), &known) {
         Outcome::Found(best) => {
             let gap = (best.upper_bound - best.objective) / best.upper_bound.abs().max(1e-12);
             Solution {
@@ -75,15 +92,31 @@ pub fn solve(problem: &Problem) -> Result<Solution, InvalidProblem> {
                 allocation: problem.arms.iter().zip(&best.spend).map(|(arm, spend)| (arm.id.clone(), *spend)).collect(),
                 binding: program.binding(&best.spend),
                 conflict: Vec::new(),
+                gap: Some(gap),
+                constraints: report::constraints(&program, &best),
+                marginal_roas: report::marginal(problem, &program, &best.spend),
+                closed: problem.closed(),
+                relaxation: Vec::new(),
+                present: present.map(|present| report::compare(problem, &program, &present, &best)),
             }
         }
-        Outcome::NotFound { proven: true } => infeasible(conflict::explain_by_search(&program)),
-        Outcome::NotFound { proven: false } => {
-            infeasible(vec!["no allocation was found that meets all limits (search limit reached, so this is not a proof)".to_owned()])
+        Outcome::NotFound { .. } => {
+            let unproven =
+                || vec!["no allocation was found that meets all limits (search limit reached, so this is not a proof)".to_owned()];
+            Solution {
+                status: Status::Infeasible,
+                objective: None,
+                upper_bound: None,
+                allocation: BTreeMap::new(),
+                binding: Vec::new(),
+                conflict: conflict::explain(&program).map_or_else(unproven, |conflict| conflict.words),
+                gap: None,
+                constraints: Vec::new(),
+                marginal_roas: BTreeMap::new(),
+                closed: problem.closed(),
+                relaxation: report::relax(problem),
+                present: None,
+            }
         }
     })
-}
-
-fn infeasible(conflict: Vec<String>) -> Solution {
-    Solution { status: Status::Infeasible, objective: None, upper_bound: None, allocation: BTreeMap::new(), binding: Vec::new(), conflict }
 }

@@ -4,17 +4,25 @@
 
 pub mod apportionment;
 pub mod assembly;
+pub mod base;
 pub mod constraints;
 pub mod evidence;
 pub mod plan;
+pub mod present;
+pub mod sampling;
 pub mod strategy;
 pub mod verification;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::Measures;
 use crate::optimizer::branch::{self, Effort, Outcome};
-use crate::optimizer::conflict;
+use crate::optimizer::program::Program;
+use crate::optimizer::relaxation::Relaxation;
+use crate::optimizer::{conflict, dual};
+use crate::response::calibration::Calibration;
 
 use constraints::Constraints;
 use evidence::Evidence;
@@ -49,6 +57,28 @@ pub struct PlanningInput {
     /// Share of the budget that the learning plan reserves for uncertain arms.
     #[serde(default = "default_learning_share")]
     pub learning_share: f64,
+    /// Where random draws of curves begin; equal seeds give equal plans.
+    #[serde(default)]
+    pub seed: u64,
+    /// What is done now, scaled to the budget.
+    #[serde(default)]
+    pub present: Option<Present>,
+    /// What experiments found.
+    #[serde(default)]
+    pub calibrations: Vec<Calibration>,
+    /// Arms that cannot get money, by id, with the reason (such as stock).
+    #[serde(default)]
+    pub unavailable: BTreeMap<String, String>,
+}
+
+/// What is done now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Present {
+    /// Where it is known from, in words.
+    pub source: String,
+    /// Spend over the horizon by arm id.
+    pub spend_micros: BTreeMap<String, i64>,
 }
 
 /// One arm: a placement type for an audience segment.
@@ -66,7 +96,7 @@ pub struct ArmHistory {
 }
 
 /// Why there are no plans.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ProposalError {
     /// A field of the request is wrong.
     #[error("{field}: {message}")]
@@ -82,8 +112,10 @@ pub enum ProposalError {
     /// The constraints cannot hold together.
     #[error("the constraints cannot hold together: {}", conflict.join("; "))]
     Infeasible {
-        /// Constraints that contradict each other.
+        /// Constraints that contradict each other, none of which can be spared.
         conflict: Vec<String>,
+        /// Ways out, the smallest relative move first, each checked.
+        relaxation: Vec<Relaxation>,
     },
 }
 
@@ -97,48 +129,88 @@ pub enum ProposalError {
 pub fn propose(input: &PlanningInput, n: usize) -> Result<Vec<CandidatePlan>, ProposalError> {
     validate(input, n)?;
     let evidence = Evidence::gather(input)?;
-    let base = strategy::base_program(input, &evidence);
-    let conflict = conflict::explain(&base);
-    if !conflict.is_empty() {
-        return Err(ProposalError::Infeasible { conflict: conflict.into_iter().map(in_request_terms).collect() });
+    let base = base::program(input, &evidence);
+    let infeasible = |conflict: conflict::Conflict| ProposalError::Infeasible {
+        conflict: conflict.words.into_iter().map(in_request_terms).collect(),
+        relaxation: base::ways_out(input, &evidence),
+    };
+    let quick = base.arms.iter().any(|arm| arm.low > arm.high) || dual::prove_infeasible(&base).is_some();
+    if quick && let Some(conflict) = conflict::explain(&base) {
+        return Err(infeasible(conflict));
     }
-    let mut plans: Vec<CandidatePlan> = Vec::new();
-    let mut allocations: Vec<Vec<i64>> = Vec::new();
+    let now = present::read(input, &evidence);
+    let known: Vec<Vec<f64>> = now.iter().filter(|now| now.is_complete).map(|now| now.spend.clone()).collect();
+    let mut found = Found { plans: Vec::new(), allocations: Vec::new() };
     let mut revenue_plan: Option<Vec<f64>> = None;
     for strategy in Strategy::catalogue(input) {
-        if plans.len() == n {
+        if found.plans.len() == n {
             break;
         }
-        let Some(tailored) = strategy.tailor(input, &evidence, &base, revenue_plan.as_deref()) else { continue };
-        let ideal = match tailored.fixed {
-            Some(spend) => spend,
-            None => match branch::maximise(&tailored.program, Effort::default()) {
-                Outcome::Found(best) => best.spend,
+        let Some(tailored) = strategy.tailor(input, &evidence, &base, revenue_plan.as_deref(), &known) else { continue };
+        let (ideal, prices) = match tailored.fixed {
+            Some(spend) => (spend, None),
+            None => match branch::maximise(&tailored.program, Effort::default(), &known) {
+                Outcome::Found(best) => (best.spend, Some(best.prices)),
+                Outcome::NotFound { proven: true } if revenue_plan.is_none() => match conflict::explain(&base) {
+                    Some(conflict) => return Err(infeasible(conflict)),
+                    None => continue,
+                },
                 Outcome::NotFound { .. } => continue,
             },
         };
-        if revenue_plan.is_none() {
+        let is_exploit = revenue_plan.is_none();
+        if is_exploit {
             revenue_plan = Some(ideal.clone());
         }
         let Some(micros) = apportionment::to_micros(input, &evidence, &ideal) else { continue };
-        if allocations.iter().any(|other| !differ(other, &micros, input.budget_micros)) {
+        if found.allocations.iter().any(|other| !differ(other, &micros, input.budget_micros)) {
             continue;
         }
-        let plan = assembly::assemble(input, &evidence, &strategy.name, tailored.rationale, &micros);
+        let mut plan = assembly::assemble(input, &evidence, &strategy.name, tailored.rationale, &micros);
+        let mut micros = micros;
+        if is_exploit && let Some(better) = now.as_ref().and_then(|now| now.if_better(&plan)) {
+            // Rounding must not cost what the solver guarantees.
+            micros = better;
+            plan = assembly::assemble(input, &evidence, &strategy.name, Vec::new(), &micros);
+            plan.rationale.insert(0, "The present plan is the best within the constraints.".to_owned());
+        }
         let kept = verification::verify(&plan, input.budget_micros, &input.constraints).iter().all(|check| check.passed);
         if kept {
-            plans.push(plan);
-            allocations.push(micros);
+            plan.present = now.as_ref().map(|now| now.compare(&plan, strategy.measure()));
+            plan.risk_factors = assembly::risks(&evidence, &plan, &micros);
+            if let Some(prices) = prices {
+                price(&mut plan, &tailored.program, &prices, &ideal);
+            }
+            found.plans.push(plan);
+            found.allocations.push(micros);
         }
     }
-    if plans.is_empty() {
+    if found.plans.is_empty() {
         return Err(ProposalError::Infeasible {
             conflict: vec![
                 "no plan keeps all constraints once amounts are rounded to micros; relax the tightest limit a little".to_owned(),
             ],
+            relaxation: Vec::new(),
         });
     }
-    Ok(plans)
+    Ok(found.plans)
+}
+
+struct Found {
+    plans: Vec<CandidatePlan>,
+    allocations: Vec<Vec<i64>>,
+}
+
+/// Writes the shadow prices of the plan's own program beside its constraints.
+fn price(plan: &mut CandidatePlan, program: &Program, prices: &[f64], ideal: &[f64]) {
+    let response = program.responses(ideal);
+    for (row, price) in program.rows.iter().zip(prices) {
+        let is_binding = row.limit - row.usage(ideal, &response) <= 1e-6;
+        let shown = if is_binding { row.shadow_price(*price, ideal, &response) } else { 0.0 };
+        plan.constraint_report.iter_mut().filter(|standing| standing.constraint == row.name).for_each(|standing| {
+            standing.shadow_price = Some(shown);
+        });
+    }
 }
 
 fn validate(input: &PlanningInput, n: usize) -> Result<(), ProposalError> {
@@ -163,6 +235,16 @@ fn validate(input: &PlanningInput, n: usize) -> Result<(), ProposalError> {
     }
     if input.arms.is_empty() || input.arms.len() > MAX_ARMS {
         return wrong("arms", format!("needs 1 to {MAX_ARMS} arms, has {}", input.arms.len()));
+    }
+    if let Some(at) = input
+        .calibrations
+        .iter()
+        .position(|one| one.arm >= input.arms.len() || !(one.standard_error > 0.0 && one.spend_level > 0.0 && one.roas.is_finite()))
+    {
+        return wrong(
+            &format!("calibrations[{at}]"),
+            "needs a known arm, a finite roas, and standard_error and spend_level above 0".to_owned(),
+        );
     }
     let mut seen = std::collections::HashSet::new();
     for (index, arm) in input.arms.iter().enumerate() {

@@ -15,10 +15,10 @@ fn reference(problem: &Problem, field: &str) -> f64 {
 
 /// Checks every constraint from the problem alone and returns the objective.
 fn checked_objective(problem: &Problem, solution: &Solution) -> f64 {
-    let tolerance = 1e-6 * problem.budget;
+    let tolerance = 1e-6 * problem.money();
     let spend: Vec<f64> = problem.arms.iter().map(|arm| solution.allocation[&arm.id]).collect();
     let total: f64 = spend.iter().sum();
-    assert!(total <= problem.budget + tolerance);
+    assert!(total <= problem.money() + tolerance);
     let (mut objective, mut response) = (0.0, 0.0);
     for (arm, &x) in problem.arms.iter().zip(&spend) {
         assert!(x >= arm.min - tolerance && x <= arm.max.unwrap() + tolerance);
@@ -70,6 +70,15 @@ fn tight_s_shaped_problem_is_not_stuck_in_a_local_optimum() {
 }
 
 #[test]
+fn return_floor_and_groups_bind_together() {
+    let (ratio, solution) = quality("d4-mixed-groups-roas-300");
+    assert!(ratio >= 0.999_999, "{ratio}");
+    let price = |name: &str| solution.constraints.iter().find(|report| report.constraint == name).unwrap().shadow_price;
+    assert!(price("budget") > 0.0 && price("min_roas") > 0.0);
+    assert_eq!(solution.marginal_roas.len(), 300);
+}
+
+#[test]
 fn contradicting_group_minimums_are_named() {
     let solution = solve(&load("d6-infeasible-floors-30")).unwrap();
     assert_eq!(solution.status, Status::Infeasible);
@@ -79,6 +88,9 @@ fn contradicting_group_minimums_are_named() {
     for part in ["budget", "retailer=gamma min", "retailer=delta min"] {
         assert!(text.contains(part), "{text}");
     }
+    // The arms of gamma cannot take its minimum at all, so no other single limit would be enough.
+    let ways: Vec<&str> = solution.relaxation.iter().map(|way| way.text.as_str()).collect();
+    assert_eq!(ways, ["lower group retailer=gamma min from 168413.25 to 122481.99 (by 45931.26)"]);
 }
 
 #[test]
@@ -97,7 +109,7 @@ fn spend_all_uses_the_whole_budget() {
     problem.spend_all = true;
     let solution = solve(&problem).unwrap();
     let total: f64 = solution.allocation.values().sum();
-    assert!((total - problem.budget).abs() <= 1e-6 * problem.budget);
+    assert!((total - problem.money()).abs() <= 1e-6 * problem.money());
 }
 
 #[test]
@@ -138,8 +150,8 @@ fn contradiction_hidden_by_an_s_shaped_curve_is_proven() {
     };
     for step in 0..=3_000 {
         let x = 549.08 + (2224.9 - 549.08) * f64::from(step) / 3_000.0;
-        let earned = response(first, x) + response(second, problem.budget - x);
-        assert!(earned < 3.9414759 * problem.budget, "a split meets the floor");
+        let earned = response(first, x) + response(second, problem.money() - x);
+        assert!(earned < 3.9414759 * problem.money(), "a split meets the floor");
     }
     let solution = solve(&problem).unwrap();
     assert_eq!(solution.status, Status::Infeasible);

@@ -48,6 +48,10 @@ fn input() -> PlanningInput {
         period_days: 7,
         constraints: Constraints { spend_all: true, max_share_per_arm: Some(0.6), ..Constraints::default() },
         learning_share: 0.15,
+        seed: 3,
+        present: None,
+        calibrations: Vec::new(),
+        unavailable: Default::default(),
     }
 }
 
@@ -56,7 +60,7 @@ fn three_named_plans_that_differ_and_verify() {
     let input = input();
     let plans = propose(&input, 3).unwrap();
     let names: Vec<&str> = plans.iter().map(|plan| plan.strategy.as_str()).collect();
-    assert_eq!(names, ["maximize_revenue", "balanced_reach", "learn_while_earning"]);
+    assert_eq!(names, ["exploit", "balanced", "explore"]);
     for plan in &plans {
         let sum: i64 = plan.allocation.iter().map(|line| line.spend_micros).sum();
         assert_eq!(sum, input.budget_micros);
@@ -65,7 +69,9 @@ fn three_named_plans_that_differ_and_verify() {
         assert!(plan.constraint_report.iter().all(|standing| standing.satisfied));
         assert_eq!(plan.expected.reach.reason, Some(Reason::NotMeasured));
     }
-    let reserved: i64 = plans[2].allocation.iter().filter(|line| line.curve == Origin::Pooled).map(|line| line.spend_micros).sum();
+    let more = propose(&input, 6).unwrap();
+    let learning = more.iter().find(|plan| plan.strategy == "learn_while_earning").unwrap();
+    let reserved: i64 = learning.allocation.iter().filter(|line| line.curve == Origin::Pooled).map(|line| line.spend_micros).sum();
     assert!(reserved as f64 >= 0.15 * input.budget_micros as f64 - 1.0);
 }
 
@@ -117,7 +123,7 @@ fn cost_limit_counts_only_measured_conversions() {
 #[test]
 fn contradictions_are_named() {
     let conflict_of = |constraints: Constraints| match propose(&PlanningInput { constraints, ..input() }, 3) {
-        Err(ProposalError::Infeasible { conflict }) => conflict.join("; "),
+        Err(ProposalError::Infeasible { conflict, .. }) => conflict.join("; "),
         other => panic!("{other:?}"),
     };
     let text = conflict_of(Constraints { spend_all: true, max_share_per_arm: Some(0.1), ..Constraints::default() });
@@ -171,4 +177,62 @@ fn plans_survive_json() {
         assert_eq!(spends(&back), spends(&plan));
         assert_eq!(back.rationale, plan.rationale);
     }
+}
+
+#[test]
+fn the_three_plans_rest_on_different_reasons() {
+    let mut input = input();
+    // A doubtful arm: noisy, so its curve may be much better or worse.
+    for (week, row) in input.arms[2].history.iter_mut().enumerate() {
+        row.revenue_micros = row.revenue_micros.map(|micros| if week % 2 == 0 { micros / 2 } else { micros * 3 / 2 });
+    }
+    let plans = propose(&input, 3).unwrap();
+    let spend = |plan: &planning::proposal::plan::CandidatePlan, arm: &str| {
+        plan.allocation.iter().find(|line| line.arm_id == arm).map_or(0, |line| line.spend_micros)
+    };
+    assert_eq!(plans.iter().map(|plan| plan.strategy.as_str()).collect::<Vec<_>>(), ["exploit", "balanced", "explore"]);
+    assert!(plans[0].expected.revenue_micros >= plans[1].expected.revenue_micros.max(plans[2].expected.revenue_micros));
+    let deviation = |at: usize| plans[at].expected.revenue_standard_error_micros.value.unwrap();
+    assert!(deviation(1) < deviation(0), "the balanced plan is surer");
+    assert!(plans[1].rationale[0].contains("200 draws") && plans[2].rationale[0].contains("seed 3"));
+    let again = propose(&PlanningInput { seed: 4, ..input.clone() }, 3).unwrap();
+    assert_ne!(again[2].allocation, plans[2].allocation, "another seed explores elsewhere");
+    assert_eq!(again[0].allocation, plans[0].allocation);
+    assert!(
+        spend(&plans[0], "a") > 0 && plans.iter().all(|plan| !plan.risk_factors.is_empty() && plan.binding.contains(&"budget".to_owned()))
+    );
+    let budget = plans[0].constraint_report.iter().find(|standing| standing.constraint == "budget").unwrap();
+    let funded = plans[0].allocation.iter().filter(|line| line.spend_micros > 0 && line.share < 0.59);
+    for line in funded {
+        // At the best plan every funded line returns the same at the margin: the budget's shadow price.
+        let spend_all = plans[0].constraint_report.iter().find(|standing| standing.constraint == "spend_all").unwrap();
+        let price = budget.shadow_price.unwrap() - spend_all.shadow_price.unwrap();
+        assert!((line.marginal_roas - price).abs() < 1e-3 * line.marginal_roas, "{} {price}", line.marginal_roas);
+    }
+}
+
+#[test]
+fn experiments_and_stock_change_plans() {
+    let mut input = input();
+    input.unavailable.insert("a".to_owned(), "all its SKUs are out of stock".to_owned());
+    input.calibrations.push(planning::response::calibration::Calibration {
+        arm: 1,
+        roas: 0.2,
+        standard_error: 0.02,
+        spend_level: 100.0,
+        source: "exp-7".to_owned(),
+    });
+    let plan = &propose(&input, 1).unwrap()[0];
+    assert!(plan.allocation.iter().all(|line| line.arm_id != "a"));
+    assert_eq!(plan.closed[0].reason, "all its SKUs are out of stock");
+    let line = plan.allocation.iter().find(|line| line.arm_id == "b");
+    assert!(line.is_none_or(|line| line.calibrated_by == ["exp-7"] && line.marginal_roas < 0.5));
+    let text = match propose(
+        &PlanningInput { constraints: Constraints { spend_all: true, min_roas: Some(50.0), ..Constraints::default() }, ..input },
+        3,
+    ) {
+        Err(ProposalError::Infeasible { relaxation, .. }) => relaxation[0].text.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert!(text.contains("min_roas") || text.contains("spend_all"), "{text}");
 }

@@ -228,7 +228,32 @@ pub fn decide(
         };
         return Err(StorageError::conflict("conflict", why));
     }
-    for plan in &plans {
+    write_choice(conn, &plans, choice, now)?;
+    find_set(conn, scope, plan_set_id)
+}
+
+/// Decides a set anew, whatever was decided before.
+///
+/// # Errors
+/// [`StorageError::NotFound`] without such a set.
+pub fn overrule(
+    conn: &mut Connection,
+    scope: &Scope,
+    plan_set_id: &str,
+    choice: &Choice<'_>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Plan>, StorageError> {
+    let plans: Vec<Plan> =
+        lock!(conn, t::table.filter(t::plan_set_id.eq(plan_set_id)).order(t::position).select(Plan::as_select()) => Plan)?;
+    if plans.is_empty() || plans.iter().any(|plan| !scope.may_see(Some(&plan.tenant_id))) {
+        return Err(StorageError::not_found("plan set", plan_set_id));
+    }
+    write_choice(conn, &plans, choice, now)?;
+    find_set(conn, scope, plan_set_id)
+}
+
+fn write_choice(conn: &mut Connection, plans: &[Plan], choice: &Choice<'_>, now: DateTime<Utc>) -> Result<(), StorageError> {
+    for plan in plans {
         let status = if choice.plan_id == Some(plan.plan_id.as_str()) { PlanStatus::Chosen } else { PlanStatus::Rejected };
         let changes = (
             t::status.eq(status.as_ref()),
@@ -239,7 +264,7 @@ pub fn decide(
         );
         on!(conn, c => diesel::update(t::table.find(plan.id)).set(changes).execute(c))?;
     }
-    find_set(conn, scope, plan_set_id)
+    Ok(())
 }
 
 /// Plan sets in review whose rating task has a final answer, oldest first: set id and answer.

@@ -201,6 +201,16 @@ pub(crate) fn find_many(conn: &mut Connection, retailer_id: &str, sku_ids: &[&st
     Ok(on!(conn, c => t::table.filter(query).select(Sku::as_select()).load(c))?)
 }
 
+/// Which of these products of a retailer are known to be out of stock, by public id. Stock that nobody stated does not count as gone.
+///
+/// # Errors
+/// As any query.
+pub fn out_of_stock(conn: &mut Connection, scope: &Scope, retailer_id: &str, sku_ids: &[&str]) -> Result<Vec<String>, StorageError> {
+    let found = find_many(conn, retailer_id, sku_ids)?.into_iter();
+    let gone = found.filter(|sku| sku.is_in_stock == Some(false) && (sku.tenant_id.is_none() || scope.may_see(sku.tenant_id.as_deref())));
+    Ok(gone.map(|sku| sku.sku_id).collect())
+}
+
 /// Products of this scope, oldest first.
 ///
 /// # Errors

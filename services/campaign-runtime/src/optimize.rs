@@ -12,7 +12,7 @@ use crate::state::State;
 
 /// Distributes a budget over arms with saturating response curves. An answer is proven optimal, best known with an upper bound, or
 /// infeasible with the constraints that cannot hold together.
-#[utoipa::path(post, path = "/v1/optimize", tag = "plans", request_body = Object, responses((status = 200, body = Object, description = "`{status, objective, upper_bound, allocation, binding, conflict}`")))]
+#[utoipa::path(post, path = "/v1/optimize", tag = "plans", request_body = Object, responses((status = 200, body = Object, description = "`{status, objective, upper_bound, allocation, binding, conflict, gap, constraints, marginal_roas, closed, relaxation, present}`")))]
 pub async fn optimize(state: Data<State>, caller: Caller, problem: JsonBody<BudgetProblem>) -> Result<Json<Solution>, Problem> {
     caller.require(Role::may_plan)?;
     if problem.0.arms.len() > MAX_ARMS {

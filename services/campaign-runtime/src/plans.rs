@@ -4,23 +4,30 @@ pub mod decision;
 pub mod document;
 pub mod history;
 pub mod judged_form;
+pub mod limits;
+pub mod overruling;
+pub mod present;
 pub mod record;
+pub mod stock;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path};
 use domain::invalid::Invalid;
 use domain::role::Role;
+use domain::scope::Scope;
 use domain::task::TaskType;
 use peers::context::RequestContext;
 use peers::score::{ScoreRequest, ScoreResponse};
 use peers::tasks::CheckResult;
-use planning::proposal::constraints::Constraints;
 use planning::proposal::plan::CandidatePlan;
 use planning::proposal::verification::{self, Check};
 use planning::proposal::{PlanningInput, ProposalError, propose};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
+use storage::brands;
 use storage::campaigns::{self, Campaign};
+use storage::connection::Connection;
+use storage::error::StorageError;
 use storage::page::Page;
 use storage::plans as stored;
 use storage::plans::Choice;
@@ -30,11 +37,12 @@ use web::json::{JsonBody, JsonBytes};
 use web::paging::{ListQuery, NoFilter, Slice};
 use web::problem::Problem;
 
-use crate::input::{MoneyInput, check_text, read_money};
+use crate::input::{MoneyInput, check_text};
 use crate::jobs;
 use crate::state::State;
 
 use decision::{AskPeople, Decision};
+use limits::{ConstraintsBody, Limits};
 use record::Proposal;
 
 /// Version of the checks that are sent with candidates.
@@ -50,31 +58,14 @@ pub struct PlansBody {
     pub total_budget: Option<MoneyInput>,
     /// Days the plan covers, 1 to 366; 28 when absent.
     pub horizon_days: Option<u32>,
-    /// Limits that every plan must keep; the campaign's own when absent.
+    /// Limits that every plan must keep; when absent the campaign's own, and the brand's `min_roas` and `max_cpa` where it has none.
     pub constraints: Option<ConstraintsBody>,
     /// When people are asked; on close calls when absent.
     #[serde(default)]
     pub ask_people: AskPeople,
-    /// Kept with the decision. Planning draws no random numbers, so equal requests give equal plans with any seed.
+    /// Where draws of response curves begin (balanced and exploring plans): equal requests with equal seeds give equal plans. When
+    /// absent one is drawn; the answer and the reflection log name it.
     pub seed: Option<i64>,
-}
-
-/// Limits that every plan must keep.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(default)]
-pub struct ConstraintsBody {
-    /// Lowest expected revenue / spend.
-    pub min_roas: Option<f64>,
-    /// Highest expected spend / conversions.
-    pub max_cpa: Option<MoneyInput>,
-    /// Highest share of the budget on one placement and audience.
-    pub max_share_per_arm: Option<f64>,
-    /// Placement types that get nothing.
-    pub excluded_placements: Vec<String>,
-    /// Anything else is refused in requests, and left alone in the constraints of a campaign.
-    #[serde(flatten)]
-    #[schema(ignore)]
-    pub others: serde_json::Map<String, Value>,
 }
 
 /// A person's choice.
@@ -89,14 +80,15 @@ pub struct ChoiceBody {
 #[derive(Debug, Clone)]
 struct Wish {
     candidates: usize,
+    total_micros: i64,
     budget_micros: i64,
     currency: String,
     horizon_days: u32,
-    constraints: Constraints,
-    constraints_shown: Value,
+    limits: Limits,
+    seed: i64,
 }
 
-fn check(body: &PlansBody, campaign: &Campaign) -> Result<Wish, Invalid> {
+fn check(body: &PlansBody, campaign: &Campaign, brand: &Value) -> Result<Wish, Invalid> {
     let mut invalid = Invalid::default();
     let candidates = body.candidates.unwrap_or(3);
     if !(2..=6).contains(&candidates) {
@@ -106,38 +98,52 @@ fn check(body: &PlansBody, campaign: &Campaign) -> Result<Wish, Invalid> {
     if !(1..=366).contains(&horizon_days) {
         invalid.add("horizon_days", format!("must be 1 to 366, not {horizon_days}"));
     }
-    let from_campaign = || serde_json::from_value::<ConstraintsBody>(campaign.constraints.0.clone()).unwrap_or_default();
-    if let Some(unknown) = body.constraints.as_ref().and_then(|constraints| constraints.others.keys().next()) {
-        let known = "min_roas, max_cpa, max_share_per_arm, excluded_placements";
-        invalid.add(format!("constraints.{unknown}"), format!("is not a known field; known are {known}"));
-    }
-    let limits = body.constraints.clone().unwrap_or_else(from_campaign);
-    let amounts = [("total_budget", body.total_budget.as_ref()), ("constraints.max_cpa", limits.max_cpa.as_ref())];
-    let money = invalid.merge(read_money(campaign.currency.as_deref(), amounts));
-    let ([stated, max_cpa_micros], currency) = money.unwrap_or_default();
+    let (chosen, sources) = limits::choose(body.constraints.as_ref(), campaign, brand);
+    let (limits, stated) = limits::read(&mut invalid, chosen, sources, campaign, body.total_budget.as_ref());
     let budget = stated.or(campaign.total_budget_micros).filter(|budget| *budget > 0);
     if budget.is_none() && !invalid.fields.iter().any(|field| field.field.starts_with("total_budget")) {
         invalid.add("total_budget", "state a budget above 0: the campaign has none");
     }
-    if currency.is_none() && invalid.fields.is_empty() {
+    if limits.currency.is_none() && invalid.fields.is_empty() {
         invalid.add("total_budget", "state the budget with its currency: the campaign has none");
     }
     invalid.into_result()?;
-    let constraints = Constraints {
-        min_roas: limits.min_roas,
-        max_cpa_micros,
-        max_share_per_arm: limits.max_share_per_arm,
-        excluded_placements: limits.excluded_placements.iter().cloned().collect(),
-        ..Constraints::default()
-    };
-    let constraints_shown = json!({
-        "min_roas": limits.min_roas,
-        "max_cpa": max_cpa_micros.map(domain::money::format_micros),
-        "max_share_per_arm": limits.max_share_per_arm,
-        "excluded_placements": limits.excluded_placements,
-    });
-    let (budget_micros, currency) = (budget.unwrap_or_default(), currency.unwrap_or_default());
-    Ok(Wish { candidates, budget_micros, currency, horizon_days, constraints, constraints_shown })
+    let total_micros = budget.unwrap_or_default();
+    // Rounded up to a micro, so that the reserve is never short.
+    let reserve = ((limits.reserve_share * total_micros as f64).ceil() as i64).clamp(0, total_micros - 1);
+    let currency = limits.currency.clone().unwrap_or_default();
+    let seed = body.seed.unwrap_or_else(random_seed);
+    Ok(Wish { candidates, total_micros, budget_micros: total_micros - reserve, currency, horizon_days, limits, seed })
+}
+
+impl Wish {
+    /// What was planned for, beside the plans.
+    fn shown(&self) -> Value {
+        let money = |micros: i64| json!(domain::money::Money::from_micros(micros, &self.currency));
+        json!({
+            "total_budget": money(self.total_micros),
+            "experiment_reserve": money(self.total_micros - self.budget_micros),
+            "seed": self.seed,
+            "constraints": self.limits.shown,
+            "constraint_sources": self.limits.sources,
+        })
+    }
+}
+
+/// A seed that nobody chose: eight bytes of a new random id.
+fn random_seed() -> i64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    // Kept exact in JSON numbers of every client.
+    (RandomState::new().hash_one(domain::id::new("seed")) >> 12).cast_signed()
+}
+
+fn brand_limits(conn: &mut Connection, scope: &Scope, brand_id: &str) -> Result<Value, StorageError> {
+    match brands::find(conn, scope, brand_id) {
+        Ok(brand) => Ok(brand.budget_constraints.0),
+        // A brand of another tenant has nothing to say here.
+        Err(StorageError::NotFound { .. }) => Ok(Value::Null),
+        Err(error) => Err(error),
+    }
 }
 
 fn refuse(error: ProposalError) -> Problem {
@@ -147,9 +153,11 @@ fn refuse(error: ProposalError) -> Problem {
             "campaign_id",
             "has no week with both spend and revenue in its placements; import or post performance rows with spend and revenue first",
         ),
-        ProposalError::Infeasible { conflict } => {
-            Problem::new("infeasible", format!("No plan can keep all constraints: {}.", conflict.join("; ")))
+        ProposalError::Infeasible { conflict, relaxation } => {
+            let way = relaxation.first().map_or_else(String::new, |way| format!(" The smallest way out: {}.", way.text));
+            Problem::new("infeasible", format!("No plan can keep all constraints: {}.{way}", conflict.join("; ")))
                 .with_extra("conflict", conflict)
+                .with_extra("relaxation", json!(relaxation))
         }
     }
 }
@@ -161,7 +169,7 @@ fn context(campaign: &Campaign, wish: &Wish) -> Value {
         "budget": domain::money::format_micros(wish.budget_micros),
         "currency": wish.currency,
         "horizon_days": wish.horizon_days,
-        "constraints": wish.constraints_shown,
+        "constraints": wish.limits.shown,
         "retailer_id": campaign.retailer_id,
         "campaign_name": campaign.name,
     })
@@ -210,7 +218,7 @@ pub fn request_context() -> RequestContext {
 /// Proposes plans for a campaign, checks and scores them, and decides: the clear winner is chosen; a close call becomes a rating task
 /// of the two best (at once, or as soon as the rater app answers).
 #[utoipa::path(post, path = "/v1/campaigns/{campaign_id}/plans", tag = "plans", params(("campaign_id" = String, Path)), request_body = PlansBody,
-    responses((status = 201, body = Object, description = "`{plan_set_id, campaign_id, decision, plans, reflection_log_ids}`"), (status = 422, description = "Missing data, or constraints that cannot hold together")))]
+    responses((status = 201, body = Object, description = "`{plan_set_id, campaign_id, request, decision, plans, reflection_log_ids}`"), (status = 422, description = "Missing data, or constraints that cannot hold together")))]
 pub async fn create_plans(
     state: Data<State>,
     caller: Caller,
@@ -226,29 +234,58 @@ pub async fn create_plans(
     let (scope, campaign_id) = (caller.scope(), id.into_inner());
     let reader = scope.clone();
     let campaign = state.storage.scoped(&reader).read(move |conn| campaigns::find(conn, &reader, &campaign_id)).await?;
-    let wish = check(&body.value, &campaign)?;
-    let (reader, about, currency) = (scope.clone(), campaign.clone(), wish.currency.clone());
-    let history = state.storage.scoped(&reader).read(move |conn| history::gather(conn, &reader, &about, &currency)).await?;
+    let (reader, brand_id) = (scope.clone(), campaign.brand_id.clone());
+    let brand = match brand_id {
+        Some(brand_id) => state.storage.scoped(&scope).read(move |conn| brand_limits(conn, &reader, &brand_id)).await?,
+        None => Value::Null,
+    };
+    let wish = check(&body.value, &campaign, &brand)?;
+    let (reader, about, asked) = (scope.clone(), campaign.clone(), wish.clone());
+    let (history, decided) = state
+        .storage
+        .scoped(&scope)
+        .read(move |conn| {
+            let history = history::gather(conn, &reader, &about, &asked.currency, &asked.limits.excluded_skus)?;
+            Ok((history, present::decided(conn, &reader, &about, &asked.currency)?))
+        })
+        .await?;
     if history.arms.is_empty() {
         return Err(refuse(ProposalError::NoEvidence));
     }
+    let present = present::scaled(decided, &history.arms, wish.budget_micros, wish.limits.constraints.step_micros);
     let input = PlanningInput {
         arms: history.arms,
         budget_micros: wish.budget_micros,
         currency: wish.currency.clone(),
         horizon_days: wish.horizon_days,
         period_days: history::PERIOD_DAYS,
-        constraints: wish.constraints.clone(),
+        constraints: wish.limits.constraints.clone(),
         learning_share: 0.15,
+        seed: wish.seed.cast_unsigned(),
+        present,
+        calibrations: Vec::new(),
+        unavailable: history.unavailable,
     };
     let n = wish.candidates;
     let plans: Vec<CandidatePlan> = state.solve(&scope, move || propose(&input, n)).await?.map_err(refuse)?;
-    let checks: Vec<Vec<Check>> = plans.iter().map(|plan| verification::verify(plan, wish.budget_micros, &wish.constraints)).collect();
+    let checks: Vec<Vec<Check>> =
+        plans.iter().map(|plan| verification::verify(plan, wish.budget_micros, &wish.limits.constraints)).collect();
     let forms: Vec<Value> = plans.iter().map(judged_form::of).collect();
     let context = context(&campaign, &wish);
     let scores = score(&state, &campaign, &context, &forms, &checks).await;
     let decision = Decision::make(&plans, &scores, body.value.ask_people, state.settings.rating.close_call_margin);
-    let proposal = Proposal { campaign, plans, checks, forms, context, scores, decision, history: history.source, seed: body.value.seed };
+    let proposal = Proposal {
+        campaign,
+        plans,
+        checks,
+        forms,
+        context,
+        scores,
+        decision,
+        history: history.source,
+        seed: wish.seed,
+        request: wish.shown(),
+    };
     let set = proposal.prepare();
     let now = state.clock.now();
     let kept = set.clone();
@@ -288,8 +325,10 @@ pub async fn list_plans(
     })))
 }
 
-/// A person decides for a plan. 409 when the set is decided for another one.
-#[utoipa::path(post, path = "/v1/campaigns/{campaign_id}/plans/{plan_id}/choose", tag = "plans", params(("campaign_id" = String, Path), ("plan_id" = String, Path)), request_body = ChoiceBody, responses((status = 200, body = Object, description = "The plans of the set"), (status = 409, description = "Decided already")))]
+/// A person decides for a plan, also after software or people decided otherwise: the reason is kept in the reflection log and the
+/// history of the campaign. Deciding again for the same plan changes nothing. 409 when overruling makes no sense: the campaign is
+/// completed or archived, or a newer plan set of the campaign was decided (choose there).
+#[utoipa::path(post, path = "/v1/campaigns/{campaign_id}/plans/{plan_id}/choose", tag = "plans", params(("campaign_id" = String, Path), ("plan_id" = String, Path)), request_body = ChoiceBody, responses((status = 200, body = Object, description = "The plans of the set"), (status = 409, description = "Overruling makes no sense: the campaign is over, or a newer set was decided")))]
 pub async fn choose_plan(
     state: Data<State>,
     caller: Caller,
@@ -309,7 +348,7 @@ pub async fn choose_plan(
             let campaign = campaigns::find(conn, &scope, &campaign_id)?;
             let plan = stored::find(conn, &scope, campaign.id, &plan_id)?;
             let choice = Choice { plan_id: Some(&plan_id), reason: &reason, decided_by: scope.actor() };
-            record::choose(conn, &scope, &campaign, &plan.plan_set_id, &choice, None, now)
+            overruling::choose(conn, &scope, &campaign, &plan, &choice, now)
         })
         .await?;
     let set = plans.first().map(|plan| plan.plan_set_id.clone());

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use super::dual::{self, Relaxation};
+use super::lattice;
 use super::program::Program;
 
 /// How much work the search may do.
@@ -33,6 +34,9 @@ pub struct Best {
     pub objective: f64,
     /// No feasible allocation is better than this.
     pub upper_bound: f64,
+    /// What each scaled row costs at this allocation: the multipliers of the concave program
+    /// around it, or of the whole relaxation when spends come in steps.
+    pub prices: Vec<f64>,
 }
 
 /// What the search ended with.
@@ -72,15 +76,31 @@ impl Ord for Open {
     }
 }
 
-/// Maximises the program.
+/// Whether any allocation is feasible; `None` when the search ended without an answer.
 #[must_use]
-pub fn maximise(program: &Program, effort: Effort) -> Outcome {
-    let mut incumbent = Incumbent { spend: None, objective: f64::NEG_INFINITY };
-    for candidate in simple_candidates(program) {
-        incumbent.offer(program, candidate);
+pub fn is_possible(program: &Program) -> Option<bool> {
+    if program.arms.iter().any(|arm| arm.low > arm.high) || dual::prove_infeasible(program).is_some() {
+        return Some(false);
+    }
+    match maximise(program, Effort { gap: f64::MAX, arm_evaluations: 600_000, nodes: 80 }, &[]) {
+        Outcome::Found(_) => Some(true),
+        Outcome::NotFound { proven } => proven.then_some(false),
+    }
+}
+
+/// Maximises the program. The answer is never worse than any of `known` that is feasible.
+#[must_use]
+pub fn maximise(program: &Program, effort: Effort, known: &[Vec<f64>]) -> Outcome {
+    if program.arms.iter().any(|arm| arm.low > arm.high + 1e-9 * (1.0 + arm.high)) {
+        return Outcome::NotFound { proven: true };
+    }
+    let mut incumbent = Incumbent { spend: None, objective: f64::NEG_INFINITY, prices: None };
+    for candidate in known.iter().cloned().chain(simple_candidates(program)) {
+        incumbent.offer(program, candidate, None);
     }
     let bounds: Vec<(f64, f64)> = program.arms.iter().map(|arm| (arm.low, arm.high)).collect();
     let relaxation = dual::relax(program, None);
+    let root_prices = relaxation.prices.clone();
     let mut work = relaxation.work;
     let mut heap = BinaryHeap::from([Open(Node { bounds, relaxation })]);
     let mut nodes = 0;
@@ -92,7 +112,7 @@ pub fn maximise(program: &Program, effort: Effort) -> Outcome {
             dropped = dropped.max(bound);
             break;
         }
-        incumbent.offer(program, node.relaxation.spend.clone());
+        incumbent.offer(program, node.relaxation.spend.clone(), Some(&node.relaxation.prices));
         work += round(program, &node, &mut incumbent);
         nodes += 1;
         if nodes >= effort.nodes || work >= effort.arm_evaluations {
@@ -104,10 +124,10 @@ pub fn maximise(program: &Program, effort: Effort) -> Outcome {
             continue;
         };
         let (low, high) = node.bounds[arm];
-        for part in [(low, at), (at, high)] {
+        for part in [(low, at), (at + program.arms[arm].step, high)] {
             let mut bounds = node.bounds.clone();
             bounds[arm] = part;
-            let child = with_bounds(program, &bounds);
+            let child = program.with_bounds(&bounds);
             let mut relaxation = dual::relax(&child, Some(&node.relaxation.prices));
             work += relaxation.work;
             relaxation.upper_bound = relaxation.upper_bound.min(bound);
@@ -122,23 +142,64 @@ pub fn maximise(program: &Program, effort: Effort) -> Outcome {
     let open = heap.peek().map_or(f64::NEG_INFINITY, |open| open.0.relaxation.upper_bound);
     match incumbent.spend {
         Some(spend) => {
-            Outcome::Found(Best { upper_bound: incumbent.objective.max(open).max(dropped), objective: incumbent.objective, spend })
+            let upper_bound = incumbent.objective.max(open).max(dropped);
+            let held = Best { upper_bound, objective: incumbent.objective, spend, prices: root_prices };
+            Outcome::Found(match incumbent.prices {
+                Some(prices) => Best { prices, ..held },
+                None => priced(program, held),
+            })
         }
         None => Outcome::NotFound { proven: open.max(dropped) == f64::NEG_INFINITY },
+    }
+}
+
+/// Prices for an allocation that came without: those of the concave program around it, which may
+/// also improve it.
+fn priced(program: &Program, held: Best) -> Best {
+    if program.has_steps() {
+        return held;
+    }
+    let bounds: Vec<(f64, f64)> = program
+        .arms
+        .iter()
+        .zip(&held.spend)
+        .map(|(arm, &x)| match arm.curve.inflection() {
+            turn if x >= turn => (arm.low.max(turn), arm.high),
+            _ => (x.clamp(arm.low, arm.high), x.clamp(arm.low, arm.high)),
+        })
+        .collect();
+    let relaxation = dual::relax(&program.with_bounds(&bounds), Some(&held.prices));
+    let mut improved = Incumbent { spend: Some(held.spend), objective: held.objective, prices: None };
+    improved.offer(program, relaxation.spend, None);
+    Best {
+        objective: improved.objective,
+        upper_bound: held.upper_bound.max(improved.objective),
+        spend: improved.spend.unwrap_or_default(),
+        prices: relaxation.prices,
     }
 }
 
 struct Incumbent {
     spend: Option<Vec<f64>>,
     objective: f64,
+    prices: Option<Vec<f64>>,
 }
 
 impl Incumbent {
-    fn offer(&mut self, program: &Program, spend: Vec<f64>) {
+    fn offer(&mut self, program: &Program, spend: Vec<f64>, prices: Option<&[f64]>) {
+        if program.has_steps() {
+            let snapped = lattice::snap(program, &spend);
+            self.take(program, snapped, prices);
+        }
+        self.take(program, spend, prices);
+    }
+
+    fn take(&mut self, program: &Program, spend: Vec<f64>, prices: Option<&[f64]>) {
         let objective = program.objective(&program.responses(&spend));
         if objective > self.objective && program.is_feasible(&spend) {
             self.objective = objective;
             self.spend = Some(spend);
+            self.prices = prices.map(<[f64]>::to_vec);
         }
     }
 }
@@ -156,27 +217,30 @@ fn simple_candidates(program: &Program) -> Vec<Vec<f64>> {
     vec![floors, proportional]
 }
 
-fn with_bounds(program: &Program, bounds: &[(f64, f64)]) -> Program {
-    let mut child = program.clone();
-    for (arm, &(low, high)) in child.arms.iter_mut().zip(bounds) {
-        (arm.low, arm.high) = (low, high);
-    }
-    child
-}
-
 /// The arm on which the relaxation promises most beyond the truth, and where to split it.
 fn branching_point(program: &Program, node: &Node) -> Option<(usize, f64)> {
     let gains = row_gains(program, &node.relaxation.prices);
-    let (arm, worth) = node
-        .relaxation
-        .excess
-        .iter()
-        .enumerate()
-        .map(|(arm, excess)| (arm, excess * (program.arms[arm].value + gains[arm])))
-        .max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let doubts = program.arms.iter().enumerate().map(|(index, arm)| {
+        let (low, high) = node.bounds[index];
+        let (mean, excess) = (node.relaxation.spend[index], node.relaxation.excess[index]);
+        let doubt = if arm.step > 0.0 && high - low >= 0.5 * arm.step {
+            // Between two multiples the mixture says nothing about either.
+            let below = arm.floor(mean);
+            let part = ((mean - below) / arm.step).clamp(0.0, 1.0);
+            excess.max((arm.curve.response(below + arm.step) - arm.curve.response(below)) * part.min(1.0 - part))
+        } else {
+            excess
+        };
+        (index, doubt * (arm.value + gains[index]))
+    });
+    let (arm, worth) = doubts.max_by(|a, b| a.1.total_cmp(&b.1))?;
     let (low, high) = node.bounds[arm];
     if worth <= 1e-12 * node.relaxation.upper_bound.abs() || high - low <= 1e-9 * (1.0 + high) {
         return None;
+    }
+    if program.arms[arm].step > 0.0 {
+        let step = program.arms[arm].step;
+        return (high - low >= 0.5 * step).then(|| (arm, program.arms[arm].floor(node.relaxation.spend[arm]).clamp(low, high - step)));
     }
     let margin = 0.02 * (high - low);
     Some((arm, node.relaxation.spend[arm].clamp(low + margin, high - margin)))
@@ -193,7 +257,7 @@ fn row_gains(program: &Program, prices: &[f64]) -> Vec<f64> {
 /// Chooses for each S-shaped arm either its lower bound or its concave part, solves the concave
 /// program that is left, and offers the result. With several doubtful arms both ways are tried.
 fn round(program: &Program, node: &Node, incumbent: &mut Incumbent) -> usize {
-    if !with_bounds(program, &node.bounds).has_convex_part() {
+    if !program.with_bounds(&node.bounds).has_convex_part() {
         return 0;
     }
     let mut work = 0;
@@ -207,6 +271,7 @@ fn round(program: &Program, node: &Node, incumbent: &mut Incumbent) -> usize {
             .zip(&node.relaxation.spend)
             .map(|((arm, &(low, high)), &spend)| {
                 let turn = arm.curve.inflection();
+                let turn = if arm.step > 0.0 { (turn / arm.step).ceil() * arm.step } else { turn };
                 if low >= turn || high <= low {
                     (low, high)
                 } else if turn < high && spend > low + threshold * (turn - low) {
@@ -219,11 +284,11 @@ fn round(program: &Program, node: &Node, incumbent: &mut Incumbent) -> usize {
         if last.as_ref() == Some(&bounds) {
             continue;
         }
-        let concave = with_bounds(program, &bounds);
+        let concave = program.with_bounds(&bounds);
         let relaxation = dual::relax(&concave, Some(&node.relaxation.prices));
         work += relaxation.work;
         if relaxation.violation <= 1e-9 {
-            incumbent.offer(program, relaxation.spend);
+            incumbent.offer(program, relaxation.spend, Some(&relaxation.prices));
         }
         last = Some(bounds);
     }

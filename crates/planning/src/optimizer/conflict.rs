@@ -1,73 +1,173 @@
-//! Why a program has no solution: an irreducible set of constraints, found by leaving out one
-//! constraint after the other as long as the rest still contradicts itself. The bounds of the arms
-//! are left out first, because a conflict among stated limits tells people more.
+//! Why a program has no solution: an irreducible set of constraints. One constraint after the
+//! other is left out as long as the rest still contradicts itself; whatever is left over cannot
+//! spare a single member. The bounds of the arms are left out first, because a conflict among
+//! stated limits tells people more.
 
-use super::branch::{self, Effort, Outcome};
-use super::dual;
-use super::program::Program;
+use super::program::{Program, ProgramArm};
+use super::{branch, dual};
 
-/// Names of constraints that cannot hold together and none of which can be left out; empty when
-/// no contradiction is proven.
-#[must_use]
-pub fn explain(program: &Program) -> Vec<String> {
-    if dual::prove_infeasible(program).is_none() {
-        return Vec::new();
-    }
-    let mut core = program.clone();
-    let mut bounds = Vec::new();
-    let ceilings: f64 = core.arms.iter().map(|arm| arm.high).sum();
-    let largest = core.rows.iter().map(|row| row.shown_limit).fold(ceilings, f64::max);
-    let mut without = core.clone();
-    without.arms.iter_mut().for_each(|arm| arm.high = arm.high.max(largest));
-    if dual::prove_infeasible(&without).is_some() {
-        core = without;
-    } else {
-        bounds.push(format!("maximum spends of the arms (together {ceilings})"));
-    }
-    let floors: f64 = core.arms.iter().map(|arm| arm.low).sum();
-    let mut without = core.clone();
-    without.arms.iter_mut().for_each(|arm| arm.low = 0.0);
-    if dual::prove_infeasible(&without).is_some() {
-        core = without;
-    } else {
-        bounds.push(format!("minimum spends of the arms (together {floors})"));
-    }
-    let prices = dual::prove_infeasible(&core).unwrap_or_else(|| vec![1.0; core.rows.len()]);
-    let mut keep = prices.iter().map(|&price| price > 1e-12);
-    core.rows.retain(|_| keep.next().unwrap_or(true));
-    let mut row = 0;
-    while row < core.rows.len() {
-        let mut without = core.clone();
-        without.rows.remove(row);
-        if dual::prove_infeasible(&without).is_some() {
-            core = without;
-        } else {
-            row += 1;
-        }
-    }
-    let rows = core.rows.iter().map(|row| format!("{} ({})", row.name, row.shown_limit));
-    rows.chain(bounds).collect()
+/// One constraint, or the bounds of the arms of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Ceilings,
+    Floors,
+    Closures,
+    Steps,
+    Row(usize),
 }
 
-/// Like [`explain`] for a program whose contradiction only the search over the branches of its
-/// S-shaped curves can see: rows without which the search still proves that nothing fits are left
-/// out. The bounds of the arms always take part.
+/// Constraints that cannot hold together, none of which can be spared.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Conflict {
+    /// In words, with their limits.
+    pub words: Vec<String>,
+    /// Names of the rows among them, without their limits.
+    pub rows: Vec<String>,
+}
+
+/// Most arms whose bounds are named one by one.
+const NAMED_ARMS: usize = 6;
+/// Most arms among which those whose bounds matter are looked for.
+const SEARCHED_ARMS: usize = 400;
+
+/// Explains a program that has no solution: the conflict that the concave relaxation proves, made
+/// irreducible by the search over the branches of S-shaped curves and steps. `None` when neither
+/// proves one.
 #[must_use]
-pub fn explain_by_search(program: &Program) -> Vec<String> {
-    let mut core = program.clone();
-    let mut row = 0;
-    while row < core.rows.len() {
-        let mut without = core.clone();
-        without.rows.remove(row);
-        let nothing = Outcome::NotFound { proven: true };
-        if branch::maximise(&without, Effort::default()) == nothing {
-            core = without;
+pub fn explain(program: &Program) -> Option<Conflict> {
+    let quick = |program: &Program| program.arms.iter().any(|arm| arm.low > arm.high) || dual::prove_infeasible(program).is_some();
+    let thorough = |program: &Program| branch::is_possible(program) == Some(false);
+    if quick(program) {
+        let parts = irreducible(program, all(program), &quick);
+        // What is left over for the relaxation may still be too much for the search.
+        let parts = if has_branches(program) { irreducible(program, parts, &thorough) } else { parts };
+        return Some(describe(program, &parts, &quick));
+    }
+    if has_branches(program) && thorough(program) {
+        return Some(describe(program, &irreducible(program, all(program), &thorough), &thorough));
+    }
+    None
+}
+
+fn has_branches(program: &Program) -> bool {
+    program.has_steps() || program.has_convex_part()
+}
+
+fn all(program: &Program) -> Vec<Part> {
+    let bounds = [Part::Ceilings, Part::Floors, Part::Closures, Part::Steps];
+    bounds.into_iter().chain((0..program.rows.len()).map(Part::Row)).collect()
+}
+
+fn irreducible(program: &Program, mut parts: Vec<Part>, is_impossible: &dyn Fn(&Program) -> bool) -> Vec<Part> {
+    let mut at = 0;
+    while at < parts.len() {
+        let mut fewer = parts.clone();
+        fewer.remove(at);
+        if is_impossible(&keep_only(program, &fewer)) {
+            parts = fewer;
         } else {
-            row += 1;
+            at += 1;
         }
     }
-    let rows = core.rows.iter().map(|row| format!("{} ({})", row.name, row.shown_limit));
-    let low: f64 = program.arms.iter().map(|arm| arm.low).sum();
-    let high: f64 = program.arms.iter().map(|arm| arm.high).sum();
-    rows.chain([format!("bounds of the arms (together {low} to {high})")]).collect()
+    parts
+}
+
+/// The program with these constraints only.
+fn keep_only(program: &Program, parts: &[Part]) -> Program {
+    let mut kept = program.clone();
+    if !parts.contains(&Part::Steps) {
+        kept.arms.iter_mut().for_each(|arm| arm.step = 0.0);
+    }
+    if !parts.contains(&Part::Closures) {
+        kept.closed.iter().for_each(|&(arm, high)| kept.arms[arm].high = high);
+    }
+    if !parts.contains(&Part::Ceilings) {
+        let most = unbounded(program);
+        let is_closed = |index: usize| program.closed.iter().any(|(arm, _)| *arm == index);
+        for (index, arm) in kept.arms.iter_mut().enumerate() {
+            if !is_closed(index) || !parts.contains(&Part::Closures) {
+                lift(arm, most);
+            }
+        }
+    }
+    if !parts.contains(&Part::Floors) {
+        kept.arms.iter_mut().for_each(|arm| arm.low = 0.0);
+    }
+    let mut index = 0;
+    kept.rows.retain(|_| {
+        index += 1;
+        parts.contains(&Part::Row(index - 1))
+    });
+    kept
+}
+
+/// A spend that no stated limit asks an arm to exceed.
+fn unbounded(program: &Program) -> f64 {
+    let ceilings: f64 = program.arms.iter().map(|arm| arm.high.max(arm.low)).sum();
+    program.rows.iter().map(|row| row.shown_limit).fold(ceilings, f64::max)
+}
+
+fn lift(arm: &mut ProgramArm, most: f64) {
+    arm.high = arm.high.max(most);
+    arm.align();
+}
+
+fn describe(program: &Program, parts: &[Part], is_impossible: &dyn Fn(&Program) -> bool) -> Conflict {
+    let mut found = Conflict::default();
+    let core = keep_only(program, parts);
+    let (mut last, mut core) = (Vec::new(), core);
+    for part in parts {
+        match part {
+            Part::Row(row) => {
+                let row = &program.rows[*row];
+                found.words.push(format!("{} ({})", row.name, row.shown_limit));
+                found.rows.push(row.name.clone());
+            }
+            Part::Ceilings => {
+                let most = unbounded(program);
+                last.push(bounds_in_words(program, &mut core, "maximum", is_impossible, |arm| arm.high, |arm| lift(arm, most)));
+            }
+            Part::Floors => {
+                last.push(bounds_in_words(program, &mut core, "minimum", is_impossible, |arm| arm.low, |arm| arm.low = 0.0));
+            }
+            Part::Closures => last.push(format!("excluded or out of stock ({} arms)", program.closed.len())),
+            Part::Steps => last.push(format!("step ({})", program.arms.iter().map(|arm| arm.step).fold(0.0, f64::max))),
+        }
+    }
+    found.words.extend(last);
+    found
+}
+
+/// The bounds of one kind in words: of single arms when few of them matter.
+fn bounds_in_words(
+    program: &Program,
+    core: &mut Program,
+    kind: &str,
+    is_impossible: &dyn Fn(&Program) -> bool,
+    of: impl Fn(&ProgramArm) -> f64,
+    free: impl Fn(&mut ProgramArm),
+) -> String {
+    let together: f64 = program.arms.iter().map(&of).sum();
+    let lump = format!("{kind} spends of the arms (together {together})");
+    let Some(names) = program.names.as_ref().filter(|names| names.len() <= SEARCHED_ARMS) else { return lump };
+    let before = core.clone();
+    let mut needed = Vec::new();
+    for arm in 0..core.arms.len() {
+        let held = core.arms[arm];
+        free(&mut core.arms[arm]);
+        if (core.arms[arm].low, core.arms[arm].high) == (held.low, held.high) {
+            continue;
+        }
+        if !is_impossible(core) {
+            core.arms[arm] = held;
+            needed.push(arm);
+        }
+        if needed.len() > NAMED_ARMS {
+            *core = before;
+            return lump;
+        }
+    }
+    let sum: f64 = needed.iter().map(|&arm| of(&program.arms[arm])).sum();
+    let named: Vec<&str> = needed.iter().map(|&arm| names[arm].as_str()).collect();
+    format!("{kind} spends of the arms {} (together {sum})", named.join(", "))
 }

@@ -81,8 +81,7 @@ impl Search<'_> {
                 }
             }
         }
-        let spend: Vec<f64> =
-            arms.iter().enumerate().map(|(index, arm)| arm.curve.best_response(weight[index], price[index], arm.low, arm.high)).collect();
+        let spend: Vec<f64> = arms.iter().enumerate().map(|(index, arm)| arm.best_response(weight[index], price[index])).collect();
         self.work += arms.len();
         let (value, usage) = self.record(spend);
         let priced: f64 = prices.iter().zip(self.limits.iter().zip(&usage)).map(|(price, (limit, used))| price * (limit - used)).sum();

@@ -1,10 +1,11 @@
 //! From micros by arm to a whole plan: lines, totals, intervals and sentences.
 
 use super::PlanningInput;
+use super::base::over_horizon;
+use super::constraints::{ConstraintStanding, Unit};
 use super::evidence::{Evidence, MICROS};
-use super::plan::{AllocationLine, CandidatePlan, Expected, Interval};
+use super::plan::{AllocationLine, CandidatePlan, Expected, Interval, MoneyInterval};
 use crate::figure::{Figure, Reason};
-use crate::optimizer::curve::Hill;
 use crate::response::Origin;
 
 /// Two-sided 95 % quantile of the standard normal distribution.
@@ -39,8 +40,54 @@ pub fn assemble(input: &PlanningInput, evidence: &Evidence, strategy: &str, mut 
         expected,
         concentration,
         uncertainty_share: pooled,
+        binding: binding(&constraint_report, input.budget_micros),
         constraint_report,
+        risk_factors: Vec::new(),
+        closed: evidence.closed.clone(),
+        present: None,
     }
+}
+
+/// Constraints with no more room than rounding leaves.
+fn binding(report: &[ConstraintStanding], budget_micros: i64) -> Vec<String> {
+    let tight = report.iter().filter(|standing| {
+        let room = if standing.unit == Unit::Micros { 1e-6 * budget_micros as f64 } else { 1e-4 * standing.limit.abs() };
+        standing.slack.is_some_and(|slack| slack <= room)
+    });
+    tight.map(|standing| standing.constraint.clone()).collect()
+}
+
+/// What may go wrong with a plan, in words.
+#[must_use]
+pub fn risks(evidence: &Evidence, plan: &CandidatePlan, micros: &[i64]) -> Vec<String> {
+    let mut risks = Vec::new();
+    if plan.uncertainty_share > 0.0 {
+        risks.push(format!("{:.0} % of its spend rests on a prior, not on the line's own history", plan.uncertainty_share * 100.0));
+    }
+    if plan.concentration > 0.5 {
+        risks.push(format!("it is concentrated: Herfindahl index {:.2}", plan.concentration));
+    }
+    let beyond = evidence.arms.iter().zip(micros).filter(|(arm, micros)| {
+        **micros > 0 && arm.highest_spend.is_some_and(|highest| **micros as f64 / MICROS / evidence.periods > highest)
+    });
+    let beyond = beyond.count();
+    if beyond > 0 {
+        risks.push(format!("{beyond} lines spend more by period than was ever seen there"));
+    }
+    let money = |micros: i64| format!("{:.2} {}", micros as f64 / MICROS, plan.currency);
+    if plan.unallocated_micros > 0 {
+        risks.push(format!("{} stays unallocated", money(plan.unallocated_micros)));
+    }
+    if let Some(present) = plan.present.as_ref().filter(|present| present.revenue_difference_micros < 0) {
+        risks.push(format!(
+            "it is expected to bring {} less than the present plan",
+            money(present.revenue_difference_micros.saturating_neg())
+        ));
+    }
+    if plan.allocation.iter().all(|line| line.calibrated_by.is_empty()) {
+        risks.push("no experiment has checked these response curves: attributed revenue may not be incremental".to_owned());
+    }
+    risks
 }
 
 fn lines(input: &PlanningInput, evidence: &Evidence, micros: &[i64]) -> Vec<AllocationLine> {
@@ -49,7 +96,7 @@ fn lines(input: &PlanningInput, evidence: &Evidence, micros: &[i64]) -> Vec<Allo
         .map(|(arm, &spend_micros)| {
             let request = &input.arms[arm.position];
             let spend = spend_micros as f64 / MICROS;
-            let curve = Hill { beta: arm.curve.beta * evidence.periods, alpha: 1.0, k: arm.curve.k * evidence.periods };
+            let curve = over_horizon(&arm.curve.hill, evidence);
             AllocationLine {
                 arm_id: request.arm_id.clone(),
                 placement_type: request.placement_type.clone(),
@@ -60,6 +107,12 @@ fn lines(input: &PlanningInput, evidence: &Evidence, micros: &[i64]) -> Vec<Allo
                 standard_error_micros: evidence.standard_error(arm, spend).map(|error| (error * MICROS).round() as i64),
                 marginal_roas: curve.slope(spend),
                 curve: arm.curve.origin,
+                not_identifiable: arm.curve.verdict,
+                prior: arm.curve.prior.map(str::to_owned),
+                calibrated_by: arm.curve.calibrated_by.clone(),
+                carry_over: arm.curve.carry_over,
+                history_periods: arm.curve.periods,
+                present_spend_micros: input.present.as_ref().map(|present| present.spend_micros.get(&request.arm_id).copied().unwrap_or(0)),
             }
         })
         .collect()
@@ -89,6 +142,11 @@ fn totals(evidence: &Evidence, lines: &[AllocationLine], micros: &[i64]) -> Expe
         spend_micros,
         revenue_micros,
         revenue_standard_error_micros: error.map_or(Figure::missing(Reason::UncertaintyUnknown), |error| Figure::of(error.round() as i64)),
+        revenue_interval_micros: error.map(|error| MoneyInterval {
+            low_micros: ((revenue_micros as f64 - NORMAL_95 * error).max(0.0)) as i64,
+            high_micros: (revenue_micros as f64 + NORMAL_95 * error) as i64,
+            level_percent: 95,
+        }),
         roas,
         roas_interval,
         conversions: conversions.map_or(Figure::missing(Reason::NotMeasured), Figure::of),

@@ -25,9 +25,51 @@ pub struct Constraints {
     pub min_share_per_arm: Option<f64>,
     /// Placement types that get nothing.
     pub excluded_placements: BTreeSet<String>,
+    /// Audience segments that get nothing.
+    pub excluded_audiences: BTreeSet<String>,
     /// Highest share of a placement type.
     pub max_share_per_placement: BTreeMap<String, f64>,
+    /// Lowest share of a placement type.
+    pub min_share_per_placement: BTreeMap<String, f64>,
+    /// Highest share of an audience segment.
+    pub max_share_per_audience: BTreeMap<String, f64>,
+    /// Lowest share of an audience segment.
+    pub min_share_per_audience: BTreeMap<String, f64>,
+    /// Every spend is a multiple of this many micros.
+    pub step_micros: Option<i64>,
 }
+
+/// A limit on the spend of all lines of a placement type or an audience segment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShareLimit<'a> {
+    /// Name in reports and conflicts.
+    pub name: String,
+    /// Whether placements or audiences are looked at.
+    pub by_placement: bool,
+    /// Which one.
+    pub of: &'a str,
+    /// Share of the budget.
+    pub share: f64,
+    /// Whether it is a lowest share.
+    pub is_least: bool,
+}
+
+impl ShareLimit<'_> {
+    /// Whether a line belongs to it.
+    #[must_use]
+    pub fn covers(&self, placement: &str, audience: &str) -> bool {
+        self.of == if self.by_placement { placement } else { audience }
+    }
+
+    /// The limit in micros.
+    #[must_use]
+    pub fn micros(&self, budget_micros: i64) -> i64 {
+        if self.is_least { least_micros(self.share, budget_micros) } else { most_micros(self.share, budget_micros) }
+    }
+}
+
+/// Most limits of placements and audiences.
+const MAX_SHARE_LIMITS: usize = 200;
 
 /// How a plan stands to one constraint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +86,10 @@ pub struct ConstraintStanding {
     pub slack: Option<f64>,
     /// Whether the plan keeps the constraint. An unknown value does not.
     pub satisfied: bool,
+    /// What the plan's objective gains per unit by which the limit is relaxed: money per money, or
+    /// money for each 1.0 of a ratio. Absent for limits of single lines and plans without a solver.
+    #[serde(default)]
+    pub shadow_price: Option<f64>,
 }
 
 /// Unit of a constraint's figures.
@@ -64,8 +110,8 @@ impl Constraints {
     pub fn validate(&self) -> Result<(), ProposalError> {
         let wrong = |field: &str, message: String| Err(ProposalError::Invalid { field: format!("constraints.{field}"), message });
         let shares = [("max_share_per_arm", self.max_share_per_arm), ("min_share_per_arm", self.min_share_per_arm)];
-        let placements = self.max_share_per_placement.iter().map(|(name, share)| (format!("max_share_per_placement.{name}"), Some(*share)));
-        for (field, share) in shares.into_iter().map(|(name, share)| (name.to_owned(), share)).chain(placements) {
+        let of_groups = self.share_limits().into_iter().map(|limit| (limit.name, Some(limit.share)));
+        for (field, share) in shares.into_iter().map(|(name, share)| (name.to_owned(), share)).chain(of_groups) {
             if let Some(share) = share.filter(|share| !(0.0..=1.0).contains(share)) {
                 return wrong(&field, format!("must be a share from 0 to 1, is {share}"));
             }
@@ -76,10 +122,34 @@ impl Constraints {
         if let Some(limit) = self.max_cpa_micros.filter(|limit| *limit <= 0) {
             return wrong("max_cpa_micros", format!("must be above 0, is {limit}"));
         }
-        if self.max_share_per_placement.len() > 100 {
-            return wrong("max_share_per_placement", "at most 100 placement types".to_owned());
+        if self.share_limits().len() > MAX_SHARE_LIMITS {
+            return wrong("max_share_per_placement", format!("at most {MAX_SHARE_LIMITS} shares of placements and audiences in all"));
+        }
+        if let Some(step) = self.step_micros.filter(|step| *step <= 0) {
+            return wrong("step_micros", format!("must be above 0, is {step}"));
         }
         Ok(())
+    }
+
+    /// The limits of placements and audiences.
+    #[must_use]
+    pub fn share_limits(&self) -> Vec<ShareLimit<'_>> {
+        let kinds = [
+            ("max_share_per_placement", &self.max_share_per_placement, true, false),
+            ("min_share_per_placement", &self.min_share_per_placement, true, true),
+            ("max_share_per_audience", &self.max_share_per_audience, false, false),
+            ("min_share_per_audience", &self.min_share_per_audience, false, true),
+        ];
+        let limits = kinds.into_iter().flat_map(|(kind, shares, by_placement, is_least)| {
+            shares.iter().map(move |(of, share)| ShareLimit { name: format!("{kind}.{of}"), by_placement, of, share: *share, is_least })
+        });
+        limits.collect()
+    }
+
+    /// What spending all means: less than one step is left.
+    #[must_use]
+    pub fn whole_budget(&self, budget_micros: i64) -> i64 {
+        budget_micros - budget_micros % self.step_micros.unwrap_or(1).max(1)
     }
 
     /// Least and most micros of a single arm under this budget.
@@ -97,7 +167,7 @@ impl Constraints {
         let spend = spend as f64;
         let mut standings = vec![at_most("budget", Unit::Micros, budget_micros as f64, Some(spend))];
         if self.spend_all {
-            standings.push(at_least("spend_all", Unit::Micros, budget_micros as f64, Some(spend)));
+            standings.push(at_least("spend_all", Unit::Micros, self.whole_budget(budget_micros) as f64, Some(spend)));
         }
         if let Some(floor) = self.min_roas {
             // A plan that spends nothing breaks no return floor.
@@ -128,10 +198,20 @@ impl Constraints {
             let name = format!("excluded_placements.{placement}");
             standings.push(at_most(&name, Unit::Micros, 0.0, Some(placed(placement))));
         }
-        for (placement, share) in &self.max_share_per_placement {
-            let limit = most_micros(*share, budget_micros) as f64;
-            let name = format!("max_share_per_placement.{placement}");
-            standings.push(at_most(&name, Unit::Micros, limit, Some(placed(placement))));
+        for audience in &self.excluded_audiences {
+            let spent = lines.iter().filter(|line| line.audience_segment == *audience).map(|line| line.spend_micros as f64).sum();
+            standings.push(at_most(&format!("excluded_audiences.{audience}"), Unit::Micros, 0.0, Some(spent)));
+        }
+        for limit in self.share_limits() {
+            let covered = lines.iter().filter(|line| limit.covers(&line.placement_type, &line.audience_segment));
+            let value = Some(covered.map(|line| line.spend_micros as f64).sum());
+            let micros = limit.micros(budget_micros) as f64;
+            let standing = if limit.is_least { at_least } else { at_most };
+            standings.push(standing(&limit.name, Unit::Micros, micros, value));
+        }
+        if let Some(step) = self.step_micros {
+            let off = lines.iter().map(|line| line.spend_micros % step).max().unwrap_or(0);
+            standings.push(at_most("step", Unit::Micros, 0.0, Some(off as f64)));
         }
         standings
     }
@@ -159,5 +239,5 @@ fn at_least(name: &str, unit: Unit, limit: f64, value: Option<f64>) -> Constrain
 
 fn standing(name: &str, unit: Unit, limit: f64, value: Option<f64>, slack: Option<f64>) -> ConstraintStanding {
     let satisfied = slack.is_some_and(|slack| slack >= 0.0);
-    ConstraintStanding { constraint: name.to_owned(), unit, limit, value, slack, satisfied }
+    ConstraintStanding { constraint: name.to_owned(), unit, limit, value, slack, satisfied, shadow_price: None }
 }

@@ -1,6 +1,7 @@
 //! What history says about each arm that may get money: its curve, order value and impressions.
 
-use super::{PlanningInput, ProposalError};
+use super::plan::ClosedLine;
+use super::{ArmHistory, PlanningInput, ProposalError};
 use crate::metrics::Measures;
 use crate::response::{self, Curve, Observation};
 
@@ -14,6 +15,8 @@ pub struct Evidence {
     pub arms: Vec<ArmEvidence>,
     /// History periods within the horizon: curves are by period, plans by horizon.
     pub periods: f64,
+    /// Arms that get nothing, each with the reason.
+    pub closed: Vec<ClosedLine>,
     /// Ids of arms left out because `max_cpa` is set and their conversions are not measured.
     pub without_conversions: Vec<String>,
 }
@@ -43,12 +46,13 @@ impl Evidence {
     /// [`ProposalError::Infeasible`] when exclusions leave no arm.
     pub fn gather(input: &PlanningInput) -> Result<Self, ProposalError> {
         let observations: Vec<Vec<Observation>> = input.arms.iter().map(|arm| arm.history.iter().map(observation).collect()).collect();
-        let curves = response::fit(&observations).ok_or(ProposalError::NoEvidence)?;
+        let curves = response::fit(&observations, &input.calibrations).ok_or(ProposalError::NoEvidence)?;
         let limits = &input.constraints;
-        let mut without_conversions = Vec::new();
+        let (mut without_conversions, mut closed) = (Vec::new(), Vec::new());
         let mut arms = Vec::new();
         for (position, (arm, curve)) in input.arms.iter().zip(curves).enumerate() {
-            if limits.excluded_placements.contains(&arm.placement_type) {
+            if let Some(reason) = closed_by(input, arm) {
+                closed.push(ClosedLine { arm_id: arm.arm_id.clone(), reason });
                 continue;
             }
             let order_value = ratio(&arm.history, |row| row.revenue_micros, |row| row.conversions)
@@ -56,6 +60,10 @@ impl Evidence {
                 .filter(|value| *value > 0.0);
             if limits.max_cpa_micros.is_some() && order_value.is_none() {
                 without_conversions.push(arm.arm_id.clone());
+                closed.push(ClosedLine {
+                    arm_id: arm.arm_id.clone(),
+                    reason: "max_cpa is set and its conversions are not measured".to_owned(),
+                });
                 continue;
             }
             let spends = arm.history.iter().filter_map(|row| row.spend_micros);
@@ -71,14 +79,14 @@ impl Evidence {
         }
         if arms.is_empty() {
             let conflict = if without_conversions.is_empty() {
-                "excluded_placements (every arm is excluded)".to_owned()
+                "excluded_placements, excluded_audiences or stock (every arm is excluded or out of stock)".to_owned()
             } else {
                 "max_cpa (no arm that is not excluded has measured conversions)".to_owned()
             };
-            return Err(ProposalError::Infeasible { conflict: vec![conflict] });
+            return Err(ProposalError::Infeasible { conflict: vec![conflict], relaxation: Vec::new() });
         }
         let periods = f64::from(input.horizon_days) / f64::from(input.period_days);
-        Ok(Self { arms, periods, without_conversions })
+        Ok(Self { arms, periods, closed, without_conversions })
     }
 
     /// Expected revenue of an arm over the horizon at a spend over the horizon.
@@ -92,6 +100,16 @@ impl Evidence {
     pub fn standard_error(&self, arm: &ArmEvidence, spend: f64) -> Option<f64> {
         arm.curve.standard_error(spend / self.periods).map(|error| error * self.periods)
     }
+}
+
+fn closed_by(input: &PlanningInput, arm: &ArmHistory) -> Option<String> {
+    if let Some(reason) = input.unavailable.get(&arm.arm_id) {
+        return Some(reason.clone());
+    }
+    if input.constraints.excluded_placements.contains(&arm.placement_type) {
+        return Some("its placement is excluded".to_owned());
+    }
+    input.constraints.excluded_audiences.contains(&arm.audience_segment).then(|| "its audience is excluded".to_owned())
 }
 
 fn observation(row: &Measures) -> Observation {

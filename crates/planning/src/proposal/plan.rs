@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::constraints::ConstraintStanding;
 use crate::figure::Figure;
-use crate::response::Origin;
+use crate::response::{NotIdentifiable, Origin};
 
 /// One way to spend the budget, with what is expected of it and how sure that is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,48 @@ pub struct CandidatePlan {
     pub uncertainty_share: f64,
     /// How the plan stands to each constraint.
     pub constraint_report: Vec<ConstraintStanding>,
+    /// Names of the constraints without slack.
+    #[serde(default)]
+    pub binding: Vec<String>,
+    /// What may go wrong, in words.
+    #[serde(default)]
+    pub risk_factors: Vec<String>,
+    /// Lines that get nothing whatever they would bring, with the reason.
+    #[serde(default)]
+    pub closed: Vec<ClosedLine>,
+    /// Comparison with the present plan, when there is one.
+    #[serde(default)]
+    pub present: Option<PresentComparison>,
+}
+
+/// A line that may get nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ClosedLine {
+    /// The arm.
+    pub arm_id: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// How a plan differs from what is done now, scaled to the budget planned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PresentComparison {
+    /// What the present plan is: the plan chosen last, the campaign's allocation, or recent spend.
+    pub source: String,
+    /// Whether it keeps the constraints of this request.
+    pub is_feasible: bool,
+    /// Constraints that it breaks.
+    pub broken: Vec<String>,
+    /// Its spend in micros.
+    pub spend_micros: i64,
+    /// What the same curves expect of it, in micros.
+    pub expected_revenue_micros: i64,
+    /// Spend of the plan minus its spend.
+    pub spend_difference_micros: i64,
+    /// Expected revenue of the plan minus that of the present plan.
+    pub revenue_difference_micros: i64,
+    /// What this plan is never worse in when the present plan is feasible.
+    pub never_worse_in: String,
 }
 
 /// Money on one arm.
@@ -53,8 +95,26 @@ pub struct AllocationLine {
     pub standard_error_micros: Option<i64>,
     /// Revenue of one more unit of spend.
     pub marginal_roas: f64,
-    /// Whether the arm's own history or the campaign's overall curve was used.
+    /// Whether the arm's own history or a prior was used.
     pub curve: Origin,
+    /// Why the arm's own history cannot tell its curve.
+    #[serde(default)]
+    pub not_identifiable: Option<NotIdentifiable>,
+    /// The prior that stands in, by name.
+    #[serde(default)]
+    pub prior: Option<String>,
+    /// Experiments that set the level of the curve.
+    #[serde(default)]
+    pub calibrated_by: Vec<String>,
+    /// Share of a period's effect that carries over to the next.
+    #[serde(default)]
+    pub carry_over: f64,
+    /// Periods of history with spend and revenue.
+    #[serde(default)]
+    pub history_periods: usize,
+    /// Spend of the present plan on this arm; absent without a present plan.
+    #[serde(default)]
+    pub present_spend_micros: Option<i64>,
 }
 
 /// What a plan is expected to bring.
@@ -66,6 +126,9 @@ pub struct Expected {
     pub revenue_micros: i64,
     /// Standard error of the revenue, errors of arms taken as independent.
     pub revenue_standard_error_micros: Figure<i64>,
+    /// 95 % interval of the revenue (normal errors).
+    #[serde(default)]
+    pub revenue_interval_micros: Option<MoneyInterval>,
     /// Revenue / spend.
     pub roas: Figure<f64>,
     /// 95 % interval of the expected return (normal errors).
@@ -77,6 +140,17 @@ pub struct Expected {
     pub impressions: Figure<f64>,
     /// Distinct people reached. History by period cannot tell it, because people repeat.
     pub reach: Figure<f64>,
+}
+
+/// A two-sided interval of money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MoneyInterval {
+    /// Lower end in micros.
+    pub low_micros: i64,
+    /// Upper end in micros.
+    pub high_micros: i64,
+    /// Coverage in percent.
+    pub level_percent: u32,
 }
 
 /// A two-sided interval.

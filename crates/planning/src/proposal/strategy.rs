@@ -3,8 +3,8 @@
 
 use super::PlanningInput;
 use super::evidence::{ArmEvidence, Evidence, MICROS};
-use crate::optimizer::curve::Hill;
-use crate::optimizer::program::{Program, ProgramArm, Row};
+use super::sampling::{self, Sampled};
+use crate::optimizer::program::Program;
 use crate::response::Origin;
 
 /// A strategy of the catalogue.
@@ -18,6 +18,8 @@ pub struct Strategy {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Tilt {
     Revenue,
+    Balance,
+    Explore,
     Reach { cap: f64 },
     Learning { share: f64 },
     Caution { errors: f64 },
@@ -40,17 +42,18 @@ pub struct Tailored {
 const REACH_WEIGHT: f64 = 0.5;
 /// Most arms that share a learning reserve; more would learn nothing from each.
 const LEARNING_ARMS: usize = 10;
-/// Return floors are solved this much higher, so that rounding to micros cannot break them.
-const FLOOR_MARGIN: f64 = 1.0 + 1e-6;
 
 impl Strategy {
-    /// All strategies in the order in which they are tried: the three main ones, then a cautious
-    /// one, the present mix, and the main ones with other caps and reserves.
+    /// All strategies in the order in which they are tried: the three main ones (highest
+    /// expectation, safe against worse curves, exploring), then spread, learning and caution, the
+    /// present mix, and some of them with other caps and reserves.
     #[must_use]
     pub fn catalogue(input: &PlanningInput) -> Vec<Self> {
         let named = |name: &str, tilt| Self { name: name.to_owned(), tilt };
         let mut all = vec![
-            named("maximize_revenue", Tilt::Revenue),
+            named("exploit", Tilt::Revenue),
+            named("balanced", Tilt::Balance),
+            named("explore", Tilt::Explore),
             named("balanced_reach", Tilt::Reach { cap: 0.3 }),
             named("learn_while_earning", Tilt::Learning { share: input.learning_share }),
             named("cautious_revenue", Tilt::Caution { errors: 1.0 }),
@@ -67,15 +70,38 @@ impl Strategy {
         all
     }
 
-    /// Applies the strategy; `None` when it has nothing to work with in this request.
-    /// `revenue_plan` holds the spends that maximise revenue, if they are known already.
+    /// What the plan is not worse in than a feasible present plan.
     #[must_use]
-    pub fn tailor(&self, input: &PlanningInput, evidence: &Evidence, base: &Program, revenue_plan: Option<&[f64]>) -> Option<Tailored> {
+    pub fn measure(&self) -> &'static str {
+        match self.tilt {
+            Tilt::Revenue => "expected revenue",
+            Tilt::Balance => "revenue that nine of ten draws of the curves reach",
+            Tilt::Explore => "revenue if the curves are as drawn",
+            Tilt::PresentMix => "nothing: it is the mix of the history",
+            Tilt::Learning { .. } => "expected revenue within its reserve",
+            Tilt::Reach { .. } | Tilt::Caution { .. } => "its own weighted revenue",
+        }
+    }
+
+    /// Applies the strategy; `None` when it has nothing to work with in this request.
+    /// `revenue_plan` holds the spends that maximise revenue, if they are known already; `known`
+    /// are spends (the present plan) that it must not fall behind.
+    #[must_use]
+    pub fn tailor(
+        &self,
+        input: &PlanningInput,
+        evidence: &Evidence,
+        base: &Program,
+        revenue_plan: Option<&[f64]>,
+        known: &[Vec<f64>],
+    ) -> Option<Tailored> {
         let mut tailored = Tailored { program: base.clone(), fixed: None, rationale: Vec::new() };
         match self.tilt {
             Tilt::Revenue => tailored.rationale.push(
                 "Puts each unit of money where the response curves expect the most further revenue, within the constraints.".to_owned(),
             ),
+            Tilt::Balance => sampled(&mut tailored, sampling::balanced(input, evidence, base, revenue_plan?, known)?),
+            Tilt::Explore => sampled(&mut tailored, sampling::explore(input, evidence, base, revenue_plan?, known)?),
             Tilt::Reach { cap } => spread(&mut tailored, input, evidence, cap),
             Tilt::Learning { share } => reserve(&mut tailored, input, evidence, share, revenue_plan)?,
             Tilt::Caution { errors } => caution(&mut tailored, input, evidence, errors)?,
@@ -85,48 +111,9 @@ impl Strategy {
     }
 }
 
-/// The request as a program: curves over the horizon, bounds and rows in currency units.
-#[must_use]
-pub fn base_program(input: &PlanningInput, evidence: &Evidence) -> Program {
-    let limits = &input.constraints;
-    let budget = input.budget_micros as f64 / MICROS;
-    let (low, high) = limits.arm_bounds(input.budget_micros);
-    let arms: Vec<ProgramArm> = evidence
-        .arms
-        .iter()
-        .map(|arm| ProgramArm {
-            curve: Hill { beta: arm.curve.beta * evidence.periods, alpha: 1.0, k: arm.curve.k * evidence.periods },
-            value: 1.0,
-            low: low as f64 / MICROS,
-            high: high.max(low) as f64 / MICROS,
-        })
-        .collect();
-    let all: Vec<usize> = (0..arms.len()).collect();
-    let mut rows = vec![Row::spend_at_most("budget", &all, budget)];
-    if limits.spend_all {
-        rows.push(Row::spend_at_least("spend_all", &all, budget));
-    }
-    for (placement, share) in &limits.max_share_per_placement {
-        let placed = |index: &usize| input.arms[evidence.arms[*index].position].placement_type == *placement;
-        let members: Vec<usize> = all.iter().copied().filter(placed).collect();
-        let name = format!("max_share_per_placement.{placement}");
-        rows.push(Row::spend_at_most(&name, &members, share * budget));
-    }
-    if let Some(floor) = limits.min_roas {
-        let factors: Vec<(usize, f64)> = all.iter().map(|&arm| (arm, 1.0)).collect();
-        let mut row = Row::return_at_least("min_roas", &factors, floor * FLOOR_MARGIN, budget);
-        row.shown_limit = floor;
-        rows.push(row);
-    }
-    if let Some(limit) = limits.max_cpa_micros {
-        let worth = limit as f64 / MICROS;
-        let per_revenue = |arm: &ArmEvidence| arm.order_value.map_or(0.0, |value| worth / value);
-        let factors: Vec<(usize, f64)> = evidence.arms.iter().map(per_revenue).enumerate().collect();
-        let mut row = Row::return_at_least("max_cpa", &factors, FLOOR_MARGIN, budget);
-        row.shown_limit = worth;
-        rows.push(row);
-    }
-    Program { arms, rows }
+fn sampled(tailored: &mut Tailored, found: Sampled) {
+    tailored.fixed = Some(found.spend);
+    tailored.rationale.extend(found.rationale);
 }
 
 fn spread(tailored: &mut Tailored, input: &PlanningInput, evidence: &Evidence, cap: f64) {

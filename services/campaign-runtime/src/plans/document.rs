@@ -39,6 +39,15 @@ pub fn write(plan: &CandidatePlan) -> Map<String, Value> {
                 "standard_error": line.standard_error_micros.map(money),
                 "marginal_roas": line.marginal_roas,
                 "evidence": line.curve,
+                "evidence_detail": {
+                    "not_identifiable": line.not_identifiable,
+                    "prior": line.prior,
+                    "calibrated_by": line.calibrated_by,
+                    "carry_over": line.carry_over,
+                    "history_weeks": line.history_periods,
+                },
+                "present_spend": line.present_spend_micros.map(money),
+                "spend_difference": line.present_spend_micros.map(|present| money(line.spend_micros - present)),
             })
         })
         .collect();
@@ -51,6 +60,9 @@ pub fn write(plan: &CandidatePlan) -> Map<String, Value> {
             "spend": money(expected.spend_micros),
             "revenue": money(expected.revenue_micros),
             "revenue_standard_error": {"value": expected.revenue_standard_error_micros.value.map(money), "reason": expected.revenue_standard_error_micros.reason},
+            "revenue_interval": expected.revenue_interval_micros.map(|interval| json!({
+                "low": money(interval.low_micros), "high": money(interval.high_micros), "level": f64::from(interval.level_percent) / 100.0,
+            })),
             "roas": expected.roas,
             "roas_interval": expected.roas_interval,
             "conversions": expected.conversions,
@@ -61,6 +73,19 @@ pub fn write(plan: &CandidatePlan) -> Map<String, Value> {
         "concentration": plan.concentration,
         "uncertainty_share": plan.uncertainty_share,
         "constraint_report": plan.constraint_report,
+        "binding": plan.binding,
+        "risk_factors": plan.risk_factors,
+        "closed": plan.closed,
+        "present": plan.present.as_ref().map(|present| json!({
+            "source": present.source,
+            "is_feasible": present.is_feasible,
+            "broken": present.broken,
+            "spend": money(present.spend_micros),
+            "expected_revenue": money(present.expected_revenue_micros),
+            "spend_difference": money(present.spend_difference_micros),
+            "revenue_difference": money(present.revenue_difference_micros),
+            "never_worse_in": present.never_worse_in,
+        })),
     });
     document.as_object().cloned().unwrap_or_default()
 }

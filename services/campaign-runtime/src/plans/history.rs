@@ -1,6 +1,6 @@
 //! What is known of a campaign's placements and audiences: sums by week, in one grouped query.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::invalid::Invalid;
 use domain::scope::Scope;
@@ -10,6 +10,8 @@ use storage::campaigns::Campaign;
 use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::performance::summary::{Dimension, MAX_GROUPS, SummaryQuery, summarise};
+
+use super::stock::{self, Missing};
 
 /// Days of one period of history.
 pub const PERIOD_DAYS: u32 = 7;
@@ -41,21 +43,37 @@ pub struct History {
     pub arms: Vec<ArmHistory>,
     /// Where they come from.
     pub source: Source,
+    /// Lines that cannot get money, by arm id, with the reason.
+    pub unavailable: BTreeMap<String, String>,
+}
+
+/// The id of a line.
+#[must_use]
+pub fn arm_id(placement: &str, audience: &str) -> String {
+    format!("{placement}/{audience}")
 }
 
 /// The campaign's own weeks; without any spend, those of the tenant's campaigns at the same retailer in the campaign's placements.
 ///
 /// # Errors
 /// [`StorageError::Invalid`] when there are more weeks and arms than one answer may have; else as any query.
-pub fn gather(conn: &mut Connection, scope: &Scope, campaign: &Campaign, currency: &str) -> Result<History, StorageError> {
+pub fn gather(
+    conn: &mut Connection,
+    scope: &Scope,
+    campaign: &Campaign,
+    currency: &str,
+    excluded_skus: &BTreeSet<String>,
+) -> Result<History, StorageError> {
     let own = SummaryQuery { campaign: Some(campaign.id), ..SummaryQuery::default() };
-    let arms = weeks(conn, scope, own, currency)?;
+    let missing = stock::gather(conn, scope, &own, &campaign.retailer_id, excluded_skus, currency)?;
+    let arms = weeks(conn, scope, own, currency, &missing)?;
     if has_spend(&arms) {
-        return Ok(History { arms, source: Source::Campaign });
+        return Ok(History { arms, source: Source::Campaign, unavailable: missing.lines });
     }
     let tenant = scope.narrowed_to(&campaign.tenant_id);
     let wider = SummaryQuery { retailer_id: Some(campaign.retailer_id.clone()), ..SummaryQuery::default() };
-    let mut arms = weeks(conn, &tenant, wider, currency)?;
+    let missing = stock::gather(conn, &tenant, &wider, &campaign.retailer_id, excluded_skus, currency)?;
+    let mut arms = weeks(conn, &tenant, wider, currency, &missing)?;
     let wanted: Vec<&str> =
         campaign.placement_types.as_array().map(|list| list.iter().filter_map(|entry| entry.as_str()).collect()).unwrap_or_default();
     if !wanted.is_empty() {
@@ -64,14 +82,20 @@ pub fn gather(conn: &mut Connection, scope: &Scope, campaign: &Campaign, currenc
     if !has_spend(&arms) {
         arms.clear();
     }
-    Ok(History { arms, source: Source::TenantAtRetailer })
+    Ok(History { arms, source: Source::TenantAtRetailer, unavailable: missing.lines })
 }
 
 fn has_spend(arms: &[ArmHistory]) -> bool {
     arms.iter().flat_map(|arm| &arm.history).any(|week| week.spend_micros.is_some_and(|spend| spend > 0))
 }
 
-fn weeks(conn: &mut Connection, scope: &Scope, query: SummaryQuery, currency: &str) -> Result<Vec<ArmHistory>, StorageError> {
+fn weeks(
+    conn: &mut Connection,
+    scope: &Scope,
+    query: SummaryQuery,
+    currency: &str,
+    missing: &Missing,
+) -> Result<Vec<ArmHistory>, StorageError> {
     let group_by = vec![Dimension::PlacementType, Dimension::AudienceSegment, Dimension::Week];
     let rows = summarise(conn, scope, &SummaryQuery { group_by, limit: MAX_GROUPS, ..query })?;
     if rows.len() > MAX_GROUPS {
@@ -86,16 +110,25 @@ fn weeks(conn: &mut Connection, scope: &Scope, query: SummaryQuery, currency: &s
         }
         let mut group = row.group.into_iter();
         let (Some(placement), Some(segment)) = (group.next(), group.next()) else { continue };
-        arms.entry((placement, segment)).or_default().push(Measures {
+        let week = Measures {
             impressions: row.impressions,
             clicks: row.clicks,
             conversions: row.conversions,
             spend_micros: row.spend_micros,
             revenue_micros: row.revenue_micros,
-        });
+        };
+        let of_week = (placement, segment, group.next().unwrap_or_default());
+        let lost = missing.weeks.get(&of_week);
+        let history = arms.entry((of_week.0, of_week.1)).or_default();
+        match lost {
+            // A week of nothing but missing products tells nothing.
+            Some((_, rows)) if *rows >= row.rows => {}
+            Some((lost, _)) => history.push(stock::without(&week, lost)),
+            None => history.push(week),
+        }
     }
     let arms = arms.into_iter().map(|((placement_type, audience_segment), history)| ArmHistory {
-        arm_id: format!("{placement_type}/{audience_segment}"),
+        arm_id: arm_id(&placement_type, &audience_segment),
         placement_type,
         audience_segment,
         history,

@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 use domain::campaign::{CampaignStatus, PlanStatus};
-use domain::money::Money;
 use domain::scope::Scope;
 use domain::task::TaskType;
 use peers::score::ScoreResponse;
@@ -47,8 +46,10 @@ pub struct Proposal {
     pub decision: Decision,
     /// Where the history came from.
     pub history: Source,
-    /// The caller's seed.
-    pub seed: Option<i64>,
+    /// Where draws of curves began.
+    pub seed: i64,
+    /// What was planned for, as it is shown.
+    pub request: Value,
 }
 
 /// A plan set that is ready to be stored: ids are fixed, so that storing can be run again.
@@ -142,6 +143,7 @@ pub fn store(conn: &mut Connection, scope: &Scope, set: &PlanSet, now: DateTime<
     Ok(json!({
         "plan_set_id": set.plan_set_id,
         "campaign_id": campaign.campaign_id,
+        "request": proposal.request,
         "decision": set.shown_decision(kind),
         "history": proposal.history.word(),
         "plans": plans.iter().map(show).collect::<Vec<_>>(),
@@ -176,16 +178,6 @@ pub fn choose(
     if !was_open {
         return Ok(plans);
     }
-    if let Some(plan) = plans.iter().find(|plan| plan.status == PlanStatus::Chosen.as_ref()) {
-        let lines = plan.plan.pointer("/judged_form/lines").cloned().unwrap_or(Value::Null);
-        let allocation = json!({"plan_id": plan.plan_id, "currency": plan.currency, "lines": lines});
-        // An archived campaign is read-only: its plans can still be decided, its row stays.
-        if campaign.status != CampaignStatus::Archived.as_ref() {
-            let change = Change::of(Action::Allocate).because(Some(choice.reason));
-            campaigns::allocate(conn, scope, campaign.id, allocation.into(), &change, now)?;
-        }
-    }
-    let log_scope = Scope::system("plans").narrowed_to(&campaign.tenant_id);
     let short;
     let log = match log {
         Some(log) => log,
@@ -199,16 +191,42 @@ pub fn choose(
             &short
         }
     };
+    announce(conn, scope, campaign, &plans, choice, log, now)?;
+    Ok(plans)
+}
+
+/// Keeps the allocation of the chosen plan with the campaign, writes the log and tells who listens.
+///
+/// # Errors
+/// As any query.
+pub fn announce(
+    conn: &mut Connection,
+    scope: &Scope,
+    campaign: &Campaign,
+    plans: &[Plan],
+    choice: &Choice<'_>,
+    log: &NewReflectionLog,
+    now: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    if let Some(plan) = plans.iter().find(|plan| plan.status == PlanStatus::Chosen.as_ref()) {
+        let lines = plan.plan.pointer("/judged_form/lines").cloned().unwrap_or(Value::Null);
+        let allocation = json!({"plan_id": plan.plan_id, "currency": plan.currency, "lines": lines});
+        // An archived campaign is read-only: its plans can still be decided, its row stays.
+        if campaign.status != CampaignStatus::Archived.as_ref() {
+            let change = Change::of(Action::Allocate).because(Some(choice.reason));
+            campaigns::allocate(conn, scope, campaign.id, allocation.into(), &change, now)?;
+        }
+    }
+    let log_scope = Scope::system("plans").narrowed_to(&campaign.tenant_id);
     reflections::insert(conn, &log_scope, log, now)?;
     let event = NewEvent {
         destination: Destination::Realtime,
         topic: "campaigns".to_owned(),
         event: "plan_decided".to_owned(),
-        payload: json!({"campaign_id": campaign.campaign_id, "plan_set_id": plan_set_id, "plan_id": choice.plan_id}),
+        payload: json!({"campaign_id": campaign.campaign_id, "plan_set_id": log.session_id, "plan_id": choice.plan_id}),
         tenant_id: Some(campaign.tenant_id.clone()),
     };
-    outbox::push(conn, &event, now)?;
-    Ok(plans)
+    outbox::push(conn, &event, now)
 }
 
 /// A log without findings yet.
@@ -281,6 +299,9 @@ impl PlanSet {
                     "expected_roas": plan.expected.roas.value,
                     "concentration": plan.concentration,
                     "uncertainty_share": plan.uncertainty_share,
+                    "risk_factors": plan.risk_factors,
+                    "binding": plan.binding,
+                    "present": plan.present,
                 })
             })
             .collect();
@@ -329,16 +350,7 @@ impl PlanSet {
     fn risks(&self) -> Vec<String> {
         let proposal = &self.proposal;
         let Some(best) = proposal.plans.get(proposal.decision.best) else { return Vec::new() };
-        let mut risks = Vec::new();
-        if best.uncertainty_share > 0.0 {
-            risks.push(format!("{:.0} % of the best plan's spend rests on pooled evidence", best.uncertainty_share * 100.0));
-        }
-        if best.concentration > 0.5 {
-            risks.push(format!("the best plan is concentrated: Herfindahl index {:.2}", best.concentration));
-        }
-        if best.unallocated_micros > 0 {
-            risks.push(format!("{} stays unallocated", Money::from_micros(best.unallocated_micros, &best.currency)));
-        }
+        let mut risks = best.risk_factors.clone();
         if proposal.history == Source::TenantAtRetailer {
             risks.push("the campaign has no spend of its own; other campaigns of the tenant stand in".to_owned());
         }

@@ -58,9 +58,6 @@ async fn plans_are_made_while_the_other_services_are_down() {
     let chosen = plans[0]["plan_id"].as_str().unwrap();
     let (status, _) = call(&app, GROCER, "POST", &format!("{path}/{chosen}/choose"), Some(json!({"reason": "we know this one"}))).await;
     assert_eq!(status, StatusCode::OK);
-    let other = plans[1]["plan_id"].as_str().unwrap();
-    let (status, _) = call(&app, GROCER, "POST", &format!("{path}/{other}/choose"), Some(json!({"reason": "changed my mind"}))).await;
-    assert_eq!(status, StatusCode::CONFLICT);
     let (_, sets) = call(&app, GROCER, "GET", path, None).await;
     assert_eq!(sets["data"][0]["plans"][0]["status"], "chosen");
 }
@@ -154,4 +151,65 @@ async fn people_settle_a_close_call_once() {
     let winner = plans.iter().find(|plan| plan["judged_as"] == "candidate_a").unwrap();
     assert_eq!((winner["status"].as_str(), winner["decided_by"].as_str()), (Some("chosen"), Some("people")), "{winner}");
     assert!(plans.iter().filter(|plan| plan["judged_as"] == "candidate_b").all(|plan| plan["status"] == "rejected"));
+}
+
+/// Software decides, a person overrules it with a reason, and what was before is kept.
+#[actix_web::test]
+async fn a_person_overrules_a_decision_with_a_reason() {
+    let bench = bench(None).await;
+    let path = with_history(&bench).await;
+    let app = bench.app().await;
+    let body = json!({"total_budget": "1000", "ask_people": "never", "seed": 7, "constraints": {
+        "step": "10", "experiment_reserve_share": 0.1, "min_share_per_placement": {"mailer": 0.2}}});
+    let (status, answer) = call(&app, GROCER, "POST", path, Some(body.clone())).await;
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    assert_eq!(answer["request"]["experiment_reserve"]["amount"], "100.000000");
+    assert_eq!((answer["request"]["seed"].as_i64(), &answer["request"]["constraint_sources"]["step"]), (Some(7), &json!("request")));
+    let plans = answer["plans"].as_array().unwrap();
+    for plan in plans {
+        assert!(plan["allocation"].as_array().unwrap().iter().all(|line| micros(&line["spend"]) % 10_000_000 == 0), "{plan}");
+        let mailer: i64 = plan["allocation"].as_array().unwrap().iter().filter(|line| line["placement_type"] == "mailer").map(|line| micros(&line["spend"])).sum();
+        assert!(mailer >= 180_000_000, "a fifth of what is distributed");
+        assert!(plan["present"]["source"].as_str().unwrap().contains("last 4 measured weeks"), "{plan}");
+        assert!(!plan["risk_factors"].as_array().unwrap().is_empty() && plan["expected"]["revenue_interval"]["low"].is_object());
+    }
+    let (_, again) = call(&app, GROCER, "POST", path, Some(body)).await;
+    let spends = |answer: &Value| answer["plans"].as_array().unwrap().iter().map(|plan| plan["allocation"][0]["spend"].clone()).collect::<Vec<_>>();
+    assert_eq!(spends(&answer).len(), spends(&again).len());
+    let chosen = again["decision"]["plan_id"].as_str().unwrap();
+    let other = again["plans"].as_array().unwrap().iter().map(|plan| plan["plan_id"].as_str().unwrap()).find(|id| *id != chosen).unwrap();
+    let (status, _) = call(&app, GROCER, "POST", &format!("{path}/{other}/choose"), Some(json!({"reason": "the store opens late"}))).await;
+    assert_eq!(status, StatusCode::OK);
+    let (_, campaign) = call(&app, GROCER, "GET", "/v1/campaigns/c1", None).await;
+    assert_eq!(campaign["allocated_budget"]["plan_id"], other);
+    let set = again["plan_set_id"].as_str().unwrap();
+    let (_, logs) = call(&app, GROCER, "GET", &format!("/v1/reflection-logs?session_id={set}"), None).await;
+    let overruled = logs["data"].as_array().unwrap().iter().find(|log| log["decision"]["kind"] == "overruled").unwrap();
+    assert_eq!((&overruled["decision"]["before"]["plan_id"], &overruled["decision_rationale"]), (&json!(chosen), &json!("the store opens late")));
+    let older = plans[0]["plan_id"].as_str().unwrap();
+    let older = if plans[0]["status"] == "chosen" { plans[1]["plan_id"].as_str().unwrap() } else { older };
+    let (status, _) = call(&app, GROCER, "POST", &format!("{path}/{older}/choose"), Some(json!({"reason": "the old set"}))).await;
+    assert_eq!(status, StatusCode::CONFLICT, "a newer set was decided");
+}
+
+/// Revenue of products that cannot be sold is out of reach, and a line without any other product gets nothing.
+#[actix_web::test]
+async fn products_out_of_stock_do_not_count() {
+    let bench = bench(None).await;
+    let path = with_history(&bench).await;
+    let app = bench.app().await;
+    let sku = json!({"sku_id": "gone", "retailer_id": "rtl-grocer-cj", "name": "Gone", "is_in_stock": false});
+    let (status, answer) = call(&app, GROCER, "POST", "/v1/skus", Some(sku)).await;
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    let rows: Vec<Value> = (0..10).map(|week| json!({"date": chrono::NaiveDate::from_ymd_opt(2017, 1, 2).unwrap() + chrono::Days::new(week * 7),
+        "placement_type": "banner", "audience_segment": "all", "sku_id": "gone", "spend": format!("{}.00", 20 + week * 15), "revenue": "9000.00"})).collect();
+    let (status, answer) = call(&app, GROCER, "POST", "/v1/campaigns/c1/performance", Some(json!({"rows": rows}))).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let (status, answer) = call(&app, GROCER, "POST", path, Some(json!({"total_budget": "1000", "seed": 1}))).await;
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    for plan in answer["plans"].as_array().unwrap() {
+        assert!(plan["allocation"].as_array().unwrap().iter().all(|line| line["placement_type"] != "banner"), "{plan}");
+        assert_eq!(plan["closed"][0]["arm_id"], "banner/all");
+        assert!(plan["closed"][0]["reason"].as_str().unwrap().contains("gone (out of stock)"), "{}", plan["closed"]);
+    }
 }

@@ -1,0 +1,109 @@
+//! From the problem that people write to the program that is solved: money, bounds, rows, and the
+//! arms that may get nothing with the reason why.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::curve::Hill;
+use super::problem::{Arm, Dimension, Problem};
+use super::program::{Program, ProgramArm, Row};
+
+impl Problem {
+    /// Money to distribute, after the reserve.
+    #[must_use]
+    pub fn money(&self) -> f64 {
+        self.budget.unwrap_or_else(|| self.total_budget.unwrap_or(0.0) * (1.0 - self.experiment_reserve_share.unwrap_or(0.0)))
+    }
+
+    /// Arms that may get nothing, by id, each with the reason.
+    #[must_use]
+    pub fn closed(&self) -> BTreeMap<String, String> {
+        let excluded: HashSet<&str> = self.excluded_skus.iter().map(String::as_str).collect();
+        let gone: HashSet<&str> = self.out_of_stock_skus.iter().map(String::as_str).collect();
+        let reason = |arm: &Arm| match arm.sku.as_deref() {
+            _ if arm.excluded => Some("excluded".to_owned()),
+            Some(sku) if excluded.contains(sku) => Some(format!("SKU {sku} is excluded")),
+            Some(sku) if gone.contains(sku) => Some(format!("SKU {sku} is out of stock")),
+            _ => None,
+        };
+        self.arms.iter().filter_map(|arm| Some((arm.id.clone(), reason(arm)?))).collect()
+    }
+
+    /// The problem in the solver's form. Call after [`Problem::validate`].
+    #[must_use]
+    pub fn program(&self) -> Program {
+        let budget = self.money();
+        let closed = self.closed();
+        let step = self.step.unwrap_or(0.0);
+        let mut shut = Vec::new();
+        let arms: Vec<ProgramArm> = self
+            .arms
+            .iter()
+            .enumerate()
+            .map(|(index, arm)| {
+                let curve = Hill { beta: arm.beta, alpha: arm.alpha, k: arm.k };
+                let open = arm.max.unwrap_or(budget.max(arm.min));
+                let mut made = ProgramArm { curve, value: arm.value, low: arm.min, high: open, step };
+                made.align();
+                if closed.contains_key(&arm.id) {
+                    shut.push((index, made.high));
+                    (made.low, made.high) = (0.0, 0.0);
+                }
+                made
+            })
+            .collect();
+        let rows = self.rows(budget, step);
+        Program { arms, rows, closed: shut, names: Some(self.arms.iter().map(|arm| arm.id.clone()).collect()) }
+    }
+
+    fn rows(&self, budget: f64, step: f64) -> Vec<Row> {
+        let all: Vec<usize> = (0..self.arms.len()).collect();
+        let mut rows = vec![Row::spend_at_most("budget", &all, budget)];
+        if self.spend_all {
+            // In steps, less than one step may be left.
+            let whole = if step > 0.0 { (budget / step + 1e-9).floor() * step } else { budget };
+            rows.push(Row::spend_at_least("spend_all", &all, whole));
+        }
+        for group in &self.groups {
+            if let Some(limit) = group.max {
+                rows.push(Row::spend_at_most(&format!("group {} max", group.name), &group.arms, limit));
+            }
+            if let Some(limit) = group.min {
+                rows.push(Row::spend_at_least(&format!("group {} min", group.name), &group.arms, limit));
+            }
+        }
+        for limit in &self.limits {
+            let field = |arm: &Arm| match limit.by {
+                Dimension::Retailer => arm.retailer.clone(),
+                Dimension::Placement => arm.placement.clone(),
+                Dimension::Audience => arm.audience.clone(),
+                Dimension::Sku => arm.sku.clone(),
+            };
+            let members: Vec<usize> =
+                all.iter().copied().filter(|&arm| field(&self.arms[arm]).as_deref() == Some(limit.of.as_str())).collect();
+            let name = |side: &str| format!("limit {side} {}={}", word(limit.by), limit.of);
+            let most = [limit.max, limit.max_share.map(|share| share * budget)].into_iter().flatten().reduce(f64::min);
+            let least = [limit.min, limit.min_share.map(|share| share * budget)].into_iter().flatten().reduce(f64::max);
+            rows.extend(most.map(|most| Row::spend_at_most(&name("max"), &members, most)));
+            rows.extend(least.map(|least| Row::spend_at_least(&name("min"), &members, least)));
+        }
+        if let Some(floor) = self.min_roas {
+            let factors: Vec<(usize, f64)> = all.iter().map(|&arm| (arm, 1.0)).collect();
+            rows.push(Row::return_at_least("min_roas", &factors, floor, budget));
+        }
+        if let Some(limit) = self.max_cpa {
+            let conversions = |arm: &Arm| arm.order_value.map_or(0.0, |value| 1.0 / value);
+            let factors: Vec<(usize, f64)> = self.arms.iter().map(conversions).enumerate().collect();
+            rows.push(Row::cost_at_most("max_cpa", &factors, limit, budget));
+        }
+        rows
+    }
+}
+
+fn word(dimension: Dimension) -> &'static str {
+    match dimension {
+        Dimension::Retailer => "retailer",
+        Dimension::Placement => "placement",
+        Dimension::Audience => "audience",
+        Dimension::Sku => "sku",
+    }
+}

@@ -1,0 +1,98 @@
+//! The request as a program: curves over the horizon, bounds and rows in currency units, and what
+//! would have to give when nothing fits.
+
+use super::PlanningInput;
+use super::evidence::{ArmEvidence, Evidence, MICROS};
+use crate::optimizer::curve::Hill;
+use crate::optimizer::program::{Program, ProgramArm, Row};
+use crate::optimizer::relaxation::{Knob, Relaxation, smallest};
+
+/// Return floors are solved this much higher, so that rounding to micros cannot break them.
+const FLOOR_MARGIN: f64 = 1.0 + 1e-6;
+
+/// The curve of an arm over the horizon.
+#[must_use]
+pub fn over_horizon(hill: &Hill, evidence: &Evidence) -> Hill {
+    Hill { beta: hill.beta * evidence.periods, k: hill.k * evidence.periods, alpha: hill.alpha }
+}
+
+/// The request as a program in currency units.
+#[must_use]
+pub fn program(input: &PlanningInput, evidence: &Evidence) -> Program {
+    let limits = &input.constraints;
+    let budget = input.budget_micros as f64 / MICROS;
+    let (low, high) = limits.arm_bounds(input.budget_micros);
+    let step = limits.step_micros.map_or(0.0, |step| step as f64 / MICROS);
+    let made = |arm: &ArmEvidence| {
+        let mut made = ProgramArm {
+            curve: over_horizon(&arm.curve.hill, evidence),
+            value: 1.0,
+            low: low as f64 / MICROS,
+            high: high.max(low) as f64 / MICROS,
+            step,
+        };
+        made.align();
+        made
+    };
+    let arms: Vec<ProgramArm> = evidence.arms.iter().map(made).collect();
+    let all: Vec<usize> = (0..arms.len()).collect();
+    let mut rows = vec![Row::spend_at_most("budget", &all, budget)];
+    if limits.spend_all {
+        rows.push(Row::spend_at_least("spend_all", &all, limits.whole_budget(input.budget_micros) as f64 / MICROS));
+    }
+    for limit in limits.share_limits() {
+        let covered = |index: &usize| {
+            let arm = &input.arms[evidence.arms[*index].position];
+            limit.covers(&arm.placement_type, &arm.audience_segment)
+        };
+        let members: Vec<usize> = all.iter().copied().filter(covered).collect();
+        let row = if limit.is_least { Row::spend_at_least } else { Row::spend_at_most };
+        rows.push(row(&limit.name, &members, limit.share * budget));
+    }
+    if let Some(floor) = limits.min_roas {
+        let factors: Vec<(usize, f64)> = all.iter().map(|&arm| (arm, 1.0)).collect();
+        let mut row = Row::return_at_least("min_roas", &factors, floor * FLOOR_MARGIN, budget);
+        row.shown_limit = floor;
+        rows.push(row);
+    }
+    if let Some(limit) = limits.max_cpa_micros {
+        let worth = limit as f64 / MICROS;
+        let conversions = |arm: &ArmEvidence| arm.order_value.map_or(0.0, |value| 1.0 / value);
+        let factors: Vec<(usize, f64)> = evidence.arms.iter().map(conversions).enumerate().collect();
+        let mut row = Row::cost_at_most("max_cpa", &factors, worth / FLOOR_MARGIN, budget);
+        row.shown_limit = worth;
+        rows.push(row);
+    }
+    Program { arms, rows, closed: Vec::new(), names: None }
+}
+
+/// The smallest moves of the request's limits that make plans possible, each checked. Shares stay
+/// shares: a larger budget moves the limits of lines, placements and audiences with it.
+#[must_use]
+pub fn ways_out(input: &PlanningInput, evidence: &Evidence) -> Vec<Relaxation> {
+    use crate::optimizer::program::Sense::{AtLeast, AtMost};
+    let limits = &input.constraints;
+    let budget = input.budget_micros as f64 / MICROS;
+    let mut knobs = Vec::new();
+    let mut knob = |constraint: &str, from: Option<f64>, sense| {
+        knobs.extend(from.map(|from| Knob { constraint: constraint.to_owned(), from, sense }));
+    };
+    knob("spend_all", limits.spend_all.then_some(budget), AtLeast);
+    knob("min_roas", limits.min_roas, AtLeast);
+    knob("max_cpa", limits.max_cpa_micros.map(|micros| micros as f64 / MICROS), AtMost);
+    for limit in limits.share_limits() {
+        knob(&limit.name, Some(limit.share), if limit.is_least { AtLeast } else { AtMost });
+    }
+    smallest(&knobs, &|places| {
+        let mut moved = program(input, evidence);
+        for (knob, place) in knobs.iter().zip(places) {
+            let is_share = knob.constraint.contains("_share_per_");
+            for row in moved.rows.iter_mut().filter(|row| row.name == knob.constraint) {
+                if *place != knob.from {
+                    row.move_to(if is_share { place * budget } else { *place });
+                }
+            }
+        }
+        Some(moved)
+    })
+}

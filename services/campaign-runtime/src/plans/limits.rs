@@ -1,0 +1,160 @@
+//! The limits of a request: what was asked for, else what the campaign and its brand say, and from where each of them came.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::invalid::Invalid;
+use domain::money::format_micros;
+use planning::proposal::constraints::Constraints;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use storage::campaigns::Campaign;
+
+use crate::input::{MoneyInput, read_money};
+
+/// Limits that every plan must keep. Shares are shares of the money that plans distribute, 0 to 1. A campaign runs at one retailer;
+/// limits across retailers are for `POST /v1/optimize`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default)]
+pub struct ConstraintsBody {
+    /// Lowest expected revenue / spend.
+    pub min_roas: Option<f64>,
+    /// Highest expected spend / conversions.
+    pub max_cpa: Option<MoneyInput>,
+    /// Spend the whole budget (with a step: all but less than one step) instead of at most the budget.
+    pub spend_all: Option<bool>,
+    /// Highest share of the budget on one placement and audience.
+    pub max_share_per_arm: Option<f64>,
+    /// Lowest share of every placement and audience that is open.
+    pub min_share_per_arm: Option<f64>,
+    /// Highest share by placement type.
+    pub max_share_per_placement: BTreeMap<String, f64>,
+    /// Lowest share by placement type.
+    pub min_share_per_placement: BTreeMap<String, f64>,
+    /// Highest share by audience segment.
+    pub max_share_per_audience: BTreeMap<String, f64>,
+    /// Lowest share by audience segment.
+    pub min_share_per_audience: BTreeMap<String, f64>,
+    /// Placement types that get nothing.
+    pub excluded_placements: Vec<String>,
+    /// Audience segments that get nothing.
+    pub excluded_audiences: Vec<String>,
+    /// Products whose history does not count, as if they could not be sold; at most 200 with history.
+    pub excluded_skus: Vec<String>,
+    /// Share of the budget that is kept for experiments and not planned.
+    pub experiment_reserve_share: Option<f64>,
+    /// Every line's spend is a multiple of this amount.
+    pub step: Option<MoneyInput>,
+    /// Anything else is refused in requests, and left alone in the constraints of a campaign.
+    #[serde(flatten)]
+    #[schema(ignore)]
+    pub others: Map<String, Value>,
+}
+
+/// The limits that hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// For the planner.
+    pub constraints: Constraints,
+    /// Products that do not count.
+    pub excluded_skus: BTreeSet<String>,
+    /// Share kept for experiments.
+    pub reserve_share: f64,
+    /// As answers and tasks show them.
+    pub shown: Value,
+    /// For each limit that is set, where it came from: `request`, `campaign` or `brand`.
+    pub sources: BTreeMap<String, String>,
+    /// Currency of the amounts, when one is known.
+    pub currency: Option<String>,
+}
+
+/// A request with constraints (also with an empty object) has its own only. Without, those of the campaign hold, and the brand's
+/// `min_roas` and `max_cpa` where the campaign has none.
+#[must_use]
+pub fn choose(stated: Option<&ConstraintsBody>, campaign: &Campaign, brand: &Value) -> (ConstraintsBody, BTreeMap<String, String>) {
+    if let Some(stated) = stated {
+        return (stated.clone(), sources(stated, "request"));
+    }
+    let mut limits = serde_json::from_value::<ConstraintsBody>(campaign.constraints.0.clone()).unwrap_or_default();
+    limits.others.clear();
+    let mut sources = sources(&limits, "campaign");
+    let of_brand = serde_json::from_value::<ConstraintsBody>(brand.clone()).unwrap_or_default();
+    if limits.min_roas.is_none() && of_brand.min_roas.is_some() {
+        limits.min_roas = of_brand.min_roas;
+        sources.insert("min_roas".to_owned(), "brand".to_owned());
+    }
+    if limits.max_cpa.is_none() && of_brand.max_cpa.is_some() {
+        limits.max_cpa = of_brand.max_cpa;
+        sources.insert("max_cpa".to_owned(), "brand".to_owned());
+    }
+    (limits, sources)
+}
+
+fn sources(limits: &ConstraintsBody, from: &str) -> BTreeMap<String, String> {
+    let Ok(Value::Object(fields)) = serde_json::to_value(limits) else { return BTreeMap::new() };
+    let is_set = |value: &Value| match value {
+        Value::Null => false,
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(map) => !map.is_empty(),
+        _ => true,
+    };
+    fields.into_iter().filter(|(_, value)| is_set(value)).map(|(name, _)| (name, from.to_owned())).collect()
+}
+
+/// Checks the limits and reads the budget beside them: `(limits, stated budget in micros)`.
+pub fn read(
+    invalid: &mut Invalid,
+    body: ConstraintsBody,
+    sources: BTreeMap<String, String>,
+    campaign: &Campaign,
+    budget: Option<&MoneyInput>,
+) -> (Limits, Option<i64>) {
+    if let Some(unknown) = body.others.keys().next() {
+        let known: Vec<String> = match serde_json::to_value(ConstraintsBody::default()) {
+            Ok(Value::Object(fields)) => fields.into_iter().map(|(name, _)| name).collect(),
+            _ => Vec::new(),
+        };
+        invalid.add(format!("constraints.{unknown}"), format!("is not a known field; known are {}", known.join(", ")));
+    }
+    let amounts = [("total_budget", budget), ("constraints.max_cpa", body.max_cpa.as_ref()), ("constraints.step", body.step.as_ref())];
+    let money = invalid.merge(read_money(campaign.currency.as_deref(), amounts));
+    let ([stated, max_cpa_micros, step_micros], currency) = money.unwrap_or_default();
+    let reserve_share = body.experiment_reserve_share.unwrap_or(0.0);
+    if !(0.0..1.0).contains(&reserve_share) {
+        invalid.add("constraints.experiment_reserve_share", format!("must be at least 0 and below 1, not {reserve_share}"));
+    }
+    if step_micros.is_some_and(|step| step <= 0) {
+        invalid.add("constraints.step", "must be above 0");
+    }
+    let shown = json!({
+        "min_roas": body.min_roas,
+        "max_cpa": max_cpa_micros.map(format_micros),
+        "spend_all": body.spend_all,
+        "max_share_per_arm": body.max_share_per_arm,
+        "min_share_per_arm": body.min_share_per_arm,
+        "max_share_per_placement": body.max_share_per_placement,
+        "min_share_per_placement": body.min_share_per_placement,
+        "max_share_per_audience": body.max_share_per_audience,
+        "min_share_per_audience": body.min_share_per_audience,
+        "excluded_placements": body.excluded_placements,
+        "excluded_audiences": body.excluded_audiences,
+        "excluded_skus": body.excluded_skus,
+        "experiment_reserve_share": body.experiment_reserve_share,
+        "step": step_micros.map(format_micros),
+    });
+    let constraints = Constraints {
+        spend_all: body.spend_all.unwrap_or(false),
+        min_roas: body.min_roas,
+        max_cpa_micros,
+        max_share_per_arm: body.max_share_per_arm,
+        min_share_per_arm: body.min_share_per_arm,
+        excluded_placements: body.excluded_placements.into_iter().collect(),
+        excluded_audiences: body.excluded_audiences.into_iter().collect(),
+        max_share_per_placement: body.max_share_per_placement,
+        min_share_per_placement: body.min_share_per_placement,
+        max_share_per_audience: body.max_share_per_audience,
+        min_share_per_audience: body.min_share_per_audience,
+        step_micros,
+    };
+    let excluded_skus = body.excluded_skus.into_iter().collect();
+    (Limits { constraints, excluded_skus, reserve_share, shown, sources, currency }, stated)
+}
