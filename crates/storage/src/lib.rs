@@ -41,3 +41,4 @@ pub mod tasks;
 pub mod training_data;
 pub mod types;
 pub mod url;
+pub mod workspace;
