@@ -7,6 +7,7 @@ use chrono::NaiveDate;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use domain::scope::Scope;
+use serde::{Deserialize, Serialize};
 
 use crate::campaigns::CampaignFilter;
 use crate::connection::Connection;
@@ -73,7 +74,7 @@ pub enum Order {
 }
 
 /// The last row of the page before: its value of the order's column, and its primary key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum After {
     /// Of [`Order::Newest`].
     Newest(i64),
