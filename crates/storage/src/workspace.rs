@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::NaiveDate;
+use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 use domain::scope::Scope;
 use serde::{Deserialize, Serialize};
 
@@ -13,11 +14,14 @@ use crate::campaigns::CampaignFilter;
 use crate::connection::Connection;
 use crate::error::StorageError;
 use crate::on;
-use crate::schema::{brands as b, campaigns as t, performance_metrics as p, retailers as r};
+use crate::schema::{brands as b, campaigns as t, performance_rollups as p, retailers as r};
 use crate::types::Timestamp;
 
 /// Choices that a filter offers at most; more are found by their id in the address.
 const CHOICES: i64 = 500;
+
+/// Sums say by a bit for each measure which of them their rows had; the bit of spend is 8.
+const SPEND_WAS_MEASURED: &str = "(performance_rollups.measured & 8) <> 0";
 
 #[diesel::declare_sql_function]
 extern "SQL" {
@@ -174,8 +178,8 @@ pub fn list(conn: &mut Connection, scope: &Scope, wish: &Wish) -> Result<Vec<Cam
     })?)
 }
 
-/// Measured spend within its own dates up to `as_of` of each of these campaigns, in its own currency: one grouped query. A campaign
-/// without any is absent.
+/// Measured spend within its own dates up to `as_of` of each of these campaigns, in its own currency: one grouped query over the sums by
+/// day. A campaign without any is absent.
 ///
 /// # Errors
 /// As any query.
@@ -185,19 +189,20 @@ pub fn spend(conn: &mut Connection, scope: &Scope, campaigns: &[i64], as_of: Nai
     }
     // The sum as BIGINT: PostgreSQL and MariaDB would widen it to a decimal.
     let sum = match conn {
-        Connection::Mysql(_) => "CAST(SUM(performance_metrics.spend_micros) AS SIGNED)",
-        _ => "CAST(SUM(performance_metrics.spend_micros) AS BIGINT)",
+        Connection::Mysql(_) => "CAST(SUM(performance_rollups.spend_micros) AS SIGNED)",
+        _ => "CAST(SUM(performance_rollups.spend_micros) AS BIGINT)",
     };
     let sums: Vec<(i64, Option<i64>)> = on!(conn, c => {
         let mut query = p::table
-            .inner_join(t::table)
-            .filter(p::campaign.eq_any(campaigns).and(p::date.le(as_of)))
-            .filter(t::start_date.is_null().or(t::start_date.le(p::date.nullable())))
-            .filter(t::end_date.is_null().or(t::end_date.ge(p::date.nullable())))
+            .inner_join(t::table.on(t::id.eq(p::campaign)))
+            .filter(p::campaign.eq_any(campaigns).and(p::grain.eq("day")).and(p::dimension.eq("")).and(p::period_start.le(as_of)))
+            .filter(t::start_date.is_null().or(t::start_date.le(p::period_start.nullable())))
+            .filter(t::end_date.is_null().or(t::end_date.ge(p::period_start.nullable())))
             // Money without a currency is the campaign's; money in another one cannot be added.
-            .filter(p::currency.is_null().or(p::currency.eq(t::currency)))
+            .filter(p::currency.eq("").or(t::currency.eq(p::currency.nullable())))
+            .filter(sql::<Bool>(SPEND_WAS_MEASURED))
             .group_by(p::campaign)
-            .select((p::campaign, diesel::dsl::sql::<Nullable<BigInt>>(sum)))
+            .select((p::campaign, sql::<Nullable<BigInt>>(sum)))
             .into_boxed();
         if let Some(tenant) = scope.tenant() {
             query = query.filter(p::tenant_id.eq(tenant));

@@ -9,6 +9,7 @@ mod isolation;
 mod performance;
 mod plans;
 mod rollups;
+mod workspace;
 
 use std::path::PathBuf;
 

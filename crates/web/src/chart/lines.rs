@@ -108,7 +108,8 @@ fn describe(labels: &[String], series: &[Series]) -> String {
     let (Some(first), Some(last)) = (labels.first(), labels.last()) else { return "Nothing was measured.".to_owned() };
     let mut said = format!("{first} to {last}.");
     for one in series {
-        let highest = one.values.iter().zip(labels).filter_map(|(value, label)| value.map(|v| (v, label))).max_by(|a, b| a.0.total_cmp(&b.0));
+        let highest =
+            one.values.iter().zip(labels).filter_map(|(value, label)| value.map(|v| (v, label))).max_by(|a, b| a.0.total_cmp(&b.0));
         let _ = match highest {
             Some((value, label)) => write!(said, " {}: highest {} at {label}.", one.name, short(value)),
             None => write!(said, " {}: not measured.", one.name),

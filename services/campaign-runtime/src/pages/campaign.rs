@@ -28,7 +28,7 @@ use web::layout::{Layout, render};
 use web::problem::Problem;
 
 use super::figures::{Breakdown, Course, Shown, Step, breakdown, course, headline, in_currency};
-use super::words::{brief, money, moment, percent, period, reason, tone, words};
+use super::words::{brief, moment, money, percent, period, reason, tone, words};
 use super::{Pick, file, picks};
 use crate::life;
 use crate::state::State;
@@ -147,11 +147,24 @@ pub async fn show_campaign(
     Ok(render(&page(layout, found, &view, caller.role.may_plan(), as_of))?)
 }
 
-fn find(conn: &mut Connection, scope: &Scope, id: &str, view: &CampaignView, now: chrono::DateTime<chrono::Utc>) -> Result<Found, StorageError> {
+fn find(
+    conn: &mut Connection,
+    scope: &Scope,
+    id: &str,
+    view: &CampaignView,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Result<Found, StorageError> {
     let campaign = campaigns::find(conn, scope, id)?;
-    let mut sums = |conn: &mut Connection, by: Option<Dimension>, whole: bool| {
+    let sums = |conn: &mut Connection, by: Option<Dimension>, whole: bool| {
         let (from, to) = if whole { (None, None) } else { (view.from, view.to) };
-        let query = SummaryQuery { campaign: Some(campaign.id), from, to, group_by: by.into_iter().collect(), limit: MAX_GROUPS, ..SummaryQuery::default() };
+        let query = SummaryQuery {
+            campaign: Some(campaign.id),
+            from,
+            to,
+            group_by: by.into_iter().collect(),
+            limit: MAX_GROUPS,
+            ..SummaryQuery::default()
+        };
         summarise(conn, scope, &query)
     };
     let total = sums(conn, None, false)?;
@@ -222,7 +235,11 @@ fn page(layout: Layout, found: Found, view: &CampaignView, may_plan: bool, as_of
         figures: headline(headline_row, currency),
         placements: breakdown(in_currency(found.placements, currency), has_money, currency),
         audiences: breakdown(in_currency(found.audiences, currency), has_money, currency),
-        skus: breakdown(in_currency(found.skus, currency).into_iter().filter(|row| row.group.first().is_some_and(|sku| !sku.is_empty())).collect(), has_money, currency),
+        skus: breakdown(
+            in_currency(found.skus, currency).into_iter().filter(|row| row.group.first().is_some_and(|sku| !sku.is_empty())).collect(),
+            has_money,
+            currency,
+        ),
         course,
         has_money,
         other_currencies: others.join(", "),
@@ -315,7 +332,11 @@ fn shown_set(plans: &[Plan]) -> Option<ShownSet> {
     let first = plans.first()?;
     let chosen = plans.iter().find(|plan| plan.status == "chosen");
     let state = match chosen {
-        Some(plan) => format!("{} chosen by {}", words(&plan.strategy), plan.decided_by.as_deref().map_or("nobody named".to_owned(), |by| by.replace('_', " "))),
+        Some(plan) => format!(
+            "{} chosen by {}",
+            words(&plan.strategy),
+            plan.decided_by.as_deref().map_or("nobody named".to_owned(), |by| by.replace('_', " "))
+        ),
         None if plans.iter().any(|plan| plan.status == "in_review") => "People are judging the two best".to_owned(),
         None if plans.iter().all(|plan| plan.status == "rejected") => "All rejected".to_owned(),
         None => "Not decided".to_owned(),

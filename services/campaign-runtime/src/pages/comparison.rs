@@ -9,7 +9,7 @@ use storage::plans::Plan;
 use storage::reflections::ReflectionLog;
 use web::chart;
 
-use super::words::{count, money, moment, percent, stored_reason, words};
+use super::words::{count, moment, money, percent, stored_reason, words};
 
 /// Standard errors on each side of a 95 % interval of normal errors.
 const Z: f64 = 1.96;
@@ -99,7 +99,11 @@ pub fn compare(plans: &[Plan], logs: &[ReflectionLog]) -> Option<Comparison> {
     let mut decision: Vec<String> = Vec::new();
     for plan in plans.iter().filter(|plan| plan.status == "chosen") {
         let by = plan.decided_by.as_deref().map_or("nobody named".to_owned(), |by| by.replace('_', " "));
-        decision.push(format!("{} was chosen by {by}: {}", words(&plan.strategy), plan.choice_reason.as_deref().unwrap_or("no reason was kept.")));
+        decision.push(format!(
+            "{} was chosen by {by}: {}",
+            words(&plan.strategy),
+            plan.choice_reason.as_deref().unwrap_or("no reason was kept.")
+        ));
     }
     // The log of the decision says why people were asked; the plans themselves say it only once they are decided.
     if decision.is_empty() {
@@ -185,22 +189,32 @@ fn outcomes(plans: &[Plan]) -> Vec<Line> {
             }
         })
     };
-    let money_at = |plan: &Plan, at: &str| units(plan.plan.pointer(at)).map_or_else(|| "not known".to_owned(), |value| shown_units(value, &plan.currency));
+    let money_at = |plan: &Plan, at: &str| {
+        units(plan.plan.pointer(at)).map_or_else(|| "not known".to_owned(), |value| shown_units(value, &plan.currency))
+    };
     let figure_at = |plan: &Plan, at: &str, write: fn(f64) -> String| {
         number(plan.plan.pointer(&format!("{at}/value")))
             .map_or_else(|| format!("not known: {}", stored_reason(plan.plan.pointer(&format!("{at}/reason")))), write)
     };
     let mut rows = vec![
-        spread_row("Expected revenue", revenue, "/expected/revenue_standard_error/reason", &|value, plan| shown_units(value, &plan.currency)),
+        spread_row("Expected revenue", revenue, "/expected/revenue_standard_error/reason", &|value, plan| {
+            shown_units(value, &plan.currency)
+        }),
         spread_row("Expected ROAS", roas, "/expected/roas_interval/reason", &|value, _| format!("{value:.2}")),
         row("Spend", plans, |plan| text(money_at(plan, "/expected/spend"))),
         row("Kept back", plans, |plan| text(money_at(plan, "/unallocated"))),
         row("Expected conversions", plans, |plan| text(figure_at(plan, "/expected/conversions", |value| format!("{value:.0}")))),
-        row("Rests on pooled evidence", plans, |plan| text(number(plan.plan.get("uncertainty_share")).map_or("not known".to_owned(), percent))),
-        row("Concentration", plans, |plan| text(number(plan.plan.get("concentration")).map_or("not known".to_owned(), |value| format!("{value:.2}")))),
+        row("Rests on pooled evidence", plans, |plan| {
+            text(number(plan.plan.get("uncertainty_share")).map_or("not known".to_owned(), percent))
+        }),
+        row("Concentration", plans, |plan| {
+            text(number(plan.plan.get("concentration")).map_or("not known".to_owned(), |value| format!("{value:.2}")))
+        }),
     ];
     if plans.iter().any(|plan| plan.score.is_some()) {
-        rows.push(row("Score of the reward model", plans, |plan| text(plan.score.map_or("no model took part".to_owned(), |score| format!("{score:.3}")))));
+        rows.push(row("Score of the reward model", plans, |plan| {
+            text(plan.score.map_or("no model took part".to_owned(), |score| format!("{score:.3}")))
+        }));
     }
     if plans.iter().any(|plan| plan.win_probability.is_some()) {
         rows.push(row("Wins against the best other", plans, |plan| Cell {
@@ -216,7 +230,9 @@ fn outcomes(plans: &[Plan]) -> Vec<Line> {
     }
     for field in ["difference", "difference_to_present", "versus_present"] {
         if plans.iter().any(|plan| plan.plan.get(field).is_some_and(|value| !value.is_null())) {
-            rows.push(row("Against the present plan", plans, |plan| text(plan.plan.get(field).map_or_else(String::new, super::words::brief))));
+            rows.push(row("Against the present plan", plans, |plan| {
+                text(plan.plan.get(field).map_or_else(String::new, super::words::brief))
+            }));
         }
     }
     rows
@@ -263,10 +279,7 @@ fn lines(plans: &[Plan]) -> Vec<Line> {
             mark: chart::bars(&[value], scale),
         }
     };
-    sorted
-        .into_iter()
-        .map(|(code, (title, cells))| Line { title, code, cells: plans.iter().zip(&cells).map(cell).collect() })
-        .collect()
+    sorted.into_iter().map(|(code, (title, cells))| Line { title, code, cells: plans.iter().zip(&cells).map(cell).collect() }).collect()
 }
 
 fn limits(plans: &[Plan]) -> Vec<Line> {
@@ -292,7 +305,11 @@ fn limits(plans: &[Plan]) -> Vec<Line> {
         notes.extend(figure("value").zip(figure("limit")).map(|(value, limit)| format!("{value} of {limit}")));
         notes.extend(figure("slack").map(|slack| format!("slack {slack}")));
         notes.extend(number(one.get("shadow_price")).map(|price| format!("shadow price {price:.3}")));
-        Cell { text: if keeps == Some(true) { "Kept".to_owned() } else { "Not kept".to_owned() }, note: notes.join(", "), ..Cell::default() }
+        Cell {
+            text: if keeps == Some(true) { "Kept".to_owned() } else { "Not kept".to_owned() },
+            note: notes.join(", "),
+            ..Cell::default()
+        }
     };
     names
         .iter()

@@ -168,7 +168,11 @@ pub fn headline(total: Option<&SummaryRow>, currency: Option<&str>) -> Vec<Shown
         Shown {
             label: "Cost per conversion",
             value: derived.cpa_micros.value.map(|micros| money(micros, currency)),
-            note: if derived.cpa_micros.value.is_some() { "spend / conversions".to_owned() } else { reason(derived.cpa_micros.reason).to_owned() },
+            note: if derived.cpa_micros.value.is_some() {
+                "spend / conversions".to_owned()
+            } else {
+                reason(derived.cpa_micros.reason).to_owned()
+            },
         },
     ]
 }
@@ -185,7 +189,8 @@ pub fn course(days: &[SummaryRow], step: Step, currency: Option<&str>) -> Option
         *sum = (plus(sum.0, first), plus(sum.1, second));
     }
     let (first, last) = (*sums.keys().next()?, *sums.keys().next_back()?);
-    let starts: Vec<NaiveDate> = std::iter::successors(Some(first), |start| step.after(*start)).take_while(|start| *start <= last).collect();
+    let starts: Vec<NaiveDate> =
+        std::iter::successors(Some(first), |start| step.after(*start)).take_while(|start| *start <= last).collect();
     let labels: Vec<String> = starts.iter().map(|start| step.label(*start)).collect();
     let scale = if has_money { 1_000_000.0 } else { 1.0 };
     let of = |start: &NaiveDate| sums.get(start).copied().unwrap_or_default();
@@ -269,7 +274,8 @@ mod tests {
 
     #[test]
     fn weeks_begin_on_monday_and_a_week_without_rows_is_a_gap() {
-        let days = [row("2017-03-01", Some(1_000_000), None), row("2017-03-05", Some(2_000_000), Some(9_000_000)), row("2017-03-14", None, None)];
+        let days =
+            [row("2017-03-01", Some(1_000_000), None), row("2017-03-05", Some(2_000_000), Some(9_000_000)), row("2017-03-14", None, None)];
         let course = course(&days, Step::Week, Some("USD")).unwrap();
         let shown: Vec<(&str, &str)> = course.periods.iter().map(|period| (period.label.as_str(), period.first.as_str())).collect();
         assert_eq!(shown, [("27 Feb 2017", "3.00 USD"), ("6 Mar 2017", "not measured"), ("13 Mar 2017", "not measured")]);

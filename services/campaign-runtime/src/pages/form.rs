@@ -72,8 +72,7 @@ async fn show(state: Data<State>, caller: PageCaller, id: Option<String>) -> Res
         .await
         .map_err(Problem::from)?;
     let row = campaign.as_ref();
-    let list = |value: Option<&Value>| value.and_then(Value::as_array).map(|all| all.iter().filter_map(Value::as_str).collect::<Vec<_>>()).unwrap_or_default();
-    let skus = list(row.map(|row| &row.target_skus.0));
+    let skus = texts(row.map(|row| &row.target_skus.0));
     let many_skus = Some(skus.len()).filter(|n| *n > SKUS_BY_HAND);
     let title = row.map_or_else(|| "New campaign".to_owned(), |row| format!("Change {}", row.name));
     let mut brands = choices.brands;
@@ -100,8 +99,8 @@ async fn show(state: Data<State>, caller: PageCaller, id: Option<String>) -> Res
         end: row.and_then(|row| row.end_date).map(|day| day.to_string()).unwrap_or_default(),
         budget: row.and_then(|row| row.total_budget_micros).map(domain::money::format_micros).map(trimmed).unwrap_or_default(),
         currency: row.and_then(|row| row.currency.clone()).unwrap_or_default(),
-        placements: list(row.map(|row| &row.placement_types.0)).join("\n"),
-        audiences: list(row.map(|row| &row.target_audiences.0)).join("\n"),
+        placements: texts(row.map(|row| &row.placement_types.0)).join("\n"),
+        audiences: texts(row.map(|row| &row.target_audiences.0)).join("\n"),
         skus: if many_skus.is_some() { String::new() } else { skus.join("\n") },
         many_skus,
         campaign,
@@ -109,7 +108,12 @@ async fn show(state: Data<State>, caller: PageCaller, id: Option<String>) -> Res
     Ok(render(&page)?)
 }
 
+/// The texts of a stored list.
+fn texts(value: Option<&Value>) -> Vec<&str> {
+    value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
 /// A number of entries.
-fn amount(n: usize) -> String {
-    super::words::count(i64::try_from(n).unwrap_or(i64::MAX))
+fn amount(n: &usize) -> String {
+    super::words::count(i64::try_from(*n).unwrap_or(i64::MAX))
 }

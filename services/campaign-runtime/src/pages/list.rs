@@ -18,7 +18,7 @@ use web::layout::{Layout, render};
 use web::paging::{ListQuery, Page, Slice};
 use web::problem::Problem;
 
-use super::words::{count, money, moment, percent, period, reason, tone, words};
+use super::words::{count, moment, money, percent, period, reason, tone, words};
 use super::{Pick, file, picks};
 use crate::state::State;
 
@@ -135,7 +135,8 @@ struct Found {
 pub async fn show_list(state: Data<State>, caller: MaybePageCaller, query: ListQuery<ListSearch>) -> Result<HttpResponse, Problem> {
     let layout = Layout::new("Campaigns", "campaign-runtime/", caller.0.as_ref(), &state.settings);
     let Some(caller) = caller.0 else { return render(&LandingPage { layout }) };
-    let (search, page) = (query.filter, Page { limit: if query.page.limit == web::paging::DEFAULT_LIMIT { ROWS } else { query.page.limit }, ..query.page });
+    let (search, page) =
+        (query.filter, Page { limit: if query.page.limit == web::paging::DEFAULT_LIMIT { ROWS } else { query.page.limit }, ..query.page });
     let sort = search.sort.unwrap_or_default();
     let after: Option<After> = page.after()?;
     if after.as_ref().is_some_and(|after| !sort.fits(after)) {
@@ -227,7 +228,13 @@ fn row(line: &CampaignLine, found: &Found, as_of: NaiveDate) -> Row {
     });
     let (words_of_pacing, pacing_tone) = match (pacing.pacing_index.value, pacing.actual_share.value, pacing.expected_share.value) {
         (Some(index), Some(actual), Some(expected)) => {
-            let tone = if index > 1.1 { "is-ahead" } else if index < 0.9 { "is-behind" } else { "is-on-plan" };
+            let tone = if index > 1.1 {
+                "is-ahead"
+            } else if index < 0.9 {
+                "is-behind"
+            } else {
+                "is-on-plan"
+            };
             (format!("{} spent, {} expected", percent(actual), percent(expected)), tone)
         }
         _ => (format!("No pacing: {}", reason(pacing.pacing_index.reason)), ""),

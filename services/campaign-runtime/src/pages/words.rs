@@ -93,7 +93,9 @@ pub fn brief(value: &Value) -> String {
         Value::Array(list) if list.len() > 4 => format!("{} entries", count(i64::try_from(list.len()).unwrap_or(i64::MAX))),
         Value::Array(list) => shorten(&list.iter().map(brief).collect::<Vec<_>>().join(", "), MOST),
         Value::Object(fields) if fields.is_empty() => "none".to_owned(),
-        Value::Object(fields) => shorten(&fields.iter().map(|(name, value)| format!("{name}: {}", brief(value))).collect::<Vec<_>>().join("; "), MOST),
+        Value::Object(fields) => {
+            shorten(&fields.iter().map(|(name, value)| format!("{name}: {}", brief(value))).collect::<Vec<_>>().join("; "), MOST)
+        }
         other => other.to_string(),
     }
 }

@@ -8,6 +8,7 @@ mod experiments;
 mod life;
 mod machine;
 mod numbers;
+mod pages;
 mod peers;
 mod plans;
 
