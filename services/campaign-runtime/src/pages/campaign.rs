@@ -108,7 +108,7 @@ struct CampaignPage {
     pacing: ShownPacing,
     sets: Vec<ShownSet>,
     changes: Vec<ShownChange>,
-    counts: [usize; 3],
+    counted: String,
 }
 
 struct Found {
@@ -140,7 +140,7 @@ pub async fn show_campaign(
         return Err(Problem::invalid_field("to", "is before from").into());
     }
     let (scope, wanted) = (caller.scope(), view.clone());
-    let found = state.storage.read(move |conn| find(conn, &scope, &id, &wanted, now)).await.map_err(Problem::from)?;
+    let found = state.storage.scoped(&scope).read(move |conn| find(conn, &scope, &id, &wanted, now)).await.map_err(Problem::from)?;
     let layout = Layout::new(found.campaign.name.clone(), "campaign-runtime/", Some(&caller), &state.settings);
     let today = now.date_naive();
     let as_of = today.pred_opt().unwrap_or(today);
@@ -233,12 +233,13 @@ fn page(layout: Layout, found: Found, view: &CampaignView, may_plan: bool, as_of
         steps: picks(Step::ALL.map(|(_, word, title)| (word.to_owned(), title.to_owned())), step_word),
         shown_period: period(first, last),
         figures: headline(headline_row, currency),
-        placements: breakdown(in_currency(found.placements, currency), has_money, currency),
-        audiences: breakdown(in_currency(found.audiences, currency), has_money, currency),
+        placements: breakdown(in_currency(found.placements, currency), has_money, currency, words),
+        audiences: breakdown(in_currency(found.audiences, currency), has_money, currency, str::to_owned),
         skus: breakdown(
             in_currency(found.skus, currency).into_iter().filter(|row| row.group.first().is_some_and(|sku| !sku.is_empty())).collect(),
             has_money,
             currency,
+            str::to_owned,
         ),
         course,
         has_money,
@@ -246,7 +247,12 @@ fn page(layout: Layout, found: Found, view: &CampaignView, may_plan: bool, as_of
         pacing: pacing(&campaign, &days, as_of, currency),
         sets: found.sets.iter().filter_map(|plans| shown_set(plans)).collect(),
         changes: found.history.iter().map(|entry| change(entry, &found.names)).collect(),
-        counts: [list_length(&campaign.target_skus), list_length(&campaign.placement_types), list_length(&campaign.target_audiences)],
+        counted: [
+            counted(list_length(&campaign.target_skus), "product"),
+            counted(list_length(&campaign.placement_types), "placement"),
+            counted(list_length(&campaign.target_audiences), "audience"),
+        ]
+        .join(", "),
         layout,
         campaign,
     }
@@ -365,7 +371,8 @@ fn change(entry: &HistoryEntry, names: &HashMap<String, String>) -> ShownChange 
     }
 }
 
-/// A number of entries.
-fn amount(n: &usize) -> String {
-    super::words::count(i64::try_from(*n).unwrap_or(i64::MAX))
+/// A number of things in words: `1 placement`, `4,312 products`.
+fn counted(n: usize, thing: &str) -> String {
+    let shown = super::words::count(i64::try_from(n).unwrap_or(i64::MAX));
+    if n == 1 { format!("{shown} {thing}") } else { format!("{shown} {thing}s") }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use storage::performance::summary::SummaryRow;
 use web::chart::{self, Series, Shape};
 
-use super::words::{count, money, percent, reason, words};
+use super::words::{count, money, percent, reason};
 use crate::analytics::derive;
 
 /// Parts shown of a breakdown.
@@ -222,9 +222,9 @@ impl Step {
     }
 }
 
-/// What each part brought; bars on a common scale.
+/// What each part brought; bars on a common scale. `name` writes its code for people.
 #[must_use]
-pub fn breakdown(mut rows: Vec<SummaryRow>, has_money: bool, currency: Option<&str>) -> Breakdown {
+pub fn breakdown(mut rows: Vec<SummaryRow>, has_money: bool, currency: Option<&str>, name: fn(&str) -> String) -> Breakdown {
     let pair = |row: &SummaryRow| if has_money { (row.spend_micros, row.revenue_micros) } else { (row.impressions, row.clicks) };
     let largest = |row: &SummaryRow| pair(row).0.max(pair(row).1);
     rows.sort_by_key(|row| std::cmp::Reverse(largest(row)));
@@ -240,7 +240,7 @@ pub fn breakdown(mut rows: Vec<SummaryRow>, has_money: bool, currency: Option<&s
         let derived = derive(row);
         let ratio = if has_money { derived.roas.value.map(|value| format!("{value:.2}")) } else { derived.ctr.value.map(percent) };
         Part {
-            name: if code.is_empty() { "Not stated".to_owned() } else { words(&code) },
+            name: if code.is_empty() { "Not stated".to_owned() } else { name(&code) },
             bars: chart::bars(&[first.map(|value| value as f64), second.map(|value| value as f64)], scale),
             first: write(first),
             second: write(second),
@@ -254,6 +254,7 @@ pub fn breakdown(mut rows: Vec<SummaryRow>, has_money: bool, currency: Option<&s
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::words::words;
     use super::*;
 
     fn row(day: &str, spend: Option<i64>, revenue: Option<i64>) -> SummaryRow {
@@ -291,7 +292,7 @@ mod tests {
 
     #[test]
     fn the_largest_part_comes_first_and_an_unnamed_one_says_so() {
-        let parts = breakdown(vec![row("", Some(1), None), row("store_front", Some(5), Some(7))], true, None);
+        let parts = breakdown(vec![row("", Some(1), None), row("store_front", Some(5), Some(7))], true, None, words);
         assert_eq!(parts.parts.iter().map(|part| part.name.as_str()).collect::<Vec<_>>(), ["Store front", "Not stated"]);
     }
 }

@@ -63,6 +63,7 @@ async fn show(state: Data<State>, caller: PageCaller, id: Option<String>) -> Res
     let scope = caller.scope();
     let (campaign, all_retailers, choices) = state
         .storage
+        .scoped(&scope)
         .read(move |conn| {
             let campaign = id.map(|id| campaigns::find(conn, &scope, &id)).transpose()?;
             let filter = RetailerFilter { is_active: Some(true), ..RetailerFilter::default() };

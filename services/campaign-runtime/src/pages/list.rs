@@ -109,10 +109,10 @@ struct Row {
     name: String,
     retailer: String,
     brand: Option<String>,
-    status: String,
     status_word: String,
     tone: &'static str,
-    dates: String,
+    from: String,
+    to: Option<String>,
     budget: Option<String>,
     spend: Option<String>,
     meter: String,
@@ -160,6 +160,7 @@ pub async fn show_list(state: Data<State>, caller: MaybePageCaller, query: ListQ
     let (scope, wanted) = (caller.scope(), page.clone());
     let found = state
         .storage
+        .scoped(&scope)
         .read(move |conn| {
             let slice = Slice::of_rows(workspace::list(conn, &scope, &wish)?, &wanted, |row| row.place(wish.order));
             let keys: Vec<i64> = slice.data.iter().map(|row| row.id).collect();
@@ -244,10 +245,10 @@ fn row(line: &CampaignLine, found: &Found, as_of: NaiveDate) -> Row {
         name: line.name.clone(),
         retailer: found.retailers.get(&line.retailer_id).unwrap_or(&line.retailer_id).clone(),
         brand: line.brand_id.as_ref().map(|id| found.brands.get(id).unwrap_or(id).clone()),
-        status: line.status.clone(),
         status_word: words(&line.status),
         tone: tone(&line.status),
-        dates: period(line.start_date, line.end_date),
+        from: line.start_date.map_or_else(|| "No first day yet".to_owned(), day),
+        to: line.end_date.map(|end| format!("to {}", day(end))),
         budget: line.total_budget_micros.map(|micros| money(micros, currency)),
         spend: spend.map(|micros| money(micros, currency)),
         meter: chart::meter(pacing.actual_share.value, pacing.actual_share.value.and(pacing.expected_share.value)),

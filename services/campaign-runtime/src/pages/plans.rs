@@ -66,6 +66,7 @@ pub async fn show_plans(
     let (scope, wanted) = (caller.scope(), view.0.set);
     let (campaign, sets, plans, logs) = state
         .storage
+        .scoped(&scope)
         .read(move |conn| {
             let campaign = campaigns::find(conn, &scope, &id)?;
             let sets = stored::list_sets(conn, &scope, campaign.id, &Page::first(SETS))?.rows;

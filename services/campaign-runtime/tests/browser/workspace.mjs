@@ -39,16 +39,21 @@ function watch(page) {
   return page;
 }
 
+/** Waits until what was asked of the page is drawn. */
+async function settle(page) {
+  await page.evaluate(() => new Promise((done) => { requestAnimationFrame(() => requestAnimationFrame(done)); }));
+}
+
 async function scan(page, name) {
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
     for (const width of WIDTHS) {
       await page.setViewportSize({ width, height: width < 500 ? 740 : 900 });
+      await settle(page);
       const sideways = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
       if (sideways > 0) troubles.push(`${name} (${colorScheme}, ${width}) scrolls sideways by ${sideways} px`);
       if (width !== 360 && width !== 1440) continue;
       // Colours fade from one scheme to the other; what is measured is where they end.
-      await page.evaluate(() => new Promise((done) => { requestAnimationFrame(() => requestAnimationFrame(done)); }));
       await page.evaluate(() => Promise.allSettled(document.getAnimations().filter((one) => one.effect.getComputedTiming().iterations !== Infinity).map((one) => one.finished)));
       await page.evaluate(axe);
       const { violations } = await page.evaluate(() => window.axe.run(document, { runOnly: { type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] } }));
@@ -80,6 +85,7 @@ async function tabTo(page, selector, most = 80) {
 /** In print nothing is left of what one presses, and the page is not cut off. */
 async function prints(page, name) {
   await page.emulateMedia({ media: 'print', colorScheme: 'dark' });
+  await settle(page);
   const found = await page.evaluate(() => ({
     buttons: [...document.querySelectorAll('button, input, select')].filter((one) => one.checkVisibility()).length,
     ground: getComputedStyle(document.body).backgroundColor,
