@@ -18,7 +18,7 @@ use web::layout::{Layout, render};
 use web::paging::{ListQuery, Page, Slice};
 use web::problem::Problem;
 
-use super::words::{count, moment, money, percent, period, reason, tone, words};
+use super::words::{count, day, moment, money, percent, reason, tone, words};
 use super::{Pick, file, picks};
 use crate::state::State;
 
