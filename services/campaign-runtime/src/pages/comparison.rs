@@ -203,7 +203,7 @@ fn outcomes(plans: &[Plan]) -> Vec<Line> {
         spread_row("Expected ROAS", roas, "/expected/roas_interval/reason", &|value, _| format!("{value:.2}")),
         row("Spend", plans, |plan| text(money_at(plan, "/expected/spend"))),
         row("Kept back", plans, |plan| text(money_at(plan, "/unallocated"))),
-        row("Expected conversions", plans, |plan| text(figure_at(plan, "/expected/conversions", |value| format!("{value:.0}")))),
+        row("Expected conversions", plans, |plan| text(figure_at(plan, "/expected/conversions", whole))),
         row("Rests on pooled evidence", plans, |plan| {
             text(number(plan.plan.get("uncertainty_share")).map_or("not known".to_owned(), percent))
         }),
@@ -315,6 +315,11 @@ fn limits(plans: &[Plan]) -> Vec<Line> {
         .iter()
         .map(|wanted| Line { title: words(wanted), code: String::new(), cells: plans.iter().map(|plan| cell(plan, wanted)).collect() })
         .collect()
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a float beyond 64 bits saturates, and so many orders do not exist")]
+fn whole(value: f64) -> String {
+    count(value.round() as i64)
 }
 
 /// How many plans a set has, in words.

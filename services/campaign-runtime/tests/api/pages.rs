@@ -2,6 +2,7 @@ use actix_web::http::StatusCode;
 use actix_web::test::TestRequest;
 use serde_json::json;
 
+use crate::plans::with_history;
 use crate::{Client, GROCER, OTHER, bench, call, send};
 
 async fn page(app: &Client, key: &str, path: &str) -> (StatusCode, String) {
@@ -18,9 +19,10 @@ async fn every_page_shows_what_is_there_explains_what_is_not_and_keeps_tenants_a
         ("/?search=MAILER&sort=name&status=&retailer_id=rtl-grocer-cj", "Display plus mailer"),
         ("/?status=draft", "No campaign matches"),
         ("/?search=%25", "No campaign matches"),
-        ("/campaigns/cmp-mailer", "Spend and revenue over time"),
-        ("/campaigns/cmp-mailer?from=2017-01-01&to=2017-01-31&by=day", "Mailer · "),
-        ("/campaigns/cmp-mailer?from=1999-01-01&to=1999-01-31", "Nothing in these days"),
+        ("/campaigns/cmp-mailer", "No performance yet"),
+        ("/campaigns/cmp-instore-display", "Spend and revenue over time"),
+        ("/campaigns/cmp-instore-display?by=month", "Instore display · "),
+        ("/campaigns/cmp-instore-display?from=1999-01-01&to=1999-01-31", "Nothing in these days"),
         ("/campaigns/cmp-mailer/plans", "No plans yet"),
         ("/campaigns/cmp-mailer/edit", "Change Weekly mailer"),
         ("/campaigns/new", "It begins as a draft"),
@@ -78,19 +80,20 @@ async fn what_people_write_cannot_become_markup() {
 #[actix_web::test]
 async fn plans_stand_side_by_side_with_their_decision() {
     let bench = bench(None).await;
+    let path = with_history(&bench).await;
     let app = bench.app().await;
     let body = json!({"total_budget": {"amount": "5000", "currency": "USD"}, "ask_people": "never"});
-    let (status, made) = call(&app, GROCER, "POST", "/v1/campaigns/cmp-mailer/plans", Some(body)).await;
+    let (status, made) = call(&app, GROCER, "POST", path, Some(body)).await;
     assert_eq!(status, StatusCode::CREATED, "{made}");
     let set = made["plan_set_id"].as_str().unwrap();
-    let (status, text) = page(&app, GROCER, &format!("/campaigns/cmp-mailer/plans?set={set}")).await;
+    let (status, text) = page(&app, GROCER, &format!("/campaigns/c1/plans?set={set}")).await;
     assert_eq!(status, StatusCode::OK);
     for words in ["5,000.00 USD over 28 days", "Expected ROAS", "Where the money goes", "was chosen by expected outcome", "Budget"] {
         assert!(text.contains(words), "{words:?} is missing: {text}");
     }
-    assert_eq!(page(&app, GROCER, "/campaigns/cmp-mailer/plans?set=pls_nothing").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(page(&app, GROCER, "/campaigns/c1/plans?set=pls_nothing").await.0, StatusCode::NOT_FOUND);
     assert_eq!(page(&app, GROCER, &format!("/campaigns/cmp-instore-display/plans?set={set}")).await.0, StatusCode::NOT_FOUND);
-    let (_, campaign) = page(&app, GROCER, "/campaigns/cmp-mailer").await;
+    let (_, campaign) = page(&app, GROCER, "/campaigns/c1").await;
     assert!(campaign.contains("chosen by expected outcome"), "{campaign}");
 }
 
