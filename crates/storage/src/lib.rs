@@ -42,3 +42,4 @@ pub mod tasks;
 pub mod training_data;
 pub mod types;
 pub mod url;
+pub mod workspace;

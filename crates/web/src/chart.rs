@@ -2,7 +2,13 @@
 //!
 //! Templates print the result with `|safe`: every text in it is escaped here, and colours come from classes of `endcap.css`.
 
+mod lines;
+mod marks;
+
 use std::fmt::Write as _;
+
+pub use lines::{Series, Shape, lines};
+pub use marks::{bars, interval, meter};
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 220.0;

@@ -100,7 +100,14 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 /// Routes for people and programs.
 pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
-    routes.app_data(state.access.clone()).app_data(Data::new(state.clone())).route("/", get().to(pages::home));
+    routes.app_data(state.access.clone()).app_data(Data::new(state.clone())).route("/", get().to(pages::list::show_list));
+    routes
+        .route("/campaigns/new", get().to(pages::form::show_new_campaign))
+        .route("/campaigns/{id}", get().to(pages::campaign::show_campaign))
+        .route("/campaigns/{id}/edit", get().to(pages::form::show_campaign_form))
+        .route("/campaigns/{id}/plans", get().to(pages::plans::show_plans))
+        .route("/imports", get().to(pages::imports::show_imports));
+    web::layout::serve_files(routes, &pages::FILES);
     let list = |path, create, all| (path, create, all);
     for (path, create, all) in [
         list("/v1/api-keys", post().to(api_keys::create_api_key), get().to(api_keys::list_api_keys)),

@@ -18,6 +18,7 @@ fn from_an_empty_folder_to_a_better_plan() {
     let mut system = Running::start(folder.path(), &ports);
 
     judges_by_keyboard(&ports);
+    walks_the_campaign_workspace(&ports);
 
     for round in 1..=2 {
         let output = program(&ports).arg("loop").output().unwrap();
@@ -75,9 +76,22 @@ fn production_without_a_secret_does_not_start() {
 
 /// Runs the browser test, which signs in and judges with the keyboard alone.
 fn judges_by_keyboard(ports: &[(String, u16)]) {
-    let port = ports.iter().find(|(key, _)| key == "ENDCAP_RATER_APP_PORT").unwrap().1;
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../services/rater-app/tests/browser");
-    let output = Command::new("node").arg("judge.mjs").arg(format!("http://localhost:{port}")).current_dir(folder).output().unwrap();
+    browse("rater-app", "judge.mjs", &[address(ports, "RATER_APP")]);
+}
+
+/// Runs the browser test of the campaign pages: a campaign, an import and plans by keyboard, every page scanned and printed.
+fn walks_the_campaign_workspace(ports: &[(String, u16)]) {
+    browse("campaign-runtime", "workspace.mjs", &[address(ports, "RATER_APP"), address(ports, "CAMPAIGN_RUNTIME")]);
+}
+
+fn address(ports: &[(String, u16)], service: &str) -> String {
+    let port = ports.iter().find(|(key, _)| *key == format!("ENDCAP_{service}_PORT")).unwrap().1;
+    format!("http://localhost:{port}")
+}
+
+fn browse(service: &str, script: &str, addresses: &[String]) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../services").join(service).join("tests/browser");
+    let output = Command::new("node").arg(script).args(addresses).current_dir(folder).output().unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{text}");
 }

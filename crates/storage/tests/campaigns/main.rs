@@ -12,6 +12,7 @@ mod isolation;
 mod performance;
 mod plans;
 mod rollups;
+mod workspace;
 
 use std::path::PathBuf;
 

@@ -11,6 +11,7 @@ mod imports;
 mod life;
 mod machine;
 mod numbers;
+mod pages;
 mod peers;
 mod plans;
 mod walk;

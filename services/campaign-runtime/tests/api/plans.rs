@@ -9,7 +9,7 @@ use storage::outbox::{self, Destination};
 use crate::{Bench, GROCER, bench, call, peers};
 
 /// Two placements with ten weeks of spend and revenue.
-async fn with_history(bench: &Bench) -> &'static str {
+pub async fn with_history(bench: &Bench) -> &'static str {
     let app = bench.app().await;
     let mut rows = Vec::new();
     for week in 0..10_u32 {

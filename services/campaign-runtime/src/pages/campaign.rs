@@ -1,0 +1,378 @@
+//! `/campaigns/{id}`: one campaign with its figures, pacing, plans and history.
+
+use std::collections::HashMap;
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Path};
+use askama::Template;
+use chrono::NaiveDate;
+use domain::campaign::CampaignStatus;
+use domain::scope::Scope;
+use planning::figure::Figure;
+use planning::pacing::{Flight, pace};
+use serde::Deserialize;
+use serde_json::Value;
+use storage::accounts;
+use storage::campaigns::history::{self, HistoryEntry};
+use storage::campaigns::{self, Campaign};
+use storage::connection::Connection;
+use storage::error::StorageError;
+use storage::page::Page;
+use storage::performance::summary::{Dimension, MAX_GROUPS, SummaryQuery, SummaryRow, summarise};
+use storage::plans::{self as stored, Plan};
+use storage::workspace;
+use web::caller::{PageCaller, PageRefusal};
+use web::chart;
+use web::json::QueryOf;
+use web::layout::{Layout, render};
+use web::problem::Problem;
+
+use super::figures::{Breakdown, Course, Shown, Step, breakdown, course, headline, in_currency};
+use super::words::{brief, moment, money, percent, period, reason, tone, words};
+use super::{Pick, file, picks};
+use crate::life;
+use crate::state::State;
+
+/// Changes shown.
+const CHANGES: i64 = 20;
+/// Plan sets shown.
+const SETS: i64 = 3;
+
+/// Which days are shown, and how fine.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CampaignView {
+    from: Option<NaiveDate>,
+    to: Option<NaiveDate>,
+    by: Option<Step>,
+}
+
+/// A move that is allowed from here.
+struct Move {
+    to: &'static str,
+    title: &'static str,
+    is_final: bool,
+    is_quiet: bool,
+}
+
+struct ShownPacing {
+    meter: String,
+    figures: Vec<Shown>,
+}
+
+struct ShownSet {
+    plan_set_id: String,
+    made: String,
+    plans: usize,
+    state: String,
+}
+
+struct ShownChange {
+    version: i32,
+    who: String,
+    at: String,
+    what: String,
+    reason: Option<String>,
+    fields: Vec<(String, String, String)>,
+}
+
+#[derive(Template)]
+#[template(path = "campaign.html")]
+struct CampaignPage {
+    layout: Layout,
+    styles: String,
+    script: String,
+    campaign: Campaign,
+    may_plan: bool,
+    retailer: String,
+    brand: Option<String>,
+    status: String,
+    tone: &'static str,
+    delivery: Option<String>,
+    objective: String,
+    dates: String,
+    budget: String,
+    moves: Vec<Move>,
+    from: String,
+    to: String,
+    is_whole: bool,
+    steps: Vec<Pick>,
+    shown_period: String,
+    figures: Vec<Shown>,
+    course: Option<Course>,
+    placements: Breakdown,
+    audiences: Breakdown,
+    skus: Breakdown,
+    has_money: bool,
+    other_currencies: String,
+    pacing: ShownPacing,
+    sets: Vec<ShownSet>,
+    changes: Vec<ShownChange>,
+    counted: String,
+}
+
+struct Found {
+    campaign: Campaign,
+    shown: Value,
+    retailer: Option<String>,
+    brand: Option<String>,
+    total: Vec<SummaryRow>,
+    days: Vec<SummaryRow>,
+    placements: Vec<SummaryRow>,
+    audiences: Vec<SummaryRow>,
+    skus: Vec<SummaryRow>,
+    sets: Vec<Vec<Plan>>,
+    history: Vec<HistoryEntry>,
+    names: HashMap<String, String>,
+}
+
+/// Shows a campaign.
+pub async fn show_campaign(
+    state: Data<State>,
+    caller: PageCaller,
+    id: Path<String>,
+    view: QueryOf<CampaignView>,
+) -> Result<HttpResponse, PageRefusal> {
+    let (caller, view, now) = (caller.0, view.0, state.clock.now());
+    if let (Some(from), Some(to)) = (view.from, view.to)
+        && to < from
+    {
+        return Err(Problem::invalid_field("to", "is before from").into());
+    }
+    let (scope, wanted) = (caller.scope(), view.clone());
+    let found = state.storage.scoped(&scope).read(move |conn| find(conn, &scope, &id, &wanted, now)).await.map_err(Problem::from)?;
+    let layout = Layout::new(found.campaign.name.clone(), "campaign-runtime/", Some(&caller), &state.settings);
+    let today = now.date_naive();
+    let as_of = today.pred_opt().unwrap_or(today);
+    Ok(render(&page(layout, found, &view, caller.role.may_plan(), as_of))?)
+}
+
+fn find(
+    conn: &mut Connection,
+    scope: &Scope,
+    id: &str,
+    view: &CampaignView,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Result<Found, StorageError> {
+    let campaign = campaigns::find(conn, scope, id)?;
+    let sums = |conn: &mut Connection, by: Option<Dimension>, whole: bool| {
+        let (from, to) = if whole { (None, None) } else { (view.from, view.to) };
+        let query = SummaryQuery {
+            campaign: Some(campaign.id),
+            from,
+            to,
+            group_by: by.into_iter().collect(),
+            limit: MAX_GROUPS,
+            ..SummaryQuery::default()
+        };
+        summarise(conn, scope, &query)
+    };
+    let total = sums(conn, None, false)?;
+    let days = sums(conn, Some(Dimension::Day), true)?;
+    let placements = sums(conn, Some(Dimension::PlacementType), false)?;
+    let audiences = sums(conn, Some(Dimension::AudienceSegment), false)?;
+    let skus = sums(conn, Some(Dimension::SkuId), false)?;
+    let history = history::list(conn, scope, &campaign, &Page::first(CHANGES))?.rows;
+    let actors: Vec<&str> = history.iter().map(|entry| entry.actor.as_str()).collect();
+    Ok(Found {
+        shown: life::shown_one(conn, &campaign, now)?,
+        retailer: workspace::retailer_names(conn, std::slice::from_ref(&campaign.retailer_id))?.into_values().next(),
+        brand: workspace::brand_names(conn, campaign.brand_id.as_slice())?.into_values().next(),
+        sets: stored::list_sets(conn, scope, campaign.id, &Page::first(SETS))?.rows,
+        names: accounts::display_names(conn, &actors)?,
+        history,
+        total,
+        days,
+        placements,
+        audiences,
+        skus,
+        campaign,
+    })
+}
+
+fn page(layout: Layout, found: Found, view: &CampaignView, may_plan: bool, as_of: NaiveDate) -> CampaignPage {
+    let campaign = found.campaign;
+    let currency = campaign.currency.clone().or_else(|| found.total.iter().find_map(|row| row.currency.clone()));
+    let currency = currency.as_deref();
+    let others: Vec<String> =
+        found.total.iter().filter_map(|row| row.currency.clone()).filter(|own| Some(own.as_str()) != currency).collect();
+    let total = in_currency(found.total, currency);
+    let days = in_currency(found.days, currency);
+    let dated = |row: &SummaryRow| row.group.first().and_then(|day| day.parse::<NaiveDate>().ok());
+    let wanted: Vec<SummaryRow> = days
+        .iter()
+        .filter(|row| dated(row).is_some_and(|day| view.from.is_none_or(|from| day >= from) && view.to.is_none_or(|to| day <= to)))
+        .cloned()
+        .collect();
+    let (first, last) = (wanted.first().and_then(dated), wanted.last().and_then(dated));
+    let length = first.zip(last).map_or(0, |(first, last)| (last - first).num_days() + 1);
+    let step = view.by.unwrap_or_else(|| Step::for_days(length));
+    let course = course(&wanted, step, currency);
+    let has_money = course.as_ref().is_none_or(|course| course.has_money);
+    let status: Option<CampaignStatus> = campaign.status.parse().ok();
+    let step_word = Step::ALL.iter().find(|(one, ..)| *one == step).map(|(_, word, _)| *word);
+    // With and without a currency there may be two rows of totals; the one with money speaks, and what it lacks is said.
+    let headline_row = total.iter().max_by_key(|row| (row.currency.is_some(), row.rows));
+    let list_length = |value: &Value| value.as_array().map_or(0, Vec::len);
+    CampaignPage {
+        styles: file("campaigns.css"),
+        script: file("campaigns.js"),
+        may_plan,
+        retailer: found.retailer.unwrap_or_else(|| campaign.retailer_id.clone()),
+        brand: found.brand,
+        status: words(&campaign.status),
+        tone: tone(&campaign.status),
+        delivery: found.shown.pointer("/delivery/reason").and_then(Value::as_str).map(str::to_owned),
+        objective: campaign.objective.as_deref().map_or_else(|| "No objective stated".to_owned(), words),
+        dates: period(campaign.start_date, campaign.end_date),
+        budget: campaign.total_budget_micros.map_or_else(|| "No budget stated".to_owned(), |micros| money(micros, currency)),
+        moves: status.map(moves).unwrap_or_default(),
+        from: view.from.map(|day| day.to_string()).unwrap_or_default(),
+        to: view.to.map(|day| day.to_string()).unwrap_or_default(),
+        is_whole: view.from.is_none() && view.to.is_none(),
+        steps: picks(Step::ALL.map(|(_, word, title)| (word.to_owned(), title.to_owned())), step_word),
+        shown_period: period(first, last),
+        figures: headline(headline_row, currency),
+        placements: breakdown(in_currency(found.placements, currency), has_money, currency, words),
+        audiences: breakdown(in_currency(found.audiences, currency), has_money, currency, str::to_owned),
+        skus: breakdown(
+            in_currency(found.skus, currency).into_iter().filter(|row| row.group.first().is_some_and(|sku| !sku.is_empty())).collect(),
+            has_money,
+            currency,
+            str::to_owned,
+        ),
+        course,
+        has_money,
+        other_currencies: others.join(", "),
+        pacing: pacing(&campaign, &days, as_of, currency),
+        sets: found.sets.iter().filter_map(|plans| shown_set(plans)).collect(),
+        changes: found.history.iter().map(|entry| change(entry, &found.names)).collect(),
+        counted: [
+            counted(list_length(&campaign.target_skus), "product"),
+            counted(list_length(&campaign.placement_types), "placement"),
+            counted(list_length(&campaign.target_audiences), "audience"),
+        ]
+        .join(", "),
+        layout,
+        campaign,
+    }
+}
+
+fn moves(from: CampaignStatus) -> Vec<Move> {
+    from.next()
+        .iter()
+        .map(|to| {
+            let title = match (from, to) {
+                (CampaignStatus::Scheduled, CampaignStatus::Draft) => "Back to draft",
+                (_, CampaignStatus::Draft) => "Make a draft",
+                (_, CampaignStatus::Scheduled) => "Schedule",
+                (CampaignStatus::Paused, CampaignStatus::Active) => "Resume",
+                (_, CampaignStatus::Active) => "Start",
+                (_, CampaignStatus::Paused) => "Pause",
+                (_, CampaignStatus::Completed) => "Complete",
+                (_, CampaignStatus::Archived) => "Archive",
+            };
+            let to: &'static str = match to {
+                CampaignStatus::Draft => "draft",
+                CampaignStatus::Scheduled => "scheduled",
+                CampaignStatus::Active => "active",
+                CampaignStatus::Paused => "paused",
+                CampaignStatus::Completed => "completed",
+                CampaignStatus::Archived => "archived",
+            };
+            // From these there is no way back.
+            let is_final = matches!(to, "completed" | "archived");
+            Move { to, title, is_final, is_quiet: is_final || to == "draft" }
+        })
+        .collect()
+}
+
+fn pacing(campaign: &Campaign, days: &[SummaryRow], as_of: NaiveDate, currency: Option<&str>) -> ShownPacing {
+    let last = campaign.end_date.map_or(as_of, |end| end.min(as_of));
+    let week = last.checked_sub_days(chrono::Days::new(6));
+    let spend_from = |from: Option<NaiveDate>| {
+        let dated = days.iter().filter_map(|row| Some((row.group.first()?.parse::<NaiveDate>().ok()?, row.spend_micros?)));
+        dated.filter(|(day, _)| *day <= last && from.is_none_or(|from| *day >= from)).map(|(_, micros)| micros).reduce(i64::saturating_add)
+    };
+    let pacing = pace(&Flight {
+        budget_micros: campaign.total_budget_micros,
+        start: campaign.start_date,
+        end: campaign.end_date,
+        as_of,
+        spend_micros: spend_from(campaign.start_date),
+        trailing_week_micros: week.and_then(|week| spend_from(Some(week))),
+    });
+    let share = |label, figure: Figure<f64>, note: &str| Shown {
+        label,
+        value: figure.value.map(percent),
+        note: if figure.value.is_some() { note.to_owned() } else { reason(figure.reason).to_owned() },
+    };
+    let amount = |label, figure: Figure<i64>, note: &str| Shown {
+        label,
+        value: figure.value.map(|micros| money(micros, currency)),
+        note: if figure.value.is_some() { note.to_owned() } else { reason(figure.reason).to_owned() },
+    };
+    let index = Shown {
+        label: "Pacing index",
+        value: pacing.pacing_index.value.map(|value| format!("{value:.2}")),
+        note: match pacing.pacing_index.value {
+            Some(value) if value > 1.1 => "ahead of plan".to_owned(),
+            Some(value) if value < 0.9 => "behind plan".to_owned(),
+            Some(_) => "on plan".to_owned(),
+            None => reason(pacing.pacing_index.reason).to_owned(),
+        },
+    };
+    ShownPacing {
+        meter: chart::meter(pacing.actual_share.value, pacing.expected_share.value),
+        figures: vec![
+            share("Days passed", pacing.expected_share, "of the campaign’s days"),
+            share("Budget spent", pacing.actual_share, "spend / budget"),
+            amount("Expected by now", pacing.expected_spend_micros, "budget × days passed"),
+            index,
+            amount("Projected at the end", pacing.projected_end_spend_micros, "at the pace of the last 7 days"),
+        ],
+    }
+}
+
+fn shown_set(plans: &[Plan]) -> Option<ShownSet> {
+    let first = plans.first()?;
+    let chosen = plans.iter().find(|plan| plan.status == "chosen");
+    let state = match chosen {
+        Some(plan) => format!(
+            "{} chosen by {}",
+            words(&plan.strategy),
+            plan.decided_by.as_deref().map_or("nobody named".to_owned(), |by| by.replace('_', " "))
+        ),
+        None if plans.iter().any(|plan| plan.status == "in_review") => "People are judging the two best".to_owned(),
+        None if plans.iter().all(|plan| plan.status == "rejected") => "All rejected".to_owned(),
+        None => "Not decided".to_owned(),
+    };
+    Some(ShownSet { plan_set_id: first.plan_set_id.clone(), made: moment(&first.created_at), plans: plans.len(), state })
+}
+
+fn change(entry: &HistoryEntry, names: &HashMap<String, String>) -> ShownChange {
+    let fields = entry.changes.as_object().into_iter().flatten().filter(|_| entry.action != "create" && entry.action != "import");
+    let amount = |name: &str, value: Option<&Value>| match value {
+        Some(value) if name.ends_with("_micros") => value.as_i64().map_or_else(|| "nothing".to_owned(), |micros| money(micros, None)),
+        Some(value) => brief(value),
+        None => "nothing".to_owned(),
+    };
+    ShownChange {
+        version: entry.version,
+        who: names.get(&entry.actor).cloned().unwrap_or_else(|| entry.actor.clone()),
+        at: moment(&entry.created_at),
+        what: words(&entry.action),
+        reason: entry.reason.clone(),
+        fields: fields
+            .map(|(name, change)| {
+                (words(name.trim_end_matches("_micros")), amount(name, change.get("before")), amount(name, change.get("after")))
+            })
+            .collect(),
+    }
+}
+
+/// A number of things in words: `1 placement`, `4,312 products`.
+fn counted(n: usize, thing: &str) -> String {
+    let shown = super::words::count(i64::try_from(n).unwrap_or(i64::MAX));
+    if n == 1 { format!("{shown} {thing}") } else { format!("{shown} {thing}s") }
+}

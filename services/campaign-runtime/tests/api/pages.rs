@@ -1,0 +1,109 @@
+use actix_web::http::StatusCode;
+use actix_web::test::TestRequest;
+use serde_json::json;
+
+use crate::plans::with_history;
+use crate::{Client, GROCER, OTHER, bench, call, send};
+
+async fn page(app: &Client, key: &str, path: &str) -> (StatusCode, String) {
+    send(app, TestRequest::get().uri(path).insert_header(("apikey", key))).await
+}
+
+#[actix_web::test]
+async fn every_page_shows_what_is_there_explains_what_is_not_and_keeps_tenants_apart() {
+    let bench = bench(None).await;
+    let app = bench.app().await;
+    for (path, words) in [
+        ("/", "Weekly mailer programme"),
+        ("/", "no budget stated"),
+        ("/?search=MAILER&sort=name&status=&retailer_id=rtl-grocer-cj", "Display plus mailer"),
+        ("/?status=draft", "No campaign matches"),
+        ("/?search=%25", "No campaign matches"),
+        ("/campaigns/cmp-mailer", "No performance yet"),
+        ("/campaigns/cmp-instore-display", "Spend and revenue over time"),
+        ("/campaigns/cmp-instore-display?by=month", "Instore display · "),
+        ("/campaigns/cmp-instore-display?from=1999-01-01&to=1999-01-31", "Nothing in these days"),
+        ("/campaigns/cmp-mailer/plans", "No plans yet"),
+        ("/campaigns/cmp-mailer/edit", "Change Weekly mailer"),
+        ("/campaigns/new", "It begins as a draft"),
+        ("/imports", "Bring in a file"),
+    ] {
+        let (status, text) = page(&app, GROCER, path).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {text}");
+        assert!(text.contains(words), "{path} lacks {words:?}: {text}");
+        assert!(!text.contains("cmp-dm-09"), "{path} shows another tenant's campaign");
+    }
+    for path in ["/campaigns/cmp-mailer", "/campaigns/cmp-mailer/plans", "/campaigns/cmp-mailer/edit", "/campaigns/nothing"] {
+        assert_eq!(page(&app, OTHER, path).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
+    for (path, field) in
+        [("/?cursor=nonsense", "cursor"), ("/?sort=luck", "sort"), ("/campaigns/cmp-mailer?from=2017-02-01&to=2017-01-01", "to")]
+    {
+        let (status, text) = page(&app, GROCER, path).await;
+        assert!(status == StatusCode::UNPROCESSABLE_ENTITY && text.contains(field), "{path}: {text}");
+    }
+}
+
+#[actix_web::test]
+async fn a_list_goes_on_where_its_page_ended_and_a_cursor_of_another_order_is_refused() {
+    let bench = bench(None).await;
+    let app = bench.app().await;
+    let (_, first) = page(&app, GROCER, "/?limit=2&sort=name").await;
+    let cursor = first.split("cursor=").nth(1).and_then(|rest| rest.split('"').next()).expect("there is a next page").to_owned();
+    let (status, second) = page(&app, GROCER, &format!("/?limit=2&sort=name&cursor={cursor}")).await;
+    assert_eq!(status, StatusCode::OK);
+    let named =
+        |text: &str| ["cmp-mailer", "cmp-instore-display", "cmp-display-mailer"].map(|id| text.contains(&format!("value=\"{id}\"")));
+    let (first, second) = (named(&first), named(&second));
+    assert!(first.iter().zip(second).all(|(one, other)| *one != other), "each campaign is on one page: {first:?} {second:?}");
+    assert_eq!(page(&app, GROCER, &format!("/?sort=changed&cursor={cursor}")).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[actix_web::test]
+async fn what_people_write_cannot_become_markup() {
+    let bench = bench(None).await;
+    let app = bench.app().await;
+    let body = json!({"campaign_id": "x", "retailer_id": "rtl-grocer-cj", "name": "<script>alert(1)</script>", "placement_types": ["<b>"]});
+    assert_eq!(call(&app, GROCER, "POST", "/v1/campaigns", Some(body)).await.0, StatusCode::CREATED);
+    for path in ["/", "/campaigns/x", "/campaigns/x/plans", "/campaigns/x/edit", "/?search=%3Cscript%3Ealert"] {
+        let (status, text) = page(&app, GROCER, path).await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        assert!(!text.contains("<script>alert") && !text.contains("<b>"), "{path}: {text}");
+    }
+    let (_, text) = page(&app, GROCER, "/campaigns/x").await;
+    assert!(
+        text.contains("No performance yet") && text.contains("data-move=\"scheduled\"") && text.contains("<strong>Create</strong>"),
+        "{text}"
+    );
+}
+
+#[actix_web::test]
+async fn plans_stand_side_by_side_with_their_decision() {
+    let bench = bench(None).await;
+    let path = with_history(&bench).await;
+    let app = bench.app().await;
+    let body = json!({"total_budget": {"amount": "5000", "currency": "USD"}, "ask_people": "never"});
+    let (status, made) = call(&app, GROCER, "POST", path, Some(body)).await;
+    assert_eq!(status, StatusCode::CREATED, "{made}");
+    let set = made["plan_set_id"].as_str().unwrap();
+    let (status, text) = page(&app, GROCER, &format!("/campaigns/c1/plans?set={set}")).await;
+    assert_eq!(status, StatusCode::OK);
+    for words in ["5,000.00 USD over 28 days", "Expected ROAS", "Where the money goes", "was chosen by expected outcome", "Budget"] {
+        assert!(text.contains(words), "{words:?} is missing: {text}");
+    }
+    assert_eq!(page(&app, GROCER, "/campaigns/c1/plans?set=pls_nothing").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(page(&app, GROCER, &format!("/campaigns/cmp-instore-display/plans?set={set}")).await.0, StatusCode::NOT_FOUND);
+    let (_, campaign) = page(&app, GROCER, "/campaigns/c1").await;
+    assert!(campaign.contains("chosen by expected outcome"), "{campaign}");
+}
+
+#[actix_web::test]
+async fn whoever_is_not_signed_in_sees_no_data_and_is_sent_to_the_login() {
+    let bench = bench(None).await;
+    let app = bench.app().await;
+    let (status, text) = send(&app, TestRequest::get().uri("/")).await;
+    assert!(status == StatusCode::OK && text.contains("Sign in") && !text.contains("cmp-mailer"));
+    for path in ["/campaigns/cmp-mailer", "/campaigns/new", "/imports", "/campaigns/cmp-mailer/plans"] {
+        assert_eq!(send(&app, TestRequest::get().uri(path)).await.0, StatusCode::SEE_OTHER, "{path}");
+    }
+}

@@ -1,0 +1,283 @@
+// Signs in as the demo analyst, writes a campaign, imports a file and asks for plans with the keyboard alone, and scans every page of the
+// campaign workspace: axe, console, sideways scroll at four widths, light and dark, and how it prints.
+//   node workspace.mjs http://localhost:8002 http://localhost:8000 [FOLDER FOR PICTURES]
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { createRequire } from 'node:module';
+
+// The packages are those of the rater app's browser test.
+const require = createRequire(new URL('../../../rater-app/tests/browser/package.json', import.meta.url));
+const { chromium } = require('playwright-core');
+const axe = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+
+const [rater, base, pictures] = process.argv.slice(2);
+if (!base) { console.error('usage: workspace.mjs RATER_APP_URL CAMPAIGN_RUNTIME_URL [FOLDER]'); process.exit(2); }
+const [email, password] = ['analyst@endcap.example', 'analyst-of-the-demo'];
+const TIMEOUT = 20_000;
+const WIDTHS = [360, 820, 1440, 2560];
+// A campaign of the demo analyst's brand with spend and revenue.
+const CAMPAIGN = 'cmp-dm-13';
+
+function check(condition, words) {
+  if (!condition) throw new Error(words);
+}
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
+  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage'],
+});
+const troubles = [];
+/** Refusals that a step of this test provokes: method and path. */
+const expected = [];
+const isExpected = (method, url) => expected.some(([known, part]) => known === method && url.includes(part));
+function watch(page) {
+  page.setDefaultTimeout(TIMEOUT);
+  page.on('console', (message) => { if (message.type() === 'error' && !isExpected('POST', message.location().url)) troubles.push(`console on ${page.url()}: ${message.text()}`); });
+  page.on('pageerror', (error) => troubles.push(`script on ${page.url()}: ${error}`));
+  page.on('response', (response) => { if (response.status() >= 400 && !isExpected(response.request().method(), response.url())) troubles.push(`${response.status()} ${response.request().method()} ${response.url()}`); });
+  return page;
+}
+
+/** Waits until what was asked of the page is drawn. */
+async function settle(page) {
+  await page.evaluate(() => new Promise((done) => { requestAnimationFrame(() => requestAnimationFrame(done)); }));
+}
+
+async function scan(page, name) {
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+    for (const width of WIDTHS) {
+      await page.setViewportSize({ width, height: width < 500 ? 740 : 900 });
+      await settle(page);
+      const sideways = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+      if (sideways > 0) troubles.push(`${name} (${colorScheme}, ${width}) scrolls sideways by ${sideways} px`);
+      if (width !== 360 && width !== 1440) continue;
+      // Colours fade from one scheme to the other; what is measured is where they end.
+      await page.evaluate(() => Promise.allSettled(document.getAnimations().filter((one) => one.effect.getComputedTiming().iterations !== Infinity).map((one) => one.finished)));
+      await page.evaluate(axe);
+      const { violations } = await page.evaluate(() => window.axe.run(document, { runOnly: { type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] } }));
+      for (const one of violations) troubles.push(`axe on ${name} (${colorScheme}, ${width}): ${one.id}, ${one.help}: ${one.nodes.slice(0, 3).map((node) => node.target.join(' ')).join('; ')}`);
+      if (pictures) {
+        fs.mkdirSync(pictures, { recursive: true });
+        await page.screenshot({ path: path.join(pictures, `${name}-${width}-${colorScheme}.png`), fullPage: true });
+      }
+    }
+  }
+  await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
+  await page.setViewportSize({ width: 1440, height: 900 });
+}
+
+/** Presses Tab until `selector` has the focus; every stop on the way must show where it is. */
+async function tabTo(page, selector, most = 80) {
+  for (let stop = 0; stop < most; stop += 1) {
+    await page.keyboard.press('Tab');
+    const at = await page.evaluate((wanted) => {
+      const element = document.activeElement, style = getComputedStyle(element), label = element.matches('.chip input') ? getComputedStyle(element.nextElementSibling) : style;
+      return { isThere: element.matches(wanted), isMarked: [style, label].some((one) => one.outlineStyle !== 'none' && parseFloat(one.outlineWidth) > 0), what: element.outerHTML.slice(0, 120) };
+    }, selector);
+    check(at.isMarked, `no focus mark on ${at.what}`);
+    if (at.isThere) return;
+  }
+  throw new Error(`${selector} is not reached by Tab on ${page.url()}`);
+}
+
+/** In print nothing is left of what one presses, and the page is not cut off. */
+async function prints(page, name) {
+  await page.emulateMedia({ media: 'print', colorScheme: 'dark' });
+  await settle(page);
+  const found = await page.evaluate(() => ({
+    buttons: [...document.querySelectorAll('button, input, select')].filter((one) => one.checkVisibility()).length,
+    ground: getComputedStyle(document.body).backgroundColor,
+    ink: getComputedStyle(document.querySelector('h1')).color,
+  }));
+  if (found.buttons) troubles.push(`${name} prints ${found.buttons} things to press`);
+  if (found.ground !== 'rgb(255, 255, 255)' || found.ink !== 'rgb(0, 0, 0)') troubles.push(`${name} prints ${found.ink} on ${found.ground}`);
+  const pdf = await page.pdf({ format: 'A4', printBackground: true });
+  check(pdf.length > 5000, `${name} prints nothing`);
+  if (pictures) fs.writeFileSync(path.join(pictures, `${name}.pdf`), pdf);
+  await page.emulateMedia({ media: null, colorScheme: 'light', reducedMotion: 'reduce' });
+}
+
+try {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, reducedMotion: 'reduce' });
+  const page = watch(await context.newPage());
+
+  // Whoever is not signed in sees no data, and comes back here after signing in.
+  await page.goto(`${base}/`);
+  check(!(await page.content()).includes('<table'), 'the landing page shows data');
+  await scan(page, 'landing');
+  await page.goto(`${base}/imports`);
+  await page.waitForURL((url) => url.pathname.startsWith('/login'));
+  await page.focus('#email');
+  await page.keyboard.type(email);
+  await page.keyboard.press('Tab');
+  await page.keyboard.type(password);
+  await page.keyboard.press('Enter');
+  await page.waitForURL(`${base}/imports`);
+
+  // The list: search by keyboard, another order, nothing found.
+  await page.goto(`${base}/`);
+  await page.waitForSelector('.campaigns-table');
+  await scan(page, 'list');
+  await tabTo(page, '#search');
+  await page.keyboard.type('nothing is called so');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('.empty');
+  await scan(page, 'list-empty');
+  await page.goto(`${base}/?sort=name&limit=2`);
+  const firstPage = await page.$$eval('tbody th a', (links) => links.map((link) => link.textContent));
+  await page.click('a[rel="next"]');
+  await page.waitForURL(/cursor=/);
+  const nextPage = await page.$$eval('tbody th a', (links) => links.map((link) => link.textContent));
+  check(firstPage.length === 2 && nextPage.length > 0 && !firstPage.some((name) => nextPage.includes(name)), `pages overlap: ${firstPage} / ${nextPage}`);
+
+  // A new campaign: a wrong form says so at its fields, a mended one is stored.
+  await page.goto(`${base}/campaigns/new`);
+  await scan(page, 'new');
+  await tabTo(page, '#name');
+  await page.keyboard.press('Enter');
+  check(await page.evaluate(() => document.activeElement.id === 'name' && document.getElementById('name-error').textContent.includes('required')), 'a missing name is not said at its field');
+  const name = `Browser test ${Date.now()}`;
+  await page.keyboard.type(name);
+  await page.selectOption('#retailer_id', 'rtl-grocer-cj');
+  await page.fill('#start_date', '2030-02-10');
+  await page.fill('#end_date', '2030-02-01');
+  await page.fill('#total_budget', '5000');
+  await page.fill('#currency', 'USD');
+  await page.fill('#placement_types', 'direct_mail_coupon');
+  expected.push(['POST', '/v1/campaigns']);
+  await page.focus('#name');
+  await page.keyboard.press('Enter');
+  await page.waitForFunction(() => document.getElementById('end_date-error').textContent !== '');
+  check(await page.evaluate(() => document.activeElement.id === 'end_date'), 'the first wrong field has no focus');
+  expected.length = 0;
+  await page.fill('#end_date', '2030-02-28');
+  await page.focus('#name');
+  await page.keyboard.press('Enter');
+  await page.waitForURL((url) => /^\/campaigns\/cmp/.test(url.pathname) && !url.pathname.endsWith('new'));
+  const campaign = decodeURIComponent(new URL(page.url()).pathname.split('/')[2]);
+  check((await page.textContent('h1')).includes(name), 'the new campaign is not shown');
+  await page.waitForSelector('.history li');
+  await scan(page, 'new-campaign');
+
+  // Scheduling without a product is refused with what is missing, or done: either way the page says so.
+  expected.push(['POST', '/transitions']);
+  await tabTo(page, '[data-move="scheduled"]');
+  await page.keyboard.press('Enter');
+  await page.waitForFunction(() => !document.querySelector('[data-refusal]').hidden || document.querySelector('.status-badge').textContent === 'Scheduled');
+  expected.length = 0;
+  // A move without return asks first; Escape gives the focus back.
+  await page.goto(`${base}/campaigns/${campaign}`);
+  await tabTo(page, '[data-move="archived"]');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('#move-dialog[open]');
+  await scan(page, 'move-dialog');
+  check(await page.evaluate(() => document.getElementById('move-dialog').contains(document.activeElement)), 'the dialog does not have the focus');
+  await page.keyboard.press('Escape');
+  check(await page.evaluate(() => document.activeElement.dataset.move === 'archived'), 'the focus does not come back from the dialog');
+  await page.goto(`${base}/campaigns/${campaign}/edit`);
+  await scan(page, 'edit');
+
+  // A small file: tried, then with wrong rows, then loaded.
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'endcap-workspace-'));
+  const good = path.join(folder, 'good.csv'), bad = path.join(folder, 'bad.csv');
+  const row = (day, spend) => `2030-02-${day},${campaign},direct_mail_coupon,1000,40,4,${spend},55.5,USD`;
+  const head = 'date,campaign_id,placement_type,impressions,clicks,conversions,spend,revenue,currency';
+  fs.writeFileSync(good, [head, row('10', '12.5'), row('11', '11'), row('12', '14')].join('\n'));
+  fs.writeFileSync(bad, [head, row('10', '12.5'), row('11', 'much'), row('31', '14')].join('\n'));
+  await page.goto(`${base}/imports`);
+  await page.waitForLoadState('networkidle');
+  await scan(page, 'imports');
+  const send = async (file, dryRun) => {
+    await page.selectOption('#table', 'performance');
+    await page.setInputFiles('#file', file);
+    await page.setChecked('[name="dry_run"]', dryRun);
+    await page.focus('[data-import] [type="submit"]');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('[data-result] .notice');
+    return page.textContent('[data-result]');
+  };
+  check((await send(good, true)).includes('nothing was kept'), 'a trial is not said to be one');
+  expected.push(['POST', '/v1/imports/']);
+  const refused = await send(bad, false);
+  expected.length = 0;
+  check(/Wrong rows/.test(refused) && /spend/.test(refused), `wrong rows are not listed: ${refused}`);
+  await scan(page, 'imports-wrong');
+  const [saved] = await Promise.all([page.waitForEvent('download'), page.click('a[download]')]);
+  const text = fs.readFileSync(await saved.path(), 'utf8');
+  check(text.startsWith('"line","field","message"') && text.includes('"3","spend"'), `the wrong rows as CSV: ${text}`);
+  check((await send(good, false)).includes('3 rows read'), 'the file was not loaded');
+  fs.rmSync(folder, { recursive: true });
+  await page.goto(`${base}/campaigns/${campaign}`);
+  check((await page.textContent('.figures')).includes('37.50 USD'), 'the imported spend is not on the page');
+
+  // A campaign with a history of its own, by week and by month.
+  await page.goto(`${base}/campaigns/${CAMPAIGN}`);
+  await scan(page, 'campaign');
+  await prints(page, 'campaign');
+  await page.goto(`${base}/campaigns/${CAMPAIGN}?by=month`);
+  check((await page.$$('.figures-table tbody tr')).length === 2, 'by month there are two periods');
+
+  // Plans: asked for by keyboard, compared, one chosen with a reason.
+  await page.goto(`${base}/campaigns/${CAMPAIGN}/plans`);
+  await page.waitForLoadState('networkidle');
+  await scan(page, 'plans-none');
+  if (!(await page.$('.ask[open]'))) {
+    // A set is there from an earlier run, so the form is folded.
+    await page.focus('.ask summary');
+    await page.keyboard.press('Enter');
+  }
+  await page.fill('#total_budget', 'much');
+  expected.push(['POST', '/plans']);
+  await page.focus('#total_budget');
+  await page.keyboard.press('Enter');
+  await page.waitForFunction(() => document.getElementById('total_budget-error').textContent !== '');
+  expected.length = 0;
+  await page.fill('#total_budget', '2500');
+  await page.selectOption('#ask_people', 'always');
+  await page.focus('#total_budget');
+  await page.keyboard.press('Enter');
+  await page.waitForURL(/set=pls/);
+  await page.waitForSelector('.compare');
+  await scan(page, 'plans');
+  await prints(page, 'plans');
+  const button = '[data-choose]';
+  if (await page.$(button)) {
+    await tabTo(page, button, 200);
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('#choose-dialog[open]');
+    check(await page.evaluate(() => document.activeElement.id === 'reason'), 'the reason does not have the focus');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    check((await page.textContent('#reason-error')) !== '', 'a choice without a reason is not refused');
+    await scan(page, 'choose-dialog');
+    await page.focus('#reason');
+    await page.keyboard.type('Fits the shop calendar.');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    await page.waitForFunction(() => document.querySelector('.decision').textContent.includes('Fits the shop calendar.'));
+  }
+  await page.goto(`${base}/`);
+
+  // Two campaigns moved at once: what is refused is named.
+  await page.goto(`${base}/?search=${encodeURIComponent(name)}`);
+  await tabTo(page, 'input[name="pick"]');
+  await page.keyboard.press('Space');
+  await page.waitForSelector('[data-bulk]:not([hidden])');
+  await scan(page, 'list-selected');
+  await page.selectOption('#bulk_to', 'completed');
+  await page.focus('[data-bulk] [type="submit"]');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('[data-bulk-result]:not([hidden])');
+  check((await page.textContent('[data-bulk-result]')).includes(campaign), 'the refused campaign is not named');
+
+  check(troubles.length === 0, `found on the way:\n  ${troubles.join('\n  ')}`);
+  console.log('campaign written, file imported, plans compared and chosen by keyboard; 13 pages clean at 4 widths, light and dark, and on paper');
+} catch (error) {
+  console.error(String(error.message || error));
+  if (troubles.length && !String(error).includes('found on the way')) console.error(troubles.join('\n'));
+  process.exitCode = 1;
+} finally {
+  await browser.close();
+}
