@@ -116,11 +116,6 @@ impl RetailerBody {
         if let Some(attribution) = &self.attribution {
             invalid.merge(Attribution::read(attribution));
         }
-        if let Some(least) = self.policies.get("min_cell_size")
-            && !least.as_i64().is_some_and(|least| (0..=1_000_000).contains(&least))
-        {
-            invalid.add("policies.min_cell_size", "must be a whole number from 0 to 1000000");
-        }
         invalid.into_result()?;
         Ok(NewRetailer {
             retailer_id,

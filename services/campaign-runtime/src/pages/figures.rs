@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use chrono::{Datelike, Days, Months, NaiveDate};
 use planning::figure::Figure;
+use planning::metrics::PairedSums;
 use serde::{Deserialize, Serialize};
 use storage::performance::summary::SummaryRow;
 use web::chart::{self, Series, Shape};
 
 use super::words::{count, money, percent, reason};
-use crate::analytics::derive;
 
 /// Parts shown of a breakdown.
 const PARTS: usize = 12;
@@ -141,7 +141,7 @@ pub fn in_currency(rows: Vec<SummaryRow>, currency: Option<&str>) -> Vec<Summary
 #[must_use]
 pub fn headline(total: Option<&SummaryRow>, currency: Option<&str>) -> Vec<Shown> {
     let Some(total) = total else { return Vec::new() };
-    let derived = derive(total);
+    let derived = PairedSums::of_pairs(&total.pairs).derive();
     let amount = |label, micros: Option<i64>, note: &str| Shown {
         label,
         value: micros.map(|micros| money(micros, currency)),
@@ -237,7 +237,7 @@ pub fn breakdown(mut rows: Vec<SummaryRow>, has_money: bool, currency: Option<&s
     let part = |row: &SummaryRow| {
         let code = row.group.first().cloned().unwrap_or_default();
         let (first, second) = pair(row);
-        let derived = derive(row);
+        let derived = PairedSums::of_pairs(&row.pairs).derive();
         let ratio = if has_money { derived.roas.value.map(|value| format!("{value:.2}")) } else { derived.ctr.value.map(percent) };
         Part {
             name: if code.is_empty() { "Not stated".to_owned() } else { name(&code) },
@@ -260,6 +260,7 @@ mod tests {
     fn row(day: &str, spend: Option<i64>, revenue: Option<i64>) -> SummaryRow {
         SummaryRow {
             group: vec![day.to_owned()],
+            retailer: None,
             currency: Some("USD".to_owned()),
             rows: 1,
             impressions: Some(10),
@@ -269,7 +270,7 @@ mod tests {
             revenue_micros: revenue,
             units_sold: None,
             new_to_brand_conversions: None,
-            pairs: [(None, None); 8],
+            pairs: [(None, None); 11],
         }
     }
 

@@ -20,7 +20,7 @@ struct ImportsPage {
     script: String,
     may_import: bool,
     tables: Vec<Pick>,
-    max_gib: usize,
+    max_gib: u64,
 }
 
 /// Shows the form.
@@ -34,7 +34,7 @@ pub async fn show_imports(state: Data<State>, caller: PageCaller) -> Result<Http
         script: file("imports.js"),
         may_import: caller.role.may_plan(),
         tables: picks(tables.map(|(_, name)| ((*name).to_owned(), words(&name.replace('-', " ")))), Some("performance")),
-        max_gib: crate::imports::MAX_BODY_BYTES >> 30,
+        max_gib: state.settings.imports.max_bytes >> 30,
     };
     Ok(render(&page)?)
 }

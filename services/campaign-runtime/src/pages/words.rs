@@ -64,6 +64,10 @@ pub fn reason(reason: Option<Reason>) -> &'static str {
         Some(Reason::InvalidDates) => "ends before it begins",
         Some(Reason::UncertaintyUnknown) => "spread of the estimate unknown",
         Some(Reason::OutOfRange) => "too large to show",
+        Some(Reason::NotDeclared) => "the retailer declares no attribution",
+        Some(Reason::BelowMinimumCellSize) => "too few people to show",
+        Some(Reason::NoSuchGroup) => "not there in the other period",
+        Some(Reason::TooFewDays) => "too few days to say",
     }
 }
 

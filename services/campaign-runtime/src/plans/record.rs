@@ -226,7 +226,7 @@ pub fn announce(
         payload: json!({"campaign_id": campaign.campaign_id, "plan_set_id": log.session_id, "plan_id": choice.plan_id}),
         tenant_id: Some(campaign.tenant_id.clone()),
     };
-    outbox::push(conn, &event, now)
+    outbox::push(conn, &event, now).map(drop)
 }
 
 /// A log without findings yet.

@@ -168,13 +168,20 @@ async fn a_person_overrules_a_decision_with_a_reason() {
     let plans = answer["plans"].as_array().unwrap();
     for plan in plans {
         assert!(plan["allocation"].as_array().unwrap().iter().all(|line| micros(&line["spend"]) % 10_000_000 == 0), "{plan}");
-        let mailer: i64 = plan["allocation"].as_array().unwrap().iter().filter(|line| line["placement_type"] == "mailer").map(|line| micros(&line["spend"])).sum();
+        let mailer: i64 = plan["allocation"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|line| line["placement_type"] == "mailer")
+            .map(|line| micros(&line["spend"]))
+            .sum();
         assert!(mailer >= 180_000_000, "a fifth of what is distributed");
         assert!(plan["present"]["source"].as_str().unwrap().contains("last 4 measured weeks"), "{plan}");
         assert!(!plan["risk_factors"].as_array().unwrap().is_empty() && plan["expected"]["revenue_interval"]["low"].is_object());
     }
     let (_, again) = call(&app, GROCER, "POST", path, Some(body)).await;
-    let spends = |answer: &Value| answer["plans"].as_array().unwrap().iter().map(|plan| plan["allocation"][0]["spend"].clone()).collect::<Vec<_>>();
+    let spends =
+        |answer: &Value| answer["plans"].as_array().unwrap().iter().map(|plan| plan["allocation"][0]["spend"].clone()).collect::<Vec<_>>();
     assert_eq!(spends(&answer).len(), spends(&again).len());
     let chosen = again["decision"]["plan_id"].as_str().unwrap();
     let other = again["plans"].as_array().unwrap().iter().map(|plan| plan["plan_id"].as_str().unwrap()).find(|id| *id != chosen).unwrap();
@@ -185,7 +192,10 @@ async fn a_person_overrules_a_decision_with_a_reason() {
     let set = again["plan_set_id"].as_str().unwrap();
     let (_, logs) = call(&app, GROCER, "GET", &format!("/v1/reflection-logs?session_id={set}"), None).await;
     let overruled = logs["data"].as_array().unwrap().iter().find(|log| log["decision"]["kind"] == "overruled").unwrap();
-    assert_eq!((&overruled["decision"]["before"]["plan_id"], &overruled["decision_rationale"]), (&json!(chosen), &json!("the store opens late")));
+    assert_eq!(
+        (&overruled["decision"]["before"]["plan_id"], &overruled["decision_rationale"]),
+        (&json!(chosen), &json!("the store opens late"))
+    );
     let older = plans[0]["plan_id"].as_str().unwrap();
     let older = if plans[0]["status"] == "chosen" { plans[1]["plan_id"].as_str().unwrap() } else { older };
     let (status, _) = call(&app, GROCER, "POST", &format!("{path}/{older}/choose"), Some(json!({"reason": "the old set"}))).await;
