@@ -175,7 +175,7 @@ pub fn fit(arms: &[Vec<Observation>], calibrations: &[Calibration]) -> Option<Ve
     let learns_shape = identifiable(&scaled).is_none();
     let overall = grid::fit(&scaled, 1.0, Prior::Meridian { learns_shape })?;
     let between = spread_between(&histories, &overall);
-    let curve = |(index, (points, mean)): (usize, (&Vec<(f64, f64)>, &Option<f64>))| {
+    let curve = |index: usize, points: &[(f64, f64)], mean: Option<f64>| {
         let scale = mean.unwrap_or(typical);
         let mut verdict = identifiable(points);
         let mut own = if verdict.is_none() { grid::fit(points, scale, Prior::Overall(&overall)) } else { None };
@@ -203,13 +203,13 @@ pub fn fit(arms: &[Vec<Observation>], calibrations: &[Calibration]) -> Option<Ve
             verdict,
             prior: (origin == Origin::Pooled).then_some(prior),
             calibrated_by,
-            mean_spend: *mean,
+            mean_spend: mean,
             periods: points.len(),
             fit,
             between,
         }
     };
-    Some(histories.iter().zip(&means).enumerate().map(curve).collect())
+    Some(histories.iter().zip(&means).enumerate().map(|(index, (points, mean))| curve(index, points, *mean)).collect())
 }
 
 fn measured(history: &[Observation]) -> Vec<(f64, f64)> {

@@ -54,13 +54,13 @@ fn an_experiment_sets_the_level() {
     let mut random = Random::new(9, 1);
     let truth = Hill { beta: 1_000.0, alpha: 1.0, k: 150.0 };
     let attributed = simulate(&mut random, truth, 0.0, 60, 0.05);
-    let before = &fit(&[attributed.clone()], &[]).unwrap()[0];
+    let before = &fit(std::slice::from_ref(&attributed), &[]).unwrap()[0];
     let half = before.revenue(100.0) / 100.0 * 0.5;
     let found = |error: f64| Calibration { arm: 0, roas: half, standard_error: error, spend_level: 100.0, source: "exp-1".to_owned() };
-    let sharp = &fit(&[attributed.clone()], &[found(0.02 * half)]).unwrap()[0];
+    let sharp = &fit(std::slice::from_ref(&attributed), &[found(0.02 * half)]).unwrap()[0];
     assert!((sharp.revenue(100.0) / 100.0 - half).abs() < 0.02 * half, "{}", sharp.revenue(100.0) / 100.0);
     assert_eq!(sharp.calibrated_by, ["exp-1"]);
-    let vague = &fit(&[attributed.clone()], &[found(20.0 * half)]).unwrap()[0];
+    let vague = &fit(std::slice::from_ref(&attributed), &[found(20.0 * half)]).unwrap()[0];
     assert!((vague.revenue(100.0) - before.revenue(100.0)).abs() < 0.05 * before.revenue(100.0));
     let middle = &fit(&[attributed], &[found(half)]).unwrap()[0];
     assert!(middle.revenue(100.0) < before.revenue(100.0) && middle.revenue(100.0) > sharp.revenue(100.0));
@@ -70,7 +70,7 @@ fn an_experiment_sets_the_level() {
 #[test]
 fn the_prior_is_named() {
     let short: Vec<Observation> = (1..4).map(|week| Observation { spend: Some(100.0 * f64::from(week)), revenue: Some(300.0) }).collect();
-    let curve = &fit(&[short.clone()], &[]).unwrap()[0];
+    let curve = &fit(std::slice::from_ref(&short), &[]).unwrap()[0];
     assert_eq!((curve.origin, curve.verdict, curve.prior), (Origin::Pooled, Some(NotIdentifiable::TooFewPeriods), Some(PRIOR_MERIDIAN)));
     let half_saturation = curve.hill.k / curve.mean_spend.unwrap();
     assert!((1.2..3.2).contains(&half_saturation) && curve.hill.alpha == 1.0, "{half_saturation}");

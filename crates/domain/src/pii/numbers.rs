@@ -114,7 +114,7 @@ fn is_card_prefix(number: &[u32]) -> bool {
 fn luhn(number: &[u32]) -> bool {
     let sum: u32 =
         number.iter().rev().enumerate().map(|(at, digit)| if at % 2 == 1 { (digit * 2) / 10 + (digit * 2) % 10 } else { *digit }).sum();
-    sum % 10 == 0 && number.iter().any(|digit| *digit != 0)
+    sum.is_multiple_of(10) && number.iter().any(|digit| *digit != 0)
 }
 
 /// An IBAN: its country's length, remainder 1 by 97.

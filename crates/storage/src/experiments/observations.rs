@@ -116,7 +116,7 @@ fn write_against(
     if !new.is_empty() {
         let owner = (t::experiment.eq(experiment.id), t::tenant_id.eq(&experiment.tenant_id));
         let times = (t::created_at.eq(Timestamp(now)), t::updated_at.eq(Timestamp(now)));
-        let rows: Vec<_> = new.iter().map(|one| (*one, owner.clone(), times)).collect();
+        let rows: Vec<_> = new.iter().map(|one| (*one, owner, times)).collect();
         written.inserted += insert_new!(conn, t::table, rows)? as u64;
     }
     Ok(written)

@@ -115,7 +115,7 @@ pub fn read(
 
 fn in_micros(amount: f64) -> Option<i64> {
     let micros = (amount * 1e6).round();
-    (micros >= 1.0 && micros < 9e18).then_some(micros as i64)
+    (1.0..9e18).contains(&micros).then_some(micros as i64)
 }
 
 fn spend_of(row: &Observation) -> Option<f64> {
@@ -171,12 +171,12 @@ fn of_units(rows: &[&Observation], is_share: bool) -> ArmSums {
     if is_share {
         units.values_mut().for_each(|unit| unit.0 = f64::from(u8::from(unit.0 > 0.0)));
     }
-    let sum = |part: &dyn Fn(&(f64, Option<f64>, Option<f64>)) -> Option<f64>| units.values().map(part).sum::<Option<f64>>();
+    type Sums = (f64, Option<f64>, Option<f64>);
+    let sum = |part: fn(&Sums) -> Option<f64>| units.values().map(part).sum::<Option<f64>>();
     let plain = |part: &dyn Fn(f64) -> f64| units.values().map(|unit| part(unit.0)).sum::<f64>();
-    let covariate =
-        sum(&|unit| unit.1).and_then(|x| Some([x, sum(&|unit| unit.1.map(|x| x * x))?, sum(&|unit| unit.1.map(|x| x * unit.0))?]));
+    let covariate = sum(|unit| unit.1).and_then(|x| Some([x, sum(|unit| unit.1.map(|x| x * x))?, sum(|unit| unit.1.map(|x| x * unit.0))?]));
     let spend =
-        sum(&|unit| unit.2).and_then(|s| Some((s, Some([sum(&|unit| unit.2.map(|s| s * s))?, sum(&|unit| unit.2.map(|s| s * unit.0))?]))));
+        sum(|unit| unit.2).and_then(|s| Some((s, Some([sum(|unit| unit.2.map(|s| s * s))?, sum(|unit| unit.2.map(|s| s * unit.0))?]))));
     ArmSums {
         name: String::new(),
         n: units.len() as u64,

@@ -228,7 +228,7 @@ pub fn breakdown(mut rows: Vec<SummaryRow>, has_money: bool, currency: Option<&s
     let pair = |row: &SummaryRow| if has_money { (row.spend_micros, row.revenue_micros) } else { (row.impressions, row.clicks) };
     let largest = |row: &SummaryRow| pair(row).0.max(pair(row).1);
     rows.sort_by_key(|row| std::cmp::Reverse(largest(row)));
-    let scale = rows.first().and_then(|row| largest(row)).unwrap_or(0) as f64;
+    let scale = rows.first().and_then(largest).unwrap_or(0) as f64;
     let write = |value: Option<i64>| match value {
         None => "not measured".to_owned(),
         Some(value) if has_money => money(value, currency),

@@ -74,7 +74,7 @@ pub async fn show_plans(
                 Some(set) => stored::find_set(conn, &scope, set)?,
                 None => sets.first().cloned().unwrap_or_default(),
             };
-            if wanted.is_some() && !plans.first().is_some_and(|plan| plan.campaign == campaign.id) {
+            if wanted.is_some() && plans.first().is_none_or(|plan| plan.campaign != campaign.id) {
                 return Err(StorageError::not_found("plan set", wanted.as_deref().unwrap_or_default()));
             }
             let logs = match plans.first() {

@@ -79,6 +79,16 @@ async fn fixtures(bench: &Bench, app: &Client) -> Fixtures {
         .collect();
     made(app, "/v1/campaigns/cmp-first/performance", json!({"rows": days})).await;
     let plans = made(app, "/v1/campaigns/cmp-first/plans", json!({"total_budget": {"amount": "100", "currency": "USD"}})).await;
+    let experiment = json!({
+        "experiment_id": "exp-first", "name": name("Experiment"), "campaign_id": "cmp-first",
+        "definition": {
+            "metric": {"name": "revenue", "kind": "revenue", "currency": "USD"}, "control_definition": name("Control"), "line": {"placement_type": MARKER},
+            "design": {"kind": "ab", "arms": [{"name": "control", "share": 5000}, {"name": "shown", "share": 5000}], "analysis": "fixed",
+                "planned_end": "2026-01-20", "planned_units": 4000},
+        },
+    });
+    made(app, "/v1/experiments", experiment).await;
+    made(app, "/v1/experiments/exp-first/transitions", json!({"to": "running"})).await;
     let log = json!({"session_id": "ses-first", "task_type": "t", "phase": "reflection", "decision_rationale": name("Because")});
     let log = made(app, "/v1/reflection-logs", log).await;
     let made_key = made(app, "/v1/api-keys", json!({"name": name("Key"), "role": "analyst"})).await;
@@ -87,6 +97,7 @@ async fn fixtures(bench: &Bench, app: &Client) -> Fixtures {
         ("brand_id", "brd-first".to_owned()),
         ("sku_id", "sku-first".to_owned()),
         ("campaign_id", "cmp-first".to_owned()),
+        ("experiment_id", "exp-first".to_owned()),
         ("plan_id", text(&plans["plans"][0]["plan_id"])),
         ("log_id", text(&log["log_id"])),
         ("key_id", text(&made_key["key_id"])),
@@ -123,6 +134,9 @@ async fn fixtures(bench: &Bench, app: &Client) -> Fixtures {
             ("audience_segment", MARKER),
             ("segment_type", "x"),
             ("country", "US"),
+            ("design", "ab"),
+            ("unit", ""),
+            ("at", ""),
             ("limit", "500"),
             ("cursor", ""),
         ]
@@ -137,6 +151,13 @@ async fn fixtures(bench: &Bench, app: &Client) -> Fixtures {
         ("POST /v1/campaigns/{campaign_id}/performance", json!({"rows": [{"date": "2025-12-01", "clicks": 1}]})),
         ("POST /v1/campaigns/{campaign_id}/plans", json!({"total_budget": {"amount": "100", "currency": "USD"}})),
         ("POST /v1/campaigns/{campaign_id}/plans/{plan_id}/choose", json!({"reason": "mine"})),
+        ("PATCH /v1/experiments/{experiment_id}", json!({"name": "mine"})),
+        ("POST /v1/experiments/{experiment_id}/transitions", json!({"to": "running"})),
+        ("POST /v1/experiments/{experiment_id}/assignments", json!({"units": ["u1"]})),
+        (
+            "POST /v1/experiments/{experiment_id}/observations",
+            json!({"rows": [{"arm": "control", "date": "2026-01-10", "n": 10, "value_sum": 1.0, "value_sum_squares": 1.0, "spend": "0"}]}),
+        ),
         ("POST /v1/campaigns/bulk", json!({"campaign_ids": ["cmp-first"], "transition": "archived"})),
     ]);
     Fixtures {
@@ -144,8 +165,12 @@ async fn fixtures(bench: &Bench, app: &Client) -> Fixtures {
         shared,
         filters,
         bodies,
-        needed: BTreeMap::from([("GET /v1/analytics/performance", "group_by=campaign,placement_type&from=2025-12-01&to=2026-01-31")]),
+        needed: BTreeMap::from([
+            ("GET /v1/analytics/performance", "group_by=campaign,placement_type&from=2025-12-01&to=2026-01-31"),
+            ("GET /v1/experiments/{experiment_id}/assignments", "unit=u1"),
+        ]),
         without_rows: BTreeMap::from([
+            ("GET /v1/experiments/{experiment_id}/results", "nothing was observed yet: 409"),
             ("GET /v1/retailers", "retailers are everybody's"),
             ("GET /v1/retailers/{retailer_id}", "retailers are everybody's"),
             ("GET /v1/audience-segments", "audiences are the retailer's, and everybody's to read"),

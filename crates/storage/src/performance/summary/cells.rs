@@ -63,7 +63,9 @@ where
 
 /// Adds cells up to rows in the order of their groups; at most one more than the query's limit.
 pub(crate) fn fold(cells: Vec<Cell>, query: &SummaryQuery) -> Result<Vec<SummaryRow>, StorageError> {
-    let mut rows: BTreeMap<(Vec<String>, i64, Option<String>, Option<String>), SummaryRow> = BTreeMap::new();
+    // Values of the group, campaign, retailer, currency.
+    type Place = (Vec<String>, i64, Option<String>, Option<String>);
+    let mut rows: BTreeMap<Place, SummaryRow> = BTreeMap::new();
     for cell in cells {
         let group: Vec<String> = cell.group.into_iter().map(Option::unwrap_or_default).collect();
         let key = (group, cell.campaign, cell.retailer, cell.currency);
