@@ -84,6 +84,7 @@ fn show(campaign: &Campaign, as_of: NaiveDate, expectation: Expectation, spend: 
     let is_shaped = traffic.is_some();
     json!({
         "campaign_id": campaign.campaign_id,
+        "name": campaign.name,
         "status": campaign.status,
         "as_of": as_of,
         "start_date": campaign.start_date,

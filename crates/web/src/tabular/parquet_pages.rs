@@ -50,7 +50,9 @@ impl Pages {
         let sink = Sink::default();
         let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
         let schema = schema(columns).map_err(Problem::internal)?;
-        let writer = SerializedFileWriter::new(sink.clone(), Arc::new(schema), Arc::new(properties)).map_err(Problem::internal)?;
+        let mut writer = SerializedFileWriter::new(sink.clone(), Arc::new(schema), Arc::new(properties)).map_err(Problem::internal)?;
+        // The first bytes leave before there is a row.
+        writer.flush().map_err(Problem::internal)?;
         Ok(Self { sink, writer, waiting: Vec::new() })
     }
 
@@ -91,6 +93,7 @@ impl Pages {
             }
         }
         group.close()?;
+        self.writer.flush()?;
         Ok(())
     }
 }

@@ -72,8 +72,10 @@ async fn fixtures(bench: &Bench, app: &Client) -> Fixtures {
     let days: Vec<Value> = (1..=28)
         .flat_map(|day| ["search", MARKER].map(|placement| (day, placement)))
         .map(|(day, placement)| {
-            json!({"date": format!("2025-12-{day:02}"), "placement_type": placement, "impressions": 1000 + day, "clicks": 50, "conversions": 5,
-                "spend": {"amount": format!("{}", 100 + day), "currency": "USD"},
+            json!({"date": format!("2025-12-{day:02}"), "placement_type": placement, "impressions": 1000 + day,
+                // The last row cannot be right, so that the search for faults shows something.
+                "clicks": if day == 28 && placement == MARKER { 5000 } else { 50 },
+                "conversions": 5, "spend": {"amount": format!("{}", 100 + day), "currency": "USD"},
                 "revenue": {"amount": format!("{}", 300 + day), "currency": "USD"}})
         })
         .collect();
@@ -137,6 +139,13 @@ async fn fixtures(bench: &Bench, app: &Client) -> Fixtures {
             ("design", "ab"),
             ("unit", ""),
             ("at", ""),
+            ("compare_from", "2025-11-01"),
+            ("compare_to", "2025-11-30"),
+            ("order_by", "-clicks"),
+            ("top", "5"),
+            ("expectation", "traffic"),
+            ("format", "ndjson"),
+            ("guard_formulas", "true"),
             ("limit", "500"),
             ("cursor", ""),
         ]
@@ -167,6 +176,8 @@ async fn fixtures(bench: &Bench, app: &Client) -> Fixtures {
         bodies,
         needed: BTreeMap::from([
             ("GET /v1/analytics/performance", "group_by=campaign,placement_type&from=2025-12-01&to=2026-01-31"),
+            ("GET /v1/analytics/funnel", "group_by=campaign,placement_type"),
+            ("GET /v1/analytics/anomalies", "campaign_id=cmp-first"),
             ("GET /v1/experiments/{experiment_id}/assignments", "unit=u1"),
         ]),
         without_rows: BTreeMap::from([
