@@ -53,9 +53,14 @@ def slsqp(problem, a):
         rows.append({"type": "ineq", "fun": lambda x: (respond(a, x).sum() - floor * x.sum()) / (floor * budget),
                      "jac": lambda x: (slope(a, x) - floor) / (floor * budget)})
     start = a["min"] + (a["max"] - a["min"]) * max(0.0, min(1.0, (budget - a["min"].sum()) / (a["max"] - a["min"]).sum()))
-    found = minimize(lambda x: -(a["value"] * respond(a, x)).sum() / scale, start, jac=lambda x: -a["value"] * slope(a, x) / scale,
-                     bounds=list(zip(a["min"], a["max"])), constraints=rows, method="SLSQP", options={"maxiter": 500, "ftol": 1e-10})
-    return found.x
+    # In units of the mean spend: SLSQP stops early when the variables are large and the objective is about one.
+    unit = budget / n
+    scaled = [{"type": row["type"], "fun": lambda y, f=row["fun"]: f(y * unit), "jac": lambda y, g=row["jac"]: g(y * unit) * unit} for row in rows]
+    found = minimize(lambda y: -(a["value"] * respond(a, y * unit)).sum() / scale, start / unit,
+                     jac=lambda y: -a["value"] * slope(a, y * unit) * unit / scale,
+                     bounds=list(zip(a["min"] / unit, a["max"] / unit)), constraints=scaled, method="SLSQP",
+                     options={"maxiter": 500, "ftol": 1e-12})
+    return found.x * unit
 
 
 def envelope(problem, a, pieces=40):

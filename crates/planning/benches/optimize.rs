@@ -103,7 +103,9 @@ fn peer(file: &std::path::Path) -> Result<Value, String> {
         let text = String::from_utf8_lossy(&output.stderr);
         return Err(text.lines().last().unwrap_or("the peer failed").to_owned());
     }
-    serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())
+    // Solvers may print a greeting first.
+    let text = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(text.lines().last().unwrap_or_default()).map_err(|error| error.to_string())
 }
 
 fn quality(value: &Value) -> String {
