@@ -4,6 +4,12 @@
 use planning::optimizer::problem::Problem;
 use planning::optimizer::{Solution, Status, solve};
 
+fn load_large() -> Problem {
+    let file = std::fs::File::open(format!("{}/tests/data/d5-mixed-groups-10000.json.gz", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let text = std::io::read_to_string(flate2::read::GzDecoder::new(file)).unwrap();
+    Problem::from_json(&text).unwrap()
+}
+
 fn load(name: &str) -> Problem {
     let path = format!("{}/tests/data/{name}.json", env!("CARGO_MANIFEST_DIR"));
     Problem::from_json(&std::fs::read_to_string(path).unwrap()).unwrap()
@@ -38,7 +44,10 @@ fn checked_objective(problem: &Problem, solution: &Solution) -> f64 {
 }
 
 fn quality(name: &str) -> (f64, Solution) {
-    let problem = load(name);
+    quality_of(name, load(name))
+}
+
+fn quality_of(name: &str, problem: Problem) -> (f64, Solution) {
     let solution = solve(&problem).unwrap();
     let ratio = checked_objective(&problem, &solution) / reference(&problem, "upper_bound");
     let bound = solution.upper_bound.unwrap() / reference(&problem, "objective");
@@ -76,6 +85,14 @@ fn return_floor_and_groups_bind_together() {
     let price = |name: &str| solution.constraints.iter().find(|report| report.constraint == name).unwrap().shadow_price;
     assert!(price("budget") > 0.0 && price("min_roas") > 0.0);
     assert_eq!(solution.marginal_roas.len(), 300);
+}
+
+#[test]
+fn ten_thousand_arms_are_solved_to_optimality() {
+    let problem = load_large();
+    assert_eq!(problem.arms.len(), 10_000);
+    let (ratio, solution) = quality_of("d5", problem);
+    assert!(ratio >= 0.999_999 && solution.status == Status::Optimal, "{ratio}");
 }
 
 #[test]

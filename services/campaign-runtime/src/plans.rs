@@ -241,12 +241,13 @@ pub async fn create_plans(
     };
     let wish = check(&body.value, &campaign, &brand)?;
     let (reader, about, asked) = (scope.clone(), campaign.clone(), wish.clone());
-    let (history, decided) = state
+    let (history, decided, calibrations) = state
         .storage
         .scoped(&scope)
         .read(move |conn| {
             let history = history::gather(conn, &reader, &about, &asked.currency, &asked.limits.excluded_skus)?;
-            Ok((history, present::decided(conn, &reader, &about, &asked.currency)?))
+            let calibrations = history::calibrations(conn, &reader, &about, &asked.currency, &history.arms)?;
+            Ok((history, present::decided(conn, &reader, &about, &asked.currency)?, calibrations))
         })
         .await?;
     if history.arms.is_empty() {
@@ -263,7 +264,7 @@ pub async fn create_plans(
         learning_share: 0.15,
         seed: wish.seed.cast_unsigned(),
         present,
-        calibrations: Vec::new(),
+        calibrations,
         unavailable: history.unavailable,
     };
     let n = wish.candidates;

@@ -6,6 +6,8 @@ use domain::invalid::Invalid;
 use domain::scope::Scope;
 use planning::metrics::Measures;
 use planning::proposal::ArmHistory;
+use planning::response::calibration::Calibration;
+use storage::calibrations;
 use storage::campaigns::Campaign;
 use storage::connection::Connection;
 use storage::error::StorageError;
@@ -134,4 +136,41 @@ fn weeks(
         history,
     });
     Ok(arms.collect())
+}
+
+/// What experiments found about the lines of a campaign. A finding about the whole campaign, or about a placement for all audiences, holds
+/// for each of its lines at that line's part of the test's spend (by their measured spend).
+///
+/// # Errors
+/// As any query.
+pub fn calibrations(
+    conn: &mut Connection,
+    scope: &Scope,
+    campaign: &Campaign,
+    currency: &str,
+    arms: &[ArmHistory],
+) -> Result<Vec<Calibration>, StorageError> {
+    let past: Vec<f64> =
+        arms.iter().map(|arm| arm.history.iter().filter_map(|week| week.spend_micros).map(|micros| micros.max(0) as f64).sum()).collect();
+    let mut found = Vec::new();
+    for row in calibrations::for_campaign(conn, scope, campaign.id)? {
+        if row.currency != currency {
+            continue;
+        }
+        let covers = |arm: &ArmHistory| {
+            (row.placement_type.is_empty() || row.placement_type == arm.placement_type)
+                && (row.audience_segment.is_empty() || row.audience_segment == arm.audience_segment)
+        };
+        let covered: Vec<usize> = (0..arms.len()).filter(|at| covers(&arms[*at])).collect();
+        let whole: f64 = covered.iter().map(|&at| past[at]).sum();
+        let by_week = row.spend_micros as f64 / 1e6 / f64::from(row.days) * f64::from(PERIOD_DAYS);
+        for at in covered {
+            let spend_level = if whole > 0.0 { by_week * past[at] / whole } else { 0.0 };
+            if spend_level > 0.0 {
+                let source = row.calibration_id.clone();
+                found.push(Calibration { arm: at, roas: row.iroas, standard_error: row.standard_error, spend_level, source });
+            }
+        }
+    }
+    Ok(found)
 }
