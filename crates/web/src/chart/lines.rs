@@ -39,7 +39,7 @@ const MOST_DOTS: usize = 62;
 /// Lines over labelled periods, from zero, broken where nothing was measured.
 #[must_use]
 pub fn lines(title: &str, labels: &[String], series: &[Series], shape: Shape) -> String {
-    let known = || series.iter().flat_map(|one| one.values.iter().flatten().copied());
+    let known = || series.iter().flat_map(|one| one.values.iter().flatten().copied().filter(|v| v.is_finite()));
     let high = nice_ceiling(known().fold(0.0, f64::max));
     let low = -nice_ceiling(-known().fold(0.0, f64::min));
     let span = if high > low { high - low } else { 1.0 };
@@ -108,8 +108,12 @@ fn describe(labels: &[String], series: &[Series]) -> String {
     let (Some(first), Some(last)) = (labels.first(), labels.last()) else { return "Nothing was measured.".to_owned() };
     let mut said = format!("{first} to {last}.");
     for one in series {
-        let highest =
-            one.values.iter().zip(labels).filter_map(|(value, label)| value.map(|v| (v, label))).max_by(|a, b| a.0.total_cmp(&b.0));
+        let highest = one
+            .values
+            .iter()
+            .zip(labels)
+            .filter_map(|(value, label)| value.filter(|v| v.is_finite()).map(|v| (v, label)))
+            .max_by(|a, b| a.0.total_cmp(&b.0));
         let _ = match highest {
             Some((value, label)) => write!(said, " {}: highest {} at {label}.", one.name, short(value)),
             None => write!(said, " {}: not measured.", one.name),

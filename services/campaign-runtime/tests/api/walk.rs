@@ -91,6 +91,17 @@ async fn fixtures(bench: &Bench, app: &Client) -> Fixtures {
     });
     made(app, "/v1/experiments", experiment).await;
     made(app, "/v1/experiments/exp-first/transitions", json!({"to": "running"})).await;
+    let creative = json!({"creative_id": "crt-first", "name": name("Creative"), "content": {"texts": {"headline": MARKER}}});
+    made(app, "/v1/campaigns/cmp-first/creatives", creative).await;
+    let file = format!(
+        "sku_id,retailer_id,name,brand_id\nsku-second,rtl-grocer-cj,{},brd-first\n,rtl-grocer-cj,{MARKER},brd-first\n",
+        name("Sku")
+    );
+    let import = TestRequest::post().uri("/v1/imports/skus?on_error=skip").insert_header(("apikey", OWNER));
+    let (status, import) = send(app, import.insert_header(("content-type", "text/csv")).set_payload(file)).await;
+    assert!(status.is_success(), "{status} {import}");
+    let import: Value = serde_json::from_str(&import).unwrap();
+    assert_eq!((&import["inserted"], &import["rejected"]), (&json!(1), &json!(1)), "{import}");
     let log = json!({"session_id": "ses-first", "task_type": "t", "phase": "reflection", "decision_rationale": name("Because")});
     let log = made(app, "/v1/reflection-logs", log).await;
     let made_key = made(app, "/v1/api-keys", json!({"name": name("Key"), "role": "analyst"})).await;
@@ -103,6 +114,8 @@ async fn fixtures(bench: &Bench, app: &Client) -> Fixtures {
         ("plan_id", text(&plans["plans"][0]["plan_id"])),
         ("log_id", text(&log["log_id"])),
         ("key_id", text(&made_key["key_id"])),
+        ("creative_id", "crt-first".to_owned()),
+        ("import_id", text(&import["import_id"])),
     ]);
     let shared =
         BTreeMap::from([("retailer_id", "rtl-grocer-cj".to_owned()), ("segment_id", "seg-none".to_owned()), ("table", "skus".to_owned())]);
@@ -145,6 +158,8 @@ async fn fixtures(bench: &Bench, app: &Client) -> Fixtures {
             ("top", "5"),
             ("expectation", "traffic"),
             ("format", "ndjson"),
+            ("state", "finished"),
+            ("table", "skus"),
             ("guard_formulas", "true"),
             ("limit", "500"),
             ("cursor", ""),
@@ -160,6 +175,8 @@ async fn fixtures(bench: &Bench, app: &Client) -> Fixtures {
         ("POST /v1/campaigns/{campaign_id}/performance", json!({"rows": [{"date": "2025-12-01", "clicks": 1}]})),
         ("POST /v1/campaigns/{campaign_id}/plans", json!({"total_budget": {"amount": "100", "currency": "USD"}})),
         ("POST /v1/campaigns/{campaign_id}/plans/{plan_id}/choose", json!({"reason": "mine"})),
+        ("POST /v1/campaigns/{campaign_id}/creatives", json!({"name": "mine", "content": {}})),
+        ("PUT /v1/campaigns/{campaign_id}/creatives/{creative_id}", json!({"name": "mine", "content": {}})),
         ("PATCH /v1/experiments/{experiment_id}", json!({"name": "mine"})),
         ("POST /v1/experiments/{experiment_id}/transitions", json!({"to": "running"})),
         ("POST /v1/experiments/{experiment_id}/assignments", json!({"units": ["u1"]})),
@@ -169,8 +186,10 @@ async fn fixtures(bench: &Bench, app: &Client) -> Fixtures {
         ),
         ("POST /v1/campaigns/bulk", json!({"campaign_ids": ["cmp-first"], "transition": "archived"})),
     ]);
+    let ids_at = BTreeMap::from([("GET /v1/imports/{table}", text(&import["import_id"]))]);
     Fixtures {
         ids,
+        ids_at,
         shared,
         filters,
         bodies,
@@ -179,6 +198,7 @@ async fn fixtures(bench: &Bench, app: &Client) -> Fixtures {
             ("GET /v1/analytics/funnel", "group_by=campaign,placement_type"),
             ("GET /v1/analytics/anomalies", "campaign_id=cmp-first"),
             ("GET /v1/experiments/{experiment_id}/assignments", "unit=u1"),
+            ("GET /v1/retailers/{retailer_id}/mapping", "table=performance"),
         ]),
         without_rows: BTreeMap::from([
             ("GET /v1/experiments/{experiment_id}/results", "nothing was observed yet: 409"),
