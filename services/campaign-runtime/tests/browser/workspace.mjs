@@ -50,8 +50,12 @@ async function scan(page, name) {
     for (const width of WIDTHS) {
       await page.setViewportSize({ width, height: width < 500 ? 740 : 900 });
       await settle(page);
-      const sideways = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-      if (sideways > 0) troubles.push(`${name} (${colorScheme}, ${width}) scrolls sideways by ${sideways} px`);
+      // What still moves from the last width to this one may stick out on its way.
+      const fits = await page.waitForFunction(() => document.documentElement.scrollWidth <= window.innerWidth, null, { timeout: 3_000 }).catch(() => null);
+      if (!fits) {
+        const out = await page.evaluate(() => [...document.querySelectorAll('body *')].filter((one) => one.getBoundingClientRect().right > window.innerWidth + 0.5).slice(0, 5).map((one) => `${one.tagName.toLowerCase()}.${one.className}`).join(', '));
+        troubles.push(`${name} (${colorScheme}, ${width}) scrolls sideways: ${out}`);
+      }
       if (width !== 360 && width !== 1440) continue;
       // Colours fade from one scheme to the other; what is measured is where they end.
       await page.evaluate(() => Promise.allSettled(document.getAnimations().filter((one) => one.effect.getComputedTiming().iterations !== Infinity).map((one) => one.finished)));
