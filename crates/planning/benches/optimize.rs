@@ -45,8 +45,10 @@ fn main() {
             Err(why) => row.peer = Some(format!("not run: {why}")),
         }
         if case.starts_with("d5") {
-            let met = seconds < LARGE_SECONDS && peer_seconds.is_none_or(|spent| spent >= LARGE_RATIO * seconds);
-            row.wanted("under 300 ms and 20 times the peer", met);
+            match peer_seconds {
+                Some(spent) => row.wanted("under 300 ms and 20 times the peer", seconds < LARGE_SECONDS && spent >= LARGE_RATIO * seconds),
+                None => row.wanted("under 300 ms (the peer was not run)", seconds < LARGE_SECONDS),
+            };
         }
         let Some(reference) = reference else {
             let row = report.figure(&format!("{case}: constraints in the conflict"), solution.conflict.len() as f64, "constraints");

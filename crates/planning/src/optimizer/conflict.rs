@@ -101,10 +101,12 @@ fn keep_only(program: &Program, parts: &[Part]) -> Program {
     kept
 }
 
-/// A spend that no stated limit asks an arm to exceed.
+/// A spend that no stated limit asks an arm to exceed, and with which every S-shaped curve reaches
+/// its highest average return: that lies below twice its half-saturation.
 fn unbounded(program: &Program) -> f64 {
     let ceilings: f64 = program.arms.iter().map(|arm| arm.high.max(arm.low)).sum();
-    program.rows.iter().map(|row| row.shown_limit).fold(ceilings, f64::max)
+    let peaks = program.arms.iter().filter(|arm| arm.curve.alpha > 1.0).map(|arm| 2.0 * arm.curve.k);
+    program.rows.iter().map(|row| row.shown_limit).chain(peaks).fold(ceilings, f64::max)
 }
 
 fn lift(arm: &mut ProgramArm, most: f64) {

@@ -42,6 +42,9 @@ pub struct Relaxation {
 
 /// Most limits that are moved at once.
 const KNOBS: usize = 12;
+/// How far beyond the edge a limit on a ratio is moved, as a fraction: at the edge itself a solution
+/// that was found once may fail a test of feasibility by its last digit.
+const MARGIN: f64 = 1e-6;
 /// Arms from which fewer steps of halving must do.
 const LARGE: usize = 500;
 
@@ -123,7 +126,8 @@ impl Search<'_> {
                 break;
             }
         }
-        let exact = self.at(start, moved, high);
+        let is_ratio = |knob: &usize| ["min_roas", "max_cpa"].iter().any(|name| self.knobs[*knob].constraint.starts_with(name));
+        let exact = self.at(start, moved, if moved.iter().any(is_ratio) { (high + MARGIN).min(1.0) } else { high });
         let rounded: Vec<f64> =
             (0..exact.len()).map(|knob| if moved.contains(&knob) { self.outwards(knob, exact[knob]) } else { exact[knob] }).collect();
         Some(if self.works(&rounded) { rounded } else { exact })

@@ -44,6 +44,11 @@ async function settle(page) {
   await page.evaluate(() => new Promise((done) => { requestAnimationFrame(() => requestAnimationFrame(done)); }));
 }
 
+/** Waits until colours and places are where they end: they fade from one state to the other. */
+async function stand(page) {
+  await page.evaluate(() => Promise.allSettled(document.getAnimations().filter((one) => one.effect.getComputedTiming().iterations !== Infinity).map((one) => one.finished)));
+}
+
 async function scan(page, name) {
   for (const colorScheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
@@ -57,8 +62,7 @@ async function scan(page, name) {
         troubles.push(`${name} (${colorScheme}, ${width}) scrolls sideways: ${out}`);
       }
       if (width !== 360 && width !== 1440) continue;
-      // Colours fade from one scheme to the other; what is measured is where they end.
-      await page.evaluate(() => Promise.allSettled(document.getAnimations().filter((one) => one.effect.getComputedTiming().iterations !== Infinity).map((one) => one.finished)));
+      await stand(page);
       await page.evaluate(axe);
       const { violations } = await page.evaluate(() => window.axe.run(document, { runOnly: { type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] } }));
       for (const one of violations) troubles.push(`axe on ${name} (${colorScheme}, ${width}): ${one.id}, ${one.help}: ${one.nodes.slice(0, 3).map((node) => node.target.join(' ')).join('; ')}`);
@@ -90,6 +94,7 @@ async function tabTo(page, selector, most = 80) {
 async function prints(page, name) {
   await page.emulateMedia({ media: 'print', colorScheme: 'dark' });
   await settle(page);
+  await stand(page);
   const found = await page.evaluate(() => ({
     buttons: [...document.querySelectorAll('button, input, select')].filter((one) => one.checkVisibility()).length,
     ground: getComputedStyle(document.body).backgroundColor,
