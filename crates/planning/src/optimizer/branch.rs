@@ -240,7 +240,9 @@ fn branching_point(program: &Program, node: &Node) -> Option<(usize, f64)> {
     }
     if program.arms[arm].step > 0.0 {
         let step = program.arms[arm].step;
-        return (high - low >= 0.5 * step).then(|| (arm, program.arms[arm].floor(node.relaxation.spend[arm]).clamp(low, high - step)));
+        // A ceiling need not be a multiple of the step: the last multiple below it counts.
+        let last = program.arms[arm].floor(high);
+        return (last - low >= 0.5 * step).then(|| (arm, program.arms[arm].floor(node.relaxation.spend[arm]).min(last - step).max(low)));
     }
     let margin = 0.02 * (high - low);
     Some((arm, node.relaxation.spend[arm].clamp(low + margin, high - margin)))

@@ -63,6 +63,13 @@ impl ProgramArm {
         ((x / self.step + 1e-9).floor() * self.step).clamp(self.low, self.high.max(self.low))
     }
 
+    /// The smallest allowed spend that is not below `x`, but at most the largest spend.
+    #[must_use]
+    pub fn ceil(&self, x: f64) -> f64 {
+        let multiple = if self.step > 0.0 { (x / self.step - 1e-9).ceil() * self.step } else { x };
+        multiple.max(self.low).min(self.high)
+    }
+
     /// Moves the bounds inwards to multiples of the step.
     pub fn align(&mut self) {
         if self.step > 0.0 {

@@ -122,7 +122,7 @@ fn spread(tailored: &mut Tailored, input: &PlanningInput, evidence: &Evidence, c
     let cap = cap.max((1.2 / count).min(1.0));
     let budget = input.budget_micros as f64 / MICROS;
     for arm in &mut tailored.program.arms {
-        arm.high = arm.high.min(cap * budget).max(arm.low);
+        arm.high = arm.floor(cap * budget);
     }
     tailored
         .rationale
@@ -173,7 +173,7 @@ fn reserve(tailored: &mut Tailored, input: &PlanningInput, evidence: &Evidence, 
     for &index in &chosen {
         let ground = if beyond { revenue_plan.map_or(0.0, |spend| spend[index]) } else { 0.0 };
         let arm = &mut tailored.program.arms[index];
-        arm.low = arm.low.max(ground + part).min(arm.high);
+        arm.low = arm.ceil(ground + part);
     }
     let kind =
         if pooled > 0 { "whose own history cannot tell their curve" } else { "with the widest relative error (all curves are fitted)" };
