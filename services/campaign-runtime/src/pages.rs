@@ -9,6 +9,7 @@ pub mod form;
 pub mod imports;
 pub mod list;
 pub mod plans;
+pub mod refusal;
 pub mod words;
 
 use web::layout::StaticFile;

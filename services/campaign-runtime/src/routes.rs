@@ -1,5 +1,6 @@
 //! Every route of the service on one screen.
 
+use actix_web::middleware::from_fn;
 use actix_web::web::{Data, ServiceConfig, delete, get, patch, post, put, resource};
 use utoipa::OpenApi;
 
@@ -100,13 +101,18 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 
 /// Routes for people and programs.
 pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
-    routes.app_data(state.access.clone()).app_data(Data::new(state.clone())).route("/", get().to(pages::list::show_list));
-    routes
-        .route("/campaigns/new", get().to(pages::form::show_new_campaign))
-        .route("/campaigns/{id}", get().to(pages::campaign::show_campaign))
-        .route("/campaigns/{id}/edit", get().to(pages::form::show_campaign_form))
-        .route("/campaigns/{id}/plans", get().to(pages::plans::show_plans))
-        .route("/imports", get().to(pages::imports::show_imports));
+    routes.app_data(state.access.clone()).app_data(Data::new(state.clone()));
+    for (path, page) in [
+        ("/", get().to(pages::list::show_list)),
+        ("/campaigns/new", get().to(pages::form::show_new_campaign)),
+        ("/campaigns/{id}", get().to(pages::campaign::show_campaign)),
+        ("/campaigns/{id}/edit", get().to(pages::form::show_campaign_form)),
+        ("/campaigns/{id}/plans", get().to(pages::plans::show_plans)),
+        ("/imports", get().to(pages::imports::show_imports)),
+        ("/imports/{id}", get().to(pages::imports::show_import)),
+    ] {
+        routes.service(resource(path).route(page).wrap(from_fn(pages::refusal::as_page)));
+    }
     web::layout::serve_files(routes, &pages::FILES);
     let list = |path, create, all| (path, create, all);
     for (path, create, all) in [

@@ -1,13 +1,47 @@
 // Sends a file and shows how far it is, then what became of its rows. XMLHttpRequest, because fetch does not tell how much was sent.
+// The import runs on after the file is there; its counts are asked for until it ends, here and in the list.
 'use strict';
 (() => {
+  const { call } = window.endcap;
+  const POLL_MS = 1000;
+  const number = new Intl.NumberFormat('en');
+  const STATES = { queued: ['Waiting', 'badge-note'], running: ['Running', 'badge-note'], finished: ['Finished', 'badge-good'], failed: ['Failed', 'badge-bad'] };
+  const isOpen = (row) => row.state === 'queued' || row.state === 'running';
+
+  /** Asks for an import until it has ended; `seen` gets every answer. A service that is away is asked again. */
+  async function follow(importId, seen) {
+    // Small files end at once, large ones are not asked about more often than their counts change.
+    for (let wait = 100; ;) {
+      try {
+        const row = await call(`/v1/imports/${encodeURIComponent(importId)}`, { quiet: true });
+        wait = Math.min(wait * 1.5, POLL_MS);
+        seen(row);
+        if (!isOpen(row)) return row;
+      } catch (problem) {
+        if (problem.status === 404 || problem.status === 403) throw problem;
+        wait = Math.min(wait * 2, 30000);
+      }
+      await new Promise((done) => { setTimeout(done, wait); });
+    }
+  }
+
+  for (const frame of document.querySelectorAll('[data-open]')) {
+    follow(frame.dataset.open, (row) => {
+      for (const cell of frame.querySelectorAll('[data-count]')) cell.textContent = number.format(row[cell.dataset.count] || 0);
+      const badge = frame.querySelector('[data-state]'), [word, tone] = STATES[row.state] || [row.state, ''];
+      badge.textContent = word;
+      badge.classList.remove('badge-note', 'badge-good', 'badge-bad', 'badge-warn');
+      badge.classList.add(row.state === 'finished' && row.rejected ? 'badge-warn' : tone);
+    }).then(() => { if ('detail' in frame.dataset) location.reload(); }).catch(() => {});
+  }
+
   const form = document.querySelector('[data-import]');
   if (!form) return;
   const $ = (selector, root = document) => root.querySelector(selector);
   const file = $('#file'), drop = $('[data-drop]'), fileError = $('#file-error');
   const progress = $('[data-progress]'), bar = $('progress', progress), words = $('[data-progress-text]');
   const result = $('[data-result]'), none = $('[data-none]'), cancel = $('[data-cancel]');
-  const count = new Intl.NumberFormat('en');
+  const count = number;
   const make = (tag, text, className) => { const node = document.createElement(tag); if (text !== undefined) node.textContent = text; if (className) node.className = className; return node; };
   const size = (bytes) => (bytes >= 1 << 20 ? `${(bytes / (1 << 20)).toFixed(1)} MiB` : `${Math.max(1, Math.round(bytes / 1024))} KiB`);
 
@@ -16,9 +50,10 @@
   drop.addEventListener('drop', (event) => { if (event.dataTransfer.files.length) { file.files = event.dataTransfer.files; fileError.textContent = ''; file.removeAttribute('aria-invalid'); } });
 
   function typeOf(name) {
-    const lower = name.toLowerCase(), isGzip = lower.endsWith('.gz'), inner = isGzip ? lower.slice(0, -3) : lower;
+    const lower = name.toLowerCase(), packing = lower.endsWith('.gz') ? 'gzip' : lower.endsWith('.zst') ? 'zstd' : '', inner = lower.replace(/\.(gz|zst)$/, '');
+    if (/\.parquet$/.test(lower)) return { type: 'application/vnd.apache.parquet', packing: '' };
     const type = /\.(ndjson|jsonl)$/.test(inner) ? 'application/x-ndjson' : /\.csv$/.test(inner) ? 'text/csv' : null;
-    return type && { type, isGzip };
+    return type && { type, packing };
   }
 
   function figures(outcome) {
@@ -40,9 +75,9 @@
     for (const [title, className] of [['Line', 'number'], ['Field', ''], ['What is wrong', '']]) { const cell = make('th', title, className); cell.scope = 'col'; row.append(cell); }
     head.append(row);
     for (const error of errors) {
-      const line = make('tr'), number = make('th', count.format(error.line), 'number');
-      number.scope = 'row';
-      line.append(number, make('td', error.field || 'the whole row'), make('td', error.message));
+      const line = make('tr'), place = make('th', count.format(error.line), 'number');
+      place.scope = 'row';
+      line.append(place, make('td', error.field || 'the whole row'), make('td', error.message));
       body.append(line);
     }
     inner.append(head, body);
@@ -77,17 +112,23 @@
     $('#result-title').focus();
   }
 
-  function finish(request, isDryRun) {
+  /** What became of the file, when it has ended. */
+  function finish(row) {
+    const wrong = row.rejected ? `, ${count.format(row.rejected)} left out` : '';
+    if (row.state === 'failed') show('bad', row.message ? row.message.charAt(0).toUpperCase() + row.message.slice(1) : 'The import failed.', row);
+    else if (row.dry_run) show(row.rejected ? 'warn' : 'good', 'Tried only: nothing was kept.', row);
+    else show(row.rejected ? 'warn' : 'good', `The file is in: ${count.format(row.received)} rows read${wrong}.`, row);
+    const link = make('a', 'This import on a page of its own');
+    link.href = `/imports/${encodeURIComponent(row.import_id)}`;
+    const last = make('p', undefined, 'small');
+    last.append(link);
+    result.append(last);
+  }
+
+  function refused(request) {
     let body = {};
     try { body = JSON.parse(request.responseText); } catch { /* said below by the status */ }
-    if (request.status >= 200 && request.status < 300) {
-      const wrong = body.rejected ? `, ${count.format(body.rejected)} left out` : '';
-      const sentence = isDryRun ? 'Tried only: nothing was kept.' : body.is_known ? 'This very file was loaded before: nothing to do.' : `The file is in: ${count.format(body.received)} rows read${wrong}.`;
-      show(body.rejected ? 'warn' : 'good', sentence, body);
-    } else {
-      const errors = (body.errors || []).map((error) => ({ line: 0, ...error }));
-      show('bad', body.detail || `The server answered ${request.status}.`, body.outcome || (errors.length && errors[0].line ? { errors } : null));
-    }
+    show('bad', body.detail || `The server answered ${request.status}.`, body.outcome || null);
   }
 
   form.addEventListener('submit', (event) => {
@@ -98,16 +139,15 @@
     const chosen = file.files[0];
     if (!chosen) { refuse('Choose a file first.'); return; }
     const kind = typeOf(chosen.name);
-    if (!kind) { refuse('The name must end in .csv, .ndjson or .jsonl, with .gz after it when it is compressed.'); return; }
+    if (!kind) { refuse('The name must end in .csv, .ndjson or .jsonl, with .gz or .zst after it when it is packed, or in .parquet.'); return; }
     const isDryRun = form.elements.dry_run.checked;
     const query = new URLSearchParams({ on_error: form.elements.on_error.value, ...(isDryRun ? { dry_run: 'true' } : {}) });
     const request = new XMLHttpRequest(), sender = $('[type="submit"]', form);
     request.open('POST', `/v1/imports/${form.elements.table.value}?${query}`);
     request.setRequestHeader('Content-Type', kind.type);
-    if (kind.isGzip) request.setRequestHeader('Content-Encoding', 'gzip');
-    const began = Date.now();
-    let clock = null;
-    const end = () => { clearInterval(clock); progress.hidden = true; cancel.hidden = true; sender.disabled = false; };
+    if (kind.packing) request.setRequestHeader('Content-Encoding', kind.packing);
+    request.setRequestHeader('Prefer', 'respond-async');
+    const end = () => { progress.hidden = true; cancel.hidden = true; sender.disabled = false; };
     request.upload.addEventListener('progress', (sent) => {
       if (!sent.lengthComputable) return;
       bar.value = (sent.loaded / sent.total) * 100;
@@ -115,11 +155,19 @@
     });
     request.upload.addEventListener('load', () => {
       bar.removeAttribute('value');
-      const tick = () => { words.textContent = `All ${size(chosen.size)} sent; rows are being read and written: ${Math.round((Date.now() - began) / 1000)} s`; };
-      tick();
-      clock = setInterval(tick, 1000);
+      words.textContent = `All ${size(chosen.size)} sent`;
+      cancel.hidden = true;
     });
-    request.addEventListener('load', () => { end(); finish(request, isDryRun); });
+    request.addEventListener('load', async () => {
+      let importId = null;
+      try { importId = request.status === 202 ? JSON.parse(request.responseText).import_id : null; } catch { /* refused below */ }
+      if (!importId) { end(); refused(request); return; }
+      try {
+        finish(await follow(importId, (row) => {
+          words.textContent = row.state === 'queued' ? 'The file is there and waits for its turn' : `${count.format(row.received)} rows read, ${count.format(row.rejected)} wrong`;
+        }));
+      } catch (problem) { show('bad', problem.message); } finally { end(); }
+    });
     request.addEventListener('error', () => { end(); show('bad', 'The server cannot be reached, or the connection broke. Send the file again: what is there already stays as it is.'); });
     request.addEventListener('abort', () => { end(); show('warn', 'Cancelled. Send the file again when you like.'); });
     cancel.onclick = () => request.abort();

@@ -1,6 +1,9 @@
 //! A plan set side by side: outcomes with intervals on one scale, lines of all plans aligned, limits and what they cost, and the decision.
 //!
-//! Plans are read from what is stored of them, so that sets made by older and newer planners are shown with what each knew.
+//! Plans are read from what is stored of them (`plans::document` writes it), so that a set shows what was known when it was made.
+
+mod limits;
+mod lines;
 
 use std::collections::BTreeMap;
 
@@ -9,10 +12,10 @@ use storage::plans::Plan;
 use storage::reflections::ReflectionLog;
 use web::chart;
 
-use super::words::{count, moment, money, percent, stored_reason, words};
+use super::words::{count, moment, money, percent, sentence, stored_reason, words};
 
-/// Standard errors on each side of a 95 % interval of normal errors.
-const Z: f64 = 1.96;
+/// Names of audiences by their ids.
+pub type Names = BTreeMap<String, String>;
 
 /// One plan's head of the comparison.
 pub struct Head {
@@ -30,13 +33,13 @@ pub struct Head {
     pub may_choose: bool,
 }
 
-/// A cell: text, a note below it, and bars.
+/// A cell: text, notes below it, and bars.
 #[derive(Default)]
 pub struct Cell {
     /// The figure.
     pub text: String,
-    /// What is to be known of it.
-    pub note: String,
+    /// What is to be known of it, one line each.
+    pub notes: Vec<String>,
     /// Drawing, or empty.
     pub mark: String,
 }
@@ -45,8 +48,8 @@ pub struct Cell {
 pub struct Line {
     /// What is compared.
     pub title: String,
-    /// Its id, for lines of the allocation.
-    pub code: String,
+    /// What holds for all plans: the evidence for a line of the allocation.
+    pub notes: Vec<String>,
     /// A cell for each plan.
     pub cells: Vec<Cell>,
 }
@@ -65,11 +68,15 @@ pub struct Comparison {
     pub outcomes: Vec<Line>,
     /// Money by line.
     pub lines: Vec<Line>,
+    /// Lines that get nothing in any plan, each with the reason.
+    pub closed: Vec<(String, String)>,
+    /// What the plans are compared with: what is done now, in sentences.
+    pub present: Vec<String>,
     /// Limits.
     pub limits: Vec<Line>,
     /// What was decided and why, in sentences.
     pub decision: Vec<String>,
-    /// Risks that were noted.
+    /// Risks of the decision itself.
     pub risks: Vec<String>,
     /// The rating task in which people compare.
     pub task_id: Option<String>,
@@ -93,7 +100,7 @@ fn shown_units(units: f64, currency: &str) -> String {
 
 /// Brings a set into the form of the page; none without plans.
 #[must_use]
-pub fn compare(plans: &[Plan], logs: &[ReflectionLog]) -> Option<Comparison> {
+pub fn compare(plans: &[Plan], logs: &[ReflectionLog], names: &Names) -> Option<Comparison> {
     let first = plans.first()?;
     let is_in_review = plans.iter().any(|plan| plan.status == "in_review");
     let mut decision: Vec<String> = Vec::new();
@@ -112,7 +119,9 @@ pub fn compare(plans: &[Plan], logs: &[ReflectionLog]) -> Option<Comparison> {
     let listed = |log: &ReflectionLog| -> Vec<String> {
         log.risk_factors.as_array().into_iter().flatten().filter_map(|risk| risk.as_str().map(str::to_owned)).collect()
     };
-    let mut risks: Vec<String> = logs.iter().flat_map(listed).collect();
+    // Those of single plans stand in the comparison.
+    let of_plans: Vec<String> = plans.iter().flat_map(|plan| texts(plan.plan.get("risk_factors"))).collect();
+    let mut risks: Vec<String> = logs.iter().flat_map(listed).filter(|risk| !of_plans.contains(risk)).map(|risk| sentence(&risk)).collect();
     risks.dedup();
     Some(Comparison {
         plan_set_id: first.plan_set_id.clone(),
@@ -120,8 +129,10 @@ pub fn compare(plans: &[Plan], logs: &[ReflectionLog]) -> Option<Comparison> {
         frame: format!("{} over {} days", money(first.budget_micros, Some(&first.currency)), first.horizon_days),
         heads: plans.iter().map(head).collect(),
         outcomes: outcomes(plans),
-        lines: lines(plans),
-        limits: limits(plans),
+        lines: lines::lines(plans, names),
+        closed: lines::closed(plans, names),
+        present: present(first),
+        limits: limits::limits(plans),
         decision,
         risks,
         task_id: plans.iter().find_map(|plan| plan.task_id.clone()),
@@ -130,9 +141,6 @@ pub fn compare(plans: &[Plan], logs: &[ReflectionLog]) -> Option<Comparison> {
 }
 
 fn head(plan: &Plan) -> Head {
-    let sentences = |name: &str| -> Vec<String> {
-        plan.plan.get(name).and_then(Value::as_array).into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned)).collect()
-    };
     Head {
         plan_id: plan.plan_id.clone(),
         title: words(&plan.strategy),
@@ -142,13 +150,13 @@ fn head(plan: &Plan) -> Head {
             "in_review" => "badge-note",
             _ => "",
         },
-        rationale: sentences("rationale"),
+        rationale: texts(plan.plan.get("rationale")),
         may_choose: plan.status != "chosen",
     }
 }
 
 fn row(title: &str, plans: &[Plan], cell: impl Fn(&Plan) -> Cell) -> Line {
-    Line { title: title.to_owned(), code: String::new(), cells: plans.iter().map(cell).collect() }
+    Line { title: title.to_owned(), notes: Vec::new(), cells: plans.iter().map(cell).collect() }
 }
 
 fn text(text: impl Into<String>) -> Cell {
@@ -163,10 +171,14 @@ fn scale(spreads: &[Spread]) -> (f64, f64) {
     ends.fold((0.0, 0.0), |(low, high), value: f64| (low.min(value), high.max(value)))
 }
 
+/// Texts of a list.
+fn texts(value: Option<&Value>) -> Vec<String> {
+    value.and_then(Value::as_array).into_iter().flatten().filter_map(|one| one.as_str().map(str::to_owned)).collect()
+}
+
 fn revenue(plan: &Plan) -> Spread {
-    let value = units(plan.plan.pointer("/expected/revenue"));
-    let error = units(plan.plan.pointer("/expected/revenue_standard_error/value"));
-    (value, value.zip(error).map(|(value, error)| ((value - Z * error).max(0.0), value + Z * error)))
+    let end = |name: &str| units(plan.plan.pointer(&format!("/expected/revenue_interval/{name}")));
+    (units(plan.plan.pointer("/expected/revenue")), end("low").zip(end("high")))
 }
 
 fn roas(plan: &Plan) -> Spread {
@@ -175,16 +187,16 @@ fn roas(plan: &Plan) -> Spread {
 }
 
 fn outcomes(plans: &[Plan]) -> Vec<Line> {
-    let spread_row = |title: &str, spread: fn(&Plan) -> Spread, reason: &str, write: &dyn Fn(f64, &Plan) -> String| {
+    let spread_row = |title: &str, spread: fn(&Plan) -> Spread, at: &str, reason: &str, write: &dyn Fn(f64, &Plan) -> String| {
         let scale = scale(&plans.iter().map(spread).collect::<Vec<_>>());
         row(title, plans, |plan| {
             let (value, ends) = spread(plan);
             Cell {
                 text: value.map_or_else(|| "not known".to_owned(), |value| write(value, plan)),
-                note: match ends {
-                    Some((low, high)) => format!("95 %: {} to {}", write(low, plan), write(high, plan)),
+                notes: vec![match ends {
+                    Some((low, high)) => format!("{}{} to {}", level(plan, at), write(low, plan), write(high, plan)),
                     None => format!("no interval: {}", stored_reason(plan.plan.pointer(reason))),
-                },
+                }],
                 mark: chart::interval(value, ends, scale),
             }
         })
@@ -197,10 +209,16 @@ fn outcomes(plans: &[Plan]) -> Vec<Line> {
             .map_or_else(|| format!("not known: {}", stored_reason(plan.plan.pointer(&format!("{at}/reason")))), write)
     };
     let mut rows = vec![
-        spread_row("Expected revenue", revenue, "/expected/revenue_standard_error/reason", &|value, plan| {
-            shown_units(value, &plan.currency)
+        spread_row(
+            "Expected revenue",
+            revenue,
+            "/expected/revenue_interval/level",
+            "/expected/revenue_standard_error/reason",
+            &|value, plan| shown_units(value, &plan.currency),
+        ),
+        spread_row("Expected ROAS", roas, "/expected/roas_interval/value/level", "/expected/roas_interval/reason", &|value, _| {
+            format!("{value:.2}")
         }),
-        spread_row("Expected ROAS", roas, "/expected/roas_interval/reason", &|value, _| format!("{value:.2}")),
         row("Spend", plans, |plan| text(money_at(plan, "/expected/spend"))),
         row("Kept back", plans, |plan| text(money_at(plan, "/unallocated"))),
         row("Expected conversions", plans, |plan| text(figure_at(plan, "/expected/conversions", whole))),
@@ -223,103 +241,78 @@ fn outcomes(plans: &[Plan]) -> Vec<Line> {
             ..Cell::default()
         }));
     }
-    for (field, title) in [("risk_factors", "Risks"), ("binding_constraints", "Binding limits")] {
-        if plans.iter().any(|plan| plan.plan.get(field).and_then(Value::as_array).is_some_and(|all| !all.is_empty())) {
-            rows.push(row(title, plans, |plan| text(sentences(plan.plan.get(field)))));
-        }
+    if plans.iter().any(|plan| plan.plan.get("present").is_some_and(Value::is_object)) {
+        rows.push(row("Against what is done now", plans, against));
     }
-    for field in ["difference", "difference_to_present", "versus_present"] {
-        if plans.iter().any(|plan| plan.plan.get(field).is_some_and(|value| !value.is_null())) {
-            rows.push(row("Against the present plan", plans, |plan| {
-                text(plan.plan.get(field).map_or_else(String::new, super::words::brief))
-            }));
-        }
+    if plans.iter().any(|plan| !texts(plan.plan.get("risk_factors")).is_empty()) {
+        rows.push(row("What may go wrong", plans, |plan| {
+            let notes: Vec<String> = texts(plan.plan.get("risk_factors")).iter().map(|risk| sentence(risk)).collect();
+            Cell { text: if notes.is_empty() { "Nothing noted".to_owned() } else { String::new() }, notes, ..Cell::default() }
+        }));
     }
     rows
 }
 
-fn sentences(value: Option<&Value>) -> String {
-    let list = value.and_then(Value::as_array).into_iter().flatten();
-    let texts: Vec<String> = list.map(|one| one.as_str().map_or_else(|| super::words::brief(one), words)).collect();
-    if texts.is_empty() { "none".to_owned() } else { texts.join("; ") }
+/// `95 %: `, when the plan says how sure its interval is.
+fn level(plan: &Plan, at: &str) -> String {
+    number(plan.plan.pointer(at)).map_or_else(String::new, |level| format!("{:.0} %: ", level * 100.0))
 }
 
-fn lines(plans: &[Plan]) -> Vec<Line> {
-    let allocation = |plan: &Plan| plan.plan.get("allocation").and_then(Value::as_array).cloned().unwrap_or_default();
-    let all: Vec<Vec<Value>> = plans.iter().map(allocation).collect();
-    // By line: its name, and for each plan what it gets.
-    let mut by_line: BTreeMap<String, (String, Vec<Option<&Value>>)> = BTreeMap::new();
-    for (at, lines) in all.iter().enumerate() {
-        for line in lines {
-            let part = |name: &str| line.get(name).and_then(Value::as_str).unwrap_or_default();
-            let audience = Some(part("audience_segment")).filter(|one| !one.is_empty()).map_or_else(String::new, |one| format!(", {one}"));
-            let entry = by_line
-                .entry(part("arm_id").to_owned())
-                .or_insert_with(|| (format!("{}{audience}", words(part("placement_type"))), vec![None; plans.len()]));
-            if let Some(slot) = entry.1.get_mut(at) {
-                *slot = Some(line);
-            }
-        }
+/// What is done now, in sentences; it is the same for all plans of a set.
+fn present(plan: &Plan) -> Vec<String> {
+    let Some(present) = plan.plan.get("present").filter(|present| present.is_object()) else { return Vec::new() };
+    let amount =
+        |name: &str| units(present.get(name)).map_or_else(|| "an unknown amount".to_owned(), |units| shown_units(units, &plan.currency));
+    let source = present.get("source").and_then(Value::as_str).unwrap_or("not stated");
+    let mut all = vec![format!(
+        "Compared with what is done now ({source}): it spends {}, and the same curves expect {} of it.",
+        amount("spend"),
+        amount("expected_revenue")
+    )];
+    let broken: Vec<String> = texts(present.get("broken")).iter().map(|name| limits::named(name).to_lowercase()).collect();
+    if present.get("is_feasible").and_then(Value::as_bool) == Some(false) {
+        all.push(format!("It would not keep the limits asked for: {}.", broken.join("; ")));
     }
-    let spend = |line: Option<&Value>| units(line.and_then(|line| line.get("spend")));
-    let highest = |cells: &[Option<&Value>]| cells.iter().filter_map(|line| spend(*line)).fold(0.0, f64::max);
-    let scale = by_line.values().map(|(_, cells)| highest(cells)).fold(0.0, f64::max);
-    let mut sorted: Vec<_> = by_line.into_iter().collect();
-    sorted.sort_by(|a, b| highest(&b.1.1).total_cmp(&highest(&a.1.1)));
-    let cell = |(plan, line): (&Plan, &Option<&Value>)| {
-        let Some(line) = line else { return Cell { text: "nothing".to_owned(), mark: chart::bars(&[None], scale), ..Cell::default() } };
-        let value = spend(Some(line));
-        let mut notes: Vec<String> = Vec::new();
-        notes.extend(number(line.get("share")).map(percent));
-        notes.extend(number(line.get("marginal_roas")).map(|value| format!("next unit returns {value:.2}")));
-        notes.extend(number(line.get("shadow_price")).filter(|value| value.abs() > 1e-9).map(|value| format!("shadow price {value:.3}")));
-        Cell {
-            text: value.map_or_else(|| "not known".to_owned(), |value| shown_units(value, &plan.currency)),
-            note: notes.join(", "),
-            mark: chart::bars(&[value], scale),
-        }
-    };
-    sorted.into_iter().map(|(code, (title, cells))| Line { title, code, cells: plans.iter().zip(&cells).map(cell).collect() }).collect()
+    all
 }
 
-fn limits(plans: &[Plan]) -> Vec<Line> {
-    let report = |plan: &Plan| plan.plan.get("constraint_report").and_then(Value::as_array).cloned().unwrap_or_default();
-    let name = |one: &Value| one.get("constraint").and_then(Value::as_str).map(str::to_owned);
-    let mut names: Vec<String> = Vec::new();
-    for plan in plans {
-        for one in report(plan).iter().filter_map(name) {
-            if !names.contains(&one) {
-                names.push(one);
-            }
-        }
-    }
-    let cell = |plan: &Plan, wanted: &str| {
-        let report = report(plan);
-        let Some(one) = report.iter().find(|one| name(one).as_deref() == Some(wanted)) else { return text("not set") };
-        let is_money = one.get("unit").and_then(Value::as_str) == Some("micros");
-        let figure = |field: &str| {
-            number(one.get(field)).map(|value| if is_money { shown_units(value / 1e6, &plan.currency) } else { format!("{value:.3}") })
-        };
-        let keeps = one.get("satisfied").and_then(Value::as_bool);
-        let mut notes: Vec<String> = Vec::new();
-        notes.extend(figure("value").zip(figure("limit")).map(|(value, limit)| format!("{value} of {limit}")));
-        notes.extend(figure("slack").map(|slack| format!("slack {slack}")));
-        notes.extend(number(one.get("shadow_price")).map(|price| format!("shadow price {price:.3}")));
-        Cell {
-            text: if keeps == Some(true) { "Kept".to_owned() } else { "Not kept".to_owned() },
-            note: notes.join(", "),
-            ..Cell::default()
-        }
+/// The difference of a plan to what is done now.
+fn against(plan: &Plan) -> Cell {
+    let Some(present) = plan.plan.get("present").filter(|present| present.is_object()) else { return text("nothing to compare with") };
+    let difference = |name: &str, of: &str| match units(present.get(name)) {
+        None => format!("{of} not known"),
+        Some(units) if units.abs() < 0.005 => format!("the same {of}"),
+        Some(units) => format!("{} {} {of}", shown_units(units.abs(), &plan.currency), if units > 0.0 { "more" } else { "less" }),
     };
-    names
-        .iter()
-        .map(|wanted| Line { title: words(wanted), code: String::new(), cells: plans.iter().map(|plan| cell(plan, wanted)).collect() })
-        .collect()
+    let mut notes = vec![difference("spend_difference", "spend")];
+    if let Some(measure) = present.get("never_worse_in").and_then(Value::as_str).filter(|measure| !measure.is_empty())
+        && present.get("is_feasible").and_then(Value::as_bool) == Some(true)
+    {
+        notes.push(match measure.strip_prefix("nothing: ") {
+            Some(why) => format!("not made to beat it: {why}"),
+            None => format!("never worse in {measure}"),
+        });
+    }
+    Cell { text: sentence(&difference("revenue_difference", "revenue")), notes, ..Cell::default() }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "a float beyond 64 bits saturates, and so many orders do not exist")]
 fn whole(value: f64) -> String {
     count(value.round() as i64)
+}
+
+/// Ids of the audiences in a set, for their names.
+#[must_use]
+pub fn audiences(plans: &[Plan]) -> Vec<&str> {
+    let mut ids: Vec<&str> = Vec::new();
+    for plan in plans {
+        let list = |name: &str| plan.plan.get(name).and_then(Value::as_array).into_iter().flatten();
+        ids.extend(list("allocation").filter_map(|line| line.get("audience_segment")?.as_str()));
+        ids.extend(list("closed").filter_map(|line| Some(line.get("arm_id")?.as_str()?.split_once('/')?.1)));
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    ids
 }
 
 /// How many plans a set has, in words.

@@ -224,7 +224,7 @@ impl Step {
 
 /// What each part brought; bars on a common scale. `name` writes its code for people.
 #[must_use]
-pub fn breakdown(mut rows: Vec<SummaryRow>, has_money: bool, currency: Option<&str>, name: fn(&str) -> String) -> Breakdown {
+pub fn breakdown(mut rows: Vec<SummaryRow>, has_money: bool, currency: Option<&str>, name: impl Fn(&str) -> String) -> Breakdown {
     let pair = |row: &SummaryRow| if has_money { (row.spend_micros, row.revenue_micros) } else { (row.impressions, row.clicks) };
     let largest = |row: &SummaryRow| pair(row).0.max(pair(row).1);
     rows.sort_by_key(|row| std::cmp::Reverse(largest(row)));

@@ -18,7 +18,7 @@ use web::layout::{Layout, render};
 use web::paging::{ListQuery, Page, Slice};
 use web::problem::Problem;
 
-use super::words::{count, day, moment, money, percent, reason, tone, words};
+use super::words::{count, day, encoded, moment, money, percent, reason, tone, words};
 use super::{Pick, file, picks};
 use crate::state::State;
 
@@ -257,16 +257,4 @@ fn row(line: &CampaignLine, found: &Found, as_of: NaiveDate) -> Row {
         changed: moment(&line.updated_at),
         version: line.version,
     }
-}
-
-/// A value as part of an address.
-fn encoded(value: &str) -> String {
-    let mut text = String::new();
-    for byte in value.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => text.push(char::from(byte)),
-            _ => text.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    text
 }

@@ -10,12 +10,13 @@ use storage::error::StorageError;
 use storage::page::Page;
 use storage::plans as stored;
 use storage::reflections::{self, ReflectionFilter};
+use storage::segments;
 use web::caller::{Caller, PageCaller, PageRefusal};
 use web::json::QueryOf;
 use web::layout::{Layout, render};
 use web::problem::Problem;
 
-use super::comparison::{Comparison, compare, plans_in_words};
+use super::comparison::{Comparison, Names, audiences, compare, plans_in_words};
 use super::file;
 use super::words::moment;
 use crate::state::State;
@@ -64,7 +65,7 @@ pub async fn show_plans(
 ) -> Result<HttpResponse, PageRefusal> {
     let caller = caller.0;
     let (scope, wanted) = (caller.scope(), view.0.set);
-    let (campaign, sets, plans, logs) = state
+    let (campaign, sets, plans, logs, names) = state
         .storage
         .scoped(&scope)
         .read(move |conn| {
@@ -84,11 +85,13 @@ pub async fn show_plans(
                     reflections::list(conn, &scope, &filter, &Page::first(10))?.rows
                 }
             };
-            Ok((campaign, sets, plans, logs))
+            let segments = segments::find_many(conn, &campaign.retailer_id, &audiences(&plans))?;
+            let names: Names = segments.into_iter().map(|one| (one.segment_id, one.name)).collect();
+            Ok((campaign, sets, plans, logs, names))
         })
         .await
         .map_err(Problem::from)?;
-    let shown = compare(&plans, &logs);
+    let shown = compare(&plans, &logs, &names);
     let limit = |name: &str| campaign.constraints.get(name).cloned().unwrap_or(Value::Null);
     let as_text = |value: Value| match value {
         Value::Number(number) => number.to_string(),

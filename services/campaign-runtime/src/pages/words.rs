@@ -29,6 +29,11 @@ pub fn percent(share: f64) -> String {
 /// `balanced_reach` as `Balanced reach`, `in_store.front` as `In store · front`.
 pub fn words(code: &str) -> String {
     let text = code.replace('_', " ").replace('.', " · ");
+    sentence(&text)
+}
+
+/// A text with a capital letter at its beginning, else as it is.
+pub fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + letters.as_str())
 }
@@ -110,6 +115,18 @@ fn shorten(text: &str, most: usize) -> String {
         short.push('…');
     }
     short
+}
+
+/// A value as part of an address.
+pub fn encoded(value: &str) -> String {
+    let mut text = String::new();
+    for byte in value.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => text.push(char::from(byte)),
+            _ => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
 }
 
 #[cfg(test)]

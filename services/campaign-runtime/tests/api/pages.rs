@@ -36,12 +36,64 @@ async fn every_page_shows_what_is_there_explains_what_is_not_and_keeps_tenants_a
     for path in ["/campaigns/cmp-mailer", "/campaigns/cmp-mailer/plans", "/campaigns/cmp-mailer/edit", "/campaigns/nothing"] {
         assert_eq!(page(&app, OTHER, path).await.0, StatusCode::NOT_FOUND, "{path}");
     }
-    for (path, field) in
-        [("/?cursor=nonsense", "cursor"), ("/?sort=luck", "sort"), ("/campaigns/cmp-mailer?from=2017-02-01&to=2017-01-01", "to")]
-    {
-        let (status, text) = page(&app, GROCER, path).await;
-        assert!(status == StatusCode::UNPROCESSABLE_ENTITY && text.contains(field), "{path}: {text}");
+}
+
+/// A person who mistypes an address or follows an old bookmark reads a page, not JSON, and programs still get the status.
+#[actix_web::test]
+async fn an_address_that_cannot_be_shown_is_explained_by_a_page() {
+    let bench = bench(None).await;
+    let app = bench.app().await;
+    let invalid = StatusCode::UNPROCESSABLE_ENTITY;
+    for (path, status, words) in [
+        ("/?cursor=nonsense", invalid, "cursor"),
+        ("/?sort=luck", invalid, "cannot be “luck”; it must be one of changed, newest"),
+        ("/?page_size=abc", invalid, "page_size"),
+        ("/?limit=abc", invalid, "must be a whole number from 1 to 500"),
+        ("/?status=nope", invalid, "one of draft, scheduled"),
+        ("/campaigns/cmp-mailer?from=2017-02-01&to=2017-01-01", invalid, "is before from"),
+        ("/campaigns/cmp-mailer?from=soon", invalid, "must be a day such as"),
+        ("/campaigns/unknown", StatusCode::NOT_FOUND, "no campaign"),
+        ("/campaigns/unknown/plans", StatusCode::NOT_FOUND, "no campaign"),
+        ("/imports/unknown", StatusCode::NOT_FOUND, "no import"),
+        ("/imports?state=lost", invalid, "one of queued, running"),
+    ] {
+        let (found, text) = page(&app, GROCER, path).await;
+        assert_eq!(found, status, "{path}: {text}");
+        assert!(text.starts_with("<!doctype html>") && text.contains("class=\"navigation\"") && text.contains("<h1>"), "{path}: {text}");
+        assert!(text.contains(words) && text.contains("All campaigns"), "{path} lacks {words:?}: {text}");
+        assert_eq!(text.contains("Open the page without parameters"), status == invalid, "{path}: {text}");
     }
+    let program = TestRequest::get().uri("/?status=nope").insert_header(("apikey", GROCER)).insert_header(("Accept", "application/json"));
+    let (_, text) = send(&app, program).await;
+    assert!(text.starts_with('{') && text.contains("\"field\":\"status\""), "{text}");
+    let (_, text) = page(&app, GROCER, "/?status=%3Cscript%3Ealert").await;
+    assert!(!text.contains("<script>alert"), "{text}");
+}
+
+/// What became of a file stays to be read: in the list, and on a page of its own with every wrong row.
+#[actix_web::test]
+async fn imports_are_listed_with_their_wrong_rows() {
+    let bench = bench(None).await;
+    let app = bench.app().await;
+    let (_, none) = page(&app, GROCER, "/imports").await;
+    assert!(none.contains("No import yet") && none.contains(".parquet"), "{none}");
+    let body = "campaign_id,date,spend\ncmp-instore-display,2031-12-31,2\ncmp-instore-display,2031-12-30,much\n";
+    let request = TestRequest::post().uri("/v1/imports/performance?on_error=skip").insert_header(("apikey", GROCER));
+    let (status, text) = send(&app, request.insert_header(("Content-Type", "text/csv")).set_payload(body)).await;
+    assert_eq!(status, StatusCode::OK, "{text}");
+    let outcome: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let id = outcome["import_id"].as_str().unwrap();
+    let (_, list) = page(&app, GROCER, "/imports").await;
+    assert!(list.contains(&format!("/imports/{id}")) && list.contains("data-count=\"rejected\">1<"), "{list}");
+    let (status, detail) = page(&app, GROCER, &format!("/imports/{id}")).await;
+    assert_eq!(status, StatusCode::OK, "{detail}");
+    for words in ["Wrong rows are left out", "<code>spend</code>", "class=\"number\">3<", "Download all as CSV"] {
+        assert!(detail.contains(words), "{words:?} is missing: {detail}");
+    }
+    assert!(page(&app, GROCER, "/imports?table=performance&state=finished").await.1.contains(id));
+    assert!(page(&app, GROCER, "/imports?table=skus").await.1.contains("No import matches"));
+    assert!(!page(&app, OTHER, "/imports").await.1.contains(id), "another tenant's import");
+    assert_eq!(page(&app, OTHER, &format!("/imports/{id}")).await.0, StatusCode::NOT_FOUND);
 }
 
 #[actix_web::test]
@@ -88,9 +140,29 @@ async fn plans_stand_side_by_side_with_their_decision() {
     let set = made["plan_set_id"].as_str().unwrap();
     let (status, text) = page(&app, GROCER, &format!("/campaigns/c1/plans?set={set}")).await;
     assert_eq!(status, StatusCode::OK);
-    for words in ["5,000.00 USD over 28 days", "Expected ROAS", "Where the money goes", "was chosen by expected outcome", "Budget"] {
+    let plan = &made["plans"][0];
+    let interval = &plan["expected"]["revenue_interval"];
+    let shown = |money: &serde_json::Value| {
+        let micros = domain::money::parse_micros("money", money["amount"].as_str().unwrap()).unwrap();
+        campaign_runtime::pages::words::money(micros, money["currency"].as_str())
+    };
+    let stated = format!("95 %: {} to {}", shown(&interval["low"]), shown(&interval["high"]));
+    for words in [
+        "5,000.00 USD over 28 days",
+        "Expected ROAS",
+        &stated,
+        "Where the money goes",
+        "was chosen by expected outcome",
+        "Compared with what is done now (spend of the last 4 measured weeks",
+        "Against what is done now",
+        "10 weeks with spend and revenue",
+        "the next unit returns",
+        "What may go wrong",
+        "Kept, and binding",
+    ] {
         assert!(text.contains(words), "{words:?} is missing: {text}");
     }
+    assert!(text.contains(&format!("Now {}", shown(&plan["allocation"][0]["present_spend"]))), "{text}");
     assert_eq!(page(&app, GROCER, "/campaigns/c1/plans?set=pls_nothing").await.0, StatusCode::NOT_FOUND);
     assert_eq!(page(&app, GROCER, &format!("/campaigns/cmp-instore-display/plans?set={set}")).await.0, StatusCode::NOT_FOUND);
     let (_, campaign) = page(&app, GROCER, "/campaigns/c1").await;
