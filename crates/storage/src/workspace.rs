@@ -14,7 +14,7 @@ use crate::campaigns::CampaignFilter;
 use crate::connection::Connection;
 use crate::error::StorageError;
 use crate::on;
-use crate::schema::{brands as b, campaigns as t, performance_rollups as p, retailers as r};
+use crate::schema::{brands as b, campaigns as t, performance_rollups as p, retailers as r, sku_catalog as s};
 use crate::types::Timestamp;
 
 /// Choices that a filter offers at most; more are found by their id in the address.
@@ -252,6 +252,16 @@ pub fn retailer_names(conn: &mut Connection, ids: &[String]) -> Result<BTreeMap<
 /// As any query.
 pub fn brand_names(conn: &mut Connection, ids: &[String]) -> Result<BTreeMap<String, String>, StorageError> {
     let rows: Vec<Choice> = on!(conn, c => b::table.filter(b::brand_id.eq_any(ids)).select((b::brand_id, b::name)).load(c))?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Names of a retailer's products in campaigns that were found in a scope: whoever sees the campaign sees what it advertises.
+///
+/// # Errors
+/// As any query.
+pub fn product_names(conn: &mut Connection, retailer_id: &str, ids: &[&str]) -> Result<BTreeMap<String, String>, StorageError> {
+    let wanted = s::retailer_id.eq(retailer_id).and(s::sku_id.eq_any(ids));
+    let rows: Vec<Choice> = on!(conn, c => s::table.filter(wanted).select((s::sku_id, s::name)).load(c))?;
     Ok(rows.into_iter().collect())
 }
 

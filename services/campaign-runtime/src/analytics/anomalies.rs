@@ -3,10 +3,13 @@
 use actix_web::web::{Data, Json};
 use chrono::NaiveDate;
 use domain::attribution::{Attribution, Basis};
+use domain::scope::Scope;
 use planning::anomalies::{self, Kind, MIN_DAYS, THRESHOLD, WINDOW_DAYS};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use storage::campaigns;
+use storage::campaigns::{self, Campaign};
+use storage::connection::Connection;
+use storage::error::StorageError;
 use storage::performance::faults;
 use storage::performance::summary::{Dimension, MAX_GROUPS, SummaryQuery};
 use storage::retailers;
@@ -47,33 +50,44 @@ pub async fn find_anomalies(state: Data<State>, caller: Caller, query: QueryOf<A
         return Err(Problem::invalid_field("to", "is before from"));
     }
     let scope = caller.scope();
-    let (days, found) = state
+    let found = state
         .storage
         .scoped(&scope.clone())
         .read(move |conn| {
             let campaign = campaigns::find(conn, &scope, &campaign_id)?;
-            let retailer = retailers::find(conn, &campaign.retailer_id)?;
-            let declared = retailer.attribution.as_ref().and_then(|value| Attribution::read(value).ok());
-            let click_based: Vec<String> =
-                declared.filter(|one| one.basis == Basis::Click).map(|_| retailer.retailer_id.clone()).into_iter().collect();
-            let window = |day: NaiveDate| day.checked_sub_days(chrono::Days::new(WINDOW_DAYS)).unwrap_or(day);
-            let query = SummaryQuery {
-                campaign: Some(campaign.id),
-                from: from.map(window),
-                to,
-                group_by: vec![Dimension::Day],
-                limit: MAX_GROUPS,
-                ..SummaryQuery::default()
-            };
-            let days = gather(conn, &scope, &query)?;
-            let rows = SummaryQuery { from, group_by: Vec::new(), ..query };
-            let found = faults::find(conn, &scope, &rows, &click_based, MAX_EXAMPLES as i64 + 1)?;
-            Ok((days, found))
+            look(conn, &scope, &campaign, from, to)
         })
         .await?;
-    let Some(days) = days else {
-        return Err(Problem::invalid_field("from", format!("there are over {MAX_GROUPS} days; narrow from and to")));
+    found.map(Json).ok_or_else(|| Problem::invalid_field("from", format!("there are over {MAX_GROUPS} days; narrow from and to")))
+}
+
+/// Unusual days and faulty data of a campaign; none when there are too many days to be searched at once.
+///
+/// # Errors
+/// As any query.
+pub fn look(
+    conn: &mut Connection,
+    scope: &Scope,
+    campaign: &Campaign,
+    from: Option<NaiveDate>,
+    to: Option<NaiveDate>,
+) -> Result<Option<Value>, StorageError> {
+    let retailer = retailers::find(conn, &campaign.retailer_id)?;
+    let declared = retailer.attribution.as_ref().and_then(|value| Attribution::read(value).ok());
+    let click_based: Vec<String> =
+        declared.filter(|one| one.basis == Basis::Click).map(|_| retailer.retailer_id.clone()).into_iter().collect();
+    let window = |day: NaiveDate| day.checked_sub_days(chrono::Days::new(WINDOW_DAYS)).unwrap_or(day);
+    let query = SummaryQuery {
+        campaign: Some(campaign.id),
+        from: from.map(window),
+        to,
+        group_by: vec![Dimension::Day],
+        limit: MAX_GROUPS,
+        ..SummaryQuery::default()
     };
+    let Some(days) = gather(conn, scope, &query)? else { return Ok(None) };
+    let rows = SummaryQuery { from, group_by: Vec::new(), ..query };
+    let found = faults::find(conn, scope, &rows, &click_based, MAX_EXAMPLES as i64 + 1)?;
     let is_wanted = |day: NaiveDate| from.is_none_or(|from| day >= from);
     let mut series = Vec::new();
     let mut currencies: Vec<Option<String>> = days.iter().map(|day| day.row.currency.clone()).collect();
@@ -88,7 +102,7 @@ pub async fn find_anomalies(state: Data<State>, caller: Caller, query: QueryOf<A
     let missing = missing_days(&days, &is_wanted);
     let more = found.len() > MAX_EXAMPLES;
     let faults: Vec<Value> = found.iter().take(MAX_EXAMPLES).map(show_fault).collect();
-    Ok(Json(json!({
+    Ok(Some(json!({
         "rule": {
             "method": "median and MAD of the days before, adjusted for the day of the week",
             "window_days": WINDOW_DAYS, "least_days": MIN_DAYS, "threshold": THRESHOLD,

@@ -1,4 +1,9 @@
-//! `/campaigns/{id}`: one campaign with its figures, pacing, plans and history.
+//! `/campaigns/{id}`: one campaign with its figures, pacing, unusual days, experiments, plans and history.
+
+mod experiments;
+mod findings;
+mod measured;
+mod pacing;
 
 use std::collections::HashMap;
 
@@ -6,10 +11,9 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use askama::Template;
 use chrono::NaiveDate;
+use domain::attribution::Attribution;
 use domain::campaign::CampaignStatus;
 use domain::scope::Scope;
-use planning::figure::Figure;
-use planning::pacing::{Flight, pace};
 use serde::Deserialize;
 use serde_json::Value;
 use storage::accounts;
@@ -17,24 +21,32 @@ use storage::campaigns::history::{self, HistoryEntry};
 use storage::campaigns::{self, Campaign};
 use storage::connection::Connection;
 use storage::error::StorageError;
+use storage::experiments::{self as studied, Experiment, ExperimentFilter};
 use storage::page::Page;
 use storage::performance::summary::{Dimension, MAX_GROUPS, SummaryQuery, SummaryRow, summarise};
 use storage::plans::{self as stored, Plan};
+use storage::retailers;
 use storage::workspace;
 use web::caller::{PageCaller, PageRefusal};
-use web::chart;
 use web::json::QueryOf;
 use web::layout::{Layout, render};
 use web::problem::Problem;
 
 use super::figures::{Breakdown, Course, Shown, Step, breakdown, course, headline, in_currency};
-use super::words::{brief, moment, money, percent, period, reason, tone, words};
+use super::words::{brief, moment, money, period, tone, words};
 use super::{Pick, file, picks};
+use crate::analytics::anomalies;
 use crate::life;
 use crate::state::State;
+use experiments::ShownExperiment;
+use findings::Findings;
+use measured::Measured;
+use pacing::{ShownPacing, pacing};
 
 /// Changes shown.
 const CHANGES: i64 = 20;
+/// Experiments shown.
+const EXPERIMENTS: i64 = 10;
 /// Plan sets shown.
 const SETS: i64 = 3;
 
@@ -53,11 +65,6 @@ struct Move {
     title: &'static str,
     is_final: bool,
     is_quiet: bool,
-}
-
-struct ShownPacing {
-    meter: String,
-    figures: Vec<Shown>,
 }
 
 struct ShownSet {
@@ -106,6 +113,9 @@ struct CampaignPage {
     has_money: bool,
     other_currencies: String,
     pacing: ShownPacing,
+    measured: Measured,
+    findings: Findings,
+    experiments: Vec<ShownExperiment>,
     sets: Vec<ShownSet>,
     changes: Vec<ShownChange>,
     counted: String,
@@ -114,13 +124,18 @@ struct CampaignPage {
 struct Found {
     campaign: Campaign,
     shown: Value,
-    retailer: Option<String>,
+    retailer: String,
     brand: Option<String>,
     total: Vec<SummaryRow>,
     days: Vec<SummaryRow>,
     placements: Vec<SummaryRow>,
     audiences: Vec<SummaryRow>,
     skus: Vec<SummaryRow>,
+    kinds: Vec<SummaryRow>,
+    attribution: Option<Attribution>,
+    findings: Option<Value>,
+    experiments: Vec<Experiment>,
+    parts: HashMap<String, String>,
     sets: Vec<Vec<Plan>>,
     history: Vec<HistoryEntry>,
     names: HashMap<String, String>,
@@ -141,10 +156,11 @@ pub async fn show_campaign(
     }
     let (scope, wanted) = (caller.scope(), view.clone());
     let found = state.storage.scoped(&scope).read(move |conn| find(conn, &scope, &id, &wanted, now)).await.map_err(Problem::from)?;
+    let shown = experiments::read(&state, &caller.scope(), &found.experiments).await;
     let layout = Layout::new(found.campaign.name.clone(), "campaign-runtime/", Some(&caller), &state.settings);
     let today = now.date_naive();
     let as_of = today.pred_opt().unwrap_or(today);
-    Ok(render(&page(layout, found, &view, caller.role.may_plan(), as_of))?)
+    Ok(render(&page(layout, found, shown, &view, caller.role.may_plan(), as_of))?)
 }
 
 fn find(
@@ -172,25 +188,43 @@ fn find(
     let placements = sums(conn, Some(Dimension::PlacementType), false)?;
     let audiences = sums(conn, Some(Dimension::AudienceSegment), false)?;
     let skus = sums(conn, Some(Dimension::SkuId), false)?;
+    let kinds = sums(conn, Some(Dimension::ImpressionKind), false)?;
+    let retailer = retailers::find(conn, &campaign.retailer_id)?;
+    let about = ExperimentFilter { campaign: Some(campaign.id), ..ExperimentFilter::default() };
     let history = history::list(conn, scope, &campaign, &Page::first(CHANGES))?.rows;
-    let actors: Vec<&str> = history.iter().map(|entry| entry.actor.as_str()).collect();
+    let sets = stored::list_sets(conn, scope, campaign.id, &Page::first(SETS))?.rows;
+    let deciders = sets.iter().flatten().filter_map(|plan| plan.decided_by.as_deref());
+    let actors: Vec<&str> = history.iter().map(|entry| entry.actor.as_str()).chain(deciders).collect();
+    let who = accounts::display_names(conn, &actors)?;
     Ok(Found {
         shown: life::shown_one(conn, &campaign, now)?,
-        retailer: workspace::retailer_names(conn, std::slice::from_ref(&campaign.retailer_id))?.into_values().next(),
+        parts: measured::names(conn, &campaign.retailer_id, &audiences, &skus)?,
+        findings: anomalies::look(conn, scope, &campaign, view.from, view.to)?,
+        experiments: studied::list(conn, scope, &about, &Page::first(EXPERIMENTS))?.rows,
+        attribution: retailer.attribution.as_ref().and_then(|value| Attribution::read(value).ok()),
+        retailer: retailer.name,
         brand: workspace::brand_names(conn, campaign.brand_id.as_slice())?.into_values().next(),
-        sets: stored::list_sets(conn, scope, campaign.id, &Page::first(SETS))?.rows,
-        names: accounts::display_names(conn, &actors)?,
+        sets,
+        names: who,
         history,
         total,
         days,
         placements,
         audiences,
         skus,
+        kinds,
         campaign,
     })
 }
 
-fn page(layout: Layout, found: Found, view: &CampaignView, may_plan: bool, as_of: NaiveDate) -> CampaignPage {
+fn page(
+    layout: Layout,
+    found: Found,
+    experiments: Vec<ShownExperiment>,
+    view: &CampaignView,
+    may_plan: bool,
+    as_of: NaiveDate,
+) -> CampaignPage {
     let campaign = found.campaign;
     let currency = campaign.currency.clone().or_else(|| found.total.iter().find_map(|row| row.currency.clone()));
     let currency = currency.as_deref();
@@ -213,12 +247,13 @@ fn page(layout: Layout, found: Found, view: &CampaignView, may_plan: bool, as_of
     let step_word = Step::ALL.iter().find(|(one, ..)| *one == step).map(|(_, word, _)| *word);
     // With and without a currency there may be two rows of totals; the one with money speaks, and what it lacks is said.
     let headline_row = total.iter().max_by_key(|row| (row.currency.is_some(), row.rows));
+    let named = |code: &str| found.parts.get(code).cloned().unwrap_or_else(|| code.to_owned());
     let list_length = |value: &Value| value.as_array().map_or(0, Vec::len);
     CampaignPage {
         styles: file("campaigns.css"),
         script: file("campaigns.js"),
         may_plan,
-        retailer: found.retailer.unwrap_or_else(|| campaign.retailer_id.clone()),
+        retailer: found.retailer,
         brand: found.brand,
         status: words(&campaign.status),
         tone: tone(&campaign.status),
@@ -234,18 +269,21 @@ fn page(layout: Layout, found: Found, view: &CampaignView, may_plan: bool, as_of
         shown_period: period(first, last),
         figures: headline(headline_row, currency),
         placements: breakdown(in_currency(found.placements, currency), has_money, currency, words),
-        audiences: breakdown(in_currency(found.audiences, currency), has_money, currency, str::to_owned),
+        audiences: breakdown(in_currency(found.audiences, currency), has_money, currency, named),
         skus: breakdown(
             in_currency(found.skus, currency).into_iter().filter(|row| row.group.first().is_some_and(|sku| !sku.is_empty())).collect(),
             has_money,
             currency,
-            str::to_owned,
+            named,
         ),
+        measured: Measured::of(headline_row, &found.kinds, found.attribution, view, campaign.id, currency),
+        findings: Findings::of(found.findings.as_ref(), &named, currency),
+        experiments,
         course,
         has_money,
         other_currencies: others.join(", "),
         pacing: pacing(&campaign, &days, as_of, currency),
-        sets: found.sets.iter().filter_map(|plans| shown_set(plans)).collect(),
+        sets: found.sets.iter().filter_map(|plans| shown_set(plans, &found.names)).collect(),
         changes: found.history.iter().map(|entry| change(entry, &found.names)).collect(),
         counted: [
             counted(list_length(&campaign.target_skus), "product"),
@@ -287,67 +325,25 @@ fn moves(from: CampaignStatus) -> Vec<Move> {
         .collect()
 }
 
-fn pacing(campaign: &Campaign, days: &[SummaryRow], as_of: NaiveDate, currency: Option<&str>) -> ShownPacing {
-    let last = campaign.end_date.map_or(as_of, |end| end.min(as_of));
-    let week = last.checked_sub_days(chrono::Days::new(6));
-    let spend_from = |from: Option<NaiveDate>| {
-        let dated = days.iter().filter_map(|row| Some((row.group.first()?.parse::<NaiveDate>().ok()?, row.spend_micros?)));
-        dated.filter(|(day, _)| *day <= last && from.is_none_or(|from| *day >= from)).map(|(_, micros)| micros).reduce(i64::saturating_add)
-    };
-    let pacing = pace(&Flight {
-        budget_micros: campaign.total_budget_micros,
-        start: campaign.start_date,
-        end: campaign.end_date,
-        as_of,
-        spend_micros: spend_from(campaign.start_date),
-        trailing_week_micros: week.and_then(|week| spend_from(Some(week))),
-    });
-    let share = |label, figure: Figure<f64>, note: &str| Shown {
-        label,
-        value: figure.value.map(percent),
-        note: if figure.value.is_some() { note.to_owned() } else { reason(figure.reason).to_owned() },
-    };
-    let amount = |label, figure: Figure<i64>, note: &str| Shown {
-        label,
-        value: figure.value.map(|micros| money(micros, currency)),
-        note: if figure.value.is_some() { note.to_owned() } else { reason(figure.reason).to_owned() },
-    };
-    let index = Shown {
-        label: "Pacing index",
-        value: pacing.pacing_index.value.map(|value| format!("{value:.2}")),
-        note: match pacing.pacing_index.value {
-            Some(value) if value > 1.1 => "ahead of plan".to_owned(),
-            Some(value) if value < 0.9 => "behind plan".to_owned(),
-            Some(_) => "on plan".to_owned(),
-            None => reason(pacing.pacing_index.reason).to_owned(),
-        },
-    };
-    ShownPacing {
-        meter: chart::meter(pacing.actual_share.value, pacing.expected_share.value),
-        figures: vec![
-            share("Days passed", pacing.expected_share, "of the campaign’s days"),
-            share("Budget spent", pacing.actual_share, "spend / budget"),
-            amount("Expected by now", pacing.expected_spend_micros, "budget × days passed"),
-            index,
-            amount("Projected at the end", pacing.projected_end_spend_micros, "at the pace of the last 7 days"),
-        ],
-    }
-}
-
-fn shown_set(plans: &[Plan]) -> Option<ShownSet> {
+fn shown_set(plans: &[Plan], names: &HashMap<String, String>) -> Option<ShownSet> {
     let first = plans.first()?;
     let chosen = plans.iter().find(|plan| plan.status == "chosen");
     let state = match chosen {
         Some(plan) => format!(
             "{} chosen by {}",
             words(&plan.strategy),
-            plan.decided_by.as_deref().map_or("nobody named".to_owned(), |by| by.replace('_', " "))
+            plan.decided_by.as_deref().map_or("nobody named".to_owned(), |by| decider(by, names))
         ),
         None if plans.iter().any(|plan| plan.status == "in_review") => "People are judging the two best".to_owned(),
         None if plans.iter().all(|plan| plan.status == "rejected") => "All rejected".to_owned(),
         None => "Not decided".to_owned(),
     };
     Some(ShownSet { plan_set_id: first.plan_set_id.clone(), made: moment(&first.created_at), plans: plans.len(), state })
+}
+
+/// Who did something: a person by name, a program by its word.
+fn decider(by: &str, names: &HashMap<String, String>) -> String {
+    names.get(by).cloned().unwrap_or_else(|| by.trim_start_matches("system:").replace('_', " "))
 }
 
 fn change(entry: &HistoryEntry, names: &HashMap<String, String>) -> ShownChange {
@@ -359,7 +355,7 @@ fn change(entry: &HistoryEntry, names: &HashMap<String, String>) -> ShownChange 
     };
     ShownChange {
         version: entry.version,
-        who: names.get(&entry.actor).cloned().unwrap_or_else(|| entry.actor.clone()),
+        who: decider(&entry.actor, names),
         at: moment(&entry.created_at),
         what: words(&entry.action),
         reason: entry.reason.clone(),

@@ -14,7 +14,7 @@ use web::chart;
 
 use super::words::{count, moment, money, percent, sentence, stored_reason, words};
 
-/// Names of audiences by their ids.
+/// Names of audiences and of people who decided, by their ids.
 pub type Names = BTreeMap<String, String>;
 
 /// One plan's head of the comparison.
@@ -105,7 +105,10 @@ pub fn compare(plans: &[Plan], logs: &[ReflectionLog], names: &Names) -> Option<
     let is_in_review = plans.iter().any(|plan| plan.status == "in_review");
     let mut decision: Vec<String> = Vec::new();
     for plan in plans.iter().filter(|plan| plan.status == "chosen") {
-        let by = plan.decided_by.as_deref().map_or("nobody named".to_owned(), |by| by.replace('_', " "));
+        let by = plan
+            .decided_by
+            .as_deref()
+            .map_or("nobody named".to_owned(), |by| names.get(by).cloned().unwrap_or_else(|| by.replace('_', " ")));
         decision.push(format!(
             "{} was chosen by {by}: {}",
             words(&plan.strategy),

@@ -5,6 +5,7 @@ use actix_web::web::{Data, Path};
 use askama::Template;
 use serde::Deserialize;
 use serde_json::Value;
+use storage::accounts;
 use storage::campaigns::{self, Campaign};
 use storage::error::StorageError;
 use storage::page::Page;
@@ -86,7 +87,9 @@ pub async fn show_plans(
                 }
             };
             let segments = segments::find_many(conn, &campaign.retailer_id, &audiences(&plans))?;
-            let names: Names = segments.into_iter().map(|one| (one.segment_id, one.name)).collect();
+            let mut names: Names = segments.into_iter().map(|one| (one.segment_id, one.name)).collect();
+            let deciders: Vec<&str> = plans.iter().filter_map(|plan| plan.decided_by.as_deref()).collect();
+            names.extend(accounts::display_names(conn, &deciders)?);
             Ok((campaign, sets, plans, logs, names))
         })
         .await

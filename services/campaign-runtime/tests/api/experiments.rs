@@ -10,7 +10,7 @@ use crate::{Bench, Client, GROCER, OTHER, PLATFORM, bench, call, send};
 
 const PATH: &str = "/v1/experiments";
 
-fn ab(id: &str, analysis: &str) -> Value {
+pub fn ab(id: &str, analysis: &str) -> Value {
     json!({
         "experiment_id": id,
         "name": "Mailer holdout",
@@ -31,21 +31,21 @@ fn ab(id: &str, analysis: &str) -> Value {
 }
 
 /// Sums of an arm of 1,000 units with standard deviation 3.
-fn sums(arm: &str, n: f64, mean: f64, spend: &str) -> Value {
+pub fn sums(arm: &str, n: f64, mean: f64, spend: &str) -> Value {
     let squares = 9.0 * (n - 1.0) + n * mean * mean;
     json!({"arm": arm, "date": "2026-01-10", "n": n as i64, "value_sum": n * mean, "value_sum_squares": squares, "spend": spend})
 }
 
-async fn create(app: &Client, body: Value) {
+pub async fn create(app: &Client, body: Value) {
     let (status, answer) = call(app, GROCER, "POST", PATH, Some(body)).await;
     assert_eq!((status, answer["status"].as_str()), (StatusCode::CREATED, Some("draft")), "{answer}");
 }
 
-async fn to(app: &Client, id: &str, body: Value) -> (StatusCode, Value) {
+pub async fn to(app: &Client, id: &str, body: Value) -> (StatusCode, Value) {
     call(app, GROCER, "POST", &format!("{PATH}/{id}/transitions"), Some(body)).await
 }
 
-async fn observe(app: &Client, id: &str, rows: Value) -> (StatusCode, Value) {
+pub async fn observe(app: &Client, id: &str, rows: Value) -> (StatusCode, Value) {
     call(app, GROCER, "POST", &format!("{PATH}/{id}/observations"), Some(json!({"rows": rows}))).await
 }
 

@@ -2,8 +2,9 @@ use actix_web::http::StatusCode;
 use actix_web::test::TestRequest;
 use serde_json::json;
 
+use crate::experiments::{ab, create, observe, sums, to};
 use crate::plans::with_history;
-use crate::{Client, GROCER, OTHER, bench, call, send};
+use crate::{Client, GROCER, OTHER, PLATFORM, bench, call, send};
 
 async fn page(app: &Client, key: &str, path: &str) -> (StatusCode, String) {
     send(app, TestRequest::get().uri(path).insert_header(("apikey", key))).await
@@ -127,6 +128,66 @@ async fn what_people_write_cannot_become_markup() {
         text.contains("No performance yet") && text.contains("data-move=\"scheduled\"") && text.contains("<strong>Create</strong>"),
         "{text}"
     );
+}
+
+/// What is unusual or cannot be right is listed with the reason, and every figure says what it rests on.
+#[actix_web::test]
+async fn a_campaign_says_what_is_unusual_and_what_its_figures_rest_on() {
+    let bench = bench(None).await;
+    let app = bench.app().await;
+    let body = json!({"campaign_id": "c1", "retailer_id": "rtl-grocer-cj", "name": "Spring", "currency": "USD"});
+    assert_eq!(call(&app, GROCER, "POST", "/v1/campaigns", Some(body)).await.0, StatusCode::CREATED);
+    let row = |day: u64, impressions: u32, clicks: u32| {
+        let date = chrono::NaiveDate::from_ymd_opt(2017, 1, 2).unwrap() + chrono::Days::new(day);
+        json!({"date": date, "placement_type": "search", "impressions": impressions, "clicks": clicks, "spend": "10.00"})
+    };
+    let mut rows: Vec<serde_json::Value> = (0..30).map(|day| row(day, 100, 5)).collect();
+    rows.extend([row(30, 1000, 5), row(32, 100, 105)]);
+    let (status, answer) = call(&app, GROCER, "POST", "/v1/campaigns/c1/performance", Some(json!({"rows": rows}))).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let (status, text) = page(&app, GROCER, "/campaigns/c1").await;
+    assert_eq!(status, StatusCode::OK, "{text}");
+    for words in [
+        "Impressions: unusually high",
+        "1,000 is more than the 100 expected from 28 days before",
+        "More clicks than impressions",
+        "100 impressions, 105 clicks, 10.00 USD spend (Search)",
+        "1 Feb 2017",
+        "Every figure and what it rests on",
+        "clicks / impressions, of rows with both",
+        "not measured",
+        "32 rows",
+        "No experiment is about this campaign",
+    ] {
+        assert!(text.contains(words), "{words:?} is missing: {text}");
+    }
+    let declared = json!({"attribution": {"window_days": 14, "basis": "click", "scope": "brand", "sales": "gross"}});
+    assert_eq!(call(&app, PLATFORM, "PATCH", "/v1/retailers/rtl-grocer-cj", Some(declared)).await.0, StatusCode::OK);
+    let (_, text) = page(&app, GROCER, "/campaigns/c1").await;
+    assert!(text.contains("orders within 14 days of a click, of the brand, gross sales"), "{text}");
+}
+
+#[actix_web::test]
+async fn experiments_stand_on_the_page_of_their_campaign_with_interval_and_n() {
+    let bench = bench(None).await;
+    let app = bench.app().await;
+    create(&app, ab("exp-1", "sequential")).await;
+    assert!(page(&app, GROCER, "/campaigns/cmp-mailer").await.1.contains("It has not started: there is nothing to read."));
+    to(&app, "exp-1", json!({"to": "running"})).await;
+    observe(&app, "exp-1", json!([sums("control", 1000.0, 10.0, "0"), sums("mailed", 1000.0, 12.0, "500.00")])).await;
+    let (_, text) = page(&app, GROCER, "/campaigns/cmp-mailer").await;
+    for words in [
+        "Mailed: +20.0 % (95 %: ",
+        "n = 2,000 units",
+        "significant",
+        "Incremental ROAS 4.00 (95 %: ",
+        "Control: households that got no mailer",
+    ] {
+        assert!(text.contains(words), "{words:?} is missing: {text}");
+    }
+    create(&app, ab("exp-2", "fixed")).await;
+    to(&app, "exp-2", json!({"to": "running"})).await;
+    assert!(page(&app, GROCER, "/campaigns/cmp-mailer").await.1.contains("read once, at its planned end"));
 }
 
 #[actix_web::test]

@@ -1,4 +1,5 @@
-// Signs in as the demo analyst, writes a campaign, imports a file and asks for plans with the keyboard alone, and scans every page of the
+// Signs in as the demo analyst, writes a campaign, imports files, reads what became of them, asks for plans and chooses one, all with the
+// keyboard alone (the system's own dialog for choosing a file is opened by a key and answered by the test), and scans every page of the
 // campaign workspace: axe, console, sideways scroll at four widths, light and dark, and how it prints.
 //   node workspace.mjs http://localhost:8002 http://localhost:8000 [FOLDER FOR PICTURES]
 import fs from 'node:fs';
@@ -76,18 +77,46 @@ async function scan(page, name) {
   await page.setViewportSize({ width: 1440, height: 900 });
 }
 
-/** Presses Tab until `selector` has the focus; every stop on the way must show where it is. */
+/** Presses Tab until `selector` has the focus; every stop on the way must show where it is. After the last stop comes the page itself. */
 async function tabTo(page, selector, most = 80) {
   for (let stop = 0; stop < most; stop += 1) {
     await page.keyboard.press('Tab');
     const at = await page.evaluate((wanted) => {
       const element = document.activeElement, style = getComputedStyle(element), label = element.matches('.chip input') ? getComputedStyle(element.nextElementSibling) : style;
-      return { isThere: element.matches(wanted), isMarked: [style, label].some((one) => one.outlineStyle !== 'none' && parseFloat(one.outlineWidth) > 0), what: element.outerHTML.slice(0, 120) };
+      return { isThere: element.matches(wanted), isMarked: element === document.body || [style, label].some((one) => one.outlineStyle !== 'none' && parseFloat(one.outlineWidth) > 0), what: element.outerHTML.slice(0, 120) };
     }, selector);
     check(at.isMarked, `no focus mark on ${at.what}`);
     if (at.isThere) return;
   }
   throw new Error(`${selector} is not reached by Tab on ${page.url()}`);
+}
+
+/** Goes to a field by Tab, empties it and types. */
+async function write(page, selector, text) {
+  await tabTo(page, selector, 200);
+  await page.keyboard.press('Control+A');
+  await page.keyboard.press('Delete');
+  await page.keyboard.type(text);
+}
+
+/** Writes a day into a date field in the order in which its parts stand: month, day, year. */
+async function writeDay(page, selector, month, day, year) {
+  await tabTo(page, selector, 200);
+  await page.keyboard.type(`${month}${day}${year}`);
+  check((await page.inputValue(selector)) === `${year}-${month}-${day}`, `${selector} holds ${await page.inputValue(selector)}`);
+}
+
+/** Chooses from a closed list by typing the beginning of a title. */
+async function pick(page, selector, title, value) {
+  await tabTo(page, selector, 200);
+  await page.keyboard.type(title);
+  check((await page.inputValue(selector)) === value, `${selector} holds ${await page.inputValue(selector)}`);
+}
+
+/** Presses Enter where Tab finds it. */
+async function press(page, selector) {
+  await tabTo(page, selector, 200);
+  await page.keyboard.press('Enter');
 }
 
 /** In print nothing is left of what one presses, and the page is not cut off. */
@@ -118,7 +147,7 @@ try {
   await scan(page, 'landing');
   await page.goto(`${base}/imports`);
   await page.waitForURL((url) => url.pathname.startsWith('/login'));
-  await page.focus('#email');
+  await tabTo(page, '#email');
   await page.keyboard.type(email);
   await page.keyboard.press('Tab');
   await page.keyboard.type(password);
@@ -136,7 +165,7 @@ try {
   await scan(page, 'list-empty');
   await page.goto(`${base}/?sort=name&limit=2`);
   const firstPage = await page.$$eval('tbody th a', (links) => links.map((link) => link.textContent));
-  await page.click('a[rel="next"]');
+  await press(page, 'a[rel="next"]');
   await page.waitForURL(/cursor=/);
   const nextPage = await page.$$eval('tbody th a', (links) => links.map((link) => link.textContent));
   check(firstPage.length === 2 && nextPage.length > 0 && !firstPage.some((name) => nextPage.includes(name)), `pages overlap: ${firstPage} / ${nextPage}`);
@@ -149,21 +178,21 @@ try {
   check(await page.evaluate(() => document.activeElement.id === 'name' && document.getElementById('name-error').textContent.includes('required')), 'a missing name is not said at its field');
   const name = `Browser test ${Date.now()}`;
   await page.keyboard.type(name);
-  await page.selectOption('#retailer_id', 'rtl-grocer-cj');
-  await page.fill('#start_date', '2030-02-10');
-  await page.fill('#end_date', '2030-02-01');
-  await page.fill('#total_budget', '5000');
-  await page.fill('#currency', 'USD');
-  await page.fill('#placement_types', 'direct_mail_coupon');
+  await pick(page, '#retailer_id', 'Grocer', 'rtl-grocer-cj');
+  await writeDay(page, '#start_date', '02', '10', '2030');
+  await writeDay(page, '#end_date', '02', '01', '2030');
+  await write(page, '#total_budget', '5000');
+  await write(page, '#currency', 'USD');
+  await write(page, '#placement_types', 'direct_mail_coupon');
   expected.push(['POST', '/v1/campaigns']);
-  await page.focus('#name');
-  await page.keyboard.press('Enter');
+  await press(page, '.campaign-form [type="submit"]');
   await page.waitForFunction(() => document.getElementById('end_date-error').textContent !== '');
   check(await page.evaluate(() => document.activeElement.id === 'end_date'), 'the first wrong field has no focus');
   expected.length = 0;
-  await page.fill('#end_date', '2030-02-28');
-  await page.focus('#name');
-  await page.keyboard.press('Enter');
+  // The focus is in the field already, on its first part.
+  await page.keyboard.type('02282030');
+  check((await page.inputValue('#end_date')) === '2030-02-28', `#end_date holds ${await page.inputValue('#end_date')}`);
+  await press(page, '.campaign-form [type="submit"]');
   await page.waitForURL((url) => /^\/campaigns\/cmp/.test(url.pathname) && !url.pathname.endsWith('new'));
   const campaign = decodeURIComponent(new URL(page.url()).pathname.split('/')[2]);
   check((await page.textContent('h1')).includes(name), 'the new campaign is not shown');
@@ -199,11 +228,13 @@ try {
   await page.waitForLoadState('networkidle');
   await scan(page, 'imports');
   const send = async (file, dryRun) => {
-    await page.selectOption('#table', 'performance');
-    await page.setInputFiles('#file', file);
-    await page.setChecked('[name="dry_run"]', dryRun);
-    await page.focus('[data-import] [type="submit"]');
-    await page.keyboard.press('Enter');
+    await pick(page, '#table', 'Performance', 'performance');
+    await tabTo(page, '#file');
+    const [chooser] = await Promise.all([page.waitForEvent('filechooser'), page.keyboard.press('Space')]);
+    await chooser.setFiles(file);
+    await tabTo(page, '[name="dry_run"]');
+    if ((await page.isChecked('[name="dry_run"]')) !== dryRun) await page.keyboard.press('Space');
+    await press(page, '[data-import] [type="submit"]');
     await page.waitForSelector('[data-result] .notice');
     return page.textContent('[data-result]');
   };
@@ -211,7 +242,7 @@ try {
   const refused = await send(bad, false);
   check(/Wrong rows/.test(refused) && /spend/.test(refused), `wrong rows are not listed: ${refused}`);
   await scan(page, 'imports-wrong');
-  const [saved] = await Promise.all([page.waitForEvent('download'), page.click('a[download]')]);
+  const [saved] = await Promise.all([page.waitForEvent('download'), press(page, 'a[download]')]);
   const text = fs.readFileSync(await saved.path(), 'utf8');
   check(text.startsWith('"line","field","message"') && text.includes('"3","spend"'), `the wrong rows as CSV: ${text}`);
   check((await send(good, false)).includes('3 rows read'), 'the file was not loaded');
@@ -243,12 +274,26 @@ try {
   await page.goto(`${base}/campaigns/${campaign}`);
   check((await page.textContent('.figures')).includes('37.50 USD'), 'the imported spend is not on the page');
 
-  // A campaign with a history of its own, by week and by month.
+  // A campaign with a history of its own and an experiment: what is unusual, what was found, what the figures rest on.
   await page.goto(`${base}/campaigns/${CAMPAIGN}`);
+  await page.evaluate(async (campaign_id) => {
+    const { call } = window.endcap, id = `exp-browser-${Date.now()}`;
+    const at = (days) => new Date(Date.now() + days * 86400000).toISOString().slice(0, 10);
+    const arms = [{ name: 'control', share: 5000 }, { name: 'mailed', share: 5000 }];
+    await call('/v1/experiments', { json: { experiment_id: id, name: 'Mailer holdout', campaign_id, definition: { metric: { name: 'revenue per household', kind: 'revenue', currency: 'USD' }, control_definition: 'households that got no mailer', design: { kind: 'ab', arms, analysis: 'sequential', planned_end: at(30), planned_units: 4000 } } } });
+    await call(`/v1/experiments/${id}/transitions`, { json: { to: 'running' } });
+    const sums = (arm, mean, spend) => ({ arm, date: at(0), n: 1000, value_sum: 1000 * mean, value_sum_squares: 9 * 999 + 1000 * mean * mean, spend });
+    await call(`/v1/experiments/${id}/observations`, { json: { rows: [sums('control', 10, '0'), sums('mailed', 12, '500.00')] } });
+  }, CAMPAIGN);
+  await page.reload();
+  check(/Mailed: \+20\.0 %.*n = 2,000 units/.test(await page.textContent('.experiments-table')), 'the experiment is not shown with its lift, interval and n');
+  check((await page.textContent('.basis')).includes('attributes'), 'the basis of the figures is not stated');
+  await press(page, '.basis summary');
+  check(/Clicks\s*none\s*not measured/.test(await page.textContent('.metrics-table')), 'a figure without value does not say why');
   await scan(page, 'campaign');
   await prints(page, 'campaign');
   await page.goto(`${base}/campaigns/${CAMPAIGN}?by=month`);
-  check((await page.$$('.figures-table tbody tr')).length === 2, 'by month there are two periods');
+  check((await page.$$('[aria-labelledby="course-title"] .figures-table tbody tr')).length === 2, 'by month there are two periods');
 
   // Plans: asked for by keyboard, compared, one chosen with a reason.
   await page.goto(`${base}/campaigns/${CAMPAIGN}/plans`);
@@ -256,18 +301,15 @@ try {
   await scan(page, 'plans-none');
   if (!(await page.$('.ask[open]'))) {
     // A set is there from an earlier run, so the form is folded.
-    await page.focus('.ask summary');
-    await page.keyboard.press('Enter');
+    await press(page, '.ask summary');
   }
-  await page.fill('#total_budget', 'much');
+  await write(page, '#total_budget', 'much');
   expected.push(['POST', '/plans']);
-  await page.focus('#total_budget');
   await page.keyboard.press('Enter');
   await page.waitForFunction(() => document.getElementById('total_budget-error').textContent !== '');
   expected.length = 0;
-  await page.fill('#total_budget', '2500');
-  await page.selectOption('#ask_people', 'always');
-  await page.focus('#total_budget');
+  await pick(page, '#ask_people', 'Always', 'always');
+  await write(page, '#total_budget', '2500');
   await page.keyboard.press('Enter');
   await page.waitForURL(/set=pls/);
   await page.waitForSelector('.compare');
@@ -285,7 +327,7 @@ try {
     await page.keyboard.press('Enter');
     check((await page.textContent('#reason-error')) !== '', 'a choice without a reason is not refused');
     await scan(page, 'choose-dialog');
-    await page.focus('#reason');
+    await tabTo(page, '#reason');
     await page.keyboard.type('Fits the shop calendar.');
     await page.keyboard.press('Tab');
     await page.keyboard.press('Enter');
@@ -299,14 +341,13 @@ try {
   await page.keyboard.press('Space');
   await page.waitForSelector('[data-bulk]:not([hidden])');
   await scan(page, 'list-selected');
-  await page.selectOption('#bulk_to', 'completed');
-  await page.focus('[data-bulk] [type="submit"]');
-  await page.keyboard.press('Enter');
+  await pick(page, '#bulk_to', 'Completed', 'completed');
+  await press(page, '[data-bulk] [type="submit"]');
   await page.waitForSelector('[data-bulk-result]:not([hidden])');
   check((await page.textContent('[data-bulk-result]')).includes(campaign), 'the refused campaign is not named');
 
   check(troubles.length === 0, `found on the way:\n  ${troubles.join('\n  ')}`);
-  console.log('campaign written, file imported, plans compared and chosen by keyboard; 13 pages clean at 4 widths, light and dark, and on paper');
+  console.log('campaign written, file imported, plans compared and chosen by keyboard; 17 views clean at 4 widths, light and dark, and on paper');
 } catch (error) {
   console.error(String(error.message || error));
   if (troubles.length && !String(error).includes('found on the way')) console.error(troubles.join('\n'));
