@@ -2,6 +2,8 @@
 
 pub mod observations;
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use domain::scope::Scope;
@@ -10,7 +12,7 @@ use serde::Serialize;
 use crate::connection::Connection;
 use crate::error::{Meaning, StorageError};
 use crate::page::{Page, Slice};
-use crate::schema::experiments as t;
+use crate::schema::{campaigns, experiments as t};
 use crate::types::{Json, Timestamp};
 use crate::{lock, on};
 
@@ -190,6 +192,25 @@ pub fn list(conn: &mut Connection, scope: &Scope, filter: &ExperimentFilter, pag
         query.load(c)
     })?;
     Ok(Slice::cut(rows, page, |row| row.id))
+}
+
+/// Public ids of the campaigns of these experiments by primary key, in one query whatever their number; those of other tenants are absent.
+///
+/// # Errors
+/// As any query.
+pub fn campaign_ids(conn: &mut Connection, scope: &Scope, rows: &[Experiment]) -> Result<HashMap<i64, String>, StorageError> {
+    let keys: Vec<i64> = rows.iter().filter_map(|row| row.campaign).collect();
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let found: Vec<(i64, String)> = on!(conn, c => {
+        let mut query = campaigns::table.filter(campaigns::id.eq_any(keys)).select((campaigns::id, campaigns::campaign_id)).into_boxed();
+        if let Some(tenant) = scope.tenant() {
+            query = query.filter(campaigns::tenant_id.eq(tenant));
+        }
+        query.load(c)
+    })?;
+    Ok(found.into_iter().collect())
 }
 
 /// Replaces what is stored of an experiment that was read as `row`; id, tenant, salt and maker stay, the version grows by one.

@@ -232,7 +232,9 @@ pub async fn list_experiments(
             let filter = ExperimentFilter { tenant_id, campaign, status: status.map(|word| word.to_string()), design };
             let slice = stored::list(conn, &scope, &filter, &page)?;
             let next = slice.next;
-            let rows = slice.rows.iter().map(|row| shown(conn, &scope, row)).collect::<Result<Vec<_>, _>>()?;
+            let campaigns = stored::campaign_ids(conn, &scope, &slice.rows)?;
+            let campaign_of = |row: &Experiment| row.campaign.and_then(|id| campaigns.get(&id)).map(String::as_str);
+            let rows = slice.rows.iter().map(|row| show(row, campaign_of(row))).collect();
             Ok(storage::page::Slice { rows, next })
         })
         .await?;

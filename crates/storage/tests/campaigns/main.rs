@@ -9,6 +9,7 @@ mod import_kill;
 mod import_runs;
 mod imports;
 mod isolation;
+mod lists;
 mod performance;
 mod plans;
 mod rollups;
