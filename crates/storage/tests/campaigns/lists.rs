@@ -36,8 +36,7 @@ fn sent(conn: &mut Connection, work: impl FnOnce(&mut Connection)) -> Vec<String
     on!(conn, c => c.set_instrumentation(listen));
     work(conn);
     on!(conn, c => c.set_instrumentation(None::<Box<dyn Instrumentation>>));
-    let queries = seen.lock().unwrap().clone();
-    queries
+    seen.lock().unwrap().clone()
 }
 
 /// A printed query with its values in place of `?` and `$1`.

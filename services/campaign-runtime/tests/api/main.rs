@@ -15,6 +15,7 @@ mod pages;
 mod peers;
 mod plans;
 mod walk;
+mod worked_example;
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -54,6 +55,20 @@ pub async fn bench(peer: Option<&str>) -> Bench {
 
 /// The same on this database.
 pub async fn bench_on(database: TestDatabase, peer: Option<&str>) -> Bench {
+    let sample = [
+        (Table::Retailers, "retailers"),
+        (Table::Brands, "brands"),
+        (Table::Skus, "sku_catalog"),
+        (Table::AudienceSegments, "audience_segments"),
+        (Table::Campaigns, "campaigns"),
+        (Table::Performance, "performance_metrics"),
+    ];
+    let files = sample.map(|(table, name)| (table, data(name), Compression::None));
+    bench_with(database, peer, &files)
+}
+
+/// The same with these CSV files, imported in their order.
+pub fn bench_with(database: TestDatabase, peer: Option<&str>, files: &[(Table, PathBuf, Compression)]) -> Bench {
     let (clock, hand) = testkit::clock::fixed("2026-01-15T12:00:00Z");
     let state = state(&database, peer.unwrap_or("http://127.0.0.1:1"), clock);
     let mut conn = database.connect();
@@ -76,16 +91,8 @@ pub async fn bench_on(database: TestDatabase, peer: Option<&str>) -> Bench {
         };
         api_keys::insert(&mut conn, &system, &new, now).unwrap();
     }
-    let sample = [
-        (Table::Retailers, "retailers"),
-        (Table::Brands, "brands"),
-        (Table::Skus, "sku_catalog"),
-        (Table::AudienceSegments, "audience_segments"),
-        (Table::Campaigns, "campaigns"),
-        (Table::Performance, "performance_metrics"),
-    ];
-    for (table, name) in sample {
-        let request = Request::new(table, data(name), Format::Csv, Compression::None);
+    for (table, path, compression) in files {
+        let request = Request::new(*table, path.clone(), Format::Csv, *compression);
         assert!(load(&mut conn, &system, &request, now, &|_| {}).unwrap().is_kept);
     }
     Bench { database, state, hand }

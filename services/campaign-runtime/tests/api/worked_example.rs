@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use actix_web::http::StatusCode;
 use serde_json::Value;
-use storage::imports::Table;
+use storage::imports::{Compression, Table};
 
 use crate::{GROCER, bench_with, call};
 
@@ -77,17 +77,17 @@ fn difference(wanted: &Value, found: &Value, path: &str) -> Option<String> {
 #[actix_web::test]
 async fn every_figure_of_the_worked_example_is_reproduced() {
     let bundle = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../deploy/sample-data/bundle");
-    let bench = bench_with(None, &|table| {
-        let name = match table {
-            Table::Skus => "sku_catalog",
-            Table::Performance => "performance_metrics",
-            Table::AudienceSegments => "audience_segments",
-            Table::CampaignSkus => "campaign_skus",
-            other => other.name(),
-        };
-        bundle.join(format!("{name}.csv.gz"))
-    })
-    .await;
+    let files = [
+        (Table::Retailers, "retailers"),
+        (Table::Brands, "brands"),
+        (Table::Skus, "sku_catalog"),
+        (Table::AudienceSegments, "audience_segments"),
+        (Table::Campaigns, "campaigns"),
+        (Table::CampaignSkus, "campaign_skus"),
+        (Table::Performance, "performance_metrics"),
+    ];
+    let files = files.map(|(table, name)| (table, bundle.join(format!("{name}.csv.gz")), Compression::Gzip));
+    let bench = bench_with(testkit::database::of_choice(), None, &files);
     let app = bench.app().await;
     let steps = steps(&document());
     assert!(steps.len() >= 8, "only {} requests are in the document", steps.len());
