@@ -120,7 +120,7 @@ pub enum ProposalError {
 }
 
 /// Makes up to `n` different plans, the revenue-maximising one first. Fewer come back when the
-/// constraints leave no room for `n` plans that differ by at least one percent of the budget.
+/// constraints leave no room for `n` plans of which any two put at least two percent of the budget elsewhere.
 /// Equal inputs give equal plans.
 ///
 /// # Errors
@@ -255,10 +255,12 @@ fn validate(input: &PlanningInput, n: usize) -> Result<(), ProposalError> {
     input.constraints.validate()
 }
 
-/// Two allocations differ when at least one percent of the budget lies elsewhere.
+/// Two allocations differ when at least two percent of the budget lie elsewhere: people who are
+/// asked to choose must see what they choose between. What moves is counted where it leaves and
+/// where it arrives.
 fn differ(a: &[i64], b: &[i64], budget: i64) -> bool {
     let moved: i128 = a.iter().zip(b).map(|(x, y)| i128::from((x - y).abs())).sum();
-    moved * 100 >= i128::from(budget)
+    moved * 25 >= i128::from(budget)
 }
 
 /// The solver speaks of bounds of arms; the request calls them shares.

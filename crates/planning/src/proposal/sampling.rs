@@ -121,7 +121,7 @@ pub fn explore(input: &PlanningInput, evidence: &Evidence, base: &Program, explo
         let mut part = 1.0;
         while part > 0.05 {
             let spend: Vec<f64> = exploit.iter().zip(&found.spend).map(|(from, to)| from + part * (to - from)).collect();
-            let differs = exploit.iter().zip(&spend).map(|(a, b)| (a - b).abs()).sum::<f64>() * MICROS >= 0.02 * input.budget_micros as f64;
+            let differs = exploit.iter().zip(&spend).map(|(a, b)| (a - b).abs()).sum::<f64>() * MICROS >= 0.04 * input.budget_micros as f64;
             if differs
                 && expected(&spend) >= wanted
                 && base.is_feasible(&spend)
