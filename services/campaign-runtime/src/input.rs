@@ -80,12 +80,15 @@ pub fn lay_over<T: Serialize + DeserializeOwned>(stored: &T, change: Map<String,
     web::json::parse_json(&bytes)
 }
 
-/// Checks a text: not blank, and short enough for its column.
+/// Checks a text: not blank, short enough for its column, and free of NUL.
 pub fn check_text(invalid: &mut Invalid, field: &str, text: &str, most: usize) {
     if text.trim().is_empty() {
         invalid.add(field, "must not be empty");
     } else if text.chars().count() > most {
         invalid.add(field, format!("must be at most {most} characters"));
+    } else if text.contains('\0') {
+        // PostgreSQL cannot store it.
+        invalid.add(field, "must not hold the character NUL");
     }
 }
 

@@ -2,10 +2,12 @@
 
 pub mod rows;
 
+use std::collections::BTreeSet;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
-use chrono::NaiveDate;
+use chrono::{Datelike, NaiveDate};
 use domain::invalid::Invalid;
 use domain::role::Role;
 use serde::{Deserialize, Serialize};
@@ -22,6 +24,8 @@ use crate::state::State;
 
 /// Most rows of one request; more go through an import.
 pub const MAX_ROWS: usize = 5_000;
+/// Most months of a request's rows: on PostgreSQL each is a partition, which the request may have to make.
+const MAX_MONTHS: usize = 120;
 
 /// One row; absent parts of the key count as empty, absent measures stay absent.
 #[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
@@ -109,7 +113,13 @@ fn check(body: &PerformanceBody) -> Result<Vec<NewMetric>, Invalid> {
             ("sku_id", &row.sku_id, 100),
             ("impression_kind", &row.impression_kind, 40),
         ];
+        if !(1900..=2999).contains(&row.date.year()) {
+            invalid.add(place("date"), format!("{} is not between 1900 and 2999", row.date));
+        }
         for (field, text, most) in parts {
+            if text.contains('\0') {
+                invalid.add(place(field), "must not hold the character NUL");
+            }
             if text.chars().count() > most {
                 invalid.add(place(field), format!("must be at most {most} characters"));
             }
@@ -141,6 +151,10 @@ fn check(body: &PerformanceBody) -> Result<Vec<NewMetric>, Invalid> {
             currency,
             source: "api".to_owned(),
         });
+    }
+    let months: BTreeSet<(i32, u32)> = body.rows.iter().map(|row| (row.date.year(), row.date.month())).collect();
+    if months.len() > MAX_MONTHS {
+        invalid.add("rows", format!("lie in {} months; send at most {MAX_MONTHS} months at once, or import a file", months.len()));
     }
     invalid.into_result()?;
     Ok(rows)

@@ -83,3 +83,29 @@ async fn the_optimiser_answers_and_names_what_is_wrong() {
     let (status, answer) = call(&app, GROCER, "POST", "/v1/optimize", Some(json!({"budget": -1.0, "arms": []}))).await;
     assert_eq!((status, answer["errors"][0]["field"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some("budget")));
 }
+
+#[actix_web::test]
+async fn rows_that_no_database_should_meet_are_refused() {
+    for database in testkit::database::all() {
+        let bench = crate::bench_on(database, None).await;
+        let app = bench.app().await;
+        let campaign = json!({"campaign_id": "c-bounds", "retailer_id": "rtl-grocer-cj", "name": "Bounds", "currency": "USD"});
+        assert_eq!(call(&app, GROCER, "POST", "/v1/campaigns", Some(campaign)).await.0, StatusCode::CREATED);
+        let named = json!({"retailer_id": "rtl-grocer-cj", "name": "N\u{0}L", "currency": "USD"});
+        let (status, answer) = call(&app, GROCER, "POST", "/v1/campaigns", Some(named)).await;
+        assert_eq!((status, answer["errors"][0]["field"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some("name")), "{answer}");
+        let many: Vec<_> = (0..121)
+            .map(|month| json!({"date": format!("{}-{:02}-01", 2000 + month / 12, month % 12 + 1), "placement_type": "search"}))
+            .collect();
+        let wrong = [
+            (json!([{"date": "1899-12-31", "placement_type": "search"}]), "rows[0].date"),
+            (json!([{"date": "3000-01-01", "placement_type": "search"}]), "rows[0].date"),
+            (json!([{"date": "2017-01-01", "placement_type": "sea\u{0}rch"}]), "rows[0].placement_type"),
+            (json!(many), "rows"),
+        ];
+        for (rows, field) in wrong {
+            let (status, answer) = call(&app, GROCER, "POST", "/v1/campaigns/c-bounds/performance", Some(json!({"rows": rows}))).await;
+            assert_eq!((status, answer["errors"][0]["field"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some(field)), "{answer}");
+        }
+    }
+}

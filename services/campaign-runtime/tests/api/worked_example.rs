@@ -56,9 +56,10 @@ fn steps(text: &str) -> Vec<Step> {
 /// Where `wanted` is not part of `found`: objects may have more members, lists are compared as long as wanted.
 fn difference(wanted: &Value, found: &Value, path: &str) -> Option<String> {
     match (wanted, found) {
-        (Value::Object(wanted), Value::Object(found)) => {
-            wanted.iter().find_map(|(name, value)| difference(value, found.get(name).unwrap_or(&Value::Null), &format!("{path}.{name}")))
-        }
+        (Value::Object(wanted), Value::Object(found)) => wanted.iter().find_map(|(name, value)| match found.get(name) {
+            Some(found) => difference(value, found, &format!("{path}.{name}")),
+            None => Some(format!("{path}.{name} is not in the answer")),
+        }),
         (Value::Array(wanted), Value::Array(found)) => {
             if wanted.len() > found.len() {
                 return Some(format!("{path}: {} entries, wanted {}", found.len(), wanted.len()));
