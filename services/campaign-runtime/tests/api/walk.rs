@@ -220,7 +220,7 @@ async fn fixtures(bench: &Bench, app: &Client) -> Fixtures {
 }
 
 fn databases() -> Vec<TestDatabase> {
-    testkit::database::all().into_iter().filter(|database| database.kind() != "mysql").collect()
+    testkit::database::all()
 }
 
 #[actix_web::test]
