@@ -123,7 +123,7 @@ proptest! {
         let bound = solution.upper_bound.unwrap();
         // Where nothing may be spent there is no gap to speak of.
         if bound > 1e-6 {
-            prop_assert!(((bound - solution.objective.unwrap()) / bound - solution.gap.unwrap()).abs() < 1e-9);
+            prop_assert!(((bound - solution.objective.unwrap()) / bound - solution.gap.unwrap()).abs() < 1e-12);
         }
     }
 
