@@ -7,6 +7,7 @@ pub mod campaign;
 pub mod catalog;
 pub mod checks;
 pub mod creative;
+pub mod day;
 pub mod feedback;
 pub mod id;
 pub mod invalid;

@@ -1,5 +1,7 @@
 //! Bodies and query strings that are refused with the place and the name of what is wrong.
 
+pub(crate) mod nul;
+
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::BytesMut;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
@@ -107,7 +109,10 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         }
     })?;
     deserializer.end().map_err(|error| malformed(&error))?;
-    Ok(value)
+    match nul::place_in(bytes) {
+        Some(place) => Err(Problem::invalid_field(place, nul::MESSAGE)),
+        None => Ok(value),
+    }
 }
 
 /// Parses a query string into a typed value.
@@ -121,6 +126,9 @@ pub fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
 pub(crate) fn parse_pairs<T: DeserializeOwned>(pairs: Vec<(String, String)>) -> Result<T, Problem> {
     // An empty parameter (`?from=`) is what an empty form field sends: not given.
     let given: Vec<(String, String)> = pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    if let Some((name, _)) = given.iter().find(|(name, value)| name.contains('\0') || value.contains('\0')) {
+        return Err(Problem::invalid_field(name.replace('\0', "?"), nul::MESSAGE));
+    }
     let text = serde_urlencoded::to_string(&given).map_err(Problem::internal)?;
     let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(text.as_bytes()));
     serde_path_to_error::deserialize(deserializer).map_err(|error| invalid(&error.path().to_string(), &error.inner().to_string()))

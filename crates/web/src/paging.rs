@@ -7,7 +7,7 @@ use futures_util::future::{Ready, ready};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::json::parse_pairs;
+use crate::json::{nul, parse_pairs};
 use crate::problem::Problem;
 
 /// Rows in a page when the caller names no number.
@@ -43,6 +43,9 @@ impl Page {
         let Some(cursor) = &self.cursor else { return Ok(None) };
         let refuse = || Problem::new("invalid_cursor", "The cursor is not one that this list gave out; begin again without it.");
         let bytes = Some(cursor).filter(|c| c.len() <= MAX_CURSOR_BYTES).and_then(|c| URL_SAFE_NO_PAD.decode(c).ok()).ok_or_else(refuse)?;
+        if nul::place_in(&bytes).is_some() {
+            return Err(refuse());
+        }
         serde_json::from_slice(&bytes).map(Some).map_err(|_| refuse())
     }
 

@@ -39,6 +39,7 @@ pub struct ApiKeyBody {
     #[serde(default)]
     pub scopes: Vec<String>,
     /// When it stops working.
+    #[serde(default, deserialize_with = "domain::day::read_instant")]
     pub expires_at: Option<DateTime<Utc>>,
 }
 

@@ -49,6 +49,8 @@ pub async fn clone_campaign(
     let mut invalid = Invalid::default();
     let campaign_id = id_or_new(&mut invalid, "campaign_id", body.value.campaign_id.clone(), "cmp");
     check_texts(&mut invalid, &[("name", body.value.name.as_ref(), MAX_NAME)]);
+    domain::day::check_some(&mut invalid, "start_date", body.value.start_date);
+    domain::day::check_some(&mut invalid, "end_date", body.value.end_date);
     invalid.into_result()?;
     let (scope, now) = (caller.scope(), state.clock.now());
     repeat::create(&state.storage.scoped(&scope), request, now, move |conn| {

@@ -37,10 +37,13 @@ pub struct ExportQuery {
     /// Performance only: one campaign.
     pub campaign_id: Option<String>,
     /// Performance only: first day.
+    #[serde(default, deserialize_with = "domain::day::read")]
     pub from: Option<NaiveDate>,
     /// Performance only: last day, included.
+    #[serde(default, deserialize_with = "domain::day::read")]
     pub to: Option<NaiveDate>,
     /// Performance only: the rows as they were at this time.
+    #[serde(default, deserialize_with = "domain::day::read_instant")]
     pub as_of: Option<DateTime<Utc>>,
 }
 

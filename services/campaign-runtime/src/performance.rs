@@ -113,9 +113,7 @@ fn check(body: &PerformanceBody) -> Result<Vec<NewMetric>, Invalid> {
             ("sku_id", &row.sku_id, 100),
             ("impression_kind", &row.impression_kind, 40),
         ];
-        if !(1900..=2999).contains(&row.date.year()) {
-            invalid.add(place("date"), format!("{} is not between 1900 and 2999", row.date));
-        }
+        invalid.merge(domain::day::check(&place("date"), row.date));
         for (field, text, most) in parts {
             if text.contains('\0') {
                 invalid.add(place(field), "must not hold the character NUL");

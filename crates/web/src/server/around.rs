@@ -35,6 +35,8 @@ pub(super) async fn around(request: ServiceRequest, next: Next<impl MessageBody 
             shared.as_ref().filter(|s| !s.info.untimed_paths.iter().any(|start| path.starts_with(start))).map(|s| s.request_timeout);
         // The request moves on whole: the router needs the only reference to it, so none may be kept here.
         let result = match limit {
+            // No id holds the character NUL, and PostgreSQL cannot even be asked for it.
+            _ if path.contains("%00") => Err(Problem::not_found("page or path", &path).into()),
             Some(limit) => tokio::time::timeout(limit, next.call(request)).await.unwrap_or_else(|_| Err(Problem::timeout().into())),
             None => next.call(request).await,
         };

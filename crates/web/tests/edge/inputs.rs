@@ -68,6 +68,25 @@ fn query_mistakes_are_named() {
     assert_eq!((status, field.as_str()), (422, "colour"));
 }
 
+/// PostgreSQL takes the character NUL in no text, so it is refused before any database is asked.
+#[test]
+fn the_character_nul_is_refused_in_queries_bodies_and_cursors() {
+    #[derive(Debug, Deserialize)]
+    struct Named {
+        name: Option<String>,
+    }
+    for query in ["name=%00", "name=a%00b", "%00=a"] {
+        let (status, field, detail) = said(&parse_query::<Named>(query).unwrap_err());
+        assert_eq!((status, detail.contains("must not hold the character NUL")), (422, true), "{query}: {detail}");
+        assert_eq!(field, if query.starts_with("name") { "name" } else { "?" });
+    }
+    assert_eq!(parse_query::<Named>("name=%2500").unwrap().name.as_deref(), Some("%00"));
+    let (status, field, _) = said(&parse_json::<serde_json::Value>(br#"{"rows": [{"name": "a\u0000"}]}"#).unwrap_err());
+    assert_eq!((status, field.as_str()), (422, "rows[0].name"));
+    let cursor = Some("WyJhXHUwMDAwIl0".to_owned());
+    assert_eq!(Page { limit: 50, cursor }.after::<(String,)>().unwrap_err().code(), "invalid_cursor");
+}
+
 #[test]
 fn pages_follow_each_other_to_the_end() {
     let all: Vec<u32> = (1..=7).collect();

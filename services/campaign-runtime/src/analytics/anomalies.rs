@@ -32,8 +32,10 @@ pub struct AnomalyQuery {
     /// The campaign.
     pub campaign_id: String,
     /// First day that is looked at; earlier days still say what is usual.
+    #[serde(default, deserialize_with = "domain::day::read")]
     pub from: Option<NaiveDate>,
     /// Last day, included.
+    #[serde(default, deserialize_with = "domain::day::read")]
     pub to: Option<NaiveDate>,
 }
 

@@ -21,8 +21,10 @@ const MAX_TOP: usize = 1_000;
 #[into_params(parameter_in = Query)]
 pub struct AnalyticsQuery {
     /// First day.
+    #[serde(default, deserialize_with = "domain::day::read")]
     pub from: Option<NaiveDate>,
     /// Last day, included.
+    #[serde(default, deserialize_with = "domain::day::read")]
     pub to: Option<NaiveDate>,
     /// Names out of `day`, `week`, `month`, `campaign`, `placement_type`, `audience_segment`, `category`, `sku_id`, `retailer`,
     /// `impression_kind`, `brand`, with commas between; nothing sums all rows. Currency and declared attribution always separate groups.
@@ -48,10 +50,13 @@ pub struct AnalyticsQuery {
     /// A figure by which groups are ordered, with `-` before it from the greatest down; `-spend` with `top`.
     pub order_by: Option<String>,
     /// First day of a period to compare with.
+    #[serde(default, deserialize_with = "domain::day::read")]
     pub compare_from: Option<NaiveDate>,
     /// Its last day, included.
+    #[serde(default, deserialize_with = "domain::day::read")]
     pub compare_to: Option<NaiveDate>,
     /// The data as they were at this time, before later corrections; needs `campaign_id`.
+    #[serde(default, deserialize_with = "domain::day::read_instant")]
     pub as_of: Option<DateTime<Utc>>,
 }
 

@@ -26,6 +26,7 @@ pub struct AssignmentsBody {
     /// 1 to 10,000 units.
     pub units: Vec<String>,
     /// When, for a switchback test; now when absent.
+    #[serde(default, deserialize_with = "domain::day::read_instant")]
     pub at: Option<DateTime<Utc>>,
 }
 
@@ -37,6 +38,7 @@ pub struct AssignmentQuery {
     /// The unit.
     pub unit: String,
     /// When, for a switchback test; now when absent.
+    #[serde(default, deserialize_with = "domain::day::read_instant")]
     pub at: Option<DateTime<Utc>>,
 }
 

@@ -254,6 +254,7 @@ fn check_ab(invalid: &mut Invalid, design: &AbDesign) {
     for (at, arm) in design.arms.iter().enumerate() {
         check_text(invalid, &format!("definition.design.arms[{at}].name"), &arm.name, 100);
     }
+    check_days(invalid, &[("planned_end", design.planned_end)]);
     match (design.analysis, design.planned_units) {
         (Analysis::Sequential, None) => invalid.add("definition.design.planned_units", "is required for a sequential analysis"),
         (_, Some(units)) if !(100..=1_000_000_000_000).contains(&units) => {
@@ -278,7 +279,17 @@ fn check_names(invalid: &mut Invalid, field: &str, names: &[String], seen: &mut 
     }
 }
 
+fn check_days(invalid: &mut Invalid, days: &[(&str, NaiveDate)]) {
+    for (field, day) in days {
+        invalid.merge(domain::day::check(&format!("definition.design.{field}"), *day));
+    }
+}
+
 fn check_geo(invalid: &mut Invalid, design: &GeoDesign) {
+    check_days(
+        invalid,
+        &[("pre_start", design.pre_start), ("pre_end", design.pre_end), ("post_start", design.post_start), ("post_end", design.post_end)],
+    );
     let mut seen = BTreeSet::new();
     if design.treatment.is_empty() {
         invalid.add("definition.design.treatment", "must name at least one market");
@@ -308,6 +319,7 @@ fn check_geo(invalid: &mut Invalid, design: &GeoDesign) {
 }
 
 fn check_switchback(invalid: &mut Invalid, design: &SwitchbackDesign) {
+    check_days(invalid, &[("start", design.start)]);
     if !(1..=MOST_UNITS).contains(&design.units.len()) {
         return invalid.add("definition.design.units", format!("must be 1 to {MOST_UNITS}, not {}", design.units.len()));
     }

@@ -152,6 +152,11 @@ fn observation(row: &Experiment, definition: &Definition, body: &ObservationBody
     if unit.chars().count() > 100 {
         invalid.add("unit", "must be at most 100 characters");
     }
+    // JSON was looked through when it was read; CSV was not.
+    if unit.contains('\0') {
+        invalid.add("unit", "must not hold the character NUL");
+    }
+    invalid.merge(domain::day::check("date", body.date));
     let n = body.n.unwrap_or(if unit.is_empty() { 0 } else { 1 });
     if !(1..=1_000_000_000_000).contains(&n) {
         invalid.add("n", "must be above 0: no figure without n");

@@ -19,8 +19,10 @@ use crate::state::State;
 #[into_params(parameter_in = Query)]
 pub struct RowQuery {
     /// First day.
+    #[serde(default, deserialize_with = "domain::day::read")]
     pub from: Option<NaiveDate>,
     /// Last day, included.
+    #[serde(default, deserialize_with = "domain::day::read")]
     pub to: Option<NaiveDate>,
     /// Only a placement type.
     pub placement_type: Option<String>,
@@ -33,6 +35,7 @@ pub struct RowQuery {
     /// Only one kind of impression.
     pub impression_kind: Option<String>,
     /// The rows as they were at this time, before later corrections.
+    #[serde(default, deserialize_with = "domain::day::read_instant")]
     pub as_of: Option<DateTime<Utc>>,
 }
 
