@@ -120,3 +120,18 @@ impl ErrorsPage {
         Self { layout: Layout::with_addresses("Errors", "errors", None, shared.pages.clone()), codes: CODES }
     }
 }
+
+/// The page in the place of one that is not there.
+#[derive(Template)]
+#[template(path = "missing.html")]
+pub(crate) struct MissingPage {
+    layout: Layout,
+    detail: String,
+}
+
+impl MissingPage {
+    pub(crate) fn new(shared: &Shared, caller: Option<&Caller>, detail: &str) -> Self {
+        let layout = Layout::with_addresses("This page is not there", "", caller, shared.pages.clone());
+        Self { layout, detail: detail.to_owned() }
+    }
+}

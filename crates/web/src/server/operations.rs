@@ -4,13 +4,15 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use actix_web::http::header::{CONTENT_TYPE, LOCATION};
+use actix_web::http::header::{ACCEPT, CONTENT_TYPE, LOCATION};
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Data, ServiceConfig, get, resource};
 use actix_web::{HttpRequest, HttpResponse};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
 
 use super::{ServiceInfo, Shared};
+use crate::caller::identify;
 use crate::problem::Problem;
 
 /// Longest time of a readiness check.
@@ -113,7 +115,22 @@ async fn errors_page(shared: Data<Shared>) -> Result<HttpResponse, Problem> {
     crate::layout::render(&crate::layout::ErrorsPage::new(&shared))
 }
 
-/// The answer to paths that nobody serves.
-pub(super) async fn no_such_path(request: HttpRequest) -> Result<HttpResponse, Problem> {
-    Err(Problem::not_found("page or path", request.path()))
+/// The answer to paths that nobody serves: a page for a person who mistyped an address, a problem for programs.
+pub(super) async fn no_such_path(request: HttpRequest, shared: Data<Shared>) -> Result<HttpResponse, Problem> {
+    let problem = Problem::not_found("page or path", request.path());
+    if !is_read_by_a_person(&request) {
+        return Err(problem);
+    }
+    let caller = identify(&request).await.ok().flatten();
+    let page = crate::layout::MissingPage::new(&shared, caller.as_ref(), problem.detail());
+    let mut answer = crate::layout::render(&page)?;
+    *answer.status_mut() = StatusCode::NOT_FOUND;
+    Ok(answer)
+}
+
+/// Whether a browser asks for a page: nothing under `/v1/` is one.
+fn is_read_by_a_person(request: &HttpRequest) -> bool {
+    let accepts = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    is_read && !request.path().starts_with("/v1/") && accepts.contains("text/html")
 }

@@ -161,6 +161,8 @@ async fn every_refusal_is_a_problem_with_the_callers_request_id() {
     let post = |kind: &str| format!("POST /echo HTTP/1.1\r\nX-Request-Id: req-7\r\nContent-Type: {kind}");
     let cases = [
         ("GET /nowhere HTTP/1.1\r\nX-Request-Id: req-7".to_owned(), String::new(), 404, "not_found"),
+        ("GET /v1/limited%00 HTTP/1.1\r\nX-Request-Id: req-7".to_owned(), String::new(), 404, "not_found"),
+        (post("application/json"), r#"{"rows": ["a\u0000"]}"#.to_owned(), 422, "invalid_input"),
         ("GET /echo HTTP/1.1\r\nX-Request-Id: req-7".to_owned(), String::new(), 405, "method_not_allowed"),
         ("GET /broken HTTP/1.1\r\nX-Request-Id: req-7".to_owned(), String::new(), 500, "internal"),
         ("GET /slow HTTP/1.1\r\nX-Request-Id: req-7".to_owned(), String::new(), 503, "timeout"),
@@ -182,6 +184,36 @@ async fn every_refusal_is_a_problem_with_the_callers_request_id() {
     assert_eq!(fetch(running.public, "/slow-import").await.status, 200, "streams are exempt from the timeout");
     let made = send(running.public, "GET /health/live HTTP/1.1\r\nX-Request-Id: has space and \"quotes\"", "").await;
     assert!(made.head.contains("x-request-id: 0"), "an unusable id is replaced: {}", made.head);
+    running.shutdown.cancel();
+    running.done.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_who_mistypes_an_address_reads_a_page_and_a_program_a_problem() {
+    let running = start(&[]);
+    let browser = "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    let ask = |first: &str, accept: &str| format!("{first} HTTP/1.1\r\n{accept}");
+    let page = send(running.public, &ask("GET /nothing?a=%3Cscript%3E", browser), "").await;
+    assert_eq!(page.status, 404);
+    assert!(
+        page.head.contains("content-type: text/html") && page.head.contains("content-security-policy: default-src 'self'"),
+        "{}",
+        page.head
+    );
+    for words in ["<h1>This page is not there</h1>", "/nothing", "class=\"navigation\"", "href=\"/\""] {
+        assert!(page.body.contains(words), "{words:?} is missing: {}", page.body);
+    }
+    assert!(!page.body.contains("<script>"), "{}", page.body);
+    for (first, accept) in [
+        ("GET /nothing", "Accept: */*"),
+        ("GET /nothing", "Accept: application/json"),
+        ("GET /nothing", "X-Nothing: 1"),
+        ("GET /v1/nothing", browser),
+        ("POST /nothing", browser),
+    ] {
+        let answer = send(running.public, &ask(first, accept), "").await;
+        assert_eq!((answer.status, answer.json()["code"].as_str()), (404, Some("not_found")), "{first} {accept}: {}", answer.body);
+    }
     running.shutdown.cancel();
     running.done.await.unwrap().unwrap();
 }
