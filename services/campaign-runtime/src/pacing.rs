@@ -34,6 +34,7 @@ pub enum Expectation {
 #[into_params(parameter_in = Query)]
 pub struct PacingQuery {
     /// Last day whose spend is complete; yesterday when absent.
+    #[serde(default, deserialize_with = "domain::day::read")]
     pub as_of: Option<NaiveDate>,
     /// What is expected of a day: `linear` (default) or `traffic`.
     pub expectation: Option<Expectation>,
@@ -45,6 +46,7 @@ pub struct PacingQuery {
 #[into_params(parameter_in = Query)]
 pub struct PacingListQuery {
     /// Last day whose spend is complete; yesterday when absent.
+    #[serde(default, deserialize_with = "domain::day::read")]
     pub as_of: Option<NaiveDate>,
     /// What is expected of a day: `linear` (default) or `traffic`.
     pub expectation: Option<Expectation>,
@@ -56,7 +58,9 @@ pub struct PacingListQuery {
     pub brand_id: Option<String>,
 }
 
-fn flight(campaign: &Campaign, as_of: NaiveDate, spend: &Spend) -> Flight {
+/// What pacing is computed from, of a campaign on a day.
+#[must_use]
+pub fn flight(campaign: &Campaign, as_of: NaiveDate, spend: &Spend) -> Flight {
     let last = campaign.end_date.map_or(as_of, |end| end.min(as_of));
     let week = last.checked_sub_days(Days::new(6));
     let recent = spend.by_day.iter().filter(|(day, _)| week.is_some_and(|week| *day >= week)).map(|(_, micros)| *micros);

@@ -4,6 +4,7 @@ mod experiments;
 mod findings;
 mod measured;
 mod pacing;
+mod sums;
 
 use std::collections::HashMap;
 
@@ -23,7 +24,7 @@ use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::experiments::{self as studied, Experiment, ExperimentFilter};
 use storage::page::Page;
-use storage::performance::summary::{Dimension, MAX_GROUPS, SummaryQuery, SummaryRow, summarise};
+use storage::performance::spend::{self, Spend};
 use storage::plans::{self as stored, Plan};
 use storage::retailers;
 use storage::workspace;
@@ -32,7 +33,7 @@ use web::json::QueryOf;
 use web::layout::{Layout, render};
 use web::problem::Problem;
 
-use super::figures::{Breakdown, Course, Shown, Step, breakdown, course, headline, in_currency};
+use super::figures::{Breakdown, Course, Shown, Step, breakdown, course, headline};
 use super::words::{brief, moment, money, period, tone, words};
 use super::{Pick, file, picks};
 use crate::analytics::anomalies;
@@ -42,6 +43,7 @@ use experiments::ShownExperiment;
 use findings::Findings;
 use measured::Measured;
 use pacing::{ShownPacing, pacing};
+use sums::Sums;
 
 /// Changes shown.
 const CHANGES: i64 = 20;
@@ -54,7 +56,9 @@ const SETS: i64 = 3;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CampaignView {
+    #[serde(default, deserialize_with = "domain::day::read")]
     from: Option<NaiveDate>,
+    #[serde(default, deserialize_with = "domain::day::read")]
     to: Option<NaiveDate>,
     by: Option<Step>,
 }
@@ -107,6 +111,7 @@ struct CampaignPage {
     shown_period: String,
     figures: Vec<Shown>,
     course: Option<Course>,
+    has_too_many_days: bool,
     placements: Breakdown,
     audiences: Breakdown,
     skus: Breakdown,
@@ -126,12 +131,8 @@ struct Found {
     shown: Value,
     retailer: String,
     brand: Option<String>,
-    total: Vec<SummaryRow>,
-    days: Vec<SummaryRow>,
-    placements: Vec<SummaryRow>,
-    audiences: Vec<SummaryRow>,
-    skus: Vec<SummaryRow>,
-    kinds: Vec<SummaryRow>,
+    sums: Sums,
+    spend: Spend,
     attribution: Option<Attribution>,
     findings: Option<Value>,
     experiments: Vec<Experiment>,
@@ -154,12 +155,12 @@ pub async fn show_campaign(
     {
         return Err(Problem::invalid_field("to", "is before from").into());
     }
-    let (scope, wanted) = (caller.scope(), view.clone());
-    let found = state.storage.scoped(&scope).read(move |conn| find(conn, &scope, &id, &wanted, now)).await.map_err(Problem::from)?;
-    let shown = experiments::read(&state, &caller.scope(), &found.experiments).await;
-    let layout = Layout::new(found.campaign.name.clone(), "campaign-runtime/", Some(&caller), &state.settings);
     let today = now.date_naive();
     let as_of = today.pred_opt().unwrap_or(today);
+    let (scope, wanted) = (caller.scope(), view.clone());
+    let found = state.storage.scoped(&scope).read(move |conn| find(conn, &scope, &id, &wanted, now, as_of)).await.map_err(Problem::from)?;
+    let shown = experiments::read(&state, &caller.scope(), &found.experiments).await;
+    let layout = Layout::new(found.campaign.name.clone(), "campaign-runtime/", Some(&caller), &state.settings);
     Ok(render(&page(layout, found, shown, &view, caller.role.may_plan(), as_of))?)
 }
 
@@ -169,26 +170,11 @@ fn find(
     id: &str,
     view: &CampaignView,
     now: chrono::DateTime<chrono::Utc>,
+    as_of: NaiveDate,
 ) -> Result<Found, StorageError> {
     let campaign = campaigns::find(conn, scope, id)?;
-    let sums = |conn: &mut Connection, by: Option<Dimension>, whole: bool| {
-        let (from, to) = if whole { (None, None) } else { (view.from, view.to) };
-        let query = SummaryQuery {
-            campaign: Some(campaign.id),
-            from,
-            to,
-            group_by: by.into_iter().collect(),
-            limit: MAX_GROUPS,
-            ..SummaryQuery::default()
-        };
-        summarise(conn, scope, &query)
-    };
-    let total = sums(conn, None, false)?;
-    let days = sums(conn, Some(Dimension::Day), true)?;
-    let placements = sums(conn, Some(Dimension::PlacementType), false)?;
-    let audiences = sums(conn, Some(Dimension::AudienceSegment), false)?;
-    let skus = sums(conn, Some(Dimension::SkuId), false)?;
-    let kinds = sums(conn, Some(Dimension::ImpressionKind), false)?;
+    let sums = sums::find(conn, scope, &campaign, view)?;
+    let spend = spend::of_campaigns(conn, scope, std::slice::from_ref(&campaign), as_of)?.remove(&campaign.id).unwrap_or_default();
     let retailer = retailers::find(conn, &campaign.retailer_id)?;
     let about = ExperimentFilter { campaign: Some(campaign.id), ..ExperimentFilter::default() };
     let history = history::list(conn, scope, &campaign, &Page::first(CHANGES))?.rows;
@@ -198,7 +184,7 @@ fn find(
     let who = accounts::display_names(conn, &actors)?;
     Ok(Found {
         shown: life::shown_one(conn, &campaign, now)?,
-        parts: measured::names(conn, &campaign.retailer_id, &audiences, &skus)?,
+        parts: measured::names(conn, &campaign.retailer_id, &sums)?,
         findings: anomalies::look(conn, scope, &campaign, view.from, view.to)?,
         experiments: studied::list(conn, scope, &about, &Page::first(EXPERIMENTS))?.rows,
         attribution: retailer.attribution.as_ref().and_then(|value| Attribution::read(value).ok()),
@@ -207,12 +193,8 @@ fn find(
         sets,
         names: who,
         history,
-        total,
-        days,
-        placements,
-        audiences,
-        skus,
-        kinds,
+        sums,
+        spend,
         campaign,
     })
 }
@@ -225,28 +207,14 @@ fn page(
     may_plan: bool,
     as_of: NaiveDate,
 ) -> CampaignPage {
-    let campaign = found.campaign;
-    let currency = campaign.currency.clone().or_else(|| found.total.iter().find_map(|row| row.currency.clone()));
-    let currency = currency.as_deref();
-    let others: Vec<String> =
-        found.total.iter().filter_map(|row| row.currency.clone()).filter(|own| Some(own.as_str()) != currency).collect();
-    let total = in_currency(found.total, currency);
-    let days = in_currency(found.days, currency);
-    let dated = |row: &SummaryRow| row.group.first().and_then(|day| day.parse::<NaiveDate>().ok());
-    let wanted: Vec<SummaryRow> = days
-        .iter()
-        .filter(|row| dated(row).is_some_and(|day| view.from.is_none_or(|from| day >= from) && view.to.is_none_or(|to| day <= to)))
-        .cloned()
-        .collect();
-    let (first, last) = (wanted.first().and_then(dated), wanted.last().and_then(dated));
-    let length = first.zip(last).map_or(0, |(first, last)| (last - first).num_days() + 1);
-    let step = view.by.unwrap_or_else(|| Step::for_days(length));
-    let course = course(&wanted, step, currency);
+    let (campaign, sums) = (found.campaign, found.sums);
+    let currency = sums.currency.as_deref();
+    let step = sums.step;
+    let course = sums.course.as_deref().and_then(|groups| course(groups, step, currency));
     let has_money = course.as_ref().is_none_or(|course| course.has_money);
     let status: Option<CampaignStatus> = campaign.status.parse().ok();
     let step_word = Step::ALL.iter().find(|(one, ..)| *one == step).map(|(_, word, _)| *word);
-    // With and without a currency there may be two rows of totals; the one with money speaks, and what it lacks is said.
-    let headline_row = total.iter().max_by_key(|row| (row.currency.is_some(), row.rows));
+    let total = sums.total.as_ref();
     let named = |code: &str| found.parts.get(code).cloned().unwrap_or_else(|| code.to_owned());
     let list_length = |value: &Value| value.as_array().map_or(0, Vec::len);
     CampaignPage {
@@ -266,23 +234,19 @@ fn page(
         to: view.to.map(|day| day.to_string()).unwrap_or_default(),
         is_whole: view.from.is_none() && view.to.is_none(),
         steps: picks(Step::ALL.map(|(_, word, title)| (word.to_owned(), title.to_owned())), step_word),
-        shown_period: period(first, last),
-        figures: headline(headline_row, currency),
-        placements: breakdown(in_currency(found.placements, currency), has_money, currency, words),
-        audiences: breakdown(in_currency(found.audiences, currency), has_money, currency, named),
-        skus: breakdown(
-            in_currency(found.skus, currency).into_iter().filter(|row| row.group.first().is_some_and(|sku| !sku.is_empty())).collect(),
-            has_money,
-            currency,
-            named,
-        ),
-        measured: Measured::of(headline_row, &found.kinds, found.attribution, view, campaign.id, currency),
+        shown_period: period(sums.span.map(|(first, _)| first), sums.span.map(|(_, last)| last)),
+        figures: headline(total, currency),
+        has_too_many_days: sums.course.is_none(),
+        measured: Measured::of(total, &sums.kinds, found.attribution, view, campaign.id, currency),
+        placements: breakdown(sums.placements, has_money, currency, words),
+        audiences: breakdown(sums.audiences, has_money, currency, named),
+        skus: breakdown(sums.skus, has_money, currency, named),
         findings: Findings::of(found.findings.as_ref(), &named, currency),
         experiments,
         course,
         has_money,
-        other_currencies: others.join(", "),
-        pacing: pacing(&campaign, &days, as_of, currency),
+        other_currencies: sums.others.join(", "),
+        pacing: pacing(&campaign, &found.spend, as_of, currency),
         sets: found.sets.iter().filter_map(|plans| shown_set(plans, &found.names)).collect(),
         changes: found.history.iter().map(|entry| change(entry, &found.names)).collect(),
         counted: [

@@ -76,6 +76,14 @@ pub fn reason(reason: Option<Reason>) -> &'static str {
     }
 }
 
+/// Why groups are not shown where a retailer asks for a least size.
+pub fn small_groups(least: i64) -> String {
+    format!(
+        "the retailer wants at least {} acts of people in every figure, and none from which a smaller one could be computed",
+        count(least)
+    )
+}
+
 /// The same for a reason that was stored as a word.
 pub fn stored_reason(value: Option<&Value>) -> String {
     value.and_then(Value::as_str).map_or_else(|| "not known".to_owned(), |word| word.replace('_', " "))

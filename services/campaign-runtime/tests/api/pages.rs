@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::experiments::{ab, create, observe, sums, to};
 use crate::plans::with_history;
-use crate::{Client, GROCER, OTHER, PLATFORM, bench, call, send};
+use crate::{Client, GROCER, OTHER, PLATFORM, bench, bench_on, call, send};
 
 async fn page(app: &Client, key: &str, path: &str) -> (StatusCode, String) {
     send(app, TestRequest::get().uri(path).insert_header(("apikey", key))).await
@@ -165,6 +165,47 @@ async fn a_campaign_says_what_is_unusual_and_what_its_figures_rest_on() {
     assert_eq!(call(&app, PLATFORM, "PATCH", "/v1/retailers/rtl-grocer-cj", Some(declared)).await.0, StatusCode::OK);
     let (_, text) = page(&app, GROCER, "/campaigns/c1").await;
     assert!(text.contains("orders within 14 days of a click, of the brand, gross sales"), "{text}");
+}
+
+/// What the analytics hide stays hidden on the page, in totals, by day and by part, and the page says why.
+#[actix_web::test]
+async fn a_campaign_hides_the_small_groups_that_the_analytics_hide() {
+    for database in testkit::database::all() {
+        let bench = bench_on(database, None).await;
+        let app = bench.app().await;
+        let policy = |least: u32| json!({"policies": {"min_cell_size": least}});
+        assert_eq!(call(&app, PLATFORM, "PATCH", "/v1/retailers/rtl-grocer-cj", Some(policy(50))).await.0, StatusCode::OK);
+        let body = json!({"campaign_id": "c1", "retailer_id": "rtl-grocer-cj", "name": "Spring", "currency": "USD"});
+        assert_eq!(call(&app, GROCER, "POST", "/v1/campaigns", Some(body)).await.0, StatusCode::CREATED);
+        let row = |day: u32, audience: &str, impressions: u32, spend: &str| {
+            json!({"date": format!("2017-01-{day:02}"), "placement_type": "search", "audience_segment": audience, "sku_id": audience,
+                "impression_kind": audience, "impressions": impressions, "spend": spend})
+        };
+        let rows = json!({"rows": [row(2, "first", 900, "91.11"), row(3, "second", 20, "92.22"), row(4, "third", 300, "93.33")]});
+        let (status, answer) = call(&app, GROCER, "POST", "/v1/campaigns/c1/performance", Some(rows)).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let (status, text) = page(&app, GROCER, "/campaigns/c1").await;
+        assert_eq!(status, StatusCode::OK, "{text}");
+        let part = |name: &str| {
+            let (_, rest) = text.split_once(&format!("aria-labelledby=\"{name}\"")).unwrap_or_else(|| panic!("no {name}: {text}"));
+            rest.split_once("</section>").unwrap().0.to_owned()
+        };
+        for (name, whose) in [("course-title", "91.11 USD"), ("audiences-title", "91.11 USD"), ("skus-title", "91.11 USD")] {
+            let shown = part(name);
+            assert!(shown.contains(whose), "{name}: {shown}");
+            assert!(!shown.contains("92.22") && !shown.contains("93.33"), "the second smallest hides the smallest, {name}: {shown}");
+            assert!(shown.contains("too few people to show"), "{name}: {shown}");
+            assert!(shown.contains("2 of these are not shown: the retailer wants at least 50 acts of people"), "{name}: {shown}");
+        }
+        assert!(part("placements-title").contains("276.66 USD"), "a part that is large enough is shown");
+        let (_, one_day) = page(&app, GROCER, "/campaigns/c1?from=2017-01-03&to=2017-01-03").await;
+        assert!(one_day.contains("These figures are not shown: the retailer wants"), "{one_day}");
+        let figures = one_day.split("aria-label=\"Key figures\"").nth(1).and_then(|rest| rest.split("</section>").next()).unwrap();
+        assert!(figures.contains("too few people to show") && !figures.contains("92.22"), "{figures}");
+        assert_eq!(call(&app, PLATFORM, "PATCH", "/v1/retailers/rtl-grocer-cj", Some(policy(1))).await.0, StatusCode::OK);
+        let (_, text) = page(&app, GROCER, "/campaigns/c1").await;
+        assert!(text.contains("92.22 USD") && !text.contains("too few people") && !text.contains("not shown:"), "{text}");
+    }
 }
 
 #[actix_web::test]

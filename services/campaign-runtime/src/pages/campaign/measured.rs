@@ -6,13 +6,15 @@ use domain::attribution::{Attribution, Basis, Reach, Sales};
 use planning::metrics::DEFINITIONS;
 use storage::connection::Connection;
 use storage::error::StorageError;
-use storage::performance::summary::{SummaryQuery, SummaryRow};
+use storage::performance::summary::SummaryQuery;
 use storage::segments;
 use storage::workspace;
 
 use super::CampaignView;
-use crate::analytics::figures::{Number, figures};
-use crate::pages::words::{count, money, reason, words};
+use super::sums::Sums;
+use crate::analytics::figures::Number;
+use crate::analytics::table::Group;
+use crate::pages::words::{count, money, reason, small_groups, words};
 
 /// Products whose names are looked up: more than a page shows.
 const NAMED: usize = 50;
@@ -33,26 +35,28 @@ pub(super) struct Measured {
 }
 
 /// Names of audiences and of the products that bring most, by their ids.
-pub(super) fn names(
-    conn: &mut Connection,
-    retailer_id: &str,
-    audiences: &[SummaryRow],
-    skus: &[SummaryRow],
-) -> Result<HashMap<String, String>, StorageError> {
-    let ids: Vec<&str> = audiences.iter().filter_map(|row| row.group.first().map(String::as_str)).collect();
+pub(super) fn names(conn: &mut Connection, retailer_id: &str, sums: &Sums) -> Result<HashMap<String, String>, StorageError> {
+    let code = |group: &Group| group.row.group.first().cloned().unwrap_or_default();
+    let ids: Vec<String> = sums.audiences.iter().flatten().map(code).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let mut names: HashMap<String, String> =
         segments::find_many(conn, retailer_id, &ids)?.into_iter().map(|one| (one.segment_id, one.name)).collect();
-    let mut largest: Vec<&SummaryRow> = skus.iter().collect();
-    largest.sort_by_key(|row| std::cmp::Reverse((row.spend_micros.max(row.revenue_micros), row.impressions.max(row.clicks))));
-    let ids: Vec<&str> = largest.iter().take(NAMED).filter_map(|row| row.group.first().map(String::as_str)).collect();
+    // In the order of the page, which must not tell how large the hidden ones are.
+    let mut largest: Vec<&Group> = sums.skus.iter().flatten().collect();
+    largest.sort_by_key(|group| {
+        let row = Some(&group.row).filter(|_| !group.is_hidden);
+        let size = row.map(|row| (row.spend_micros.max(row.revenue_micros), row.impressions.max(row.clicks)));
+        (std::cmp::Reverse(size), code(group))
+    });
+    let ids: Vec<&str> = largest.iter().take(NAMED).filter_map(|group| group.row.group.first().map(String::as_str)).collect();
     names.extend(workspace::product_names(conn, retailer_id, &ids)?);
     Ok(names)
 }
 
 impl Measured {
     pub(super) fn of(
-        total: Option<&SummaryRow>,
-        kinds: &[SummaryRow],
+        total: Option<&Group>,
+        kinds: &[Group],
         attribution: Option<Attribution>,
         view: &CampaignView,
         campaign: i64,
@@ -76,9 +80,13 @@ impl Measured {
                         .to_owned()
                 }
             },
-            format!("Figures come from {source}: {}.", counted(total.rows)),
+            if total.is_hidden {
+                format!("These figures are not shown: {}.", small_groups(total.least))
+            } else {
+                format!("Figures come from {source}: {}.", counted(total.row.rows))
+            },
         ];
-        let metrics = figures(total).into_iter().map(|figure| Metric {
+        let metrics = total.figures().into_iter().map(|figure| Metric {
             title: title(figure.name),
             value: figure.value.map(|value| shown(figure.name, value, currency)),
             basis: match figure.value {
@@ -95,10 +103,14 @@ fn counted(rows: i64) -> String {
 }
 
 /// What is counted as an impression, the most frequent first.
-fn kinds_of(kinds: &[SummaryRow]) -> String {
+fn kinds_of(kinds: &[Group]) -> String {
+    let shown = |group: &Group, impressions: i64| if group.is_hidden { 0 } else { impressions };
     let mut known: Vec<(i64, String)> = kinds
         .iter()
-        .filter_map(|row| Some((row.impressions?, row.group.first().filter(|kind| !kind.is_empty())?.replace('_', " "))))
+        .filter_map(|group| {
+            let kind = group.row.group.first().filter(|kind| !kind.is_empty())?;
+            Some((shown(group, group.row.impressions?), kind.replace('_', " ")))
+        })
         .collect();
     known.sort_unstable_by(|a, b| b.cmp(a));
     known.dedup_by(|a, b| a.1 == b.1);

@@ -2,11 +2,12 @@
 
 use chrono::NaiveDate;
 use planning::figure::Figure;
-use planning::pacing::{Flight, pace};
+use planning::pacing::pace;
 use storage::campaigns::Campaign;
-use storage::performance::summary::SummaryRow;
+use storage::performance::spend::Spend;
 use web::chart;
 
+use crate::pacing::flight;
 use crate::pages::figures::Shown;
 use crate::pages::words::{money, percent, reason};
 
@@ -17,21 +18,8 @@ pub(super) struct ShownPacing {
 }
 
 /// The pacing of a campaign on a day.
-pub(super) fn pacing(campaign: &Campaign, days: &[SummaryRow], as_of: NaiveDate, currency: Option<&str>) -> ShownPacing {
-    let last = campaign.end_date.map_or(as_of, |end| end.min(as_of));
-    let week = last.checked_sub_days(chrono::Days::new(6));
-    let spend_from = |from: Option<NaiveDate>| {
-        let dated = days.iter().filter_map(|row| Some((row.group.first()?.parse::<NaiveDate>().ok()?, row.spend_micros?)));
-        dated.filter(|(day, _)| *day <= last && from.is_none_or(|from| *day >= from)).map(|(_, micros)| micros).reduce(i64::saturating_add)
-    };
-    let pacing = pace(&Flight {
-        budget_micros: campaign.total_budget_micros,
-        start: campaign.start_date,
-        end: campaign.end_date,
-        as_of,
-        spend_micros: spend_from(campaign.start_date),
-        trailing_week_micros: week.and_then(|week| spend_from(Some(week))),
-    });
+pub(super) fn pacing(campaign: &Campaign, spend: &Spend, as_of: NaiveDate, currency: Option<&str>) -> ShownPacing {
+    let pacing = pace(&flight(campaign, as_of, spend));
     let share = |label, figure: Figure<f64>, note: &str| Shown {
         label,
         value: figure.value.map(percent),
