@@ -1,5 +1,6 @@
 //! Imports: the body is streamed to a temporary file, then loaded while the caller waits, or later.
 
+pub mod places;
 pub mod spool;
 pub mod work;
 
@@ -85,7 +86,8 @@ fn refusal(outcome: &Outcome) -> Problem {
     responses((status = 200, body = Object, description = "`{import_id, received, inserted, updated, unchanged, rejected, errors:[{line, field, column, message}]}`"),
         (status = 202, body = Object, description = "`{import_id, state}`; `Location` is where to ask"),
         (status = 409, description = "`import_running`: the same file is being loaded"),
-        (status = 422, description = "Wrong rows; nothing was kept, `outcome` has the counts")))]
+        (status = 422, description = "Wrong rows; nothing was kept, `outcome` has the counts"),
+        (status = 429, description = "`tenant_busy`: as many imports of this tenant as may are received, wait or run")))]
 pub async fn import_table(
     state: Data<State>,
     caller: Caller,
@@ -110,6 +112,8 @@ pub async fn import_table(
         (None, _) => None,
     };
     let settings = &state.settings.imports;
+    // Before the body is read, so that whoever finds no place has not sent gigabytes for nothing and filled the disk.
+    let place = state.imports.places.take(scope.tenant())?;
     let spooled = spool::receive(body, state.imports.folder(), settings.max_bytes).await?;
     let wanted = Request {
         on_error: if query.on_error == Some(OnErrorWord::Skip) { OnError::Skip } else { OnError::Abort },
@@ -122,16 +126,16 @@ pub async fn import_table(
     };
     let aborts = wanted.on_error == OnError::Abort && !wanted.is_dry_run;
     if prefers_later(&request) {
-        let ready = work::prepare(&state, scope, wanted, spooled, "queued").await?;
+        let ready = work::prepare(&state, scope, wanted, spooled, place, "queued").await?;
         let import_id = ready.import_id().to_owned();
-        work::run_later(&state, ready).await?;
+        work::run_later(state.as_ref().clone(), ready);
         let location = format!("/v1/imports/{import_id}");
         return Ok(HttpResponse::Accepted()
             .insert_header((LOCATION, location))
             .insert_header(("preference-applied", "respond-async"))
             .json(json!({"import_id": import_id, "state": "queued"})));
     }
-    let ready = work::prepare(&state, scope, wanted, spooled, "running").await?;
+    let ready = work::prepare(&state, scope, wanted, spooled, place, "running").await?;
     let outcome = work::run_now(&state, ready).await?;
     if outcome.rejected > 0 && aborts {
         return Err(refusal(&outcome));

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -15,6 +16,8 @@ use tokio::io::AsyncWriteExt;
 use web::problem::Problem;
 
 const PREFIX: &str = "endcap-import-";
+/// How long a body may bring nothing: it holds a place meanwhile.
+const STALL: Duration = Duration::from_secs(60);
 
 /// A received body.
 pub struct Spooled {
@@ -56,17 +59,21 @@ pub fn declared(request: &HttpRequest) -> Result<(Format, Compression), Problem>
     }
 }
 
+fn stalled() -> Problem {
+    Problem::bad_request("malformed_request", format!("The body brought nothing for {} seconds.", STALL.as_secs()))
+}
+
 /// Streams a body to a file in `folder`.
 ///
 /// # Errors
-/// 413 beyond `max_bytes`; 400 when the body breaks off; 500 when the disk is full or the folder cannot be written.
+/// 413 beyond `max_bytes`; 400 when the body breaks off or stalls; 500 when the disk is full or the folder cannot be written.
 pub async fn receive(mut body: Payload, folder: &Path, max_bytes: u64) -> Result<Spooled, Problem> {
     let file = tempfile::Builder::new().prefix(PREFIX).tempfile_in(folder).map_err(Problem::internal)?;
     file.as_file().try_lock().map_err(Problem::internal)?;
     let mut writer =
         tokio::io::BufWriter::with_capacity(1 << 18, tokio::fs::File::from_std(file.as_file().try_clone().map_err(Problem::internal)?));
     let (mut received, mut hasher) = (0_u64, Sha256::new());
-    while let Some(chunk) = body.next().await {
+    while let Some(chunk) = tokio::time::timeout(STALL, body.next()).await.map_err(|_| stalled())? {
         let chunk = chunk.map_err(|error| Problem::bad_request("malformed_request", format!("The body broke off: {error}.")))?;
         received += chunk.len() as u64;
         if received > max_bytes {

@@ -1,10 +1,11 @@
-//! Runs imports beside the request threads: a bounded number at once, shared fairly among tenants, each on a connection of its own, which is
+//! Runs imports beside the request threads: a bounded number at once, shared fairly among tenants ([`super::places`] bounds how many more may
+//! be received and wait), each on a connection of its own, which is
 //! the owner's: `COPY` into tables under row-level security is refused for others. Rows are checked against the caller's scope in code.
 
 use std::any::Any;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,16 +16,17 @@ use storage::error::StorageError;
 use storage::imports::ledger::{self, Import};
 use storage::imports::run::{self, Prepared, Watch};
 use storage::imports::{Outcome, Request};
-use storage::share::FairShare;
+use storage::share::{FairShare, Place as Worker};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use web::problem::Problem;
 use web::settings::Imports;
 
+use super::places::{Place, Places};
 use super::spool;
 use crate::state::State;
 
-/// Imports that may wait for a worker in one process; each holds a connection and a file.
+/// Imports that may wait for a worker or be received in one process, besides those that run; each holds a connection and a file.
 pub const MAX_WAITING: usize = 16;
 /// How long a request waits for a worker when it does not ask to be told later.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -36,7 +38,8 @@ const KEEP_ERRORS: TimeDelta = TimeDelta::days(30);
 /// What imports of one process share.
 pub struct Importer {
     workers: FairShare,
-    waiting: AtomicUsize,
+    /// For imports that are received, wait or run.
+    pub places: Places,
     running: Mutex<HashMap<String, Counts>>,
     is_stopped: AtomicBool,
     folder: PathBuf,
@@ -66,6 +69,7 @@ pub struct Ready {
     spooled: spool::Spooled,
     prepared: Prepared,
     conn: Connection,
+    place: Place,
 }
 
 impl Ready {
@@ -76,22 +80,13 @@ impl Ready {
     }
 }
 
-/// Counts an import that waits, for as long as it does.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
 impl Importer {
     /// As the settings say.
     #[must_use]
     pub fn new(settings: &Imports) -> Self {
         Self {
             workers: FairShare::new(settings.workers),
-            waiting: AtomicUsize::new(0),
+            places: Places::new(settings.workers + MAX_WAITING),
             running: Mutex::default(),
             is_stopped: AtomicBool::new(false),
             folder: settings.directory.as_ref().map_or_else(std::env::temp_dir, PathBuf::from),
@@ -113,14 +108,6 @@ impl Importer {
             (row.unchanged, row.rejected) = (whole(counts.unchanged), whole(counts.rejected));
         }
     }
-
-    fn wait(&self) -> Result<Waiting<'_>, Problem> {
-        let waiting = Waiting(&self.waiting);
-        if self.waiting.fetch_add(1, Ordering::AcqRel) >= MAX_WAITING {
-            return Err(Problem::unavailable("importer", 30));
-        }
-        Ok(waiting)
-    }
 }
 
 /// Opens a connection, takes the right to run the import and notes it.
@@ -132,6 +119,7 @@ pub async fn prepare(
     scope: Scope,
     request: Request,
     spooled: spool::Spooled,
+    place: Place,
     ledger_state: &'static str,
 ) -> Result<Ready, Problem> {
     let state = state.clone();
@@ -141,34 +129,19 @@ pub async fn prepare(
         let mut conn = opened.map_err(|error| StorageError::Unavailable(error.to_string()))?;
         let _turn = handle.block_on(state.storage.turn())?;
         let prepared = run::prepare(&mut conn, &scope, &request, ledger_state, state.clock.now())?;
-        Ok(Ready { scope, request, spooled, prepared, conn })
+        Ok(Ready { scope, request, spooled, prepared, conn, place })
     });
     prepared.await.map_err(Problem::internal)?.map_err(|error: StorageError| error.into())
 }
 
-/// Runs an import now, waiting a little for a worker.
+/// Runs an import now, waiting a little for a worker. It runs to its end, also when whoever asked hangs up.
 ///
 /// # Errors
-/// 503 when no worker was free in time; 429 `tenant_busy`; what the import says.
+/// 503 when no worker was free in time; what the import says.
 pub async fn run_now(state: &State, ready: Ready) -> Result<Outcome, Problem> {
-    let place = {
-        let waiting = state.imports.wait();
-        let acquired = async {
-            let _waiting = waiting?;
-            let tenant = ready.scope.tenant();
-            tokio::time::timeout(PATIENCE, state.imports.workers.acquire(tenant))
-                .await
-                .map_err(|_| Problem::unavailable("importer", 30))?
-                .map_err(Problem::from)
-        };
-        acquired.await
-    };
-    match place {
-        Ok(place) => {
-            let done = execute(state.clone(), ready).await;
-            drop(place);
-            Ok(done.map_err(Problem::internal)??)
-        }
+    let acquired = tokio::time::timeout(PATIENCE, state.imports.workers.acquire(ready.scope.tenant())).await;
+    match acquired.map_err(|_| Problem::unavailable("importer", 30)).and_then(|worker| worker.map_err(Problem::from)) {
+        Ok(worker) => Ok(execute(state.clone(), ready, worker).await.map_err(Problem::internal)??),
         Err(problem) => {
             give_up(state.clone(), ready, "no worker was free in time").await;
             Err(problem)
@@ -177,39 +150,25 @@ pub async fn run_now(state: &State, ready: Ready) -> Result<Outcome, Problem> {
 }
 
 /// Runs an import when a worker is free; what becomes of it is in the ledger.
-///
-/// # Errors
-/// 503 when too many wait already.
-pub async fn run_later(state: &State, ready: Ready) -> Result<(), Problem> {
-    let waits = state.imports.wait().map(std::mem::forget);
-    if let Err(problem) = waits {
-        give_up(state.clone(), ready, "too many imports waited").await;
-        return Err(problem);
-    }
-    let state = state.clone();
+pub fn run_later(state: State, ready: Ready) {
     tokio::spawn(async move {
-        let place = state.imports.workers.acquire(ready.scope.tenant()).await;
-        state.imports.waiting.fetch_sub(1, Ordering::AcqRel);
         let import_id = ready.import_id().to_owned();
-        match place {
-            Ok(place) => {
-                match execute(state, ready).await {
-                    Ok(Ok(_)) => {}
-                    Ok(Err(error)) => tracing::info!(%error, import_id, "an import failed"),
-                    Err(error) => tracing::warn!(%error, import_id, "an import stopped"),
-                }
-                drop(place);
-            }
+        match state.imports.workers.acquire(ready.scope.tenant()).await {
+            Ok(worker) => match execute(state, ready, worker).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => tracing::info!(%error, import_id, "an import failed"),
+                Err(error) => tracing::warn!(%error, import_id, "an import stopped"),
+            },
             Err(_) => give_up(state, ready, "too many imports of this tenant waited").await,
         }
     });
-    Ok(())
 }
 
-async fn execute(state: State, ready: Ready) -> Result<Result<Outcome, StorageError>, tokio::task::JoinError> {
+/// Runs an import on a thread that keeps its worker and its place until the end.
+async fn execute(state: State, ready: Ready, worker: Worker) -> Result<Result<Outcome, StorageError>, tokio::task::JoinError> {
     let handle = Handle::current();
     tokio::task::spawn_blocking(move || {
-        let Ready { scope, request, spooled, prepared, mut conn } = ready;
+        let Ready { scope, request, spooled, prepared, mut conn, place } = ready;
         let import_id = prepared.import_id().to_owned();
         let running = |change: &dyn Fn(&mut HashMap<String, Counts>)| {
             change(&mut state.imports.running.lock().unwrap_or_else(PoisonError::into_inner));
@@ -231,7 +190,7 @@ async fn execute(state: State, ready: Ready) -> Result<Result<Outcome, StorageEr
         running(&|all| {
             all.remove(&import_id);
         });
-        drop(spooled);
+        drop((spooled, conn, worker, place));
         done
     })
     .await
@@ -241,7 +200,7 @@ async fn give_up(state: State, ready: Ready, reason: &'static str) {
     let handle = Handle::current();
     let given_up = tokio::task::spawn_blocking(move || {
         let _turn = handle.block_on(state.storage.turn())?;
-        let Ready { prepared, mut conn, .. } = ready;
+        let Ready { prepared, mut conn, place: _place, spooled: _spooled, .. } = ready;
         prepared.abandon(&mut conn, reason, state.clock.now())
     });
     match given_up.await {
