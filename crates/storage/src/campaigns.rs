@@ -112,6 +112,12 @@ pub struct CampaignFilter {
     pub objective: Option<String>,
 }
 
+/// Whose a new campaign is: the tenant stated, else the caller's, else that of its brand, else the retailer. The same for requests and imports.
+#[must_use]
+pub fn owner(stated: Option<&str>, caller: Option<&str>, of_brand: Option<&str>, retailer_id: &str) -> String {
+    stated.or(caller).or(of_brand).unwrap_or(retailer_id).to_owned()
+}
+
 /// Stores a campaign.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::NaiveDate;
 use domain::campaign::{CampaignStatus, Objective};
+use domain::day;
 use domain::invalid::Invalid;
 use domain::money::format_micros;
 use domain::role::Role;
@@ -112,6 +113,8 @@ impl CampaignBody {
         let mut invalid = Invalid::default();
         let campaign_id = id_or_new(&mut invalid, "campaign_id", self.campaign_id, "cmp");
         check_text(&mut invalid, "name", &self.name, 200);
+        day::check_some(&mut invalid, "start_date", self.start_date);
+        day::check_some(&mut invalid, "end_date", self.end_date);
         if let (Some(start), Some(end)) = (self.start_date, self.end_date)
             && end < start
         {
@@ -195,8 +198,7 @@ pub fn with_tenant(conn: &mut Connection, scope: &Scope, new: &NewCampaign) -> R
         },
     };
     let stated = Some(new.tenant_id.clone()).filter(|tenant| !tenant.is_empty());
-    let own = scope.tenant().map(str::to_owned);
-    let tenant_id = stated.or(own).or(brand_tenant).unwrap_or_else(|| new.retailer_id.clone());
+    let tenant_id = stored::owner(stated.as_deref(), scope.tenant(), brand_tenant.as_deref(), &new.retailer_id);
     domain::id::check("tenant_id", &tenant_id)?;
     if !scope.may_see(Some(&tenant_id)) {
         return Err(Invalid::one("tenant_id", "is not your tenant; leave it out").into());
