@@ -3,6 +3,8 @@
 //! Operations come from the document, so that a new route is walked as soon as it stands there. What the walk cannot know, it asks for: a path
 //! parameter, a filter or a body that [`Fixtures`] does not hold fails the walk with a sentence that says what to add.
 
+pub mod references;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::future::Future;
@@ -99,11 +101,11 @@ pub fn operations(document: &Value) -> Vec<Operation> {
     found
 }
 
-/// Walks, and says everything that is wrong.
+/// Walks, and says everything that is wrong. Answers the lists in pages of which A has one row only, so that its cursors cannot be tried.
 ///
 /// # Panics
 /// When something of A can be seen or changed, when a fixture is missing, or when a fixture shows nothing.
-pub async fn walk<F, Fut>(document: &Value, fixtures: &Fixtures, send: F)
+pub async fn walk<F, Fut>(document: &Value, fixtures: &Fixtures, send: F) -> Vec<String>
 where
     F: Fn(Request) -> Fut,
     Fut: Future<Output = (u16, String)>,
@@ -113,6 +115,7 @@ where
     assert!(!operations.is_empty(), "the document has no operations");
     let mut wrong = Vec::new();
     let before = owners_view(&operations, fixtures, &send, &mut wrong).await;
+    let mut of_one_row = Vec::new();
     for operation in &operations {
         let Some(url) = address(operation, fixtures, &mut wrong) else { continue };
         let body = body(operation, fixtures);
@@ -125,6 +128,16 @@ where
         }
         let is_of_a = fixtures.ids_at.contains_key(operation.name().as_str())
             || operation.path_parameters.iter().any(|name| fixtures.ids.contains_key(name.as_str()));
+        let page = if operation.query_parameters.iter().any(|name| name == "cursor") {
+            let first = with_query(&url, "limit=1");
+            let cursor = cursor_of(&ask(Some(&fixtures.owner), &first).await.1);
+            if cursor.is_none() && !is_of_a {
+                of_one_row.push(operation.name());
+            }
+            cursor.map(|cursor| with_query(&first, &format!("cursor={cursor}")))
+        } else {
+            None
+        };
         for (who, credential) in &fixtures.strangers {
             let (status, text) = ask(Some(credential), &url).await;
             look(&mut wrong, fixtures, operation, who, &url, status, &text);
@@ -139,8 +152,8 @@ where
                 wrong.push(format!("{} as {who} with A's ids: {status} and not 404{hint}: {}", operation.name(), short(&text)));
             }
             if operation.method == "GET" {
-                for query in filters(operation, fixtures, &mut wrong) {
-                    let filtered = format!("{url}{}{query}", if url.contains('?') { '&' } else { '?' });
+                let filtered = filters(operation, fixtures, &mut wrong).into_iter().map(|query| with_query(&url, &query));
+                for filtered in filtered.chain(page.clone()) {
                     let (status, text) = ask(Some(credential), &filtered).await;
                     look(&mut wrong, fixtures, operation, who, &filtered, status, &text);
                 }
@@ -154,6 +167,12 @@ where
             wrong.push(format!("{url} was changed by another tenant: {} became {now}", short(shown)));
         }
     }
+    conclude(wrong);
+    of_one_row
+}
+
+/// Fails with everything that is wrong.
+fn conclude(mut wrong: Vec<String>) {
     wrong.sort();
     wrong.dedup();
     let list = wrong.iter().fold(String::new(), |mut list, line| {
@@ -161,6 +180,14 @@ where
         list
     });
     assert!(wrong.is_empty(), "the tenant walk found {} thing(s):\n{list}", wrong.len());
+}
+
+fn with_query(url: &str, query: &str) -> String {
+    format!("{url}{}{query}", if url.contains('?') { '&' } else { '?' })
+}
+
+fn cursor_of(page: &str) -> Option<String> {
+    serde_json::from_str::<Value>(page).ok()?["next_cursor"].as_str().map(str::to_owned)
 }
 
 /// What A sees: each GET must show something, or the walk would prove nothing.
@@ -229,7 +256,9 @@ fn body(operation: &Operation, fixtures: &Fixtures) -> Option<Value> {
 
 fn filters(operation: &Operation, fixtures: &Fixtures, wrong: &mut Vec<String>) -> Vec<String> {
     let mut all = Vec::new();
-    for name in &operation.query_parameters {
+    let needed = fixtures.needed.get(operation.name().as_str()).copied().unwrap_or_default();
+    let is_needed = |name: &str| needed.split('&').any(|pair| pair.split('=').next() == Some(name));
+    for name in operation.query_parameters.iter().filter(|name| !is_needed(name)) {
         match fixtures.filters.get(name.as_str()) {
             Some(value) if value.is_empty() => {}
             Some(value) => all.push(format!("{name}={value}")),

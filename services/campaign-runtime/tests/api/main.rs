@@ -14,6 +14,7 @@ mod numbers;
 mod pages;
 mod peers;
 mod plans;
+mod references;
 mod walk;
 mod worked_example;
 
