@@ -125,138 +125,146 @@ async fn read_at_its_end(bench: Bench) {
 
 #[actix_web::test]
 async fn a_sequential_analysis_may_be_read_at_any_time_and_wrong_counts_have_no_winner() {
-    let bench = bench(None).await;
-    let app = bench.app().await;
-    create(&app, ab("exp-1", "sequential")).await;
-    to(&app, "exp-1", json!({"to": "running"})).await;
-    assert_eq!(results(&app, "exp-1").await.1["code"], "not_enough_data");
-    observe(&app, "exp-1", json!([sums("control", 1000.0, 10.0, "0"), sums("mailed", 1000.0, 12.0, "500.00")])).await;
-    let (status, read) = results(&app, "exp-1").await;
-    assert_eq!(
-        (status, read["readout"]["winner"].as_str(), read["readout"]["analysis"].as_str()),
-        (StatusCode::OK, Some("mailed"), Some("sequential")),
-        "{read}"
-    );
-    observe(&app, "exp-1", json!([sums("control", 1300.0, 10.0, "0")])).await;
-    let (_, read) = results(&app, "exp-1").await;
-    assert_eq!(
-        (&read["readout"]["winner"], &read["iroas"], read["iroas_reason"].as_str()),
-        (&json!(null), &json!(null), Some("sample_ratio_mismatch"))
-    );
-    assert_eq!((read["readout"]["sample_ratio"]["is_mismatch"].as_bool(), read["is_significant"].as_bool()), (Some(true), Some(false)));
-    let (status, _) = to(&app, "exp-1", json!({"to": "concluded", "abandon": true})).await;
-    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "a reason is required");
-    assert_eq!(to(&app, "exp-1", json!({"to": "concluded", "abandon": true, "reason": "counts are wrong"})).await.0, StatusCode::OK);
-    let (status, none) = results(&app, "exp-1").await;
-    assert!(status == StatusCode::CONFLICT && none["detail"].as_str().unwrap().contains("counts are wrong"), "{none}");
+    for database in testkit::database::all() {
+        let bench = bench_on(database, None).await;
+        let app = bench.app().await;
+        create(&app, ab("exp-1", "sequential")).await;
+        to(&app, "exp-1", json!({"to": "running"})).await;
+        assert_eq!(results(&app, "exp-1").await.1["code"], "not_enough_data");
+        observe(&app, "exp-1", json!([sums("control", 1000.0, 10.0, "0"), sums("mailed", 1000.0, 12.0, "500.00")])).await;
+        let (status, read) = results(&app, "exp-1").await;
+        assert_eq!(
+            (status, read["readout"]["winner"].as_str(), read["readout"]["analysis"].as_str()),
+            (StatusCode::OK, Some("mailed"), Some("sequential")),
+            "{read}"
+        );
+        observe(&app, "exp-1", json!([sums("control", 1300.0, 10.0, "0")])).await;
+        let (_, read) = results(&app, "exp-1").await;
+        assert_eq!(
+            (&read["readout"]["winner"], &read["iroas"], read["iroas_reason"].as_str()),
+            (&json!(null), &json!(null), Some("sample_ratio_mismatch"))
+        );
+        assert_eq!((read["readout"]["sample_ratio"]["is_mismatch"].as_bool(), read["is_significant"].as_bool()), (Some(true), Some(false)));
+        let (status, _) = to(&app, "exp-1", json!({"to": "concluded", "abandon": true})).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "a reason is required");
+        assert_eq!(to(&app, "exp-1", json!({"to": "concluded", "abandon": true, "reason": "counts are wrong"})).await.0, StatusCode::OK);
+        let (status, none) = results(&app, "exp-1").await;
+        assert!(status == StatusCode::CONFLICT && none["detail"].as_str().unwrap().contains("counts are wrong"), "{none}");
+    }
 }
 
 #[actix_web::test]
 async fn units_are_counted_where_they_were_assigned() {
-    let bench = bench(None).await;
-    let app = bench.app().await;
-    create(&app, ab("exp-1", "sequential")).await;
-    to(&app, "exp-1", json!({"to": "running"})).await;
-    let units: Vec<String> = (0..600).map(|at| format!("household-{at}")).collect();
-    let path = "/v1/experiments/exp-1/assignments";
-    let (status, all) = call(&app, GROCER, "POST", path, Some(json!({"units": units}))).await;
-    assert_eq!((status, all["algorithm"].as_str()), (StatusCode::OK, Some("endcap-assignment-v1")), "{all}");
-    let (_, one) = call(&app, GROCER, "GET", &format!("{path}?unit=household-7"), None).await;
-    assert_eq!(one["data"][0], all["data"][7], "alone or among others, a unit is in the same arm");
-    // Anybody can compute it again from what the answer says.
-    let salt = all["salt"].as_str().unwrap();
-    let bucket = planning::experiments::assignment::bucket("exp-1", salt, "household-7");
-    assert_eq!(all["data"][7]["bucket"].as_u64(), Some(u64::from(bucket)));
-    let arm = all["data"][7]["arm"].as_str().unwrap();
-    let other = if arm == "control" { "mailed" } else { "control" };
-    let wrong = json!([{"unit": "household-7", "arm": other, "date": "2026-01-10", "value_sum": 1.0}]);
-    let (status, refused) = observe(&app, "exp-1", wrong).await;
-    assert_eq!((status, refused["errors"][0]["field"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some("rows[0].arm")), "{refused}");
+    for database in testkit::database::all() {
+        let bench = bench_on(database, None).await;
+        let app = bench.app().await;
+        create(&app, ab("exp-1", "sequential")).await;
+        to(&app, "exp-1", json!({"to": "running"})).await;
+        let units: Vec<String> = (0..600).map(|at| format!("household-{at}")).collect();
+        let path = "/v1/experiments/exp-1/assignments";
+        let (status, all) = call(&app, GROCER, "POST", path, Some(json!({"units": units}))).await;
+        assert_eq!((status, all["algorithm"].as_str()), (StatusCode::OK, Some("endcap-assignment-v1")), "{all}");
+        let (_, one) = call(&app, GROCER, "GET", &format!("{path}?unit=household-7"), None).await;
+        assert_eq!(one["data"][0], all["data"][7], "alone or among others, a unit is in the same arm");
+        // Anybody can compute it again from what the answer says.
+        let salt = all["salt"].as_str().unwrap();
+        let bucket = planning::experiments::assignment::bucket("exp-1", salt, "household-7");
+        assert_eq!(all["data"][7]["bucket"].as_u64(), Some(u64::from(bucket)));
+        let arm = all["data"][7]["arm"].as_str().unwrap();
+        let other = if arm == "control" { "mailed" } else { "control" };
+        let wrong = json!([{"unit": "household-7", "arm": other, "date": "2026-01-10", "value_sum": 1.0}]);
+        let (status, refused) = observe(&app, "exp-1", wrong).await;
+        assert_eq!((status, refused["errors"][0]["field"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some("rows[0].arm")), "{refused}");
 
-    let csv = units
-        .iter()
-        .enumerate()
-        .fold("unit,date,value_sum,spend\n".to_owned(), |text, (at, unit)| text + &format!("{unit},2026-01-10,{},0.10\n", at % 5));
-    let request = TestRequest::post().uri("/v1/experiments/exp-1/observations").insert_header(("apikey", GROCER));
-    let (status, text) = send(&app, request.insert_header(("Content-Type", "text/csv")).set_payload(csv)).await;
-    assert!(status == StatusCode::OK && text.contains("\"inserted\":600"), "{text}");
-    let (status, read) = results(&app, "exp-1").await;
-    let counted: u64 = read["readout"]["sample_ratio"]["observed"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).sum();
-    assert_eq!(
-        (status, counted, read["iroas_reason"].as_str()),
-        (StatusCode::OK, 600, Some("no_incremental_spend")),
-        "the same spend in both arms: {read}"
-    );
-    observe(&app, "exp-1", json!([sums("control", 1000.0, 10.0, "0")])).await;
-    let (status, mixed) = results(&app, "exp-1").await;
-    assert_eq!((status, mixed["errors"][0]["field"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some("observations")), "{mixed}");
+        let csv = units
+            .iter()
+            .enumerate()
+            .fold("unit,date,value_sum,spend\n".to_owned(), |text, (at, unit)| text + &format!("{unit},2026-01-10,{},0.10\n", at % 5));
+        let request = TestRequest::post().uri("/v1/experiments/exp-1/observations").insert_header(("apikey", GROCER));
+        let (status, text) = send(&app, request.insert_header(("Content-Type", "text/csv")).set_payload(csv)).await;
+        assert!(status == StatusCode::OK && text.contains("\"inserted\":600"), "{text}");
+        let (status, read) = results(&app, "exp-1").await;
+        let counted: u64 = read["readout"]["sample_ratio"]["observed"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).sum();
+        assert_eq!(
+            (status, counted, read["iroas_reason"].as_str()),
+            (StatusCode::OK, 600, Some("no_incremental_spend")),
+            "the same spend in both arms: {read}"
+        );
+        observe(&app, "exp-1", json!([sums("control", 1000.0, 10.0, "0")])).await;
+        let (status, mixed) = results(&app, "exp-1").await;
+        assert_eq!((status, mixed["errors"][0]["field"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some("observations")), "{mixed}");
+    }
 }
 
 #[actix_web::test]
 async fn wrong_input_is_named_and_nothing_of_it_is_kept() {
-    let bench = bench(None).await;
-    let app = bench.app().await;
-    let with = |pointer: &str, value: Value| {
-        let mut body = ab("exp-1", "fixed");
-        *body.pointer_mut(pointer).unwrap() = value;
-        body
-    };
-    let cases = [
-        (with("/definition/control_definition", json!(" ")), "definition.control_definition"),
-        (with("/definition/design/arms/0/share", json!(4000)), "definition.design.arms"),
-        (with("/definition/metric/currency", json!(null)), "definition.metric.currency"),
-        (with("/campaign_id", json!("cmp-nowhere")), "campaign_id"),
-        (with("/campaign_id", json!("cmp-dm-09")), "campaign_id"),
-        (with("/name", json!("")), "name"),
-    ];
-    for (body, field) in cases {
-        let (status, refused) = call(&app, GROCER, "POST", PATH, Some(body)).await;
-        assert_eq!((status, refused["errors"][0]["field"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some(field)), "{refused}");
-    }
-    assert_eq!(call(&app, GROCER, "GET", PATH, None).await.1["data"], json!([]));
-    let mut unknown = ab("exp-1", "fixed");
-    unknown["colour"] = json!("red");
-    assert_eq!(call(&app, GROCER, "POST", PATH, Some(unknown)).await.1["errors"][0]["field"], "colour");
+    for database in testkit::database::all() {
+        let bench = bench_on(database, None).await;
+        let app = bench.app().await;
+        let with = |pointer: &str, value: Value| {
+            let mut body = ab("exp-1", "fixed");
+            *body.pointer_mut(pointer).unwrap() = value;
+            body
+        };
+        let cases = [
+            (with("/definition/control_definition", json!(" ")), "definition.control_definition"),
+            (with("/definition/design/arms/0/share", json!(4000)), "definition.design.arms"),
+            (with("/definition/metric/currency", json!(null)), "definition.metric.currency"),
+            (with("/campaign_id", json!("cmp-nowhere")), "campaign_id"),
+            (with("/campaign_id", json!("cmp-dm-09")), "campaign_id"),
+            (with("/name", json!("")), "name"),
+        ];
+        for (body, field) in cases {
+            let (status, refused) = call(&app, GROCER, "POST", PATH, Some(body)).await;
+            assert_eq!((status, refused["errors"][0]["field"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some(field)), "{refused}");
+        }
+        assert_eq!(call(&app, GROCER, "GET", PATH, None).await.1["data"], json!([]));
+        let mut unknown = ab("exp-1", "fixed");
+        unknown["colour"] = json!("red");
+        assert_eq!(call(&app, GROCER, "POST", PATH, Some(unknown)).await.1["errors"][0]["field"], "colour");
 
-    create(&app, ab("exp-1", "fixed")).await;
-    to(&app, "exp-1", json!({"to": "running"})).await;
-    let mut rows = [sums("control", 10.0, 1.0, "0"), sums("mailed", 10.0, 1.0, "0"), sums("mailed", 10.0, 1.0, "0")];
-    let (status, twice) = observe(&app, "exp-1", json!(rows)).await;
-    assert_eq!((status, twice["errors"][0]["field"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some("rows[2].date")), "{twice}");
-    rows[2]["arm"] = json!("nobody");
-    assert_eq!(observe(&app, "exp-1", json!(rows)).await.1["errors"][0]["field"], "rows[2].arm");
-    rows[0]["n"] = json!(0);
-    assert_eq!(observe(&app, "exp-1", json!(rows)).await.1["errors"][0]["field"], "rows[0].n");
-    let many: Vec<Value> = (0..20_001).map(|at| json!({"unit": at.to_string(), "date": "2026-01-10", "value_sum": 1})).collect();
-    assert_eq!(observe(&app, "exp-1", json!(many)).await.1["errors"][0]["field"], "rows");
-    let large = TestRequest::post().uri("/v1/experiments/exp-1/observations").insert_header(("apikey", GROCER));
-    let large = large.insert_header(("Content-Type", "text/csv")).set_payload(vec![b'x'; (8 << 20) + 1]);
-    assert_eq!(send(&app, large).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+        create(&app, ab("exp-1", "fixed")).await;
+        to(&app, "exp-1", json!({"to": "running"})).await;
+        let mut rows = [sums("control", 10.0, 1.0, "0"), sums("mailed", 10.0, 1.0, "0"), sums("mailed", 10.0, 1.0, "0")];
+        let (status, twice) = observe(&app, "exp-1", json!(rows)).await;
+        assert_eq!((status, twice["errors"][0]["field"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some("rows[2].date")), "{twice}");
+        rows[2]["arm"] = json!("nobody");
+        assert_eq!(observe(&app, "exp-1", json!(rows)).await.1["errors"][0]["field"], "rows[2].arm");
+        rows[0]["n"] = json!(0);
+        assert_eq!(observe(&app, "exp-1", json!(rows)).await.1["errors"][0]["field"], "rows[0].n");
+        let many: Vec<Value> = (0..20_001).map(|at| json!({"unit": at.to_string(), "date": "2026-01-10", "value_sum": 1})).collect();
+        assert_eq!(observe(&app, "exp-1", json!(many)).await.1["errors"][0]["field"], "rows");
+        let large = TestRequest::post().uri("/v1/experiments/exp-1/observations").insert_header(("apikey", GROCER));
+        let large = large.insert_header(("Content-Type", "text/csv")).set_payload(vec![b'x'; (8 << 20) + 1]);
+        assert_eq!(send(&app, large).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+    }
 }
 
 #[actix_web::test]
 async fn another_tenant_finds_nothing() {
-    let bench = bench(None).await;
-    let app = bench.app().await;
-    create(&app, ab("exp-1", "fixed")).await;
-    to(&app, "exp-1", json!({"to": "running"})).await;
-    for (method, path, body) in [
-        ("GET", "", None),
-        ("PATCH", "", Some(json!({"name": "Mine"}))),
-        ("DELETE", "", None),
-        ("GET", "/results", None),
-        ("GET", "/assignments?unit=a", None),
-        ("POST", "/assignments", Some(json!({"units": ["a"]}))),
-        ("POST", "/transitions", Some(json!({"to": "concluded"}))),
-        ("POST", "/observations", Some(json!({"rows": [sums("control", 10.0, 1.0, "0")]}))),
-    ] {
-        let (status, answer) = call(&app, OTHER, method, &format!("{PATH}/exp-1{path}"), body).await;
-        assert_eq!(status, StatusCode::NOT_FOUND, "{method} {path}: {answer}");
-    }
-    for filter in ["", "?campaign_id=cmp-mailer", "?tenant_id=rtl-grocer-cj", "?status=running", "?design=ab"] {
-        assert_eq!(call(&app, OTHER, "GET", &format!("{PATH}{filter}"), None).await.1["data"], json!([]), "{filter}");
-        let seen = call(&app, PLATFORM, "GET", &format!("{PATH}{filter}"), None).await.1;
-        assert_eq!((seen["data"].as_array().unwrap().len(), &seen["data"][0]["campaign_id"]), (1, &json!("cmp-mailer")), "{filter}");
+    for database in testkit::database::all() {
+        let bench = bench_on(database, None).await;
+        let app = bench.app().await;
+        create(&app, ab("exp-1", "fixed")).await;
+        to(&app, "exp-1", json!({"to": "running"})).await;
+        for (method, path, body) in [
+            ("GET", "", None),
+            ("PATCH", "", Some(json!({"name": "Mine"}))),
+            ("DELETE", "", None),
+            ("GET", "/results", None),
+            ("GET", "/assignments?unit=a", None),
+            ("POST", "/assignments", Some(json!({"units": ["a"]}))),
+            ("POST", "/transitions", Some(json!({"to": "concluded"}))),
+            ("POST", "/observations", Some(json!({"rows": [sums("control", 10.0, 1.0, "0")]}))),
+        ] {
+            let (status, answer) = call(&app, OTHER, method, &format!("{PATH}/exp-1{path}"), body).await;
+            assert_eq!(status, StatusCode::NOT_FOUND, "{method} {path}: {answer}");
+        }
+        for filter in ["", "?campaign_id=cmp-mailer", "?tenant_id=rtl-grocer-cj", "?status=running", "?design=ab"] {
+            assert_eq!(call(&app, OTHER, "GET", &format!("{PATH}{filter}"), None).await.1["data"], json!([]), "{filter}");
+            let seen = call(&app, PLATFORM, "GET", &format!("{PATH}{filter}"), None).await.1;
+            assert_eq!((seen["data"].as_array().unwrap().len(), &seen["data"][0]["campaign_id"]), (1, &json!("cmp-mailer")), "{filter}");
+        }
     }
 }
 
@@ -301,69 +309,76 @@ async fn geolift(bench: &Bench) -> (Client, Value) {
 /// The worked example of docs/measurement.md.
 #[actix_web::test]
 async fn the_published_geo_test_is_reproduced_over_http() {
-    let bench = bench(None).await;
-    let (app, read) = geolift(&bench).await;
-    let readout = &read["readout"];
-    let value = |name: &str| readout[name]["value"].as_f64().unwrap();
-    assert!(
-        (value("att") - 155.556).abs() < 2e-3 && (value("incremental") - 4667.0).abs() < 0.5 && (value("lift") - 0.054).abs() < 5e-4,
-        "{readout}"
-    );
-    assert_eq!((readout["att"]["sample"]["n"].as_i64(), read["was_defined_before_it_began"].as_bool()), (Some(4200), Some(false)));
-    // Two cities, fifteen days, 100 a day.
-    let figure = &read["iroas"]["figure"];
-    assert!((figure["value"].as_f64().unwrap() - value("incremental") / 3000.0).abs() < 1e-9, "{read}");
-    assert!(figure["control"].as_str().unwrap().starts_with("38 cities"));
-    assert_eq!(to(&app, "geo-1", json!({"to": "concluded"})).await.0, StatusCode::OK);
-    let mut conn = bench.database.connect();
-    let scope = Scope::system("test");
-    let campaign = campaigns::find(&mut conn, &scope, "cmp-mailer").unwrap();
-    let found = calibrations::for_campaign(&mut conn, &scope, campaign.id).unwrap();
-    assert_eq!((found.len(), found[0].days, found[0].spend_micros), (1, 15, 3_000_000_000));
-    let document = include_str!("../../../../docs/measurement.md");
-    for figure in ["155.556", "4,667", "5.4 %", "122.7", "4,200"] {
-        assert!(document.contains(figure), "docs/measurement.md does not say {figure}");
+    for database in testkit::database::all() {
+        let bench = bench_on(database, None).await;
+        let (app, read) = geolift(&bench).await;
+        let readout = &read["readout"];
+        let value = |name: &str| readout[name]["value"].as_f64().unwrap();
+        assert!(
+            (value("att") - 155.556).abs() < 2e-3 && (value("incremental") - 4667.0).abs() < 0.5 && (value("lift") - 0.054).abs() < 5e-4,
+            "{readout}"
+        );
+        assert_eq!((readout["att"]["sample"]["n"].as_i64(), read["was_defined_before_it_began"].as_bool()), (Some(4200), Some(false)));
+        // Two cities, fifteen days, 100 a day.
+        let figure = &read["iroas"]["figure"];
+        assert!((figure["value"].as_f64().unwrap() - value("incremental") / 3000.0).abs() < 1e-9, "{read}");
+        assert!(figure["control"].as_str().unwrap().starts_with("38 cities"));
+        assert_eq!(to(&app, "geo-1", json!({"to": "concluded"})).await.0, StatusCode::OK);
+        let mut conn = bench.database.connect();
+        let scope = Scope::system("test");
+        let campaign = campaigns::find(&mut conn, &scope, "cmp-mailer").unwrap();
+        let found = calibrations::for_campaign(&mut conn, &scope, campaign.id).unwrap();
+        assert_eq!((found.len(), found[0].days, found[0].spend_micros), (1, 15, 3_000_000_000));
+        let document = include_str!("../../../../docs/measurement.md");
+        for figure in ["155.556", "4,667", "5.4 %", "122.7", "4,200"] {
+            assert!(document.contains(figure), "docs/measurement.md does not say {figure}");
+        }
     }
 }
 
 #[actix_web::test]
 async fn switchback_blocks_are_drawn_looked_up_and_read() {
-    let bench = bench(None).await;
-    let app = bench.app().await;
-    let body = json!({
-        "experiment_id": "sb-1",
-        "name": "Sponsored slot on and off",
-        "definition": {
-            "metric": {"name": "orders per hour", "kind": "mean"},
-            "control_definition": "the same store without the slot",
-            "design": {"kind": "switchback", "units": ["store-1", "store-2"], "start": "2026-01-01", "block_hours": 4, "blocks": 12, "washout_hours": 1}
+    for database in testkit::database::all() {
+        let bench = bench_on(database, None).await;
+        let app = bench.app().await;
+        let body = json!({
+            "experiment_id": "sb-1",
+            "name": "Sponsored slot on and off",
+            "definition": {
+                "metric": {"name": "orders per hour", "kind": "mean"},
+                "control_definition": "the same store without the slot",
+                "design": {"kind": "switchback", "units": ["store-1", "store-2"], "start": "2026-01-01", "block_hours": 4, "blocks": 12, "washout_hours": 1}
+            }
+        });
+        create(&app, body).await;
+        to(&app, "sb-1", json!({"to": "running"})).await;
+        let mut rows = Vec::new();
+        for unit in ["store-1", "store-2"] {
+            for hour in 0..48_u32 {
+                let at = format!("2026-01-{:02}T{:02}:00:00Z", 1 + hour / 24, hour % 24);
+                let path = format!("/v1/experiments/sb-1/assignments?unit={unit}&at={at}");
+                let (_, found) = call(&app, GROCER, "GET", &path, None).await;
+                let one = &found["data"][0];
+                assert_eq!((one["block"].as_u64(), one["is_washout"].as_bool()), (Some(u64::from(hour / 4)), Some(hour % 4 == 0)));
+                // In the washout something quite different goes on; it must not count.
+                let value = if hour % 4 == 0 {
+                    1000.0
+                } else {
+                    20.0 + f64::from(u8::from(one["arm"] == "treatment")) * (3.0 + f64::from(hour % 3))
+                };
+                rows.push(json!({"unit": unit, "date": &at[..10], "hour": hour % 24, "value_sum": value}));
+            }
         }
-    });
-    create(&app, body).await;
-    to(&app, "sb-1", json!({"to": "running"})).await;
-    let mut rows = Vec::new();
-    for unit in ["store-1", "store-2"] {
-        for hour in 0..48_u32 {
-            let at = format!("2026-01-{:02}T{:02}:00:00Z", 1 + hour / 24, hour % 24);
-            let path = format!("/v1/experiments/sb-1/assignments?unit={unit}&at={at}");
-            let (_, found) = call(&app, GROCER, "GET", &path, None).await;
-            let one = &found["data"][0];
-            assert_eq!((one["block"].as_u64(), one["is_washout"].as_bool()), (Some(u64::from(hour / 4)), Some(hour % 4 == 0)));
-            // In the washout something quite different goes on; it must not count.
-            let value =
-                if hour % 4 == 0 { 1000.0 } else { 20.0 + f64::from(u8::from(one["arm"] == "treatment")) * (3.0 + f64::from(hour % 3)) };
-            rows.push(json!({"unit": unit, "date": &at[..10], "hour": hour % 24, "value_sum": value}));
-        }
+        let (status, written) = observe(&app, "sb-1", json!(rows)).await;
+        assert_eq!((status, written["inserted"].as_i64()), (StatusCode::OK, Some(96)), "{written}");
+        let (status, read) = results(&app, "sb-1").await;
+        assert_eq!((status, read["readout"]["difference"]["sample"]["n"].as_i64()), (StatusCode::OK, Some(12)), "{read}");
+        // 3 and the mean of 0, 1, 2, by which the three hours of each block differ.
+        assert!((read["readout"]["difference"]["value"].as_f64().unwrap() - 4.0).abs() < 1e-9, "{read}");
+        assert_eq!((read["is_significant"].as_bool(), read["iroas_reason"].as_str()), (Some(true), Some("not_computed_for_switchback")));
+        let outside = json!([{"unit": "store-1", "date": "2026-01-09", "hour": 1, "value_sum": 1}]);
+        assert_eq!(observe(&app, "sb-1", outside).await.1["errors"][0]["field"], "rows[0].date");
     }
-    let (status, written) = observe(&app, "sb-1", json!(rows)).await;
-    assert_eq!((status, written["inserted"].as_i64()), (StatusCode::OK, Some(96)), "{written}");
-    let (status, read) = results(&app, "sb-1").await;
-    assert_eq!((status, read["readout"]["difference"]["sample"]["n"].as_i64()), (StatusCode::OK, Some(12)), "{read}");
-    // 3 and the mean of 0, 1, 2, by which the three hours of each block differ.
-    assert!((read["readout"]["difference"]["value"].as_f64().unwrap() - 4.0).abs() < 1e-9, "{read}");
-    assert_eq!((read["is_significant"].as_bool(), read["iroas_reason"].as_str()), (Some(true), Some("not_computed_for_switchback")));
-    let outside = json!([{"unit": "store-1", "date": "2026-01-09", "hour": 1, "value_sum": 1}]);
-    assert_eq!(observe(&app, "sb-1", outside).await.1["errors"][0]["field"], "rows[0].date");
 }
 
 #[actix_web::test]
