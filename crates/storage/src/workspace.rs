@@ -87,7 +87,7 @@ pub enum After {
     /// Of [`Order::Name`].
     Name(String, i64),
     /// Of [`Order::Ending`].
-    Ending(Option<NaiveDate>, i64),
+    Ending(#[serde(deserialize_with = "domain::day::read")] Option<NaiveDate>, i64),
 }
 
 impl CampaignLine {
@@ -135,10 +135,35 @@ pub struct Choices {
 /// # Errors
 /// As any query.
 pub fn list(conn: &mut Connection, scope: &Scope, wish: &Wish) -> Result<Vec<CampaignLine>, StorageError> {
+    let limit = wish.limit.clamp(1, 500) + 1;
+    if wish.order != Order::Ending {
+        return part(conn, scope, wish, Dates::Any, limit);
+    }
+    // Where absent dates stand in an index differs between databases, so those with a day are read first and the others after them.
+    let mut rows = match wish.after {
+        Some(After::Ending(None, _)) => Vec::new(),
+        _ => part(conn, scope, wish, Dates::Known, limit)?,
+    };
+    let left = limit - i64::try_from(rows.len()).unwrap_or(limit);
+    if left > 0 {
+        rows.extend(part(conn, scope, wish, Dates::Absent, left)?);
+    }
+    Ok(rows)
+}
+
+/// Which campaigns by their last day.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dates {
+    Any,
+    Known,
+    Absent,
+}
+
+fn part(conn: &mut Connection, scope: &Scope, wish: &Wish, dates: Dates, limit: i64) -> Result<Vec<CampaignLine>, StorageError> {
     let filter = &wish.filter;
     let pattern = wish.search.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(contains);
     Ok(on!(conn, c => {
-        let mut query = t::table.select(CampaignLine::as_select()).limit(wish.limit.clamp(1, 500) + 1).into_boxed();
+        let mut query = t::table.select(CampaignLine::as_select()).limit(limit).into_boxed();
         for tenant in [scope.tenant(), filter.tenant_id.as_deref()].into_iter().flatten() {
             query = query.filter(t::tenant_id.eq(tenant));
         }
@@ -157,22 +182,32 @@ pub fn list(conn: &mut Connection, scope: &Scope, wish: &Wish) -> Result<Vec<Cam
         if let Some(pattern) = &pattern {
             query = query.filter(lower(t::name).like(pattern).escape('!').or(lower(t::campaign_id).like(pattern).escape('!')));
         }
+        query = match dates {
+            Dates::Any => query,
+            Dates::Known => query.filter(t::end_date.is_not_null()),
+            Dates::Absent => query.filter(t::end_date.is_null()),
+        };
         query = match wish.order {
             Order::Newest => query.order(t::id.desc()),
             Order::Changed => query.order((t::updated_at.desc(), t::id.desc())),
             Order::Name => query.order((t::name, t::id)),
-            // Where absent dates stand differs between databases, so it is said.
-            Order::Ending => query.order((t::end_date.is_null(), t::end_date, t::id)),
+            Order::Ending => query.order((t::end_date, t::id)),
         };
+        // The first condition of each pair is for databases that do not see a range of an index in the second.
         query = match &wish.after {
             None => query,
             Some(After::Newest(id)) => query.filter(t::id.lt(*id)),
-            Some(After::Changed(at, id)) => query.filter(t::updated_at.lt(*at).or(t::updated_at.eq(*at).and(t::id.lt(*id)))),
-            Some(After::Name(name, id)) => query.filter(t::name.gt(name).or(t::name.eq(name).and(t::id.gt(*id)))),
-            Some(After::Ending(Some(day), id)) => query.filter(
-                t::end_date.is_null().or(t::end_date.gt(*day)).or(t::end_date.eq(*day).and(t::id.gt(*id))),
-            ),
-            Some(After::Ending(None, id)) => query.filter(t::end_date.is_null().and(t::id.gt(*id))),
+            Some(After::Changed(at, id)) => {
+                query.filter(t::updated_at.le(*at)).filter(t::updated_at.lt(*at).or(t::updated_at.eq(*at).and(t::id.lt(*id))))
+            }
+            Some(After::Name(name, id)) => {
+                query.filter(t::name.ge(name)).filter(t::name.gt(name).or(t::name.eq(name).and(t::id.gt(*id))))
+            }
+            Some(After::Ending(Some(day), id)) if dates == Dates::Known => {
+                query.filter(t::end_date.ge(*day)).filter(t::end_date.gt(*day).or(t::end_date.eq(*day).and(t::id.gt(*id))))
+            }
+            Some(After::Ending(None, id)) => query.filter(t::id.gt(*id)),
+            Some(After::Ending(Some(_), _)) => query,
         };
         query.load(c)
     })?)

@@ -78,6 +78,7 @@ pub struct Metric {
 /// The natural key within a campaign: where a page continues. Versions only tell revisions apart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowKey {
+    #[serde(deserialize_with = "domain::day::read_known")]
     date: NaiveDate,
     parts: [String; 5],
     version: i32,
@@ -195,8 +196,14 @@ pub fn list(
 ///
 /// # Errors
 /// As any query.
-pub fn explain_list(conn: &mut Connection, scope: &Scope, campaign: i64, filter: &RowFilter) -> Result<Vec<String>, StorageError> {
-    list_statement(conn, scope, campaign, filter, None, 50).explain(conn)
+pub fn explain_list(
+    conn: &mut Connection,
+    scope: &Scope,
+    campaign: i64,
+    filter: &RowFilter,
+    after: Option<&RowKey>,
+) -> Result<Vec<String>, StorageError> {
+    list_statement(conn, scope, campaign, filter, after, 50).explain(conn)
 }
 
 fn list_statement(conn: &Connection, scope: &Scope, campaign: i64, filter: &RowFilter, after: Option<&RowKey>, limit: i64) -> Statement {
@@ -314,7 +321,24 @@ pub fn export(
     Ok((rows, next))
 }
 
+/// How the database finds the campaigns whose rows [`export`] reads one after the other, each as [`list`] does.
+///
+/// # Errors
+/// As any query.
+pub fn explain_export(
+    conn: &mut Connection,
+    scope: &Scope,
+    campaign_id: Option<&str>,
+    place: &ExportPlace,
+) -> Result<Vec<String>, StorageError> {
+    owners_statement(conn, scope, campaign_id, place).explain(conn)
+}
+
 fn owners(conn: &mut Connection, scope: &Scope, campaign_id: Option<&str>, place: &ExportPlace) -> Result<Vec<Owner>, StorageError> {
+    owners_statement(conn, scope, campaign_id, place).load(conn)
+}
+
+fn owners_statement(conn: &Connection, scope: &Scope, campaign_id: Option<&str>, place: &ExportPlace) -> Statement {
     let mut sql = Statement::new(conn);
     sql.push("SELECT c.id, c.campaign_id, c.tenant_id, c.retailer_id FROM campaigns c WHERE c.id >= ").bind(Bind::Key(place.campaign));
     if let Some(tenant) = scope.tenant() {
@@ -324,5 +348,5 @@ fn owners(conn: &mut Connection, scope: &Scope, campaign_id: Option<&str>, place
         sql.push(" AND c.campaign_id = ").bind(Bind::Text(campaign_id.to_owned()));
     }
     sql.push(&format!(" ORDER BY c.id LIMIT {CAMPAIGNS_AT_ONCE}"));
-    sql.load(conn)
+    sql
 }

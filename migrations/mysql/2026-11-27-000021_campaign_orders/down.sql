@@ -1,0 +1,2 @@
+DROP INDEX campaigns_end_date_id_idx ON campaigns;
+DROP INDEX campaigns_tenant_id_id_idx ON campaigns;
