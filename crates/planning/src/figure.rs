@@ -40,6 +40,10 @@ pub enum Reason {
     NoSuchGroup,
     /// There are too few days to say what is usual.
     TooFewDays,
+    /// The plan is not the best by any measure that was solved for, so no limit has a price at it.
+    NotAnOptimum,
+    /// The limit does not move by degrees.
+    NotGradual,
 }
 
 impl<T> Figure<T> {

@@ -16,6 +16,7 @@ pub mod relaxation;
 pub mod report;
 pub mod translation;
 pub mod validation;
+pub mod work;
 
 use std::collections::BTreeMap;
 
@@ -23,8 +24,10 @@ use serde::{Deserialize, Serialize};
 
 use branch::{Effort, Outcome};
 use problem::{InvalidProblem, Problem};
-use relaxation::Relaxation;
+use program::Program;
+use relaxation::{Relaxation, WaysOut};
 use report::{ConstraintReport, PresentReport};
+use work::Work;
 
 /// How far an answer is proven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,9 +67,22 @@ pub struct Solution {
     pub closed: BTreeMap<String, String>,
     /// When infeasible: ways out, the smallest relative change first, each checked by solving.
     pub relaxation: Vec<Relaxation>,
+    /// Why there is no way out, or why there may be others than those given.
+    #[serde(default)]
+    pub relaxation_reason: Option<String>,
+    /// When infeasible: what the bound on work left open, in words; empty when all is proven.
+    #[serde(default)]
+    pub unproven: Vec<String>,
     /// Comparison with the present spends, when they were given.
     pub present: Option<PresentReport>,
 }
+
+/// Said of a conflict that was not made as small as possible.
+pub const REDUCIBLE: &str = "conflict: the bound on work was reached, so some of these limits may be spared";
+/// Said when the search ruled everything out, but no set of limits was shown to be the reason.
+pub const UNEXPLAINED: &str = "no allocation meets all limits; which of them contradict each other was not found within the bound on work";
+/// Said when the search gave up.
+pub const UNPROVEN: &str = "no allocation was found that meets all limits (search limit reached, so this is not a proof)";
 
 /// Largest relative gap that is still called optimal.
 const OPTIMAL_GAP: f64 = 1e-6;
@@ -97,26 +113,46 @@ pub fn solve(problem: &Problem) -> Result<Solution, InvalidProblem> {
                 marginal_roas: report::marginal(problem, &program, &best.spend),
                 closed: problem.closed(),
                 relaxation: Vec::new(),
+                relaxation_reason: None,
+                unproven: Vec::new(),
                 present: present.map(|present| report::compare(problem, &program, &present, &best)),
             }
         }
-        Outcome::NotFound { .. } => {
-            let unproven =
-                || vec!["no allocation was found that meets all limits (search limit reached, so this is not a proof)".to_owned()];
-            Solution {
-                status: Status::Infeasible,
-                objective: None,
-                upper_bound: None,
-                allocation: BTreeMap::new(),
-                binding: Vec::new(),
-                conflict: conflict::explain(&program).map_or_else(unproven, |conflict| conflict.words),
-                gap: None,
-                constraints: Vec::new(),
-                marginal_roas: BTreeMap::new(),
-                closed: problem.closed(),
-                relaxation: report::relax(problem),
-                present: None,
-            }
-        }
+        Outcome::NotFound { proven } => infeasible(problem, &program, proven),
     })
+}
+
+/// Why there is no allocation, and what would have to give.
+fn infeasible(problem: &Problem, program: &Program, proven: bool) -> Solution {
+    let work = Work::for_explaining(program);
+    let found = work.within(work.most() / 2, |work| conflict::explain(program, work));
+    let mut unproven = Vec::new();
+    let ways = match &found {
+        Some(found) => {
+            if !found.is_irreducible {
+                unproven.push(REDUCIBLE.to_owned());
+            }
+            report::relax(problem, &found.rows, &work)
+        }
+        None => {
+            unproven.push(if proven { UNEXPLAINED } else { UNPROVEN }.to_owned());
+            WaysOut { ways: Vec::new(), reason: Some("no conflict is known that it could start from".to_owned()) }
+        }
+    };
+    Solution {
+        status: Status::Infeasible,
+        objective: None,
+        upper_bound: None,
+        allocation: BTreeMap::new(),
+        binding: Vec::new(),
+        conflict: found.map_or_else(|| unproven.clone(), |found| found.words),
+        gap: None,
+        constraints: Vec::new(),
+        marginal_roas: BTreeMap::new(),
+        closed: problem.closed(),
+        relaxation: ways.ways,
+        relaxation_reason: ways.reason,
+        unproven,
+        present: None,
+    }
 }

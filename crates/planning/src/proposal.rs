@@ -7,8 +7,10 @@ pub mod assembly;
 pub mod base;
 pub mod constraints;
 pub mod evidence;
+pub mod measure;
 pub mod plan;
 pub mod present;
+pub mod pricing;
 pub mod sampling;
 pub mod strategy;
 pub mod verification;
@@ -21,13 +23,16 @@ use crate::metrics::Measures;
 use crate::optimizer::branch::{self, Effort, Outcome};
 use crate::optimizer::program::Program;
 use crate::optimizer::relaxation::Relaxation;
-use crate::optimizer::{conflict, dual};
+use crate::optimizer::work::Work;
+use crate::optimizer::{REDUCIBLE, UNEXPLAINED, UNPROVEN, conflict, dual};
 use crate::response::calibration::Calibration;
 
 use constraints::Constraints;
 use evidence::Evidence;
 use plan::CandidatePlan;
-use strategy::Strategy;
+use present::Now;
+use pricing::Priced;
+use strategy::{Answer, Strategy, Tailored};
 
 /// Most candidate plans of one request.
 pub const MAX_CANDIDATES: usize = 12;
@@ -116,6 +121,8 @@ pub enum ProposalError {
         conflict: Vec<String>,
         /// Ways out, the smallest relative move first, each checked.
         relaxation: Vec<Relaxation>,
+        /// What is not proven about them, or why there is no way out, in words.
+        unproven: Vec<String>,
     },
 }
 
@@ -130,68 +137,52 @@ pub fn propose(input: &PlanningInput, n: usize) -> Result<Vec<CandidatePlan>, Pr
     validate(input, n)?;
     let evidence = Evidence::gather(input)?;
     let base = base::program(input, &evidence);
-    let infeasible = |conflict: conflict::Conflict| ProposalError::Infeasible {
-        conflict: conflict.words.into_iter().map(in_request_terms).collect(),
-        relaxation: base::ways_out(input, &evidence),
-    };
-    let quick = base.arms.iter().any(|arm| arm.low > arm.high) || dual::prove_infeasible(&base).is_some();
-    if quick && let Some(conflict) = conflict::explain(&base) {
-        return Err(infeasible(conflict));
-    }
     let now = present::read(input, &evidence);
     let known: Vec<Vec<f64>> = now.iter().filter(|now| now.is_complete).map(|now| now.spend.clone()).collect();
     let mut found = Found { plans: Vec::new(), allocations: Vec::new() };
     let mut revenue_plan: Option<Vec<f64>> = None;
+    if base.arms.iter().any(|arm| arm.low > arm.high) || dual::prove_infeasible(&base, &Work::for_explaining(&base)).is_some() {
+        return Err(infeasible(input, &evidence, &base));
+    }
     for strategy in Strategy::catalogue(input) {
         if found.plans.len() == n {
             break;
         }
         let Some(tailored) = strategy.tailor(input, &evidence, &base, revenue_plan.as_deref(), &known) else { continue };
-        let (ideal, prices) = match tailored.fixed {
-            Some(spend) => (spend, None),
+        let answer = match tailored.answer {
+            Some(ref answer) => answer.clone(),
             None => match branch::maximise(&tailored.program, Effort::default(), &known) {
-                Outcome::Found(best) => (best.spend, Some(best.prices)),
-                Outcome::NotFound { proven: true } if revenue_plan.is_none() => match conflict::explain(&base) {
-                    Some(conflict) => return Err(infeasible(conflict)),
-                    None => continue,
-                },
+                Outcome::Found(best) => Answer { spend: best.spend, prices: Some(best.prices) },
+                Outcome::NotFound { proven: true } if strategy.is_exploit() => return Err(infeasible(input, &evidence, &base)),
                 Outcome::NotFound { .. } => continue,
             },
         };
-        let is_exploit = revenue_plan.is_none();
-        if is_exploit {
-            revenue_plan = Some(ideal.clone());
+        if strategy.is_exploit() {
+            revenue_plan = Some(answer.spend.clone());
         }
-        let Some(micros) = apportionment::to_micros(input, &evidence, &ideal) else { continue };
-        if found.allocations.iter().any(|other| !differ(other, &micros, input.budget_micros)) {
+        let Some(micros) = apportionment::to_micros(input, &evidence, &answer.spend) else { continue };
+        let mut draft =
+            Draft { plan: assembly::assemble(input, &evidence, &strategy.name, tailored.rationale.clone(), &micros), micros, answer };
+        if let Some(now) = &now {
+            draft.take_over(now, input, &evidence, &base, &tailored);
+        }
+        if found.allocations.iter().any(|other| !differ(other, &draft.micros, input.budget_micros)) {
             continue;
         }
-        let mut plan = assembly::assemble(input, &evidence, &strategy.name, tailored.rationale, &micros);
-        let mut micros = micros;
-        if is_exploit && let Some(better) = now.as_ref().and_then(|now| now.if_better(&plan)) {
-            // Rounding must not cost what the solver guarantees.
-            micros = better;
-            plan = assembly::assemble(input, &evidence, &strategy.name, Vec::new(), &micros);
-            plan.rationale.insert(0, "The present plan is the best within the constraints.".to_owned());
-        }
-        let kept = verification::verify(&plan, input.budget_micros, &input.constraints).iter().all(|check| check.passed);
-        if kept {
-            plan.present = now.as_ref().map(|now| now.compare(&plan, strategy.measure()));
+        let Draft { mut plan, micros, answer } = draft;
+        if verification::verify(&plan, input.budget_micros, &input.constraints).iter().all(|check| check.passed) {
+            plan.objective = tailored.objective.to_owned();
+            plan.present = now.as_ref().map(|now| now.compare(&plan, &micros, &base, &tailored));
             plan.risk_factors = assembly::risks(&evidence, &plan, &micros);
-            if let Some(prices) = prices {
-                price(&mut plan, &tailored.program, &prices, &ideal);
-            }
+            pricing::write(&mut plan, &Priced { program: &tailored.program, base: &base, spend: &answer.spend, prices: answer.prices });
             found.plans.push(plan);
             found.allocations.push(micros);
         }
     }
     if found.plans.is_empty() {
-        return Err(ProposalError::Infeasible {
-            conflict: vec![
-                "no plan keeps all constraints once amounts are rounded to micros; relax the tightest limit a little".to_owned(),
-            ],
-            relaxation: Vec::new(),
-        });
+        let rounded = "no plan keeps all constraints once amounts are rounded to micros; relax the tightest limit a little";
+        let conflict = if revenue_plan.is_some() { rounded } else { UNPROVEN };
+        return Err(ProposalError::Infeasible { conflict: vec![conflict.to_owned()], relaxation: Vec::new(), unproven: Vec::new() });
     }
     Ok(found.plans)
 }
@@ -201,15 +192,44 @@ struct Found {
     allocations: Vec<Vec<i64>>,
 }
 
-/// Writes the shadow prices of the plan's own program beside its constraints.
-fn price(plan: &mut CandidatePlan, program: &Program, prices: &[f64], ideal: &[f64]) {
-    let response = program.responses(ideal);
-    for (row, price) in program.rows.iter().zip(prices) {
-        let is_binding = row.limit - row.usage(ideal, &response) <= 1e-6;
-        let shown = if is_binding { row.shadow_price(*price, ideal, &response) } else { 0.0 };
-        plan.constraint_report.iter_mut().filter(|standing| standing.constraint == row.name).for_each(|standing| {
-            standing.shadow_price = Some(shown);
-        });
+/// A plan in the making.
+struct Draft {
+    plan: CandidatePlan,
+    micros: Vec<i64>,
+    answer: Answer,
+}
+
+impl Draft {
+    /// Becomes the present plan where that is better in what this plan is made for: rounding must not
+    /// cost what the solver guarantees, and a search over draws guarantees nothing by itself.
+    fn take_over(&mut self, now: &Now, input: &PlanningInput, evidence: &Evidence, base: &Program, tailored: &Tailored) {
+        let Some(better) = now.if_better(&self.plan, &self.micros, base, tailored) else { return };
+        self.plan = assembly::assemble(input, evidence, &self.plan.strategy, Vec::new(), &better);
+        let sentence =
+            format!("The present plan is taken over: within the constraints none better was found in {}.", tailored.measure.words());
+        self.plan.rationale.insert(0, sentence);
+        self.micros = better;
+        self.answer.spend.clone_from(&now.spend);
+        self.answer.prices = pricing::after_replacement(&tailored.program, &now.spend, self.answer.prices.take());
+    }
+}
+
+/// Why no plan is possible, and what would have to give.
+fn infeasible(input: &PlanningInput, evidence: &Evidence, base: &Program) -> ProposalError {
+    let work = Work::for_explaining(base);
+    let Some(conflict) = work.within(work.most() / 2, |work| conflict::explain(base, work)) else {
+        return ProposalError::Infeasible {
+            conflict: vec![UNEXPLAINED.to_owned()],
+            relaxation: Vec::new(),
+            unproven: vec![UNEXPLAINED.to_owned()],
+        };
+    };
+    let ways = base::ways_out(input, evidence, &conflict.rows, &work);
+    let reducible = (!conflict.is_irreducible).then(|| REDUCIBLE.to_owned());
+    ProposalError::Infeasible {
+        conflict: conflict.words.into_iter().map(in_request_terms).collect(),
+        relaxation: ways.ways,
+        unproven: reducible.into_iter().chain(ways.reason.map(|reason| format!("relaxation: {reason}"))).collect(),
     }
 }
 

@@ -194,7 +194,7 @@ proptest! {
             learning_share: 0.15, seed, present, calibrations: Vec::new(), unavailable: Default::default() };
         let plans = match propose(&input, 3) {
             Ok(plans) => plans,
-            Err(ProposalError::Infeasible { conflict, relaxation }) => {
+            Err(ProposalError::Infeasible { conflict, relaxation, .. }) => {
                 prop_assert!(!conflict.is_empty());
                 for way in relaxation {
                     prop_assert!(!way.text.is_empty() && way.relative > 0.0);

@@ -206,7 +206,7 @@ fn the_three_plans_rest_on_different_reasons() {
     for line in funded {
         // At the best plan every funded line returns the same at the margin: the budget's shadow price.
         let spend_all = plans[0].constraint_report.iter().find(|standing| standing.constraint == "spend_all").unwrap();
-        let price = budget.shadow_price.unwrap() - spend_all.shadow_price.unwrap();
+        let price = budget.shadow_price.value.unwrap() - spend_all.shadow_price.value.unwrap();
         assert!((line.marginal_roas - price).abs() < 1e-3 * line.marginal_roas, "{} {price}", line.marginal_roas);
     }
 }

@@ -153,11 +153,13 @@ fn refuse(error: ProposalError) -> Problem {
             "campaign_id",
             "has no week with both spend and revenue in its placements; import or post performance rows with spend and revenue first",
         ),
-        ProposalError::Infeasible { conflict, relaxation } => {
-            let way = relaxation.first().map_or_else(String::new, |way| format!(" The smallest way out: {}.", way.text));
+        ProposalError::Infeasible { conflict, relaxation, unproven } => {
+            let kind = |is_smallest: bool| if is_smallest { "The smallest" } else { "A" };
+            let way = relaxation.first().map_or_else(String::new, |way| format!(" {} way out: {}.", kind(way.is_smallest), way.text));
             Problem::new("infeasible", format!("No plan can keep all constraints: {}.{way}", conflict.join("; ")))
                 .with_extra("conflict", conflict)
                 .with_extra("relaxation", json!(relaxation))
+                .with_extra("unproven", unproven)
         }
     }
 }

@@ -6,13 +6,15 @@ use std::collections::BinaryHeap;
 
 use super::dual::{self, Relaxation};
 use super::lattice;
-use super::program::Program;
+use super::program::{Program, ProgramArm};
+use super::work::Work;
 
 /// How much work the search may do.
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {
-    /// Evaluations of single arms before the search stops with the best known answer.
-    pub arm_evaluations: usize,
+    /// Looks at single arms before the search stops with the best known answer; large problems get
+    /// more, in proportion to their size.
+    pub looks: u64,
     /// Nodes of the search tree.
     pub nodes: usize,
     /// Relative gap at which the search is content.
@@ -21,9 +23,14 @@ pub struct Effort {
 
 impl Default for Effort {
     fn default() -> Self {
-        Self { arm_evaluations: 3_000_000, nodes: 400, gap: 1e-7 }
+        Self { looks: 3_000_000, nodes: 400, gap: 1e-7 }
     }
 }
+
+/// Part of the work that turning one answer into whole steps may take: one of so many.
+const SNAPS: u64 = 20;
+/// Relative distance from the best within which an allocation counts as the best.
+const AT_OPTIMUM: f64 = 1e-6;
 
 /// A feasible allocation and its proof.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,32 +83,48 @@ impl Ord for Open {
     }
 }
 
+/// Looks that are spent on the question whether one program has a solution.
+const POSSIBLE: u64 = 600_000;
+
 /// Whether any allocation is feasible; `None` when the search ended without an answer.
 #[must_use]
-pub fn is_possible(program: &Program) -> Option<bool> {
-    if program.arms.iter().any(|arm| arm.low > arm.high) || dual::prove_infeasible(program).is_some() {
+pub fn is_possible(program: &Program, work: &Work) -> Option<bool> {
+    if program.arms.iter().any(|arm| arm.low > arm.high) {
         return Some(false);
     }
-    match maximise(program, Effort { gap: f64::MAX, arm_evaluations: 600_000, nodes: 80 }, &[]) {
-        Outcome::Found(_) => Some(true),
-        Outcome::NotFound { proven } => proven.then_some(false),
+    if work.is_used_up() {
+        return None;
     }
+    let part = Work::for_search(program, POSSIBLE).most();
+    work.within(part, |work| {
+        if dual::prove_infeasible(program, work).is_some() {
+            return Some(false);
+        }
+        match search(program, Effort { gap: f64::MAX, looks: POSSIBLE, nodes: 80 }, &[], work) {
+            Outcome::Found(_) => Some(true),
+            Outcome::NotFound { proven } => proven.then_some(false),
+        }
+    })
 }
 
 /// Maximises the program. The answer is never worse than any of `known` that is feasible.
 #[must_use]
 pub fn maximise(program: &Program, effort: Effort, known: &[Vec<f64>]) -> Outcome {
+    search(program, effort, known, &Work::for_search(program, effort.looks))
+}
+
+fn search(program: &Program, effort: Effort, known: &[Vec<f64>], work: &Work) -> Outcome {
     if program.arms.iter().any(|arm| arm.low > arm.high + 1e-9 * (1.0 + arm.high)) {
         return Outcome::NotFound { proven: true };
     }
     let mut incumbent = Incumbent { spend: None, objective: f64::NEG_INFINITY, prices: None };
     for candidate in known.iter().cloned().chain(simple_candidates(program)) {
-        incumbent.offer(program, candidate, None);
+        incumbent.offer(program, candidate, None, work);
     }
     let bounds: Vec<(f64, f64)> = program.arms.iter().map(|arm| (arm.low, arm.high)).collect();
-    let relaxation = dual::relax(program, None);
+    // Half is kept for turning the relaxed answer into allocations.
+    let relaxation = work.within(work.most() / 2, |work| dual::relax(program, None, work));
     let root_prices = relaxation.prices.clone();
-    let mut work = relaxation.work;
     let mut heap = BinaryHeap::from([Open(Node { bounds, relaxation })]);
     let mut nodes = 0;
     // Bound of what was dropped although it may hide something better than the incumbent.
@@ -112,10 +135,10 @@ pub fn maximise(program: &Program, effort: Effort, known: &[Vec<f64>]) -> Outcom
             dropped = dropped.max(bound);
             break;
         }
-        incumbent.offer(program, node.relaxation.spend.clone(), Some(&node.relaxation.prices));
-        work += round(program, &node, &mut incumbent);
+        incumbent.offer(program, node.relaxation.spend.clone(), Some(&node.relaxation.prices), work);
+        round(program, &node, &mut incumbent, work);
         nodes += 1;
-        if nodes >= effort.nodes || work >= effort.arm_evaluations {
+        if nodes >= effort.nodes || work.is_used_up() {
             dropped = dropped.max(bound);
             break;
         }
@@ -128,10 +151,9 @@ pub fn maximise(program: &Program, effort: Effort, known: &[Vec<f64>]) -> Outcom
             let mut bounds = node.bounds.clone();
             bounds[arm] = part;
             let child = program.with_bounds(&bounds);
-            let mut relaxation = dual::relax(&child, Some(&node.relaxation.prices));
-            work += relaxation.work;
+            let mut relaxation = dual::relax(&child, Some(&node.relaxation.prices), work);
             relaxation.upper_bound = relaxation.upper_bound.min(bound);
-            if relaxation.violation > 1e-9 && dual::prove_infeasible(&child).is_some() {
+            if relaxation.violation > 1e-9 && dual::prove_infeasible(&child, work).is_some() {
                 continue;
             }
             if relaxation.upper_bound > incumbent.objective {
@@ -146,7 +168,7 @@ pub fn maximise(program: &Program, effort: Effort, known: &[Vec<f64>]) -> Outcom
             let held = Best { upper_bound, objective: incumbent.objective, spend, prices: root_prices };
             Outcome::Found(match incumbent.prices {
                 Some(prices) => Best { prices, ..held },
-                None => priced(program, held),
+                None => priced(program, held, work),
             })
         }
         None => Outcome::NotFound { proven: open.max(dropped) == f64::NEG_INFINITY },
@@ -155,28 +177,39 @@ pub fn maximise(program: &Program, effort: Effort, known: &[Vec<f64>]) -> Outcom
 
 /// Prices for an allocation that came without: those of the concave program around it, which may
 /// also improve it.
-fn priced(program: &Program, held: Best) -> Best {
+fn priced(program: &Program, held: Best, work: &Work) -> Best {
     if program.has_steps() {
         return held;
     }
-    let bounds: Vec<(f64, f64)> = program
-        .arms
-        .iter()
-        .zip(&held.spend)
-        .map(|(arm, &x)| match arm.curve.inflection() {
-            turn if x >= turn => (arm.low.max(turn), arm.high),
-            _ => (x.clamp(arm.low, arm.high), x.clamp(arm.low, arm.high)),
-        })
-        .collect();
-    let relaxation = dual::relax(&program.with_bounds(&bounds), Some(&held.prices));
+    let relaxation = dual::relax(&concave_around(program, &held.spend), Some(&held.prices), work);
     let mut improved = Incumbent { spend: Some(held.spend), objective: held.objective, prices: None };
-    improved.offer(program, relaxation.spend, None);
+    improved.offer(program, relaxation.spend, None, work);
     Best {
         objective: improved.objective,
         upper_bound: held.upper_bound.max(improved.objective),
         spend: improved.spend.unwrap_or_default(),
         prices: relaxation.prices,
     }
+}
+
+/// What each scaled row costs at an allocation that nothing near it surpasses; `None` for any other
+/// allocation, at which a limit has no price: more could be had without relaxing it.
+#[must_use]
+pub fn prices_at(program: &Program, spend: &[f64]) -> Option<Vec<f64>> {
+    let around = concave_around(program, spend);
+    let relaxation = dual::relax(&around, None, &Work::for_search(program, Effort::default().looks));
+    let reached = program.objective(&program.responses(spend));
+    (program.is_feasible(spend) && relaxation.upper_bound - reached <= AT_OPTIMUM * reached.abs()).then_some(relaxation.prices)
+}
+
+/// The program within the concave parts of the curves that the spends lie on; spends on a convex
+/// part stay where they are.
+fn concave_around(program: &Program, spend: &[f64]) -> Program {
+    let part = |(arm, &x): (&ProgramArm, &f64)| match arm.curve.inflection() {
+        turn if x >= turn => (arm.low.max(turn), arm.high),
+        _ => (x.clamp(arm.low, arm.high), x.clamp(arm.low, arm.high)),
+    };
+    program.with_bounds(&program.arms.iter().zip(spend).map(part).collect::<Vec<_>>())
 }
 
 struct Incumbent {
@@ -186,9 +219,9 @@ struct Incumbent {
 }
 
 impl Incumbent {
-    fn offer(&mut self, program: &Program, spend: Vec<f64>, prices: Option<&[f64]>) {
+    fn offer(&mut self, program: &Program, spend: Vec<f64>, prices: Option<&[f64]>, work: &Work) {
         if program.has_steps() {
-            let snapped = lattice::snap(program, &spend);
+            let snapped = work.within(work.most() / SNAPS, |work| lattice::snap(program, &spend, work));
             self.take(program, snapped, prices);
         }
         self.take(program, spend, prices);
@@ -258,11 +291,10 @@ fn row_gains(program: &Program, prices: &[f64]) -> Vec<f64> {
 
 /// Chooses for each S-shaped arm either its lower bound or its concave part, solves the concave
 /// program that is left, and offers the result. With several doubtful arms both ways are tried.
-fn round(program: &Program, node: &Node, incumbent: &mut Incumbent) -> usize {
+fn round(program: &Program, node: &Node, incumbent: &mut Incumbent, work: &Work) {
     if !program.with_bounds(&node.bounds).has_convex_part() {
-        return 0;
+        return;
     }
-    let mut work = 0;
     let mut last: Option<Vec<(f64, f64)>> = None;
     // How far up the chord an arm must be to be taken into its concave part.
     for threshold in [0.5, 0.05, 0.95] {
@@ -287,12 +319,10 @@ fn round(program: &Program, node: &Node, incumbent: &mut Incumbent) -> usize {
             continue;
         }
         let concave = program.with_bounds(&bounds);
-        let relaxation = dual::relax(&concave, Some(&node.relaxation.prices));
-        work += relaxation.work;
+        let relaxation = dual::relax(&concave, Some(&node.relaxation.prices), work);
         if relaxation.violation <= 1e-9 {
-            incumbent.offer(program, relaxation.spend, Some(&relaxation.prices));
+            incumbent.offer(program, relaxation.spend, Some(&relaxation.prices), work);
         }
         last = Some(bounds);
     }
-    work
 }

@@ -1,9 +1,12 @@
-//! Why a program has no solution: an irreducible set of constraints. One constraint after the
-//! other is left out as long as the rest still contradicts itself; whatever is left over cannot
-//! spare a single member. The bounds of the arms are left out first, because a conflict among
-//! stated limits tells people more.
+//! Why a program has no solution: an irreducible set of constraints. What the proof does not rest
+//! on is left out first, then one constraint after the other as long as the rest still contradicts
+//! itself; whatever is left over cannot spare a single member. The bounds of the arms go before the
+//! rows, because a conflict among stated limits tells people more.
+
+use std::cell::Cell;
 
 use super::program::{Program, ProgramArm};
+use super::work::Work;
 use super::{branch, dual};
 
 /// One constraint, or the bounds of the arms of one kind.
@@ -19,6 +22,8 @@ enum Part {
 /// Constraints that cannot hold together, none of which can be spared.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Conflict {
+    /// Whether it was shown that none can be spared; otherwise the work did not reach.
+    pub is_irreducible: bool,
     /// In words, with their limits.
     pub words: Vec<String>,
     /// Names of the rows among them, without their limits.
@@ -34,19 +39,32 @@ const SEARCHED_ARMS: usize = 400;
 /// irreducible by the search over the branches of S-shaped curves and steps. `None` when neither
 /// proves one.
 #[must_use]
-pub fn explain(program: &Program) -> Option<Conflict> {
-    let quick = |program: &Program| program.arms.iter().any(|arm| arm.low > arm.high) || dual::prove_infeasible(program).is_some();
-    let thorough = |program: &Program| branch::is_possible(program) == Some(false);
-    if quick(program) {
-        let parts = irreducible(program, all(program), &quick);
+pub fn explain(program: &Program, work: &Work) -> Option<Conflict> {
+    // Whether a part was kept although nobody knows whether it is needed.
+    let unsure = Cell::new(false);
+    let quick = |program: &Program| {
+        program.arms.iter().any(|arm| arm.low > arm.high) || {
+            let is_proven = dual::prove_infeasible(program, work).is_some();
+            unsure.set(unsure.get() || (!is_proven && work.is_used_up()));
+            is_proven
+        }
+    };
+    let thorough = |program: &Program| {
+        let answer = branch::is_possible(program, work);
+        unsure.set(unsure.get() || answer.is_none());
+        answer == Some(false)
+    };
+    let (parts, is_impossible): (_, &dyn Fn(&Program) -> bool) = if quick(program) {
+        let parts = irreducible(program, proven(program, &quick, work), &quick, work);
         // What is left over for the relaxation may still be too much for the search.
-        let parts = if has_branches(program) { irreducible(program, parts, &thorough) } else { parts };
-        return Some(describe(program, &parts, &quick));
-    }
-    if has_branches(program) && thorough(program) {
-        return Some(describe(program, &irreducible(program, all(program), &thorough), &thorough));
-    }
-    None
+        (if has_branches(program) { irreducible(program, parts, &thorough, work) } else { parts }, &quick)
+    } else if has_branches(program) && thorough(program) {
+        (irreducible(program, all(program), &thorough, work), &thorough)
+    } else {
+        return None;
+    };
+    let found = describe(program, &parts, is_impossible, work);
+    Some(Conflict { is_irreducible: !unsure.get() && !work.is_used_up(), ..found })
 }
 
 fn has_branches(program: &Program) -> bool {
@@ -58,9 +76,18 @@ fn all(program: &Program) -> Vec<Part> {
     bounds.into_iter().chain((0..program.rows.len()).map(Part::Row)).collect()
 }
 
-fn irreducible(program: &Program, mut parts: Vec<Part>, is_impossible: &dyn Fn(&Program) -> bool) -> Vec<Part> {
+/// All constraints that the proof of the relaxation rests on: rows without a price in it are left
+/// out at one go.
+fn proven(program: &Program, is_impossible: &dyn Fn(&Program) -> bool, work: &Work) -> Vec<Part> {
+    let Some(prices) = dual::prove_infeasible(program, work) else { return all(program) };
+    let priced = |part: &Part| !matches!(part, Part::Row(row) if prices[*row] <= 0.0);
+    let parts: Vec<Part> = all(program).into_iter().filter(priced).collect();
+    if is_impossible(&keep_only(program, &parts)) { parts } else { all(program) }
+}
+
+fn irreducible(program: &Program, mut parts: Vec<Part>, is_impossible: &dyn Fn(&Program) -> bool, work: &Work) -> Vec<Part> {
     let mut at = 0;
-    while at < parts.len() {
+    while at < parts.len() && !work.is_used_up() {
         let mut fewer = parts.clone();
         fewer.remove(at);
         if is_impossible(&keep_only(program, &fewer)) {
@@ -114,10 +141,12 @@ fn lift(arm: &mut ProgramArm, most: f64) {
     arm.align();
 }
 
-fn describe(program: &Program, parts: &[Part], is_impossible: &dyn Fn(&Program) -> bool) -> Conflict {
+fn describe(program: &Program, parts: &[Part], is_impossible: &dyn Fn(&Program) -> bool, work: &Work) -> Conflict {
     let mut found = Conflict::default();
     let core = keep_only(program, parts);
     let (mut last, mut core) = (Vec::new(), core);
+    // Without work left nobody knows which single arms matter.
+    let needed = |program: &Program| (!work.is_used_up()).then(|| !is_impossible(program));
     for part in parts {
         match part {
             Part::Row(row) => {
@@ -127,10 +156,10 @@ fn describe(program: &Program, parts: &[Part], is_impossible: &dyn Fn(&Program) 
             }
             Part::Ceilings => {
                 let most = unbounded(program);
-                last.push(bounds_in_words(program, &mut core, "maximum", is_impossible, |arm| arm.high, |arm| lift(arm, most)));
+                last.push(bounds_in_words(program, &mut core, "maximum", &needed, |arm| arm.high, |arm| lift(arm, most)));
             }
             Part::Floors => {
-                last.push(bounds_in_words(program, &mut core, "minimum", is_impossible, |arm| arm.low, |arm| arm.low = 0.0));
+                last.push(bounds_in_words(program, &mut core, "minimum", &needed, |arm| arm.low, |arm| arm.low = 0.0));
             }
             Part::Closures => last.push(format!("excluded or out of stock ({} arms)", program.closed.len())),
             Part::Steps => last.push(format!("step ({})", program.arms.iter().map(|arm| arm.step).fold(0.0, f64::max))),
@@ -145,7 +174,7 @@ fn bounds_in_words(
     program: &Program,
     core: &mut Program,
     kind: &str,
-    is_impossible: &dyn Fn(&Program) -> bool,
+    is_needed: &dyn Fn(&Program) -> Option<bool>,
     of: impl Fn(&ProgramArm) -> f64,
     free: impl Fn(&mut ProgramArm),
 ) -> String {
@@ -160,11 +189,12 @@ fn bounds_in_words(
         if (core.arms[arm].low, core.arms[arm].high) == (held.low, held.high) {
             continue;
         }
-        if !is_impossible(core) {
+        let answer = is_needed(core);
+        if answer == Some(true) {
             core.arms[arm] = held;
             needed.push(arm);
         }
-        if needed.len() > NAMED_ARMS {
+        if answer.is_none() || needed.len() > NAMED_ARMS {
             *core = before;
             return lump;
         }

@@ -3,6 +3,7 @@
 
 use super::master::{Master, Mixture};
 use super::program::Program;
+use super::work::Work;
 
 /// The relaxation's answer.
 #[derive(Debug, Clone)]
@@ -18,40 +19,66 @@ pub struct Relaxation {
     pub excess: Vec<f64>,
     /// Scaled violation of the rows that no price removed.
     pub violation: f64,
-    /// Work done, in arm evaluations.
-    pub work: usize,
 }
 
 /// Relative gap at which the prices count as optimal.
 const PRICE_GAP: f64 = 1e-9;
 const MAX_ROUNDS: usize = 400;
 
-/// Solves the relaxation of `program`, beginning at `start` prices when given.
+/// Solves the relaxation of `program`, beginning at `start` prices when given. When the work is used
+/// up earlier, the bound is proven but not the best.
 #[must_use]
-pub fn relax(program: &Program, start: Option<&[f64]>) -> Relaxation {
+pub fn relax(program: &Program, start: Option<&[f64]>, work: &Work) -> Relaxation {
     let top: f64 = program.arms.iter().map(|arm| arm.value * arm.curve.response(arm.high)).sum();
     let mut penalty = 20.0 * top.max(1e-9);
-    let mut relaxation = descend(program, start, penalty, None);
+    let mut relaxation = descend(program, start, penalty, None, work);
     for _ in 0..3 {
-        if relaxation.violation <= 1e-9 {
+        if relaxation.violation <= 1e-9 || work.is_used_up() {
             break;
         }
         penalty *= 100.0;
-        let next = descend(program, Some(&relaxation.prices), penalty, None);
-        let work = relaxation.work + next.work;
-        relaxation = Relaxation { work, ..next };
+        let before = relaxation.upper_bound;
+        relaxation = descend(program, Some(&relaxation.prices), penalty, None, work);
+        relaxation.upper_bound = relaxation.upper_bound.min(before);
     }
     relaxation
 }
 
 /// Looks for a proof that the rows cannot be met together. Returns the prices of the proof: with
-/// them every point of the box violates the priced sum of rows, whatever the objective.
+/// them every point of the box violates the priced sum of rows, whatever the objective. None when
+/// there is no proof or the work was used up before it was found.
 #[must_use]
-pub fn prove_infeasible(program: &Program) -> Option<Vec<f64>> {
+pub fn prove_infeasible(program: &Program, work: &Work) -> Option<Vec<f64>> {
+    if work.is_used_up() {
+        return None;
+    }
+    work.looks(program.terms() / 4);
+    if let Some(row) = (0..program.rows.len()).find(|&row| is_hopeless(program, row)) {
+        let mut prices = vec![0.0; program.rows.len()];
+        prices[row] = 1.0;
+        return Some(prices);
+    }
     let mut bare = program.clone();
     bare.arms.iter_mut().for_each(|arm| arm.value = 0.0);
-    let relaxation = descend(&bare, None, 1.0, Some(-INFEASIBLE));
+    let relaxation = descend(&bare, None, 1.0, Some(-INFEASIBLE), work);
     (relaxation.upper_bound < -INFEASIBLE).then_some(relaxation.prices)
+}
+
+/// Whether a single row is broken whatever the arms do within their bounds.
+fn is_hopeless(program: &Program, row: usize) -> bool {
+    let row = &program.rows[row];
+    let least = |&(arm, cost, gain): &(usize, f64, f64)| {
+        let arm = &program.arms[arm];
+        let x = if gain > 0.0 {
+            arm.best_response(gain, cost)
+        } else if cost > 0.0 {
+            arm.low
+        } else {
+            arm.high
+        };
+        cost * x - if gain > 0.0 { gain * arm.curve.response(x) } else { 0.0 }
+    };
+    row.terms.iter().map(least).sum::<f64>() > row.limit + INFEASIBLE
 }
 
 /// Scaled violation from which rows count as contradictory.
@@ -63,7 +90,7 @@ struct Search<'a> {
     points: Vec<(Vec<f64>, Vec<f64>)>,
     best: f64,
     best_prices: Vec<f64>,
-    work: usize,
+    work: &'a Work,
 }
 
 impl Search<'_> {
@@ -82,7 +109,7 @@ impl Search<'_> {
             }
         }
         let spend: Vec<f64> = arms.iter().enumerate().map(|(index, arm)| arm.best_response(weight[index], price[index])).collect();
-        self.work += arms.len();
+        self.work.round(self.program);
         let (value, usage) = self.record(spend);
         let priced: f64 = prices.iter().zip(self.limits.iter().zip(&usage)).map(|(price, (limit, used))| price * (limit - used)).sum();
         let improved = value + priced < self.best;
@@ -120,7 +147,7 @@ impl Search<'_> {
 
 /// Column generation with in-out stabilisation: the next prices lie between the best prices so
 /// far and those of the linear program, which halves the number of rounds of the plain method.
-fn descend(program: &Program, start: Option<&[f64]>, penalty: f64, enough: Option<f64>) -> Relaxation {
+fn descend(program: &Program, start: Option<&[f64]>, penalty: f64, enough: Option<f64>, work: &Work) -> Relaxation {
     let rows = program.rows.len();
     let mut search = Search {
         program,
@@ -128,7 +155,7 @@ fn descend(program: &Program, start: Option<&[f64]>, penalty: f64, enough: Optio
         points: Vec::new(),
         best: f64::INFINITY,
         best_prices: vec![0.0; rows],
-        work: 0,
+        work,
     };
     let (value, usage, _) = search.answer(&vec![0.0; rows]);
     let mut master = Master::new(&search.limits, penalty, value, usage);
@@ -141,11 +168,11 @@ fn descend(program: &Program, start: Option<&[f64]>, penalty: f64, enough: Optio
     } else if rows > 0 {
         seed_first_row(&mut search, &mut master);
     }
-    let mut mixture = master.solve();
+    let mut mixture = master.solve(work);
     let mut inward = 0.5;
     for _ in 0..MAX_ROUNDS {
         let gap = search.best - mixture.value;
-        if gap <= PRICE_GAP * search.best.abs().max(1e-6) || enough.is_some_and(|target| search.best < target) {
+        if gap <= PRICE_GAP * search.best.abs().max(1e-6) || enough.is_some_and(|target| search.best < target) || work.is_used_up() {
             break;
         }
         let prices: Vec<f64> =
@@ -153,7 +180,7 @@ fn descend(program: &Program, start: Option<&[f64]>, penalty: f64, enough: Optio
         let (value, usage, improved) = search.answer(&prices);
         master.add(value, usage);
         let before = mixture.value;
-        mixture = master.solve();
+        mixture = master.solve(work);
         let cut = mixture.value > before + 1e-12 * before.abs();
         inward = if improved || cut { 0.5 } else { inward * 0.3 };
         if !improved && !cut && inward < 1e-4 {
@@ -162,7 +189,7 @@ fn descend(program: &Program, start: Option<&[f64]>, penalty: f64, enough: Optio
     }
     let (spend, mixed) = search.mean(&mixture);
     let excess = program.responses(&spend).iter().zip(&mixed).map(|(actual, promised)| promised - actual).collect();
-    Relaxation { upper_bound: search.best, prices: search.best_prices, spend, excess, violation: mixture.violation, work: search.work }
+    Relaxation { upper_bound: search.best, prices: search.best_prices, spend, excess, violation: mixture.violation }
 }
 
 /// A geometric ladder of prices on the first row (the budget), which alone decides most programs.
@@ -170,7 +197,7 @@ fn seed_first_row(search: &mut Search<'_>, master: &mut Master) {
     let top = search.points.first().map_or(0.0, |(_, response)| search.program.objective(response));
     let mut level = 16.0 * top;
     for _ in 0..10 {
-        if level <= 0.0 {
+        if level <= 0.0 || search.work.is_used_up() {
             break;
         }
         let mut prices = vec![0.0; search.program.rows.len()];

@@ -1,17 +1,21 @@
 //! Spends in whole steps: turns any allocation into one of multiples that keeps the rows, by
 //! rounding down, filling up where a step earns most, and trading single steps.
 
-use super::program::{FEASIBLE, Kind, Program, Sense};
+use super::program::{Kind, Program, Sense};
+use super::work::Work;
 
+/// Largest scaled violation in whole steps: far below one step, above errors of rounding.
+const EXACT: f64 = 1e-12;
 /// Most arms among which single steps are traded.
 const TRADED_ARMS: usize = 200;
 /// Most trades.
 const TRADES: usize = 200;
 
-/// The nearest good allocation in steps; not always feasible, which the caller checks.
+/// The nearest good allocation in steps, as far as the work reaches (an amount may hold any number
+/// of steps); not always feasible, which the caller checks.
 #[must_use]
-pub fn snap(program: &Program, spend: &[f64]) -> Vec<f64> {
-    let mut state = State::new(program, program.arms.iter().zip(spend).map(|(arm, &x)| arm.floor(x)).collect());
+pub fn snap(program: &Program, spend: &[f64], work: &Work) -> Vec<f64> {
+    let mut state = State::new(program, program.arms.iter().zip(spend).map(|(arm, &x)| arm.floor(x)).collect(), work);
     state.meet_minimums();
     state.repair_returns();
     state.fill();
@@ -23,20 +27,23 @@ pub fn snap(program: &Program, spend: &[f64]) -> Vec<f64> {
 
 struct State<'a> {
     program: &'a Program,
+    work: &'a Work,
     spend: Vec<f64>,
     usage: Vec<f64>,
     terms: Vec<Vec<(usize, f64, f64)>>,
 }
 
 impl<'a> State<'a> {
-    fn new(program: &'a Program, spend: Vec<f64>) -> Self {
+    fn new(program: &'a Program, spend: Vec<f64>, work: &'a Work) -> Self {
+        work.looks(program.arms.len());
+        work.operations(2 * program.terms());
         let mut terms = vec![Vec::new(); program.arms.len()];
         for (row, content) in program.rows.iter().enumerate() {
             content.terms.iter().for_each(|&(arm, cost, gain)| terms[arm].push((row, cost, gain)));
         }
         let response = program.responses(&spend);
         let usage = program.rows.iter().map(|row| row.usage(&spend, &response)).collect();
-        Self { program, spend, usage, terms }
+        Self { program, work, spend, usage, terms }
     }
 
     fn size(&self, arm: usize) -> f64 {
@@ -47,16 +54,22 @@ impl<'a> State<'a> {
     /// Spend after `count` steps more; none when that leaves the bounds.
     fn moved(&self, arm: usize, count: f64) -> Option<f64> {
         let bounds = &self.program.arms[arm];
-        let to = self.spend[arm] + count * self.size(arm);
+        let to = match bounds.step {
+            // Counted in whole steps, so that rounding errors do not pile up over many of them.
+            step if step > 0.0 => ((self.spend[arm] / step).round() + count) * step,
+            _ => self.spend[arm] + count * self.size(arm),
+        };
         (to >= bounds.low - 1e-9 * (1.0 + bounds.low) && to <= bounds.high + 1e-9 * (1.0 + bounds.high)).then_some(to)
     }
 
     fn gain(&self, arm: usize, to: f64) -> f64 {
+        self.work.looks(2);
         let held = &self.program.arms[arm];
         held.curve.response(to) - held.curve.response(self.spend[arm])
     }
 
     fn changes(&self, arm: usize, to: f64) -> impl Iterator<Item = (usize, f64)> + '_ {
+        self.work.operations(self.terms[arm].len());
         let (more, response) = (to - self.spend[arm], self.gain(arm, to));
         self.terms[arm].iter().map(move |&(row, cost, gain)| (row, cost * more - gain * response))
     }
@@ -69,8 +82,7 @@ impl<'a> State<'a> {
 
     /// Whether the move breaks no row that it makes fuller.
     fn keeps_rows(&self, arm: usize, to: f64) -> bool {
-        self.changes(arm, to)
-            .all(|(row, change)| change <= 0.0 || self.usage[row] + change <= self.program.rows[row].limit + FEASIBLE / 2.0)
+        self.changes(arm, to).all(|(row, change)| change <= 0.0 || self.usage[row] + change <= self.program.rows[row].limit + EXACT)
     }
 
     /// Adds steps to members of rows that demand more spend.
@@ -80,7 +92,7 @@ impl<'a> State<'a> {
             if content.kind != Kind::Spend || content.sense != Sense::AtLeast {
                 continue;
             }
-            while self.usage[row] > content.limit + FEASIBLE / 2.0 {
+            while self.usage[row] > content.limit + EXACT && !self.work.is_used_up() {
                 let possible = content.terms.iter().filter_map(|&(arm, ..)| {
                     let to = self.moved(arm, 1.0)?;
                     self.keeps_rows(arm, to).then(|| (arm, to, self.worth(arm, to)))
@@ -94,18 +106,17 @@ impl<'a> State<'a> {
     /// Takes steps away where that mends a broken return row at the least loss.
     fn repair_returns(&mut self) {
         let broken = |state: &Self| {
-            (0..state.usage.len()).find(|&row| {
-                state.program.rows[row].kind != Kind::Spend && state.usage[row] > state.program.rows[row].limit + FEASIBLE / 2.0
-            })
+            (0..state.usage.len())
+                .find(|&row| state.program.rows[row].kind != Kind::Spend && state.usage[row] > state.program.rows[row].limit + EXACT)
         };
         for _ in 0..4 * self.program.arms.len() {
-            let Some(row) = broken(self) else { return };
+            let Some(row) = broken(self).filter(|_| !self.work.is_used_up()) else { return };
             let possible = (0..self.spend.len()).filter_map(|arm| {
                 let to = self.moved(arm, -1.0)?;
                 let mends = -self.changes(arm, to).find(|(changed, _)| *changed == row)?.1;
                 let loss = -self.program.arms[arm].value * self.gain(arm, to);
                 let allowed = self.changes(arm, to).all(|(other, change)| {
-                    other == row || change <= 0.0 || self.usage[other] + change <= self.program.rows[other].limit + FEASIBLE / 2.0
+                    other == row || change <= 0.0 || self.usage[other] + change <= self.program.rows[other].limit + EXACT
                 });
                 (mends > 0.0 && allowed).then(|| (arm, to, mends / (loss + 1e-12)))
             });
@@ -123,6 +134,9 @@ impl<'a> State<'a> {
         let offers = (0..self.spend.len()).filter_map(|arm| Some(Offer { worth: self.worth(arm, self.moved(arm, 1.0)?), arm }));
         let mut heap: std::collections::BinaryHeap<Offer> = offers.collect();
         while let Some(Offer { worth, arm }) = heap.pop() {
+            if self.work.is_used_up() {
+                return;
+            }
             let Some(to) = self.moved(arm, 1.0) else { continue };
             if worth > 0.0 && self.keeps_rows(arm, to) {
                 self.set(arm, to);
@@ -138,6 +152,9 @@ impl<'a> State<'a> {
         for _ in 0..TRADES {
             let mut best: Option<(f64, usize, f64, usize, f64)> = None;
             for from in 0..self.spend.len() {
+                if self.work.is_used_up() {
+                    return;
+                }
                 let Some(less) = self.moved(from, -1.0) else { continue };
                 let lost = self.program.arms[from].value * self.gain(from, less);
                 for into in (0..self.spend.len()).filter(|into| *into != from) {
@@ -155,9 +172,10 @@ impl<'a> State<'a> {
     }
 
     fn trade_keeps_rows(&self, from: usize, less: f64, into: usize, more: f64) -> bool {
+        self.work.operations(2 * self.usage.len());
         let mut after = self.usage.clone();
         self.changes(from, less).chain(self.changes(into, more)).for_each(|(row, change)| after[row] += change);
-        after.iter().zip(&self.program.rows).all(|(usage, row)| *usage <= row.limit + FEASIBLE / 2.0)
+        after.iter().zip(&self.program.rows).all(|(usage, row)| *usage <= row.limit + EXACT)
     }
 }
 

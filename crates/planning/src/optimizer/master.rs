@@ -1,6 +1,8 @@
 //! The small linear program that mixes candidate points: a dense revised simplex with as many
 //! rows as coupling constraints plus one, kept warm while columns arrive.
 
+use super::work::Work;
+
 /// Maximise `sum w_k value_k - penalty * violation` over mixtures `w` of points, subject to
 /// `sum w_k usage_k <= limit + violation` row by row.
 #[derive(Debug)]
@@ -73,10 +75,15 @@ impl Master {
         self.penalty = penalty;
     }
 
-    /// Optimises over the points so far.
-    pub fn solve(&mut self) -> Mixture {
+    /// Optimises over the points so far, as far as the work reaches: a mixture that is found earlier
+    /// is one of them all the same.
+    pub fn solve(&mut self, work: &Work) -> Mixture {
         let size = self.limits.len() + 1;
         for pivot in 0..400 * size {
+            work.operations(size * (self.points.len() + 2 * size));
+            if work.is_used_up() {
+                break;
+            }
             let duals = self.duals();
             let Some(entering) = self.entering(&duals, pivot > 100 * size) else { break };
             let direction = self.times_inverse(&self.coefficients(entering));
@@ -92,7 +99,7 @@ impl Master {
                 }
             }
             let Some((row, _)) = leaving else { break };
-            self.pivot(row, entering, &direction);
+            work.operations(self.pivot(row, entering, &direction));
         }
         self.mixture()
     }
@@ -145,9 +152,7 @@ impl Master {
         for (row, variable) in self.basis.iter().enumerate() {
             let cost = self.cost(*variable);
             if cost != 0.0 {
-                for (column, dual) in duals.iter_mut().enumerate() {
-                    *dual += cost * self.inverse[row * size + column];
-                }
+                add(&mut duals, cost, &self.inverse[row * size..(row + 1) * size]);
             }
         }
         duals
@@ -182,31 +187,33 @@ impl Master {
         self.inverse.chunks_exact(size).map(|row| row.iter().zip(column).map(|(a, b)| a * b).sum()).collect()
     }
 
-    fn pivot(&mut self, row: usize, entering: Variable, direction: &[f64]) {
+    /// Exchanges a variable of the basis; returns how many operations that took.
+    fn pivot(&mut self, row: usize, entering: Variable, direction: &[f64]) -> usize {
         let size = direction.len();
         self.basis[row] = entering;
         self.pivots_since_factor += 1;
         if self.pivots_since_factor >= 30 {
-            self.factor();
-            return;
+            return self.factor();
         }
         let scale = 1.0 / direction[row];
-        for column in 0..size {
-            self.inverse[row * size + column] *= scale;
-        }
+        let entering: Vec<f64> = self.inverse[row * size..(row + 1) * size].iter().map(|value| value * scale).collect();
         self.level[row] *= scale;
+        let level = self.level[row];
+        let mut changed = 1;
         for (other, &rate) in direction.iter().enumerate() {
             if other != row && rate != 0.0 {
-                for column in 0..size {
-                    self.inverse[other * size + column] -= rate * self.inverse[row * size + column];
-                }
-                self.level[other] -= rate * self.level[row];
+                add(&mut self.inverse[other * size..(other + 1) * size], -rate, &entering);
+                self.level[other] -= rate * level;
+                changed += 1;
             }
         }
+        self.inverse[row * size..(row + 1) * size].copy_from_slice(&entering);
+        changed * size
     }
 
-    /// Recomputes the basis inverse, so that rounding errors do not pile up.
-    fn factor(&mut self) {
+    /// Recomputes the basis inverse, so that rounding errors do not pile up; returns how many
+    /// operations that took.
+    fn factor(&mut self) -> usize {
         let size = self.limits.len() + 1;
         let mut matrix = vec![0.0; size * size];
         for (position, variable) in self.basis.iter().enumerate() {
@@ -214,45 +221,51 @@ impl Master {
                 matrix[row * size + position] = value;
             }
         }
-        self.inverse = invert(matrix, size);
+        let operations;
+        (self.inverse, operations) = invert(matrix, size);
         let mut right = self.limits.clone();
         right.push(1.0);
         self.level = self.times_inverse(&right);
         self.pivots_since_factor = 0;
+        operations
     }
 }
 
-/// Gauss-Jordan inverse with partial pivoting of a row-major matrix. A vanishing pivot (which a
-/// simplex basis does not have) leaves its row as it is.
-fn invert(mut matrix: Vec<f64>, size: usize) -> Vec<f64> {
+/// `target += factor * other`, cell by cell.
+fn add(target: &mut [f64], factor: f64, other: &[f64]) {
+    target.iter_mut().zip(other).for_each(|(cell, value)| *cell += factor * value);
+}
+
+/// Gauss-Jordan inverse with partial pivoting of a row-major matrix, and the operations that it took.
+/// A vanishing pivot (which a simplex basis does not have) leaves its row as it is.
+fn invert(mut matrix: Vec<f64>, size: usize) -> (Vec<f64>, usize) {
     let mut inverse = vec![0.0; size * size];
     (0..size).for_each(|index| inverse[index * size + index] = 1.0);
+    let mut changed = size;
     for column in 0..size {
         let pivot =
             (column..size).max_by(|&a, &b| matrix[a * size + column].abs().total_cmp(&matrix[b * size + column].abs())).unwrap_or(column);
         if matrix[pivot * size + column].abs() < 1e-300 {
             continue;
         }
-        for index in 0..size {
-            matrix.swap(pivot * size + index, column * size + index);
-            inverse.swap(pivot * size + index, column * size + index);
-        }
-        let scale = 1.0 / matrix[column * size + column];
-        for index in 0..size {
-            matrix[column * size + index] *= scale;
-            inverse[column * size + index] *= scale;
-        }
-        for row in 0..size {
+        let scale = 1.0 / matrix[pivot * size + column];
+        let take = |from: &mut [f64]| {
+            let taken: Vec<f64> = from[pivot * size..(pivot + 1) * size].iter().map(|value| value * scale).collect();
+            from.copy_within(column * size..(column + 1) * size, pivot * size);
+            from[column * size..(column + 1) * size].copy_from_slice(&taken);
+            taken
+        };
+        let (own, unit) = (take(&mut matrix), take(&mut inverse));
+        for row in (0..size).filter(|row| *row != column) {
             let rate = matrix[row * size + column];
-            if row != column && rate != 0.0 {
-                for index in 0..size {
-                    matrix[row * size + index] -= rate * matrix[column * size + index];
-                    inverse[row * size + index] -= rate * inverse[column * size + index];
-                }
+            if rate != 0.0 {
+                add(&mut matrix[row * size..(row + 1) * size], -rate, &own);
+                add(&mut inverse[row * size..(row + 1) * size], -rate, &unit);
+                changed += 2;
             }
         }
     }
-    inverse
+    (inverse, changed * size)
 }
 
 #[cfg(test)]
@@ -264,7 +277,7 @@ mod tests {
         // Value 0 at usage 0, value 10 at usage 2, limit 1: the mixture half and half is worth 5.
         let mut master = Master::new(&[1.0], 100.0, 0.0, vec![0.0]);
         master.add(10.0, vec![2.0]);
-        let mixture = master.solve();
+        let mixture = master.solve(&Work::up_to(1_000));
         assert!((mixture.value - 5.0).abs() < 1e-12);
         assert!((mixture.prices[0] - 5.0).abs() < 1e-12);
         assert!(mixture.violation.abs() < 1e-12);
@@ -273,7 +286,7 @@ mod tests {
     #[test]
     fn pays_the_penalty_when_no_mixture_fits() {
         let mut master = Master::new(&[1.0], 7.0, 0.0, vec![3.0]);
-        let mixture = master.solve();
+        let mixture = master.solve(&Work::up_to(1_000));
         assert!((mixture.violation - 2.0).abs() < 1e-12);
         assert!((mixture.value + 14.0).abs() < 1e-12);
     }

@@ -226,7 +226,9 @@ impl Program {
         let response = self.responses(spend);
         let inside = self.arms.iter().zip(spend).all(|(arm, &x)| {
             let slack = FEASIBLE * (1.0 + arm.high);
-            let on_step = arm.step <= 0.0 || (x / arm.step - (x / arm.step).round()).abs() <= 1e-6;
+            // An amount of very many steps is a multiple only as far as floating point can tell.
+            let steps = x / arm.step;
+            let on_step = arm.step <= 0.0 || (steps - steps.round()).abs() <= 1e-6 + 4.0 * f64::EPSILON * steps;
             x >= arm.low - slack && x <= arm.high + slack && on_step
         });
         inside && self.rows.iter().all(|row| row.usage(spend, &response) <= row.limit + FEASIBLE)
@@ -237,6 +239,18 @@ impl Program {
     pub fn binding(&self, spend: &[f64]) -> Vec<String> {
         let response = self.responses(spend);
         self.rows.iter().filter(|row| row.limit - row.usage(spend, &response) <= 1e-6).map(|row| row.name.clone()).collect()
+    }
+
+    /// Terms of all rows.
+    #[must_use]
+    pub fn terms(&self) -> usize {
+        self.rows.iter().map(|row| row.terms.len()).sum()
+    }
+
+    /// What one look at everything costs, in looks at one arm's curve.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        (self.arms.len() + self.terms() / 16) as u64
     }
 
     /// Whether any curve is S-shaped within its bounds.

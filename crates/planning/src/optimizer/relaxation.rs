@@ -1,10 +1,14 @@
 //! What would have to give: for a request without a solution, the smallest move of each limit that
 //! alone would be enough, and when none is, the smallest common move of several. Every answer was
-//! checked by solving the moved problem.
+//! checked by solving the moved problem. The search is bounded, and says so where it did not reach
+//! the smallest move.
+
+use std::cell::Cell;
 
 use serde::{Deserialize, Serialize};
 
 use super::program::{Program, Sense};
+use super::work::Work;
 use super::{branch, conflict};
 
 /// A limit that may move.
@@ -36,6 +40,11 @@ pub struct Relaxation {
     pub changes: Vec<Change>,
     /// The largest move relative to where its limit is.
     pub relative: f64,
+    /// Whether it was proven that a common move of these limits that is smaller by one percent is not
+    /// enough. Otherwise the search did not reach that proof: the move is enough, but a smaller one may
+    /// be too.
+    #[serde(default)]
+    pub is_smallest: bool,
     /// In words.
     pub text: String,
 }
@@ -48,22 +57,39 @@ const MARGIN: f64 = 1e-6;
 /// Arms from which fewer steps of halving must do.
 const LARGE: usize = 500;
 
-/// Ways out, the smallest relative move first. `knobs` are the limits that can move, `build` makes
-/// the program with all limits at the given places; `None` where there is none.
+/// What was found.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct WaysOut {
+    /// Ways out, the smallest relative move first.
+    pub ways: Vec<Relaxation>,
+    /// Why there is none, or why there may be others; absent when all single moves were tried.
+    pub reason: Option<String>,
+}
+
+/// Ways out of a conflict, given by the names of its rows. `knobs` are the limits that can move,
+/// `build` makes the program with all limits at the given places.
 #[must_use]
-pub fn smallest(knobs: &[Knob], build: &dyn Fn(&[f64]) -> Option<Program>) -> Vec<Relaxation> {
+pub fn smallest(rows: &[String], knobs: &[Knob], build: &dyn Fn(&[f64]) -> Program, work: &Work) -> WaysOut {
     let start: Vec<f64> = knobs.iter().map(|knob| knob.from).collect();
-    let Some(program) = build(&start) else { return Vec::new() };
-    let Some(found) = conflict::explain(&program) else { return Vec::new() };
-    let halvings = if program.arms.len() > LARGE { 14 } else { 30 };
-    let search = Search { knobs, build, halvings };
-    let mut involved = search.indices(&found.rows);
-    let mut ways: Vec<Relaxation> = involved.iter().take(KNOBS).filter_map(|&knob| search.alone(&start, knob)).collect();
-    if ways.is_empty() {
+    let halvings = if build(&start).arms.len() > LARGE { 14 } else { 30 };
+    let search = Search { knobs, build, halvings, work, unsure: Cell::new(false), ruled_out: Cell::new(0.0) };
+    let mut involved = search.indices(rows);
+    let mut ways: Vec<Relaxation> = Vec::new();
+    let mut unanswered = 0;
+    for (tried, &knob) in involved.iter().enumerate() {
+        if tried >= KNOBS || work.is_used_up() {
+            unanswered += 1;
+            continue;
+        }
+        let way = search.alone(&start, knob);
+        unanswered += usize::from(way.is_none() && search.unsure.get());
+        ways.extend(way);
+    }
+    if ways.is_empty() && !work.is_used_up() {
         // Other limits stand behind the first conflict: collect them, then move all together.
         for _ in 0..KNOBS {
             let freed = search.at(&start, &involved, 1.0);
-            let Some(next) = build(&freed).and_then(|program| conflict::explain(&program)) else { break };
+            let Some(next) = conflict::explain(&build(&freed), work) else { break };
             let before = involved.len();
             for knob in search.indices(&next.rows) {
                 if !involved.contains(&knob) {
@@ -77,13 +103,27 @@ pub fn smallest(knobs: &[Knob], build: &dyn Fn(&[f64]) -> Option<Program>) -> Ve
         ways.extend(search.together(&start, &involved));
     }
     ways.sort_by(|a, b| a.relative.total_cmp(&b.relative));
-    ways
+    let reason = match (ways.is_empty(), unanswered) {
+        (_, many) if many > 0 => {
+            Some(format!("the bound on work was reached: whether moving one of {many} further limits is enough is not known"))
+        }
+        (true, _) if work.is_used_up() => Some("the bound on work was reached before a way out was found".to_owned()),
+        (true, _) if involved.is_empty() => Some("no limit that could move is part of the conflict".to_owned()),
+        (true, _) => Some("no move of these limits was found to be enough".to_owned()),
+        _ => None,
+    };
+    WaysOut { ways, reason }
 }
 
 struct Search<'a> {
     knobs: &'a [Knob],
-    build: &'a dyn Fn(&[f64]) -> Option<Program>,
+    build: &'a dyn Fn(&[f64]) -> Program,
     halvings: usize,
+    work: &'a Work,
+    /// Whether the present search met a question that it could not answer.
+    unsure: Cell<bool>,
+    /// The largest fraction that the present search proved to be too small.
+    ruled_out: Cell<f64>,
 }
 
 impl Search<'_> {
@@ -91,8 +131,21 @@ impl Search<'_> {
         (0..self.knobs.len()).filter(|&knob| rows.contains(&self.knobs[knob].constraint)).collect()
     }
 
+    fn answer(&self, places: &[f64]) -> Option<bool> {
+        if self.work.is_used_up() {
+            self.unsure.set(true);
+            return None;
+        }
+        let program = (self.build)(places);
+        self.work.looks(program.arms.len());
+        self.work.operations(program.terms());
+        let answer = branch::is_possible(&program, self.work);
+        self.unsure.set(self.unsure.get() || answer.is_none());
+        answer
+    }
+
     fn works(&self, places: &[f64]) -> bool {
-        (self.build)(places).is_some_and(|program| branch::is_possible(&program) == Some(true))
+        self.answer(places) == Some(true)
     }
 
     /// Places with some knobs moved by a fraction: `AtLeast` down to nothing at 1, `AtMost` up.
@@ -112,17 +165,22 @@ impl Search<'_> {
     /// The least fraction that works, by halving.
     fn least(&self, start: &[f64], moved: &[usize]) -> Option<Vec<f64>> {
         let (mut low, mut high) = (0.0, 1.0);
+        self.unsure.set(false);
+        self.ruled_out.set(0.0);
         if !self.works(&self.at(start, moved, 1.0)) {
             return None;
         }
         for _ in 0..self.halvings {
             let middle = 0.5 * (low + high);
-            if self.works(&self.at(start, moved, middle)) {
-                high = middle
-            } else {
-                low = middle
+            match self.answer(&self.at(start, moved, middle)) {
+                Some(true) => high = middle,
+                Some(false) => {
+                    low = middle;
+                    self.ruled_out.set(middle);
+                }
+                None => low = middle,
             }
-            if high - low <= 1e-9 {
+            if high - low <= 1e-9 || self.work.is_used_up() {
                 break;
             }
         }
@@ -166,16 +224,21 @@ impl Search<'_> {
     }
 
     fn describe(&self, start: &[f64], places: &[f64]) -> Option<Relaxation> {
-        let moved = (0..places.len()).filter(|&knob| places[knob] != start[knob]);
-        let changes: Vec<Change> =
-            moved.map(|knob| Change { constraint: self.knobs[knob].constraint.clone(), from: start[knob], to: places[knob] }).collect();
+        let moved: Vec<usize> = (0..places.len()).filter(|&knob| places[knob] != start[knob]).collect();
+        let too_small = self.at(start, &moved, self.ruled_out.get());
+        let is_close = |knob: &usize| (too_small[*knob] - start[*knob]).abs() >= 0.99 * (places[*knob] - start[*knob]).abs();
+        let is_smallest = moved.iter().all(is_close);
+        let changes: Vec<Change> = moved
+            .into_iter()
+            .map(|knob| Change { constraint: self.knobs[knob].constraint.clone(), from: start[knob], to: places[knob] })
+            .collect();
         let relative = |change: &Change| (change.to - change.from).abs() / change.from.abs().max(1e-9);
         let say = |change: &Change| {
             let (verb, by) = if change.to > change.from { ("raise", change.to - change.from) } else { ("lower", change.from - change.to) };
             format!("{verb} {} from {} to {} (by {})", change.constraint, short(change.from), short(change.to), short(by))
         };
         let text = changes.iter().map(say).collect::<Vec<_>>().join(" and ");
-        (!changes.is_empty()).then(|| Relaxation { relative: changes.iter().map(relative).fold(0.0, f64::max), text, changes })
+        (!changes.is_empty()).then(|| Relaxation { is_smallest, relative: changes.iter().map(relative).fold(0.0, f64::max), text, changes })
     }
 }
 

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::branch::Best;
 use super::problem::Problem;
 use super::program::{Program, Sense};
-use super::relaxation::{self, Knob, Relaxation};
+use super::relaxation::{self, Knob, WaysOut};
+use super::work::Work;
 
 /// How an allocation stands to one constraint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -99,18 +100,19 @@ pub fn compare(problem: &Problem, program: &Program, present: &[f64], best: &Bes
     }
 }
 
-/// Ways to make an infeasible problem feasible, the smallest relative change first.
+/// Ways to make a problem feasible whose rows of these names contradict each other.
 #[must_use]
-pub fn relax(problem: &Problem) -> Vec<Relaxation> {
+pub fn relax(problem: &Problem, conflict: &[String], work: &Work) -> WaysOut {
     let program = problem.program();
     // With `spend_all` the budget is both limits at once; letting money lie is the way out.
     let movable = program.rows.iter().filter(|row| row.name != "budget" || problem.limits.iter().all(|limit| limit.min_share.is_none()));
     let knobs: Vec<Knob> = movable.map(|row| Knob { constraint: row.name.clone(), from: row.shown_limit, sense: row.sense }).collect();
-    relaxation::smallest(&knobs, &|places| {
+    let moved = |places: &[f64]| {
         let mut program = problem.program();
         for (knob, place) in knobs.iter().zip(places) {
             program.rows.iter_mut().filter(|row| row.name == knob.constraint).for_each(|row| row.move_to(*place));
         }
-        Some(program)
-    })
+        program
+    };
+    relaxation::smallest(conflict, &knobs, &moved, work)
 }

@@ -31,6 +31,7 @@ pub fn assemble(input: &PlanningInput, evidence: &Evidence, strategy: &str, mut 
     let constraint_report = input.constraints.standings(&allocation, &expected, input.budget_micros);
     CandidatePlan {
         strategy: strategy.to_owned(),
+        objective: String::new(),
         rationale,
         currency: input.currency.clone(),
         budget_micros: input.budget_micros,

@@ -5,7 +5,8 @@ use super::PlanningInput;
 use super::evidence::{ArmEvidence, Evidence, MICROS};
 use crate::optimizer::curve::Hill;
 use crate::optimizer::program::{Program, ProgramArm, Row};
-use crate::optimizer::relaxation::{Knob, Relaxation, smallest};
+use crate::optimizer::relaxation::{Knob, WaysOut, smallest};
+use crate::optimizer::work::Work;
 
 /// Return floors are solved this much higher, so that rounding to micros cannot break them.
 const FLOOR_MARGIN: f64 = 1.0 + 1e-6;
@@ -66,10 +67,11 @@ pub fn program(input: &PlanningInput, evidence: &Evidence) -> Program {
     Program { arms, rows, closed: Vec::new(), names: None }
 }
 
-/// The smallest moves of the request's limits that make plans possible, each checked. Shares stay
+/// The smallest moves of the request's limits that make plans possible, each checked, given the
+/// names of the limits that contradict each other. Shares stay
 /// shares: a larger budget moves the limits of lines, placements and audiences with it.
 #[must_use]
-pub fn ways_out(input: &PlanningInput, evidence: &Evidence) -> Vec<Relaxation> {
+pub fn ways_out(input: &PlanningInput, evidence: &Evidence, conflict: &[String], work: &Work) -> WaysOut {
     use crate::optimizer::program::Sense::{AtLeast, AtMost};
     let limits = &input.constraints;
     let budget = input.budget_micros as f64 / MICROS;
@@ -83,7 +85,7 @@ pub fn ways_out(input: &PlanningInput, evidence: &Evidence) -> Vec<Relaxation> {
     for limit in limits.share_limits() {
         knob(&limit.name, Some(limit.share), if limit.is_least { AtLeast } else { AtMost });
     }
-    smallest(&knobs, &|places| {
+    let moved = |places: &[f64]| {
         let mut moved = program(input, evidence);
         for (knob, place) in knobs.iter().zip(places) {
             let is_share = knob.constraint.contains("_share_per_");
@@ -93,6 +95,7 @@ pub fn ways_out(input: &PlanningInput, evidence: &Evidence) -> Vec<Relaxation> {
                 }
             }
         }
-        Some(moved)
-    })
+        moved
+    };
+    smallest(conflict, &knobs, &moved, work)
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ProposalError;
 use super::plan::{AllocationLine, Expected};
+use crate::figure::{Figure, Reason};
 
 /// Limits of a plan. Shares are shares of the budget, 0 to 1; a share limit in micros is rounded
 /// outwards to the next whole micro.
@@ -86,10 +87,13 @@ pub struct ConstraintStanding {
     pub slack: Option<f64>,
     /// Whether the plan keeps the constraint. An unknown value does not.
     pub satisfied: bool,
-    /// What the plan's objective gains per unit by which the limit is relaxed: money per money, or
-    /// money for each 1.0 of a ratio. Absent for limits of single lines and plans without a solver.
-    #[serde(default)]
-    pub shadow_price: Option<f64>,
+    /// What the plan's own objective ([`CandidatePlan::objective`]) gains for each unit by which this
+    /// limit alone is relaxed: money for money, or money for each 1.0 of a ratio; 0 when it does not
+    /// bind. It holds for small moves. Where spends come in whole steps it is the price without steps.
+    ///
+    /// [`CandidatePlan::objective`]: super::plan::CandidatePlan::objective
+    #[serde(default = "unpriced")]
+    pub shadow_price: Figure<f64>,
 }
 
 /// Unit of a constraint's figures.
@@ -239,5 +243,10 @@ fn at_least(name: &str, unit: Unit, limit: f64, value: Option<f64>) -> Constrain
 
 fn standing(name: &str, unit: Unit, limit: f64, value: Option<f64>, slack: Option<f64>) -> ConstraintStanding {
     let satisfied = slack.is_some_and(|slack| slack >= 0.0);
-    ConstraintStanding { constraint: name.to_owned(), unit, limit, value, slack, satisfied, shadow_price: None }
+    ConstraintStanding { constraint: name.to_owned(), unit, limit, value, slack, satisfied, shadow_price: unpriced() }
+}
+
+/// A plan has prices only where it is an optimum.
+fn unpriced() -> Figure<f64> {
+    Figure::missing(Reason::NotAnOptimum)
 }

@@ -83,7 +83,7 @@ impl Evidence {
             } else {
                 "max_cpa (no arm that is not excluded has measured conversions)".to_owned()
             };
-            return Err(ProposalError::Infeasible { conflict: vec![conflict], relaxation: Vec::new() });
+            return Err(ProposalError::Infeasible { conflict: vec![conflict], relaxation: Vec::new(), unproven: Vec::new() });
         }
         let periods = f64::from(input.horizon_days) / f64::from(input.period_days);
         Ok(Self { arms, periods, closed, without_conversions })

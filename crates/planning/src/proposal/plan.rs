@@ -11,6 +11,9 @@ use crate::response::{NotIdentifiable, Origin};
 pub struct CandidatePlan {
     /// Name of the strategy, unique within one answer.
     pub strategy: String,
+    /// What it maximises within the limits, in words; shadow prices count this.
+    #[serde(default)]
+    pub objective: String,
     /// Plain sentences with the figures used.
     pub rationale: Vec<String>,
     /// ISO 4217 code of all money in the plan.
@@ -72,8 +75,21 @@ pub struct PresentComparison {
     pub spend_difference_micros: i64,
     /// Expected revenue of the plan minus that of the present plan.
     pub revenue_difference_micros: i64,
-    /// What this plan is never worse in when the present plan is feasible.
+    /// What this plan is never worse in when the present plan is feasible; "nothing", with why, when
+    /// nothing is promised.
     pub never_worse_in: String,
+    /// That measure of both; absent when nothing is promised.
+    #[serde(default)]
+    pub measured: Option<Measured>,
+}
+
+/// A measure of a plan and of the present plan, in micros.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measured {
+    /// Of the plan.
+    pub plan_micros: i64,
+    /// Of the present plan.
+    pub present_micros: i64,
 }
 
 /// Money on one arm.

@@ -1,11 +1,14 @@
-//! The present plan: what plans are compared with, and what the best expected plan never falls
-//! behind.
+//! The present plan: what plans are compared with, and what no plan falls behind in the measure
+//! that it is made for.
 
 use super::PlanningInput;
 use super::assembly::assemble;
 use super::evidence::{Evidence, MICROS};
-use super::plan::{CandidatePlan, PresentComparison};
+use super::measure::Measure;
+use super::plan::{CandidatePlan, Measured, PresentComparison};
+use super::strategy::Tailored;
 use super::verification::verify;
+use crate::optimizer::program::Program;
 
 /// The present plan on the open arms.
 #[derive(Debug)]
@@ -46,17 +49,30 @@ pub fn read(input: &PlanningInput, evidence: &Evidence) -> Option<Now> {
     Some(Now { spend, is_complete, source: present.source.clone(), micros, total_micros, plan, broken })
 }
 
+/// Said where the present plan does not keep the bounds that a strategy sets itself.
+const OUTSIDE: &str = "nothing: the present plan does not keep this plan's own caps or reserve";
+
 impl Now {
-    /// The present spends when they are feasible and expected to bring more than the plan.
+    /// The present spends when they keep all limits and surpass the plan in its own measure.
     #[must_use]
-    pub fn if_better(&self, plan: &CandidatePlan) -> Option<Vec<i64>> {
-        let is_better = self.plan.expected.revenue_micros > plan.expected.revenue_micros;
-        (self.broken.is_empty() && is_better).then(|| self.micros.clone())
+    pub fn if_better(&self, plan: &CandidatePlan, micros: &[i64], base: &Program, tailored: &Tailored) -> Option<Vec<i64>> {
+        if !self.broken.is_empty() || !self.keeps_bounds(tailored) {
+            return None;
+        }
+        let own = worth(plan, micros, base, &tailored.measure)?;
+        let present = worth(&self.plan, &self.micros, base, &tailored.measure)?;
+        (present > own).then(|| self.micros.clone())
     }
 
     /// Compares a plan with the present one.
     #[must_use]
-    pub fn compare(&self, plan: &CandidatePlan, measure: &str) -> PresentComparison {
+    pub fn compare(&self, plan: &CandidatePlan, micros: &[i64], base: &Program, tailored: &Tailored) -> PresentComparison {
+        let is_held = self.keeps_bounds(tailored);
+        let measured = |plan: &CandidatePlan, micros: &[i64]| {
+            let worth = worth(plan, micros, base, &tailored.measure).filter(|_| is_held)?;
+            Some(worth.round() as i64)
+        };
+        let (own, present) = (measured(plan, micros), measured(&self.plan, &self.micros));
         PresentComparison {
             source: self.source.clone(),
             is_feasible: self.broken.is_empty(),
@@ -65,7 +81,22 @@ impl Now {
             expected_revenue_micros: self.plan.expected.revenue_micros,
             spend_difference_micros: plan.expected.spend_micros - self.total_micros,
             revenue_difference_micros: plan.expected.revenue_micros - self.plan.expected.revenue_micros,
-            never_worse_in: measure.to_owned(),
+            never_worse_in: if is_held { tailored.measure.words() } else { OUTSIDE }.to_owned(),
+            measured: own.zip(present).map(|(plan_micros, present_micros)| Measured { plan_micros, present_micros }),
         }
+    }
+
+    fn keeps_bounds(&self, tailored: &Tailored) -> bool {
+        let tolerance = 0.5 / MICROS;
+        self.spend.iter().zip(&tailored.program.arms).all(|(x, arm)| *x >= arm.low - tolerance && *x <= arm.high + tolerance)
+    }
+}
+
+/// A measure in micros; what plans show as their expected revenue is counted as it is shown.
+fn worth(plan: &CandidatePlan, micros: &[i64], base: &Program, measure: &Measure) -> Option<f64> {
+    let spend: Vec<f64> = micros.iter().map(|micros| *micros as f64 / MICROS).collect();
+    match measure {
+        Measure::Expected => Some(plan.expected.revenue_micros as f64),
+        _ => measure.of(base, &spend).map(|worth| worth * MICROS),
     }
 }

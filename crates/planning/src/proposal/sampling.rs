@@ -6,6 +6,7 @@ use super::PlanningInput;
 use super::apportionment::to_micros;
 use super::base::over_horizon;
 use super::evidence::{Evidence, MICROS};
+use super::measure::Measure;
 use crate::optimizer::branch::{Effort, Outcome, maximise};
 use crate::optimizer::curve::Hill;
 use crate::optimizer::program::{Kind, Program};
@@ -17,6 +18,10 @@ pub const DRAWS: usize = 200;
 pub const QUANTILE: f64 = 0.1;
 /// Draws that are tried for a plan that differs from the best expected one.
 const ATTEMPTS: u64 = 8;
+/// How often the balanced plan's weights are taken anew.
+const WEIGHINGS: usize = 5;
+/// The objective of an exploring plan under return limits.
+const WEIGHED_AS_DRAWN: &str = "expected revenue, each line weighed by what the draw says of its curve";
 /// Expected revenue that exploring keeps of the best expected plan's.
 const KEPT: f64 = 0.9;
 
@@ -25,6 +30,14 @@ const KEPT: f64 = 0.9;
 pub struct Sampled {
     /// Spends in currency units.
     pub spend: Vec<f64>,
+    /// The program solved.
+    pub program: Program,
+    /// What each scaled row of the program costs; absent when the spends are not its optimum.
+    pub prices: Option<Vec<f64>>,
+    /// The program's objective, in words.
+    pub objective: &'static str,
+    /// In what the plan is compared with the present one.
+    pub measure: Measure,
     /// In words.
     pub rationale: Vec<String>,
 }
@@ -54,7 +67,7 @@ pub fn balanced(input: &PlanningInput, evidence: &Evidence, base: &Program, expl
     let mut best = (of_exploit, None);
     for aversion in [0.7, 1.3, 2.0] {
         let mut spend = exploit.to_vec();
-        for _ in 0..4 {
+        for _ in 0..WEIGHINGS {
             let doubts = deviations(&draws, &spend);
             let whole = doubts.iter().map(|doubt| doubt * doubt).sum::<f64>().sqrt().max(1e-9);
             let mut tilted = base.clone();
@@ -64,22 +77,29 @@ pub fn balanced(input: &PlanningInput, evidence: &Evidence, base: &Program, expl
                 arm.value = (1.0 - aversion * relative * doubt / whole).max(0.02);
             }
             let Outcome::Found(found) = maximise(&tilted, Effort::default(), known) else { break };
-            // Halfway steps keep the weights from swinging; steps of the request do not allow them.
+            // Weighing at halfway steps keeps the weights from swinging; steps of the request do not allow them.
             let share = if base.has_steps() { 1.0 } else { 0.5 };
             spend = spend.iter().zip(&found.spend).map(|(old, new)| old + share * (new - old)).collect();
-            let low = low_quantile(&draws, &spend);
-            if low > best.0 && base.is_feasible(&spend) {
-                best = (low, Some(spend.clone()));
+            let low = low_quantile(&draws, &found.spend);
+            if low > best.0 {
+                best = (low, Some((found, tilted)));
             }
         }
     }
-    let spend = best.1?;
+    let (found, program) = best.1?;
     let sentence = format!(
         "Trades expected revenue for safety: over {DRAWS} draws of the response curves its revenue reaches {:.2} {currency} in nine of ten, where the plan with the highest expectation reaches {of_exploit:.2} {currency}.",
         best.0,
         currency = input.currency
     );
-    Some(Sampled { spend, rationale: vec![sentence] })
+    Some(Sampled {
+        spend: found.spend,
+        program,
+        prices: Some(found.prices),
+        objective: "expected revenue, each line weighed down by its part in the doubt about the whole",
+        measure: Measure::LowQuantile(draws),
+        rationale: vec![sentence],
+    })
 }
 
 /// Standard deviation of each arm's revenue over the draws; an empty arm is looked at with a
@@ -94,6 +114,13 @@ fn deviations(draws: &[Vec<Hill>], spend: &[f64]) -> Vec<f64> {
     spend.iter().enumerate().map(of).collect()
 }
 
+/// One draw of the curves over the horizon.
+#[must_use]
+pub fn draw(input: &PlanningInput, evidence: &Evidence, attempt: u64) -> Vec<Hill> {
+    let mut random = Random::new(input.seed, 100 + attempt);
+    evidence.arms.iter().map(|arm| over_horizon(&arm.curve.draw(&mut random), evidence)).collect()
+}
+
 /// The plan that is best if the curves are as drawn. Its cost in expected revenue is bounded:
 /// it moves back towards the best expected plan until it keeps nine tenths of that.
 #[must_use]
@@ -102,8 +129,7 @@ pub fn explore(input: &PlanningInput, evidence: &Evidence, base: &Program, explo
     let wanted = KEPT * expected(exploit);
     let has_returns = base.rows.iter().any(|row| row.kind != Kind::Spend);
     for attempt in 0..ATTEMPTS {
-        let mut random = Random::new(input.seed, 100 + attempt);
-        let drawn: Vec<Hill> = evidence.arms.iter().map(|arm| over_horizon(&arm.curve.draw(&mut random), evidence)).collect();
+        let drawn = draw(input, evidence, attempt);
         let mut program = base.clone();
         let even = exploit.iter().sum::<f64>() / exploit.len().max(1) as f64;
         for ((arm, curve), x) in program.arms.iter_mut().zip(&drawn).zip(exploit) {
@@ -116,11 +142,13 @@ pub fn explore(input: &PlanningInput, evidence: &Evidence, base: &Program, explo
             }
         }
         let Outcome::Found(found) = maximise(&program, Effort::default(), known) else { continue };
-        let of_draw = |spend: &[f64]| program.objective(&program.responses(spend));
-        let floor = known.iter().filter(|spend| program.is_feasible(spend)).map(|spend| of_draw(spend)).fold(f64::NEG_INFINITY, f64::max);
+        let measure = Measure::Drawn(drawn);
+        let of_draw = |spend: &[f64]| measure.of(base, spend).unwrap_or(f64::NEG_INFINITY);
+        let floor = known.iter().filter(|spend| base.is_feasible(spend)).map(|spend| of_draw(spend)).fold(f64::NEG_INFINITY, f64::max);
         let mut part = 1.0;
         while part > 0.05 {
-            let spend: Vec<f64> = exploit.iter().zip(&found.spend).map(|(from, to)| from + part * (to - from)).collect();
+            let between = |(from, to): (&f64, &f64)| if part < 1.0 { from + part * (to - from) } else { *to };
+            let spend: Vec<f64> = exploit.iter().zip(&found.spend).map(between).collect();
             let differs = exploit.iter().zip(&spend).map(|(a, b)| (a - b).abs()).sum::<f64>() * MICROS >= 0.04 * input.budget_micros as f64;
             if differs
                 && expected(&spend) >= wanted
@@ -128,7 +156,15 @@ pub fn explore(input: &PlanningInput, evidence: &Evidence, base: &Program, explo
                 && of_draw(&spend) >= floor
                 && to_micros(input, evidence, &spend).is_some()
             {
-                return Some(Sampled { rationale: vec![sentence(input, attempt, part)], spend });
+                return Some(Sampled {
+                    rationale: vec![sentence(input, attempt, part)],
+                    spend,
+                    program,
+                    // Between two optima lies none.
+                    prices: (part >= 1.0).then_some(found.prices),
+                    objective: if has_returns { WEIGHED_AS_DRAWN } else { "revenue if the curves are as drawn" },
+                    measure,
+                });
             }
             part = if base.has_steps() { 0.0 } else { part * 0.6 };
         }

@@ -3,6 +3,7 @@
 
 use super::PlanningInput;
 use super::evidence::{ArmEvidence, Evidence, MICROS};
+use super::measure::Measure;
 use super::sampling::{self, Sampled};
 use crate::optimizer::program::Program;
 use crate::response::Origin;
@@ -31,10 +32,23 @@ enum Tilt {
 pub struct Tailored {
     /// The program to maximise.
     pub program: Program,
-    /// Spends that need no solver, in currency units.
-    pub fixed: Option<Vec<f64>>,
+    /// Its objective, in words.
+    pub objective: &'static str,
+    /// In what the plan is compared with the present one.
+    pub measure: Measure,
+    /// The answer of a strategy that does its own solving.
+    pub answer: Option<Answer>,
     /// Sentences that explain the tilt.
     pub rationale: Vec<String>,
+}
+
+/// Spends with what they cost.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// In currency units.
+    pub spend: Vec<f64>,
+    /// What each scaled row of the program costs; absent when the spends are not its optimum.
+    pub prices: Option<Vec<f64>>,
 }
 
 /// Weight of the reach preference: the arm with most impressions per money counts half as much
@@ -70,17 +84,10 @@ impl Strategy {
         all
     }
 
-    /// What the plan is not worse in than a feasible present plan.
+    /// Whether it maximises nothing but expected revenue within the request's limits.
     #[must_use]
-    pub fn measure(&self) -> &'static str {
-        match self.tilt {
-            Tilt::Revenue => "expected revenue",
-            Tilt::Balance => "revenue that nine of ten draws of the curves reach",
-            Tilt::Explore => "revenue if the curves are as drawn",
-            Tilt::PresentMix => "nothing: it is the mix of the history",
-            Tilt::Learning { .. } => "expected revenue within its reserve",
-            Tilt::Reach { .. } | Tilt::Caution { .. } => "its own weighted revenue",
-        }
+    pub fn is_exploit(&self) -> bool {
+        self.tilt == Tilt::Revenue
     }
 
     /// Applies the strategy; `None` when it has nothing to work with in this request.
@@ -95,7 +102,13 @@ impl Strategy {
         revenue_plan: Option<&[f64]>,
         known: &[Vec<f64>],
     ) -> Option<Tailored> {
-        let mut tailored = Tailored { program: base.clone(), fixed: None, rationale: Vec::new() };
+        let mut tailored = Tailored {
+            program: base.clone(),
+            objective: "expected revenue",
+            measure: Measure::Expected,
+            answer: None,
+            rationale: Vec::new(),
+        };
         match self.tilt {
             Tilt::Revenue => tailored.rationale.push(
                 "Puts each unit of money where the response curves expect the most further revenue, within the constraints.".to_owned(),
@@ -112,8 +125,18 @@ impl Strategy {
 }
 
 fn sampled(tailored: &mut Tailored, found: Sampled) {
-    tailored.fixed = Some(found.spend);
-    tailored.rationale.extend(found.rationale);
+    *tailored = Tailored {
+        program: found.program,
+        objective: found.objective,
+        measure: found.measure,
+        answer: Some(Answer { spend: found.spend, prices: found.prices }),
+        rationale: found.rationale,
+    };
+}
+
+fn weighted(tailored: &mut Tailored, objective: &'static str) {
+    tailored.measure = Measure::Weighted(tailored.program.arms.iter().map(|arm| arm.value).collect());
+    tailored.objective = objective;
 }
 
 fn spread(tailored: &mut Tailored, input: &PlanningInput, evidence: &Evidence, cap: f64) {
@@ -138,6 +161,7 @@ fn spread(tailored: &mut Tailored, input: &PlanningInput, evidence: &Evidence, c
     for (rank, (index, _)) in order.iter().enumerate() {
         tailored.program.arms[*index].value = 1.0 + REACH_WEIGHT * rank as f64 / last;
     }
+    weighted(tailored, "expected revenue, lines with more impressions per money weighing up to half more");
     tailored.rationale.push(format!(
         "Weights revenue by the rank of impressions per money of {} measured arms, from 1.0 up to {:.1}.",
         order.len(),
@@ -198,6 +222,7 @@ fn caution(tailored: &mut Tailored, input: &PlanningInput, evidence: &Evidence, 
         let revenue = evidence.revenue(arm, even);
         target.value = if revenue > 0.0 { (1.0 - errors * error / revenue).max(0.05) } else { 0.05 };
     }
+    weighted(tailored, "expected revenue, each line counted one standard error lower");
     tailored.rationale.push(format!(
         "Counts each arm's revenue {errors:.0} standard error below its expectation, so certain arms win over doubtful ones."
     ));
@@ -217,6 +242,8 @@ fn present(tailored: &mut Tailored, input: &PlanningInput, evidence: &Evidence) 
     tailored
         .rationale
         .push(format!("Keeps the mix of the history, whose measured spend is {past:.2} {}, scaled to the budget.", input.currency));
-    tailored.fixed = Some(spend);
+    tailored.answer = Some(Answer { spend, prices: None });
+    tailored.measure = Measure::Nothing;
+    tailored.objective = "nothing: it keeps the mix of the history";
     Some(())
 }

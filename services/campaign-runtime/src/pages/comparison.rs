@@ -293,7 +293,12 @@ fn against(plan: &Plan) -> Cell {
     {
         notes.push(match measure.strip_prefix("nothing: ") {
             Some(why) => format!("not made to beat it: {why}"),
-            None => format!("never worse in {measure}"),
+            None => match (units(present.pointer("/measured/plan")), units(present.pointer("/measured/present"))) {
+                (Some(own), Some(other)) => {
+                    format!("not worse in {measure}: {} against {}", shown_units(own, &plan.currency), shown_units(other, &plan.currency))
+                }
+                _ => format!("never worse in {measure}"),
+            },
         });
     }
     Cell { text: sentence(&difference("revenue_difference", "revenue")), notes, ..Cell::default() }

@@ -73,6 +73,8 @@ pub fn reason(reason: Option<Reason>) -> &'static str {
         Some(Reason::BelowMinimumCellSize) => "too few people to show",
         Some(Reason::NoSuchGroup) => "not there in the other period",
         Some(Reason::TooFewDays) => "too few days to say",
+        Some(Reason::NotAnOptimum) => "this plan is not a best one, so easing a limit has no price",
+        Some(Reason::NotGradual) => "this limit does not move by degrees",
     }
 }
 

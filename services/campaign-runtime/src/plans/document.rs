@@ -53,6 +53,7 @@ pub fn write(plan: &CandidatePlan) -> Map<String, Value> {
         .collect();
     let expected = &plan.expected;
     let document = json!({
+        "objective": plan.objective,
         "rationale": plan.rationale,
         "unallocated": money(plan.unallocated_micros),
         "allocation": lines,
@@ -85,6 +86,7 @@ pub fn write(plan: &CandidatePlan) -> Map<String, Value> {
             "spend_difference": money(present.spend_difference_micros),
             "revenue_difference": money(present.revenue_difference_micros),
             "never_worse_in": present.never_worse_in,
+            "measured": present.measured.map(|measured| json!({"plan": money(measured.plan_micros), "present": money(measured.present_micros)})),
         })),
     });
     document.as_object().cloned().unwrap_or_default()

@@ -1,10 +1,12 @@
 //! How each plan stands to the limits that were asked for: room left, what binds, and what a limit costs.
 
+use planning::figure::Reason;
+use serde::Deserialize;
 use serde_json::Value;
 use storage::plans::Plan;
 
 use super::{Cell, Line, number, shown_units, text, texts};
-use crate::pages::words::words;
+use crate::pages::words::{reason, words};
 
 /// A limit as people say it: `min_share_per_placement.mailer` as `Least for mailer`.
 pub(super) fn named(limit: &str) -> String {
@@ -62,12 +64,18 @@ fn standing(plan: &Plan, one: &Value, name: &str) -> Cell {
     if let Some(slack) = figure("slack").filter(|_| !binds) {
         notes.push(if slack < 0.0 { format!("{} beyond it", write(-slack)) } else { format!("{} of room", write(slack)) });
     }
-    if let Some(price) = figure("shadow_price") {
-        notes.push(match (price.abs() < 5e-4, is_money) {
+    match number(one.pointer("/shadow_price/value")) {
+        Some(price) => notes.push(match (price.abs() < 5e-4, is_money) {
             (true, _) => "easing it brings nothing".to_owned(),
             (_, true) => format!("easing it by 1 {} brings {price:.3} (shadow price)", plan.currency),
             (_, false) => format!("easing it by 0.1 brings {} (shadow price)", shown_units(price / 10.0, &plan.currency)),
-        });
+        }),
+        // Only where it would matter: a limit with room to spare costs nothing anyway.
+        None if binds => {
+            let why = one.pointer("/shadow_price/reason").and_then(|why| Reason::deserialize(why).ok());
+            notes.push(format!("no shadow price: {}", why.map_or("not known", |why| reason(Some(why)))));
+        }
+        None => {}
     }
     let text = match (keeps, binds) {
         (false, _) => "Not kept",
