@@ -210,7 +210,7 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .service(resource("/v1/analytics/anomalies").route(get().to(analytics::anomalies::find_anomalies)))
         .service(resource("/v1/analytics/pacing").route(get().to(pacing::list_pacing)))
         .service(resource("/v1/exports/{table}").route(get().to(exports::export_table)))
-        .service(resource("/v1/optimize").route(post().to(optimize::optimize)));
+        .service(resource("/v1/optimize").app_data(optimize::body_limit(state)).route(post().to(optimize::optimize)));
 }
 
 /// Routes for the other services: none yet, since nobody asks this service for behaviour.

@@ -11,6 +11,7 @@ mod imports;
 mod life;
 mod machine;
 mod numbers;
+mod optimizer;
 mod pages;
 mod peers;
 mod plans;

@@ -72,19 +72,6 @@ async fn an_import_is_streamed_counted_and_refused_whole() {
 }
 
 #[actix_web::test]
-async fn the_optimiser_answers_and_names_what_is_wrong() {
-    let bench = bench(None).await;
-    let app = bench.app().await;
-    let problem = json!({"budget": 10.0, "spend_all": true, "arms": [{"id": "a", "beta": 10.0, "alpha": 1.0, "k": 5.0}, {"id": "b", "beta": 10.0, "alpha": 1.0, "k": 5.0}]});
-    let (status, answer) = call(&app, GROCER, "POST", "/v1/optimize", Some(problem)).await;
-    assert_eq!((status, answer["status"].as_str()), (StatusCode::OK, Some("optimal")), "{answer}");
-    // Equal concave arms share equally.
-    assert!((answer["allocation"]["a"].as_f64().unwrap() - 5.0).abs() < 1e-3);
-    let (status, answer) = call(&app, GROCER, "POST", "/v1/optimize", Some(json!({"budget": -1.0, "arms": []}))).await;
-    assert_eq!((status, answer["errors"][0]["field"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some("budget")));
-}
-
-#[actix_web::test]
 async fn rows_that_no_database_should_meet_are_refused() {
     for database in testkit::database::all() {
         let bench = crate::bench_on(database, None).await;
