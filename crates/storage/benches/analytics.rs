@@ -142,7 +142,7 @@ fn load(conn: &mut Connection) {
         if (at + 1) % 10 == 0 {
             let rows = std::mem::take(&mut bulk_rows);
             store::transaction(conn, |conn| {
-                let mut bulk = Bulk::begin(conn)?;
+                let mut bulk = Bulk::default();
                 bulk.write(conn, &rows, now)?;
                 bulk.finish(conn, now)
             })

@@ -2,7 +2,8 @@
 //! file again changes nothing.
 //!
 //! ```text
-//! file -> rows (formats, cells) -> mapper (the retailer's mapping) -> loader (a table) -> run (transactions, checkpoints) -> ledger
+//! reading: file -> rows (formats, cells) -> mapper (the retailer's mapping) -> parser (a table's rows)
+//! run (transactions, checkpoints): writer (a table) -> ledger
 //! ```
 //!
 //! Columns may have our own names, those of the sample bundle, or a retailer's own through its mapping. An empty field is null, never 0. Columns that are not known go to
@@ -160,7 +161,7 @@ impl Request {
             mapping: None,
             limits: Limits::default(),
             content_sha256: None,
-            batch_rows: 50_000,
+            batch_rows: 25_000,
         }
     }
 }
@@ -240,37 +241,51 @@ impl Problem {
     }
 }
 
-/// Takes rows of one table: checks each, and writes them in batches.
-trait Loader {
-    /// Makes room for the rows taken, outside of any transaction that writes them.
-    fn prepare(&mut self, _: Option<&DatabaseUrl>) -> Result<(), StorageError> {
+/// Reads rows of one table and checks each in itself. Works in a thread of its own, a batch ahead of its [`Writer`].
+trait Parser: Default {
+    /// Checked rows.
+    type Rows: Send;
+
+    /// Checks a row and keeps it for the next [`Parser::rows`].
+    fn take(&mut self, row: &Row<'_>) -> Result<(), Problem>;
+
+    /// The rows taken since the last call.
+    fn rows(&mut self) -> Self::Rows;
+
+    /// Columns that nothing took.
+    fn ignored(&self) -> Vec<String>;
+
+    /// The column of the file that fills a field under another name.
+    fn alias_of(_field: &str, _columns: &[String]) -> Option<String> {
+        None
+    }
+}
+
+/// Writes the rows of one table.
+trait Writer: Default {
+    /// What reads them.
+    type Parser: Parser;
+
+    /// Makes room for rows, outside of any transaction that writes them.
+    fn prepare(&mut self, _: Option<&DatabaseUrl>, _: &RowsOf<Self>) -> Result<(), StorageError> {
         Ok(())
     }
 
-    /// Checks a row and keeps it for the next [`Loader::write`].
-    fn take(&mut self, row: &Row<'_>) -> Result<(), Problem>;
+    /// Writes rows; those that contradict stored data are rejected.
+    fn write(&mut self, conn: &mut Connection, job: &Job<'_>, rows: RowsOf<Self>, outcome: &mut Outcome) -> Result<(), StorageError>;
 
-    /// Writes the rows taken; those that contradict stored data are rejected.
-    fn write(&mut self, conn: &mut Connection, job: &Job<'_>, outcome: &mut Outcome) -> Result<(), StorageError>;
-
-    /// Checks the rows taken against stored data, where nothing of the file will be kept; what was written is undone by the caller.
-    fn check(&mut self, conn: &mut Connection, job: &Job<'_>, outcome: &mut Outcome) -> Result<(), StorageError> {
-        self.write(conn, job, outcome)
+    /// Checks rows against stored data, where nothing of the file will be kept; what was written is undone by the caller.
+    fn check(&mut self, conn: &mut Connection, job: &Job<'_>, rows: RowsOf<Self>, outcome: &mut Outcome) -> Result<(), StorageError> {
+        self.write(conn, job, rows, outcome)
     }
 
     /// After the last row of a transaction.
     fn finish(&mut self, _: &mut Connection, _: &Job<'_>) -> Result<(), StorageError> {
         Ok(())
     }
-
-    /// Columns that nothing took.
-    fn ignored(&self) -> Vec<String>;
-
-    /// The column of the file that fills a field under another name.
-    fn alias_of(&self, _field: &str, _columns: &[String]) -> Option<String> {
-        None
-    }
 }
+
+type RowsOf<W> = <<W as Writer>::Parser as Parser>::Rows;
 
 /// In whose name and when.
 struct Job<'a> {
@@ -302,17 +317,4 @@ pub fn load(
     let prepared = run::prepare(conn, scope, request, "running", now)?;
     let told = |outcome: &Outcome| progress(outcome.received);
     run::run(conn, scope, request, prepared, &Watch { progress: &told, ..Watch::quiet(&|| now) })
-}
-
-fn loader(table: Table) -> Box<dyn Loader> {
-    use crate::{brands::NewBrand, campaigns::NewCampaign, retailers::NewRetailer, segments::NewSegment, skus::NewSku};
-    match table {
-        Table::Retailers => Box::new(catalog::CatalogLoader::<NewRetailer>::new()),
-        Table::Brands => Box::new(catalog::CatalogLoader::<NewBrand>::new()),
-        Table::Skus => Box::new(catalog::CatalogLoader::<NewSku>::new()),
-        Table::AudienceSegments => Box::new(catalog::CatalogLoader::<NewSegment>::new()),
-        Table::Campaigns => Box::new(catalog::CatalogLoader::<NewCampaign>::new()),
-        Table::CampaignSkus => Box::new(campaign_skus::CampaignSkusLoader::default()),
-        Table::Performance => Box::new(performance::PerformanceLoader::default()),
-    }
 }

@@ -24,7 +24,7 @@ use domain::scope::Scope;
 
 use crate::connection::Connection;
 use crate::dialect::ROWS_PER_STATEMENT;
-use crate::error::StorageError;
+use crate::error::{Meaning, StorageError};
 use crate::schema::performance_metrics as t;
 use crate::types::Timestamp;
 use crate::{insert_new, on};
@@ -127,6 +127,8 @@ impl std::ops::AddAssign for Written {
         self.unchanged += other.unchanged;
     }
 }
+
+const CAMPAIGN_IS_GONE: &str = "a campaign of these rows was deleted while they were being written; send the others again";
 
 type Key<'a> = (i64, NaiveDate, [&'a str; 5]);
 
@@ -321,15 +323,30 @@ fn write_against(
         written.updated += 1;
     }
     if !new.is_empty() {
-        written.inserted += insert_chunk(conn, &new, now)? as u64;
+        let inserted = insert_chunk(conn, &new, now)?;
+        if inserted < new.len() {
+            return Err(left_out(conn, &new)?);
+        }
+        written.inserted += inserted as u64;
     }
     Ok(written)
+}
+
+/// Why rows that were not stored a moment ago could not be: MariaDB leaves out a row without a campaign as silently as one whose key exists.
+fn left_out(conn: &mut Connection, rows: &[&NewMetric]) -> Result<StorageError, StorageError> {
+    use crate::schema::campaigns;
+    let wanted: BTreeSet<i64> = rows.iter().map(|row| row.campaign).collect();
+    let found: i64 = on!(conn, c => campaigns::table.filter(campaigns::id.eq_any(&wanted)).count().get_result(c))?;
+    if usize::try_from(found).is_ok_and(|found| found < wanted.len()) {
+        return Ok(Invalid::one("campaign_id", CAMPAIGN_IS_GONE).into());
+    }
+    Ok(StorageError::conflict("conflict", "somebody else wrote some of these rows at the same time; send them again"))
 }
 
 fn insert_chunk(conn: &mut Connection, chunk: &[&NewMetric], now: DateTime<Utc>) -> Result<usize, StorageError> {
     let now = Timestamp(now);
     let rows: Vec<_> = chunk.iter().map(|one| (*one, t::version.eq(1), t::created_at.eq(now), t::updated_at.eq(now))).collect();
-    Ok(insert_new!(conn, t::table, rows)?)
+    insert_new!(conn, t::table, rows).on_missing_reference("campaign_id", || CAMPAIGN_IS_GONE.to_owned())
 }
 
 /// Sums measure by measure; what only one side has is that side's.

@@ -5,21 +5,30 @@ use std::collections::{BTreeMap, HashSet};
 use serde_json::{Value, json};
 
 use super::rows::Row;
-use super::{Job, Loader, Outcome, Problem};
+use super::{Job, Outcome, Parser, Problem, Writer};
 use crate::campaigns::history::{Action, Change};
 use crate::campaigns::{self, NewCampaign};
 use crate::connection::Connection;
 use crate::error::StorageError;
 use crate::types::Json;
 
-/// Loads the products of campaigns.
+/// Products by campaign, each with its line.
+type ByCampaign = BTreeMap<String, Vec<(u64, String)>>;
+
+/// Reads the products of campaigns.
 #[derive(Default)]
-pub(super) struct CampaignSkusLoader {
+pub(super) struct CampaignSkusParser {
     columns: Vec<String>,
-    by_campaign: BTreeMap<String, Vec<(u64, String)>>,
+    by_campaign: ByCampaign,
 }
 
-impl Loader for CampaignSkusLoader {
+/// Adds products to campaigns.
+#[derive(Default)]
+pub(super) struct CampaignSkusWriter;
+
+impl Parser for CampaignSkusParser {
+    type Rows = ByCampaign;
+
     fn take(&mut self, row: &Row<'_>) -> Result<(), Problem> {
         let columns = row.columns;
         if self.columns.len() < columns.len() {
@@ -35,8 +44,20 @@ impl Loader for CampaignSkusLoader {
         Ok(())
     }
 
-    fn write(&mut self, conn: &mut Connection, job: &Job<'_>, outcome: &mut Outcome) -> Result<(), StorageError> {
-        for (campaign_id, pairs) in std::mem::take(&mut self.by_campaign) {
+    fn rows(&mut self) -> ByCampaign {
+        std::mem::take(&mut self.by_campaign)
+    }
+
+    fn ignored(&self) -> Vec<String> {
+        self.columns.iter().filter(|column| !["campaign_id", "sku_id"].contains(&column.as_str())).cloned().collect()
+    }
+}
+
+impl Writer for CampaignSkusWriter {
+    type Parser = CampaignSkusParser;
+
+    fn write(&mut self, conn: &mut Connection, job: &Job<'_>, rows: ByCampaign, outcome: &mut Outcome) -> Result<(), StorageError> {
+        for (campaign_id, pairs) in rows {
             let campaign = match campaigns::find(conn, job.scope, &campaign_id) {
                 Ok(campaign) => campaign,
                 Err(error @ (StorageError::NotFound { .. } | StorageError::Conflict { .. })) => {
@@ -65,9 +86,5 @@ impl Loader for CampaignSkusLoader {
             }
         }
         Ok(())
-    }
-
-    fn ignored(&self) -> Vec<String> {
-        self.columns.iter().filter(|column| !["campaign_id", "sku_id"].contains(&column.as_str())).cloned().collect()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Debug;
+use std::marker::PhantomData;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -9,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::columns::{self, Field};
 use super::rows::Row;
-use super::{Job, Loader, Outcome, Problem, Table};
+use super::{Job, Outcome, Parser, Problem, Table, Writer};
 use crate::connection::Connection;
 use crate::dialect::ROWS_PER_STATEMENT;
 use crate::error::StorageError;
@@ -17,7 +18,7 @@ use crate::performance::Written;
 use crate::{brands, retailers};
 
 /// What rows of a table need: how they are named, whose they are, how they are read and written.
-pub(super) trait CatalogRow: Clone + PartialEq + Default + Serialize + DeserializeOwned + Debug + 'static {
+pub(super) trait CatalogRow: Clone + PartialEq + Default + Serialize + DeserializeOwned + Debug + Send + 'static {
     /// The table.
     const TABLE: Table;
     /// The field with the public id.
@@ -84,18 +85,35 @@ impl References {
 }
 
 /// A checked row: the fields that the file gives.
-struct Taken {
+pub(super) struct Taken {
     line: u64,
     given: Map<String, Value>,
     attributes: Map<String, Value>,
 }
 
-/// Loads one catalog table.
-pub(super) struct CatalogLoader<T> {
+/// Reads one catalog table.
+pub(super) struct CatalogParser<T> {
     targets: Vec<Target>,
     taken: Vec<Taken>,
+    row: PhantomData<T>,
+}
+
+/// Writes one catalog table.
+pub(super) struct CatalogWriter<T> {
     known: References,
-    row: std::marker::PhantomData<T>,
+    row: PhantomData<T>,
+}
+
+impl<T> Default for CatalogParser<T> {
+    fn default() -> Self {
+        Self { targets: Vec::new(), taken: Vec::new(), row: PhantomData }
+    }
+}
+
+impl<T> Default for CatalogWriter<T> {
+    fn default() -> Self {
+        Self { known: References::default(), row: PhantomData }
+    }
 }
 
 #[derive(Clone)]
@@ -105,11 +123,7 @@ enum Target {
     Ignored(String),
 }
 
-impl<T: CatalogRow> CatalogLoader<T> {
-    pub(super) fn new() -> Self {
-        Self { targets: Vec::new(), taken: Vec::new(), known: References::default(), row: std::marker::PhantomData }
-    }
-
+impl<T: CatalogRow> CatalogParser<T> {
     fn read(&mut self, row: &Row<'_>) -> Result<Taken, Problem> {
         let columns = row.columns;
         for column in columns.iter().skip(self.targets.len()) {
@@ -142,7 +156,9 @@ impl<T: CatalogRow> CatalogLoader<T> {
             None => Err(Problem::new(T::ID, "is required")),
         }
     }
+}
 
+impl<T: CatalogRow> CatalogWriter<T> {
     /// Lays a row over what is stored (or over the defaults).
     fn lay_over(&self, taken: &Taken, stored: Option<&T>) -> Result<T, Problem> {
         let broken = |error: serde_json::Error| Problem::new("", error.to_string());
@@ -210,15 +226,32 @@ impl<T: CatalogRow> CatalogLoader<T> {
     }
 }
 
-impl<T: CatalogRow> Loader for CatalogLoader<T> {
+impl<T: CatalogRow> Parser for CatalogParser<T> {
+    type Rows = Vec<Taken>;
+
     fn take(&mut self, row: &Row<'_>) -> Result<(), Problem> {
         let taken = self.read(row)?;
         self.taken.push(taken);
         Ok(())
     }
 
-    fn write(&mut self, conn: &mut Connection, job: &Job<'_>, outcome: &mut Outcome) -> Result<(), StorageError> {
-        let taken = std::mem::take(&mut self.taken);
+    fn rows(&mut self) -> Vec<Taken> {
+        std::mem::take(&mut self.taken)
+    }
+
+    fn ignored(&self) -> Vec<String> {
+        let ignored = self.targets.iter().filter_map(|target| match target {
+            Target::Ignored(name) => Some(name.clone()),
+            _ => None,
+        });
+        ignored.collect()
+    }
+}
+
+impl<T: CatalogRow> Writer for CatalogWriter<T> {
+    type Parser = CatalogParser<T>;
+
+    fn write(&mut self, conn: &mut Connection, job: &Job<'_>, taken: Vec<Taken>, outcome: &mut Outcome) -> Result<(), StorageError> {
         self.known.look_up(conn, &taken)?;
         // A key that occurs twice is written in order, so it begins another batch; a batch is small enough for one statement.
         let mut rest: &[Taken] = &taken;
@@ -233,13 +266,5 @@ impl<T: CatalogRow> Loader for CatalogLoader<T> {
             rest = later;
         }
         Ok(())
-    }
-
-    fn ignored(&self) -> Vec<String> {
-        let ignored = self.targets.iter().filter_map(|target| match target {
-            Target::Ignored(name) => Some(name.clone()),
-            _ => None,
-        });
-        ignored.collect()
     }
 }

@@ -60,9 +60,9 @@ impl Mapper {
         Ok(mapper)
     }
 
-    /// The column of the file from which a column of ours is read.
-    pub(super) fn source_of(&self, column: &str) -> Option<&str> {
-        self.sources.get(column).map(String::as_str)
+    /// For each column of ours the column of the file from which it is read.
+    pub(super) fn sources(&self) -> &HashMap<String, String> {
+        &self.sources
     }
 
     /// Columns that the mapping leaves out.

@@ -6,7 +6,7 @@ use chrono::{Datelike, NaiveDate};
 
 use super::cells::Cell;
 use super::rows::Row;
-use super::{Job, Loader, Outcome, Problem};
+use super::{Job, Outcome, Parser, Problem, Writer};
 use crate::campaigns;
 use crate::connection::Connection;
 use crate::error::StorageError;
@@ -42,25 +42,39 @@ const MAX_MEASURE: i64 = 1_000_000_000_000_000;
 /// Campaigns remembered; a file with more of them asks again.
 const MAX_CAMPAIGNS: usize = 100_000;
 
-/// Loads performance.
+/// Reads performance.
 #[derive(Default)]
-pub(super) struct PerformanceLoader {
+pub(super) struct PerformanceParser {
     /// For each column of the file its place in [`COLUMNS`].
     places: Vec<Option<usize>>,
     ignored: Vec<String>,
-    taken: Vec<NewMetric>,
-    /// For each row taken its line and the place of its campaign in `campaigns`.
-    origins: Vec<(u64, usize)>,
-    campaigns: Vec<(Named, Option<Result<Target, String>>)>,
+    taken: PerformanceRows,
+    /// Places of the campaigns of `taken`.
     known: HashMap<String, usize>,
     key: String,
-    bulk: Option<Bulk>,
+}
+
+/// Rows whose campaigns are not known yet.
+#[derive(Default)]
+pub(super) struct PerformanceRows {
+    metrics: Vec<NewMetric>,
+    /// For each row its line and the place of its campaign in `campaigns`.
+    origins: Vec<(u64, usize)>,
+    campaigns: Vec<Named>,
+    months: BTreeSet<NaiveDate>,
+}
+
+/// Writes performance.
+#[derive(Default)]
+pub(super) struct PerformanceWriter {
+    campaigns: HashMap<Named, Result<Target, String>>,
+    bulk: Bulk,
     /// Months whose partitions were seen to.
     months: BTreeSet<NaiveDate>,
 }
 
 /// How a row names its campaign.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Named {
     campaign_id: String,
     tenant_id: Option<String>,
@@ -74,7 +88,7 @@ struct Target {
     tenant_id: String,
 }
 
-impl PerformanceLoader {
+impl PerformanceParser {
     fn place_columns(&mut self, columns: &[String]) {
         for column in columns.iter().skip(self.places.len()) {
             let place = COLUMNS.iter().position(|names| names.contains(&column.as_str()));
@@ -95,61 +109,76 @@ impl PerformanceLoader {
         if let Some(place) = self.known.get(&self.key) {
             return *place;
         }
-        let named =
-            Named { campaign_id: campaign.to_owned(), tenant_id: tenant.map(str::to_owned), retailer_id: retailer.map(str::to_owned) };
-        self.campaigns.push((named, None));
-        self.known.insert(self.key.clone(), self.campaigns.len() - 1);
-        self.campaigns.len() - 1
+        let place = self.taken.campaigns.len();
+        self.taken.campaigns.push(Named {
+            campaign_id: campaign.to_owned(),
+            tenant_id: tenant.map(str::to_owned),
+            retailer_id: retailer.map(str::to_owned),
+        });
+        self.known.insert(self.key.clone(), place);
+        place
     }
+}
 
-    /// Finds the campaigns that were not met before, all of a batch in one query, each within the caller's scope.
-    fn resolve(&mut self, conn: &mut Connection, job: &Job<'_>) -> Result<(), StorageError> {
-        let ids: BTreeSet<&str> =
-            self.campaigns.iter().filter(|(_, target)| target.is_none()).map(|(named, _)| named.campaign_id.as_str()).collect();
-        if ids.is_empty() {
-            return Ok(());
+impl PerformanceWriter {
+    /// Finds the campaigns that were not met before, all of a batch in few queries, each within the caller's scope.
+    fn resolve(&mut self, conn: &mut Connection, job: &Job<'_>, campaigns: &[Named]) -> Result<(), StorageError> {
+        if self.campaigns.len() > MAX_CAMPAIGNS {
+            self.campaigns.clear();
         }
+        let unmet: Vec<&Named> = campaigns.iter().filter(|named| !self.campaigns.contains_key(named)).collect();
+        let ids: BTreeSet<&str> = unmet.iter().map(|named| named.campaign_id.as_str()).collect();
         let ids: Vec<&str> = ids.into_iter().collect();
-        let mut found = Vec::new();
+        let mut found: HashMap<String, Vec<campaigns::Campaign>> = HashMap::new();
         for some in ids.chunks(500) {
-            found.extend(campaigns::find_many(conn, job.scope, some)?);
+            for campaign in campaigns::find_many(conn, job.scope, some)? {
+                found.entry(campaign.campaign_id.clone()).or_default().push(campaign);
+            }
         }
-        for (named, target) in self.campaigns.iter_mut().filter(|(_, target)| target.is_none()) {
+        for named in unmet {
             let fits = |row: &&campaigns::Campaign| {
-                row.campaign_id == named.campaign_id
-                    && named.tenant_id.as_ref().is_none_or(|tenant| *tenant == row.tenant_id)
+                named.tenant_id.as_ref().is_none_or(|tenant| *tenant == row.tenant_id)
                     && named.retailer_id.as_ref().is_none_or(|retailer| *retailer == row.retailer_id)
             };
-            let fitting: Vec<&campaigns::Campaign> = found.iter().filter(fits).collect();
-            *target = Some(match fitting.as_slice() {
+            let fitting: Vec<&campaigns::Campaign> = found.get(&named.campaign_id).into_iter().flatten().filter(fits).collect();
+            let target = match fitting.as_slice() {
                 [one] => Ok(Target { id: one.id, tenant_id: one.tenant_id.clone() }),
                 [] => Err(format!("there is no campaign {:?} of this tenant and retailer; import it first", named.campaign_id)),
                 _ => Err(format!("several tenants have a campaign {:?}; add a column tenant_id", named.campaign_id)),
-            });
+            };
+            self.campaigns.insert(named.clone(), target);
         }
         Ok(())
     }
 
-    /// The rows taken whose campaign exists; the others are rejected.
-    fn resolved(&mut self, outcome: &mut Outcome) -> Vec<NewMetric> {
-        let (taken, origins) = (std::mem::take(&mut self.taken), std::mem::take(&mut self.origins));
-        let mut rows = Vec::with_capacity(taken.len());
-        for (mut metric, (line, place)) in taken.into_iter().zip(origins) {
-            match self.campaigns.get(place).and_then(|(_, target)| target.as_ref()) {
-                Some(Ok(target)) => {
+    /// The rows whose campaign exists; the others are rejected.
+    fn resolved(
+        &mut self,
+        conn: &mut Connection,
+        job: &Job<'_>,
+        rows: PerformanceRows,
+        outcome: &mut Outcome,
+    ) -> Result<Vec<NewMetric>, StorageError> {
+        self.resolve(conn, job, &rows.campaigns)?;
+        let targets: Vec<_> = rows.campaigns.iter().map(|named| self.campaigns.get(named)).collect();
+        let mut resolved = rows.metrics;
+        let mut origins = rows.origins.into_iter();
+        resolved.retain_mut(|metric| {
+            let target = origins.next().and_then(|(line, place)| Some((line, (*targets.get(place)?)?)));
+            match target {
+                Some((_, Ok(target))) => {
                     metric.campaign = target.id;
                     metric.tenant_id.clone_from(&target.tenant_id);
-                    rows.push(metric);
+                    true
                 }
-                Some(Err(message)) => outcome.reject(line, Problem::new("campaign_id", message.as_str())),
-                None => outcome.reject(line, Problem::new("campaign_id", "could not be resolved")),
+                Some((line, Err(message))) => {
+                    outcome.reject(line, Problem::new("campaign_id", message.as_str()));
+                    false
+                }
+                None => false,
             }
-        }
-        if self.campaigns.len() > MAX_CAMPAIGNS {
-            self.campaigns.clear();
-            self.known.clear();
-        }
-        rows
+        });
+        Ok(resolved)
     }
 }
 
@@ -171,16 +200,8 @@ fn part(field: &'static str, cell: &Cell<'_>, most: usize) -> Result<String, Pro
     Ok(cell.short_text(most).map_err(named(field))?.map_or_else(String::new, std::borrow::Cow::into_owned))
 }
 
-impl Loader for PerformanceLoader {
-    fn prepare(&mut self, url: Option<&DatabaseUrl>) -> Result<(), StorageError> {
-        let new: BTreeSet<NaiveDate> =
-            self.taken.iter().map(|row| partitions::month_of(row.date)).filter(|month| !self.months.contains(month)).collect();
-        if let Some(url) = url {
-            partitions::ensure(url, &new)?;
-        }
-        self.months.extend(new);
-        Ok(())
-    }
+impl Parser for PerformanceParser {
+    type Rows = PerformanceRows;
 
     fn take(&mut self, row: &Row<'_>) -> Result<(), Problem> {
         self.place_columns(row.columns);
@@ -221,41 +242,50 @@ impl Loader for PerformanceLoader {
         let tenant = tenant.short_text(100).map_err(named("tenant_id"))?;
         let retailer = retailer.short_text(100).map_err(named("retailer_id"))?;
         let place = self.place_of(&campaign, tenant.as_deref(), retailer.as_deref());
-        self.taken.push(metric);
-        self.origins.push((row.line, place));
+        self.taken.months.insert(partitions::month_of(date));
+        self.taken.metrics.push(metric);
+        self.taken.origins.push((row.line, place));
         Ok(())
     }
 
-    fn write(&mut self, conn: &mut Connection, job: &Job<'_>, outcome: &mut Outcome) -> Result<(), StorageError> {
-        self.resolve(conn, job)?;
-        let rows = self.resolved(outcome);
-        let bulk = match &mut self.bulk {
-            Some(bulk) => bulk,
-            empty => empty.insert(Bulk::begin(conn)?),
-        };
-        outcome.count(bulk.write(conn, &rows, job.now)?);
-        Ok(())
-    }
-
-    fn finish(&mut self, conn: &mut Connection, job: &Job<'_>) -> Result<(), StorageError> {
-        match self.bulk.take() {
-            Some(bulk) => bulk.finish(conn, job.now),
-            None => Ok(()),
-        }
-    }
-
-    fn check(&mut self, conn: &mut Connection, job: &Job<'_>, outcome: &mut Outcome) -> Result<(), StorageError> {
-        self.resolve(conn, job)?;
-        self.resolved(outcome);
-        Ok(())
+    fn rows(&mut self) -> PerformanceRows {
+        self.known.clear();
+        std::mem::take(&mut self.taken)
     }
 
     fn ignored(&self) -> Vec<String> {
         self.ignored.clone()
     }
 
-    fn alias_of(&self, field: &str, columns: &[String]) -> Option<String> {
+    fn alias_of(field: &str, columns: &[String]) -> Option<String> {
         let names = COLUMNS.iter().find(|names| names.contains(&field))?;
         columns.iter().find(|column| names.contains(&column.as_str())).cloned()
+    }
+}
+
+impl Writer for PerformanceWriter {
+    type Parser = PerformanceParser;
+
+    fn prepare(&mut self, url: Option<&DatabaseUrl>, rows: &PerformanceRows) -> Result<(), StorageError> {
+        let new: BTreeSet<NaiveDate> = rows.months.difference(&self.months).copied().collect();
+        if let Some(url) = url {
+            partitions::ensure(url, &new)?;
+        }
+        self.months.extend(new);
+        Ok(())
+    }
+
+    fn write(&mut self, conn: &mut Connection, job: &Job<'_>, rows: PerformanceRows, outcome: &mut Outcome) -> Result<(), StorageError> {
+        let rows = self.resolved(conn, job, rows, outcome)?;
+        outcome.count(self.bulk.write(conn, &rows, job.now)?);
+        Ok(())
+    }
+
+    fn check(&mut self, conn: &mut Connection, job: &Job<'_>, rows: PerformanceRows, outcome: &mut Outcome) -> Result<(), StorageError> {
+        self.resolved(conn, job, rows, outcome).map(drop)
+    }
+
+    fn finish(&mut self, conn: &mut Connection, job: &Job<'_>) -> Result<(), StorageError> {
+        self.bulk.finish(conn, job.now)
     }
 }

@@ -12,10 +12,13 @@ use chrono::{DateTime, Utc};
 use domain::scope::Scope;
 use sha2::{Digest, Sha256};
 
+use super::campaign_skus::CampaignSkusWriter;
+use super::catalog::CatalogWriter;
 use super::hold::Hold;
 use super::ledger::{self, Import};
-use super::reading::{Reading, keep};
-use super::{Job, OnError, Outcome, Request, rows};
+use super::performance::PerformanceWriter;
+use super::reading::{Batch, with_batches};
+use super::{Job, OnError, Outcome, Parser, Request, Table, Writer, rows};
 use crate::connection::{Access, Connection};
 use crate::error::StorageError;
 use crate::store;
@@ -155,11 +158,30 @@ pub fn run(
     prepared: Prepared,
     watch: &Watch<'_>,
 ) -> Result<Outcome, StorageError> {
+    use crate::{brands::NewBrand, campaigns::NewCampaign, retailers::NewRetailer, segments::NewSegment, skus::NewSku};
+    match request.table {
+        Table::Retailers => run_with::<CatalogWriter<NewRetailer>>(conn, scope, request, prepared, watch),
+        Table::Brands => run_with::<CatalogWriter<NewBrand>>(conn, scope, request, prepared, watch),
+        Table::Skus => run_with::<CatalogWriter<NewSku>>(conn, scope, request, prepared, watch),
+        Table::AudienceSegments => run_with::<CatalogWriter<NewSegment>>(conn, scope, request, prepared, watch),
+        Table::Campaigns => run_with::<CatalogWriter<NewCampaign>>(conn, scope, request, prepared, watch),
+        Table::CampaignSkus => run_with::<CampaignSkusWriter>(conn, scope, request, prepared, watch),
+        Table::Performance => run_with::<PerformanceWriter>(conn, scope, request, prepared, watch),
+    }
+}
+
+fn run_with<W: Writer>(
+    conn: &mut Connection,
+    scope: &Scope,
+    request: &Request,
+    prepared: Prepared,
+    watch: &Watch<'_>,
+) -> Result<Outcome, StorageError> {
     let Prepared { row, hold } = prepared;
     let mut run = Run { scope, request, watch, import: &row, outcome: resumed(&row), told: None, second: None };
     let done = match request.on_error {
-        OnError::Skip if !request.is_dry_run => run.in_batches(conn),
-        _ => run.at_once(conn),
+        OnError::Skip if !request.is_dry_run => run.in_batches::<W>(conn),
+        _ => run.at_once::<W>(conn),
     };
     if let Err(error) = &done {
         let reason = match error {
@@ -205,11 +227,11 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// In batches, each with its checkpoint.
-    fn in_batches(&mut self, conn: &mut Connection) -> Result<(), StorageError> {
+    fn in_batches<W: Writer>(&mut self, conn: &mut Connection) -> Result<(), StorageError> {
         let mut lost = 0;
         let mut settled = self.outcome.clone();
         loop {
-            match self.batches(conn, &mut settled) {
+            match self.batches::<W>(conn, &mut settled) {
                 Err(error) if error.is_transient() && lost + 1 < ATTEMPTS => {
                     tracing::debug!(%error, "a batch of an import lost a race and is done again");
                     lost += 1;
@@ -220,58 +242,80 @@ impl Run<'_> {
         }
     }
 
-    fn batches(&mut self, conn: &mut Connection, settled: &mut Outcome) -> Result<(), StorageError> {
-        let mut reading = Reading::open(self.request)?;
-        if !reading.rows.skip(self.outcome.received)? {
-            return Err(StorageError::Corrupt("the file has fewer rows than an earlier attempt read".to_owned()));
-        }
-        loop {
-            let goes_on = reading.fill(self.request.batch_rows, &mut self.outcome)?;
-            reading.loader.prepare(self.watch.url)?;
-            let _turn = (self.watch.turn)()?;
-            let job = Job { scope: self.scope, now: (self.watch.clock)() };
-            let (import, outcome) = (self.import, &mut self.outcome);
-            store::transaction(conn, |conn| {
-                reading.loader.write(conn, &job, outcome)?;
-                reading.loader.finish(conn, &job)?;
-                keep(outcome, &reading);
-                ledger::report(conn, import, &std::mem::take(&mut outcome.unreported))?;
-                match goes_on {
-                    true => ledger::progress(conn, import, outcome, job.now),
-                    false => ledger::finish(conn, import, outcome, "finished", None, job.now),
+    fn batches<W: Writer>(&mut self, conn: &mut Connection, settled: &mut Outcome) -> Result<(), StorageError> {
+        let mut writer = W::default();
+        with_batches::<W::Parser, _>(self.request, self.outcome.received, |batches| {
+            loop {
+                let batch = batches.next()?;
+                let goes_on = batch.goes_on;
+                writer.prepare(self.watch.url, &batch.rows)?;
+                let _turn = (self.watch.turn)()?;
+                let job = Job { scope: self.scope, now: (self.watch.clock)() };
+                store::transaction(conn, |conn| {
+                    self.settle(batch, |rows, outcome| {
+                        writer.write(conn, &job, rows, outcome)?;
+                        writer.finish(conn, &job)
+                    })?;
+                    let (import, outcome) = (self.import, &mut self.outcome);
+                    ledger::report(conn, import, &std::mem::take(&mut outcome.unreported))?;
+                    match goes_on {
+                        true => ledger::progress(conn, import, outcome, job.now),
+                        false => ledger::finish(conn, import, outcome, "finished", None, job.now),
+                    }
+                })?;
+                self.outcome.is_kept = true;
+                settled.clone_from(&self.outcome);
+                (self.watch.progress)(&self.outcome);
+                if !goes_on {
+                    return Ok(());
                 }
-            })?;
-            self.outcome.is_kept = true;
-            settled.clone_from(&self.outcome);
-            (self.watch.progress)(&self.outcome);
-            if !goes_on {
-                return Ok(());
+                if (self.watch.is_stopped)() {
+                    let stopped = "the service was stopped; send the same file again and it goes on";
+                    return Err(StorageError::Unavailable(format!("{stopped} after row {}", self.outcome.received)));
+                }
             }
-            if (self.watch.is_stopped)() {
-                let stopped = "the service was stopped; send the same file again and it goes on";
-                return Err(StorageError::Unavailable(format!("{stopped} after row {}", self.outcome.received)));
+        })
+    }
+
+    /// Counts a batch and does its rows' work.
+    fn settle<P: Parser>(
+        &mut self,
+        batch: Batch<P>,
+        work: impl FnOnce(P::Rows, &mut Outcome) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let outcome = &mut self.outcome;
+        outcome.received += batch.received;
+        for (line, problem) in batch.rejected {
+            outcome.reject(line, problem);
+        }
+        work(batch.rows, outcome)?;
+        batch.sources.name_columns::<P>(outcome);
+        for column in batch.ignored {
+            if !outcome.ignored_columns.contains(&column) {
+                outcome.ignored_columns.push(column);
             }
         }
+        Ok(())
     }
 
     /// In one transaction: all of the file or nothing.
-    fn at_once(&mut self, conn: &mut Connection) -> Result<(), StorageError> {
+    fn at_once<W: Writer>(&mut self, conn: &mut Connection) -> Result<(), StorageError> {
         let mut lost = 0;
         loop {
             self.outcome = Outcome { import_id: self.import.import_id.clone(), ..Outcome::default() };
-            match self.attempt(conn) {
+            match self.attempt::<W>(conn) {
                 Err(error) if error.is_transient() && lost + 1 < ATTEMPTS => lost += 1,
                 done => return done,
             }
         }
     }
 
-    fn attempt(&mut self, conn: &mut Connection) -> Result<(), StorageError> {
+    fn attempt<W: Writer>(&mut self, conn: &mut Connection) -> Result<(), StorageError> {
         let _turn = (self.watch.turn)()?;
         let now = (self.watch.clock)();
         let request = self.request;
         let done = store::transaction(conn, |conn| {
-            self.read_all(conn, now)?;
+            self.write_all::<W>(conn, now)?;
             if request.is_dry_run || self.aborts() {
                 return Err(undo());
             }
@@ -303,32 +347,36 @@ impl Run<'_> {
         self.request.on_error == OnError::Abort && self.outcome.rejected > 0
     }
 
-    fn read_all(&mut self, conn: &mut Connection, now: DateTime<Utc>) -> Result<(), StorageError> {
-        let mut reading = Reading::open(self.request)?;
+    fn write_all<W: Writer>(&mut self, conn: &mut Connection, now: DateTime<Utc>) -> Result<(), StorageError> {
+        let mut writer = W::default();
         let job = Job { scope: self.scope, now };
-        loop {
-            let goes_on = reading.fill(self.request.batch_rows, &mut self.outcome)?;
-            // After an error that undoes all of it the rest is only checked.
-            if self.aborts() {
-                reading.loader.check(conn, &job, &mut self.outcome)?;
-            } else {
-                reading.loader.prepare(self.watch.url)?;
-                reading.loader.write(conn, &job, &mut self.outcome)?;
+        with_batches::<W::Parser, _>(self.request, 0, |batches| {
+            loop {
+                let batch = batches.next()?;
+                let goes_on = batch.goes_on;
+                // After an error that undoes all of it the rest is only checked.
+                let is_undone = self.aborts() || (self.request.on_error == OnError::Abort && !batch.rejected.is_empty());
+                self.settle(batch, |rows, outcome| {
+                    if is_undone {
+                        return writer.check(conn, &job, rows, outcome);
+                    }
+                    writer.prepare(self.watch.url, &rows)?;
+                    writer.write(conn, &job, rows, outcome)
+                })?;
+                (self.watch.progress)(&self.outcome);
+                if !goes_on {
+                    break;
+                }
+                self.tell();
+                if (self.watch.is_stopped)() {
+                    return Err(StorageError::Unavailable("the service was stopped and nothing was kept; send the file again".to_owned()));
+                }
             }
-            keep(&mut self.outcome, &reading);
-            (self.watch.progress)(&self.outcome);
-            if !goes_on {
-                break;
+            if !self.aborts() {
+                writer.finish(conn, &job)?;
             }
-            self.tell();
-            if (self.watch.is_stopped)() {
-                return Err(StorageError::Unavailable("the service was stopped and nothing was kept; send the file again".to_owned()));
-            }
-        }
-        if !self.aborts() {
-            reading.loader.finish(conn, &job)?;
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Tells how far it came, on a connection of its own. SQLite has one writer, which is busy: there only start and end are told.

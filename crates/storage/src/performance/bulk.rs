@@ -1,9 +1,12 @@
-//! Many rows in one transaction: on PostgreSQL by `COPY` into a staging table that is merged, elsewhere by statements of many rows.
+//! Many rows in one transaction: on PostgreSQL by `COPY`, straight into the table while all rows are new and else into a staging table that is
+//! merged; elsewhere by statements of many rows.
 
+mod binary;
+mod copy;
 mod staging;
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, NaiveDate, Utc};
 
@@ -15,9 +18,9 @@ use crate::connection::Connection;
 use crate::error::StorageError;
 
 /// Sums of new campaigns are added up in memory while there are at most so many; beyond it they are read from the rows at the end.
-const MAX_CELLS: usize = 400_000;
+const MAX_CELLS: usize = 200_000;
 
-/// A bulk write, inside one transaction from [`Bulk::begin`] to [`Bulk::finish`].
+/// A bulk write, inside one transaction until [`Bulk::finish`]; then the next may begin.
 #[derive(Debug, Default)]
 pub struct Bulk {
     touched: Touched,
@@ -25,20 +28,13 @@ pub struct Bulk {
     /// Sums of campaigns that had no rows before; `None` for those that had, or that are too many.
     campaigns: HashMap<i64, (String, Option<CampaignCells>)>,
     cells: usize,
+    /// Whether a row was met that is stored already, or that may not be copied: after one there are more, in later transactions too.
+    must_merge: bool,
+    /// Whether this transaction has its staging table.
+    is_staged: bool,
 }
 
 impl Bulk {
-    /// Begins.
-    ///
-    /// # Errors
-    /// As any query.
-    pub fn begin(conn: &mut Connection) -> Result<Self, StorageError> {
-        if let Connection::Postgres(c) = conn {
-            staging::create(c)?;
-        }
-        Ok(Self::default())
-    }
-
     /// Writes rows by natural key, replacing what is stored; a key that occurs twice is written in order. Best called with 10,000 to 50,000
     /// rows. The partitions of their months are made here when they are missing; long work calls [`partitions::ensure`] before.
     ///
@@ -48,12 +44,25 @@ impl Bulk {
         check_measures(rows)?;
         retention::check(conn, rows)?;
         self.meet(conn, rows)?;
+        if let Connection::Postgres(c) = conn {
+            // Hopes that all rows are new until one is not.
+            let all: Vec<&NewMetric> = rows.iter().collect();
+            if !self.must_merge && copy::write(c, &all, now)? {
+                let written = Written { inserted: rows.len() as u64, ..Written::default() };
+                self.sum(&all, written)?;
+                return Ok(written);
+            }
+            self.must_merge = true;
+            if !self.is_staged {
+                staging::create(c)?;
+                self.is_staged = true;
+            }
+        }
         let mut written = Written::default();
         for pass in passes(rows) {
-            let done = if let Connection::Postgres(c) = conn {
-                staging::write(c, &pass, now)?
-            } else {
-                super::record_mostly_new(conn, &pass, now)?
+            let done = match conn {
+                Connection::Postgres(c) => staging::write(c, &pass, now)?,
+                _ => super::record_mostly_new(conn, &pass, now)?,
             };
             self.sum(&pass, done)?;
             written += done;
@@ -65,13 +74,14 @@ impl Bulk {
     ///
     /// # Errors
     /// [`StorageError::Invalid`] when a sum leaves the range of 64 bits; else as any query.
-    pub fn finish(self, conn: &mut Connection, now: DateTime<Utc>) -> Result<(), StorageError> {
-        for (campaign, (tenant_id, cells)) in &self.campaigns {
+    pub fn finish(&mut self, conn: &mut Connection, now: DateTime<Utc>) -> Result<(), StorageError> {
+        let done = std::mem::replace(self, Self { must_merge: self.must_merge, ..Self::default() });
+        for (campaign, (tenant_id, cells)) in &done.campaigns {
             if let Some(cells) = cells {
                 rollups::store_new(conn, Owner { campaign: *campaign, tenant_id }, cells, now)?;
             }
         }
-        rollups::refresh(conn, &self.touched, now)
+        rollups::refresh(conn, &done.touched, now)
     }
 
     /// Sees to the months and campaigns that were not met before.
@@ -124,12 +134,14 @@ fn cell_row(row: &NewMetric) -> CellRow<'_> {
 /// Distributes rows so that no pass holds a key twice, and later rows are in later passes.
 fn passes(rows: &[NewMetric]) -> Vec<Vec<&NewMetric>> {
     let mut passes: Vec<Vec<&NewMetric>> = Vec::new();
-    let mut waiting: Vec<&NewMetric> = rows.iter().collect();
-    while !waiting.is_empty() {
-        let mut seen: HashSet<Key<'_>> = HashSet::with_capacity(waiting.len());
-        let (first, again): (Vec<&NewMetric>, Vec<&NewMetric>) = waiting.into_iter().partition(|row| seen.insert(row.key()));
-        passes.push(first);
-        waiting = again;
+    let mut met: HashMap<Key<'_>, usize> = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let times = met.entry(row.key()).or_default();
+        match passes.get_mut(*times) {
+            Some(pass) => pass.push(row),
+            None => passes.push(vec![row]),
+        }
+        *times += 1;
     }
     passes
 }

@@ -2,8 +2,11 @@
 
 use chrono::NaiveDate;
 use storage::campaigns;
+use storage::error::StorageError;
+use storage::performance::bulk::Bulk;
 use storage::performance::summary::{Dimension, SummaryQuery, summarise};
-use storage::performance::{NewMetric, WriteMode, Written, record};
+use storage::performance::{NewMetric, WriteMode, Written, count, record};
+use storage::store;
 
 use crate::{now, system, with_sample};
 
@@ -81,5 +84,30 @@ fn ratios_have_both_sides_from_the_rows_that_measure_both() {
         let grocer = rows.iter().find(|row| row.group[0] == "rtl-grocer-cj").unwrap();
         assert_eq!(grocer.pairs[0], (None, None), "no row of the grocer has clicks");
         assert_eq!((grocer.spend_micros, grocer.revenue_micros), (Some(65_480_000), Some(159_780_000)));
+    }
+}
+
+#[test]
+fn rows_need_their_campaign_and_go_with_it() {
+    for database in with_sample() {
+        let mut conn = database.connect();
+        let campaign = campaigns::find(&mut conn, &system(), "cmp-dm-09").unwrap();
+        let orphan = NewMetric { campaign: i64::MAX, ..metric(&campaign, "2017-06-01", Some(1)) };
+        let refused = |error: StorageError| {
+            let is_named = matches!(&error, StorageError::Invalid(invalid) if invalid.fields[0].field == "campaign_id");
+            assert!(is_named, "{}: {error:?}", database.kind());
+        };
+        let before = count(&mut conn, &system()).unwrap();
+        let one_by_one = store::transaction(&mut conn, |conn| record(conn, &[orphan.clone()], WriteMode::Replace, now()));
+        refused(one_by_one.unwrap_err());
+        let in_bulk = store::transaction(&mut conn, |conn| {
+            let mut bulk = Bulk::default();
+            bulk.write(conn, &[metric(&campaign, "2017-06-01", Some(1)), orphan.clone()], now())?;
+            bulk.finish(conn, now())
+        });
+        refused(in_bulk.unwrap_err());
+        assert_eq!(count(&mut conn, &system()).unwrap(), before, "{}: nothing is kept of either", database.kind());
+        campaigns::delete(&mut conn, &campaign).unwrap();
+        assert!(count(&mut conn, &system()).unwrap() < before, "{}: its rows went with it", database.kind());
     }
 }

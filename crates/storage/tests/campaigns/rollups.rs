@@ -137,7 +137,7 @@ fn rollups_are_the_sums_of_the_rows_however_they_came() {
                 })
                 .collect();
             let bulk = |conn: &mut Connection| -> Result<Written, storage::error::StorageError> {
-                let mut bulk = Bulk::begin(conn)?;
+                let mut bulk = Bulk::default();
                 let mut written = bulk.write(conn, &rows[..250], now())?;
                 written += bulk.write(conn, &rows[250..], now())?;
                 bulk.finish(conn, now())?;
@@ -176,7 +176,7 @@ fn bulk_and_single_writes_leave_the_same_rows_and_revisions() {
                 let rows: Vec<NewMetric> = (0..300).map(|_| random_row(&mut random, &campaign)).collect();
                 if by_bulk {
                     store::transaction(&mut conn, |conn| {
-                        let mut bulk = Bulk::begin(conn)?;
+                        let mut bulk = Bulk::default();
                         bulk.write(conn, &rows, now())?;
                         bulk.finish(conn, now())
                     })

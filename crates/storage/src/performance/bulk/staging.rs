@@ -1,14 +1,15 @@
 //! The PostgreSQL way: rows are copied in binary form into a temporary table, and merged from there by natural key.
 
-use std::io::{self, Write};
+use std::io::Write;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::pg::CopyFormat;
 use diesel::prelude::*;
 
-use crate::error::StorageError;
-use crate::performance::{NewMetric, Written};
+use super::binary;
+use crate::error::{Meaning, StorageError};
+use crate::performance::{CAMPAIGN_IS_GONE, NewMetric, Written};
 use crate::types::{Instant, Timestamp};
 
 diesel::table! {
@@ -65,7 +66,7 @@ pub(super) fn write(c: &mut PgConnection, rows: &[&NewMetric], now: DateTime<Utc
     c.batch_execute("TRUNCATE performance_stage")?;
     diesel::copy_from(performance_stage::table)
         .from_raw_data(performance_stage::table, |out: &mut dyn Write| {
-            copy(out, rows).map_err(|e| diesel::result::Error::SerializationError(e.into()))
+            binary::write(out, rows, None).map_err(|e| diesel::result::Error::SerializationError(e.into()))
         })
         .with_format(CopyFormat::Binary)
         .execute(c)?;
@@ -73,7 +74,7 @@ pub(super) fn write(c: &mut PgConnection, rows: &[&NewMetric], now: DateTime<Utc
     let insert = format!(
         "INSERT INTO performance_metrics ({COLUMNS}, version, created_at, updated_at) SELECT {COLUMNS}, 1, $1, $1 FROM performance_stage ON CONFLICT DO NOTHING"
     );
-    let inserted = at(insert).execute(c)?;
+    let inserted = at(insert).execute(c).on_missing_reference("campaign_id", || CAMPAIGN_IS_GONE.to_owned())?;
     if inserted == rows.len() {
         return Ok(Written { inserted: inserted as u64, ..Written::default() });
     }
@@ -96,63 +97,4 @@ pub(super) fn write(c: &mut PgConnection, rows: &[&NewMetric], now: DateTime<Utc
     c.batch_execute(AS_USUAL)?;
     let known = rows.len() - inserted;
     Ok(Written { inserted: inserted as u64, updated: differing as u64, unchanged: known.saturating_sub(differing) as u64 })
-}
-
-/// The rows in the binary format of `COPY` (PostgreSQL manual, "COPY", section "Binary Format").
-fn copy(out: &mut dyn Write, rows: &[&NewMetric]) -> io::Result<()> {
-    const COLUMN_COUNT: i16 = 17;
-    let mut buffer: Vec<u8> = Vec::with_capacity(1 << 16);
-    buffer.extend_from_slice(b"PGCOPY\n\xff\r\n\0");
-    buffer.extend_from_slice(&[0; 8]);
-    for row in rows {
-        buffer.extend_from_slice(&COLUMN_COUNT.to_be_bytes());
-        whole(&mut buffer, Some(row.campaign));
-        text(&mut buffer, Some(&row.tenant_id))?;
-        day(&mut buffer, row.date)?;
-        for part in row.key().2 {
-            text(&mut buffer, Some(part))?;
-        }
-        for measure in row.measures() {
-            whole(&mut buffer, measure);
-        }
-        text(&mut buffer, row.currency.as_deref())?;
-        text(&mut buffer, Some(&row.source))?;
-        if buffer.len() > (1 << 16) - 4096 {
-            out.write_all(&buffer)?;
-            buffer.clear();
-        }
-    }
-    buffer.extend_from_slice(&(-1i16).to_be_bytes());
-    out.write_all(&buffer)
-}
-
-fn whole(buffer: &mut Vec<u8>, value: Option<i64>) {
-    match value {
-        Some(value) => {
-            buffer.extend_from_slice(&8i32.to_be_bytes());
-            buffer.extend_from_slice(&value.to_be_bytes());
-        }
-        None => buffer.extend_from_slice(&(-1i32).to_be_bytes()),
-    }
-}
-
-fn text(buffer: &mut Vec<u8>, value: Option<&str>) -> io::Result<()> {
-    match value {
-        Some(value) => {
-            let length = i32::try_from(value.len()).map_err(io::Error::other)?;
-            buffer.extend_from_slice(&length.to_be_bytes());
-            buffer.extend_from_slice(value.as_bytes());
-        }
-        None => buffer.extend_from_slice(&(-1i32).to_be_bytes()),
-    }
-    Ok(())
-}
-
-/// Days since 2000-01-01.
-fn day(buffer: &mut Vec<u8>, date: NaiveDate) -> io::Result<()> {
-    let epoch = NaiveDate::from_ymd_opt(2000, 1, 1).unwrap_or(NaiveDate::MIN);
-    let days = i32::try_from(date.signed_duration_since(epoch).num_days()).map_err(io::Error::other)?;
-    buffer.extend_from_slice(&4i32.to_be_bytes());
-    buffer.extend_from_slice(&days.to_be_bytes());
-    Ok(())
 }

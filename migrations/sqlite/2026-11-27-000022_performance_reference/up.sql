@@ -1,0 +1,2 @@
+-- PostgreSQL only: elsewhere the foreign key stays.
+SELECT 1;
