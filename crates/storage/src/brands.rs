@@ -141,11 +141,11 @@ pub(crate) fn find_many(conn: &mut Connection, brand_ids: &[&str]) -> Result<Vec
     Ok(on!(conn, c => t::table.filter(t::brand_id.eq_any(brand_ids)).select(Brand::as_select()).load(c))?)
 }
 
-/// The tenant of each of these brands that exists.
-pub(crate) fn tenants_of(conn: &mut Connection, brand_ids: &[&str]) -> Result<HashMap<String, String>, StorageError> {
+/// The tenant of each of these brands that this scope may see: another tenant's is as if it were not there.
+pub(crate) fn tenants_of(conn: &mut Connection, scope: &Scope, brand_ids: &[&str]) -> Result<HashMap<String, String>, StorageError> {
     let pairs: Vec<(String, String)> =
         on!(conn, c => t::table.filter(t::brand_id.eq_any(brand_ids)).select((t::brand_id, t::tenant_id)).load(c))?;
-    Ok(pairs.into_iter().collect())
+    Ok(pairs.into_iter().filter(|(_, tenant)| scope.may_see(Some(tenant))).collect())
 }
 
 /// Brands of this scope, oldest first.

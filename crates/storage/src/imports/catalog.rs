@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
+use domain::scope::Scope;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -43,8 +44,10 @@ pub(super) trait CatalogRow: Clone + PartialEq + Default + Serialize + Deseriali
 pub(super) struct References {
     /// Currency of each retailer that exists; `None` for one that does not.
     retailers: HashMap<String, Option<Option<String>>>,
-    /// Tenant of each brand that exists; `None` for one that does not.
+    /// Tenant of each brand that the caller may see; `None` for one that is not there for it.
     brands: HashMap<String, Option<String>>,
+    /// The caller's tenant.
+    own: Option<String>,
 }
 
 impl References {
@@ -66,7 +69,13 @@ impl References {
         known.cloned().ok_or_else(|| Problem::new("brand_id", format!("there is no brand {brand_id:?}; import it first")))
     }
 
-    fn look_up(&mut self, conn: &mut Connection, rows: &[Taken]) -> Result<(), StorageError> {
+    /// The caller's tenant; none for the platform.
+    pub(super) fn own_tenant(&self) -> Option<&str> {
+        self.own.as_deref()
+    }
+
+    fn look_up(&mut self, conn: &mut Connection, scope: &Scope, rows: &[Taken]) -> Result<(), StorageError> {
+        self.own = scope.tenant().map(str::to_owned);
         let wanted = |field: &str, is_known: &dyn Fn(&str) -> bool| -> Vec<String> {
             let ids: BTreeSet<&str> = rows.iter().filter_map(|row| row.given.get(field)?.as_str()).filter(|id| !is_known(id)).collect();
             ids.into_iter().map(str::to_owned).collect()
@@ -78,7 +87,7 @@ impl References {
         self.retailers.extend(ids.iter().map(|id| (id.clone(), found.remove(id))));
         let ids = wanted("brand_id", &|id| self.brands.contains_key(id));
         let borrowed: Vec<&str> = ids.iter().map(String::as_str).collect();
-        let mut found = brands::tenants_of(conn, &borrowed)?;
+        let mut found = brands::tenants_of(conn, scope, &borrowed)?;
         self.brands.extend(ids.iter().map(|id| (id.clone(), found.remove(id))));
         Ok(())
     }
@@ -252,7 +261,7 @@ impl<T: CatalogRow> Writer for CatalogWriter<T> {
     type Parser = CatalogParser<T>;
 
     fn write(&mut self, conn: &mut Connection, job: &Job<'_>, taken: Vec<Taken>, outcome: &mut Outcome) -> Result<(), StorageError> {
-        self.known.look_up(conn, &taken)?;
+        self.known.look_up(conn, job.scope, &taken)?;
         // A key that occurs twice is written in order, so it begins another batch; a batch is small enough for one statement.
         let mut rest: &[Taken] = &taken;
         while !rest.is_empty() {

@@ -74,8 +74,8 @@ impl CatalogRow for NewBrand {
             known.currency_of(retailer_id)?;
         }
         if self.tenant_id.is_empty() {
-            // A brand is a tenant unless it says whose it is.
-            self.tenant_id.clone_from(&self.brand_id);
+            // The caller's; what the platform brings is a tenant of its own.
+            self.tenant_id = known.own_tenant().unwrap_or(&self.brand_id).to_owned();
         }
         Ok(())
     }
@@ -170,13 +170,10 @@ impl CatalogRow for NewCampaign {
     const TABLE: Table = Table::Campaigns;
     const ID: &'static str = "campaign_id";
 
-    /// The tenant: the one named, else that of the (lead) brand, else the retailer.
     fn within(fields: &Map<String, Value>, known: &References) -> String {
-        if let Some(tenant) = given(fields, "tenant_id") {
-            return tenant.to_owned();
-        }
         let of_brand = given(fields, "brand_id").and_then(|brand_id| known.tenant_of(brand_id).ok());
-        of_brand.unwrap_or_else(|| given(fields, "retailer_id").unwrap_or_default().to_owned())
+        let retailer_id = given(fields, "retailer_id").unwrap_or_default();
+        campaigns::owner(given(fields, "tenant_id"), known.own_tenant(), of_brand.as_deref(), retailer_id)
     }
 
     fn owner(&self) -> &str {
@@ -194,6 +191,12 @@ impl CatalogRow for NewCampaign {
         }
         if is_new {
             self.tenant_id = Self::within(fields, known);
+        }
+        for (field, day) in [("start_date", self.start_date), ("end_date", self.end_date)] {
+            let wrong = day.and_then(|day| domain::day::check(field, day).err()).and_then(|invalid| invalid.fields.into_iter().next());
+            if let Some(wrong) = wrong {
+                return Err(Problem::new(field, wrong.message));
+            }
         }
         if let (Some(start), Some(end)) = (self.start_date, self.end_date)
             && end < start

@@ -4,6 +4,7 @@ use storage::brands::BrandFilter;
 use storage::campaigns::CampaignFilter;
 use storage::campaigns::history::{Action, Change};
 use storage::error::StorageError;
+use storage::imports::{OnError, Request, Table};
 use storage::page::Page;
 use storage::performance::summary::{SummaryQuery, summarise};
 use storage::reflections::{NewReflectionLog, ReflectionFilter};
@@ -11,7 +12,7 @@ use storage::skus::SkuFilter;
 use storage::types::Json;
 use storage::{brands, campaigns, performance, reflections, skus};
 
-use crate::{now, system, tenant, with_sample};
+use crate::{now, request, system, tenant, with_sample};
 
 fn is_missing<T: std::fmt::Debug>(result: Result<T, StorageError>) -> bool {
     matches!(result, Err(StorageError::NotFound { .. }))
@@ -49,6 +50,43 @@ fn what_belongs_to_another_tenant_is_not_there() {
 
         let nobody = domain::scope::Scope::for_caller("acc_2", domain::role::Role::Rater, None);
         assert!(campaigns::list(&mut conn, &nobody, &CampaignFilter::default(), &page).unwrap().rows.is_empty());
+    }
+}
+
+/// A file that names another tenant's brand is told the same as one that names a brand that does not exist, and nothing of it is written.
+#[test]
+fn an_import_finds_no_brand_of_another_tenant() {
+    for database in with_sample() {
+        let mut conn = database.connect();
+        let own = tenant("tnt-m69-private");
+        let folder = tempfile::tempdir().unwrap();
+        let mut load = |table: Table, name: &str, text: String| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            let wanted = Request { on_error: OnError::Skip, ..request(table, path) };
+            storage::imports::load(&mut conn, &own, &wanted, now(), &|_| {}).unwrap()
+        };
+        for (at, brand) in ["brd-m373-national", "brd-nobody"].into_iter().enumerate() {
+            let campaign = format!("campaign_id,tenant_id,retailer_id,brand_id,name\ncmp-x{at},tnt-m69-private,rtl-grocer-cj,{brand},X\n");
+            let moved = format!("campaign_id,tenant_id,brand_id\ncmp-dm-09,tnt-m69-private,{brand}\n");
+            let sku = format!("sku_id,retailer_id,brand_id,name\nsku-x{at},rtl-grocer-cj,{brand},X\n");
+            for (table, text) in [(Table::Campaigns, campaign), (Table::Campaigns, moved), (Table::Skus, sku)] {
+                let outcome = load(table, &format!("{at}.csv"), text);
+                assert_eq!((outcome.inserted, outcome.updated, outcome.rejected), (0, 0, 1), "{} {table:?} {brand}", database.kind());
+                let said = &outcome.errors[0];
+                let expected = format!("there is no brand {brand:?}; import it first");
+                assert_eq!((said.field.as_str(), said.message.as_str()), ("brand_id", expected.as_str()), "{} {table:?}", database.kind());
+            }
+        }
+        let campaigns = "campaign_id,retailer_id,brand_id,name\ncmp-y,rtl-grocer-cj,brd-m69-private,Y\ncmp-z,rtl-grocer-cj,,Z\n";
+        let outcome = load(Table::Campaigns, "own.csv", campaigns.to_owned());
+        assert_eq!(outcome.inserted, 2, "{}: {:?}", database.kind(), outcome.errors);
+        let outcome = load(Table::Brands, "brand.csv", "brand_id,name\nbrd-y,Y\n".to_owned());
+        assert_eq!(outcome.inserted, 1, "{}: {:?}", database.kind(), outcome.errors);
+        for campaign in ["cmp-y", "cmp-z"] {
+            assert_eq!(campaigns::find(&mut conn, &own, campaign).unwrap().tenant_id, "tnt-m69-private", "as the API would");
+        }
+        assert_eq!(brands::find(&mut conn, &own, "brd-y").unwrap().tenant_id, "tnt-m69-private");
     }
 }
 
