@@ -11,6 +11,7 @@
 //! `campaign_lift_inputs` and `sku_weekly_metrics` are not loaded: no table holds what they say.
 
 pub mod formats;
+pub mod identity;
 pub mod ledger;
 pub mod mapping;
 pub mod run;
@@ -161,7 +162,7 @@ impl Request {
             mapping: None,
             limits: Limits::default(),
             content_sha256: None,
-            batch_rows: 25_000,
+            batch_rows: 16_000,
         }
     }
 }
@@ -306,7 +307,7 @@ pub fn load(
     now: DateTime<Utc>,
     progress: &dyn Fn(u64),
 ) -> Result<Outcome, StorageError> {
-    let content_hash = run::content_hash(request, scope)?;
+    let content_hash = identity::content_hash(request, scope)?;
     if request.skips_known_files
         && let Some(known) = ledger::find_finished(conn, request.table, &content_hash)?
     {

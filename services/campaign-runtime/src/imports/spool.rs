@@ -9,7 +9,7 @@ use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use actix_web::web::Payload;
 use futures_util::StreamExt;
 use sha2::{Digest, Sha256};
-use storage::imports::run::hexadecimal;
+use storage::imports::identity::hexadecimal;
 use storage::imports::{Compression, Format};
 use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt;
