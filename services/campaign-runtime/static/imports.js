@@ -125,6 +125,16 @@
     result.append(last);
   }
 
+  /** Draws the list of imports anew, with the one that has just ended. */
+  async function listAgain() {
+    const part = '[aria-labelledby="past-title"]';
+    try {
+      const answer = await fetch(location.href);
+      const fresh = answer.ok ? new DOMParser().parseFromString(await answer.text(), 'text/html').querySelector(part) : null;
+      if (fresh) $(part).replaceWith(fresh);
+    } catch { /* The list is then as old as the page; what became of this file stands above. */ }
+  }
+
   function refused(request) {
     let body = {};
     try { body = JSON.parse(request.responseText); } catch { /* said below by the status */ }
@@ -166,6 +176,7 @@
         finish(await follow(importId, (row) => {
           words.textContent = row.state === 'queued' ? 'The file is there and waits for its turn' : `${count.format(row.received)} rows read, ${count.format(row.rejected)} wrong`;
         }));
+        await listAgain();
       } catch (problem) { show('bad', problem.message); } finally { end(); }
     });
     request.addEventListener('error', () => { end(); show('bad', 'The server cannot be reached, or the connection broke. Send the file again: what is there already stays as it is.'); });

@@ -241,6 +241,8 @@ try {
   check((await send(good, true)).includes('nothing was kept'), 'a trial is not said to be one');
   const refused = await send(bad, false);
   check(/Wrong rows/.test(refused) && /spend/.test(refused), `wrong rows are not listed: ${refused}`);
+  // The list below has it without a reload.
+  await page.waitForFunction(() => /Failed/.test(document.querySelector('.imports-table')?.textContent || ''));
   await scan(page, 'imports-wrong');
   const [saved] = await Promise.all([page.waitForEvent('download'), press(page, 'a[download]')]);
   const text = fs.readFileSync(await saved.path(), 'utf8');
