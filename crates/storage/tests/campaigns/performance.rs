@@ -98,7 +98,7 @@ fn rows_need_their_campaign_and_go_with_it() {
             assert!(is_named, "{}: {error:?}", database.kind());
         };
         let before = count(&mut conn, &system()).unwrap();
-        let one_by_one = store::transaction(&mut conn, |conn| record(conn, &[orphan.clone()], WriteMode::Replace, now()));
+        let one_by_one = store::transaction(&mut conn, |conn| record(conn, std::slice::from_ref(&orphan), WriteMode::Replace, now()));
         refused(one_by_one.unwrap_err());
         let in_bulk = store::transaction(&mut conn, |conn| {
             let mut bulk = Bulk::default();
