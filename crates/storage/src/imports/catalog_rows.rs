@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::catalog::{CatalogRow, References};
+use super::cells::first_message;
 use super::mapping::Mapping;
 use super::{Job, Problem, Table};
 use crate::brands::{self, NewBrand};
@@ -193,10 +194,7 @@ impl CatalogRow for NewCampaign {
             self.tenant_id = Self::within(fields, known);
         }
         for (field, day) in [("start_date", self.start_date), ("end_date", self.end_date)] {
-            let wrong = day.and_then(|day| domain::day::check(field, day).err()).and_then(|invalid| invalid.fields.into_iter().next());
-            if let Some(wrong) = wrong {
-                return Err(Problem::new(field, wrong.message));
-            }
+            day.map_or(Ok(()), |day| domain::day::check(field, day)).map_err(|invalid| Problem::new(field, first_message(invalid)))?;
         }
         if let (Some(start), Some(end)) = (self.start_date, self.end_date)
             && end < start

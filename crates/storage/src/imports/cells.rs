@@ -178,7 +178,8 @@ fn plain_number(text: &str) -> Option<Value> {
     (text.contains('.') && number.to_string() == text.trim_end_matches('0').trim_end_matches('.')).then(|| json!(number))
 }
 
-fn first_message(invalid: domain::invalid::Invalid) -> String {
+/// What is wrong, of something that is checked by itself.
+pub(super) fn first_message(invalid: domain::invalid::Invalid) -> String {
     invalid.fields.into_iter().next().map_or_else(String::new, |field| field.message)
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use chrono::{Datelike, NaiveDate};
+use chrono::NaiveDate;
 
-use super::cells::Cell;
+use super::cells::{Cell, first_message};
 use super::rows::Row;
 use super::{Job, Outcome, Parser, Problem, Writer};
 use crate::campaigns;
@@ -216,9 +216,7 @@ impl Parser for PerformanceParser {
         let count = |field: &'static str, cell: &Cell<'_>| bounded(field, cell.count());
         let missing = |field: &'static str| move || Problem::new(field, "is required");
         let date: NaiveDate = date.date().map_err(named("date"))?.ok_or_else(missing("date"))?;
-        if !(1900..=2999).contains(&date.year()) {
-            return Err(Problem::new("date", format!("{date} is not between 1900 and 2999")));
-        }
+        domain::day::check("date", date).map_err(first_message).map_err(named("date"))?;
         let metric = NewMetric {
             campaign: 0,
             tenant_id: String::new(),

@@ -306,10 +306,10 @@ impl Run<'_> {
             loop {
                 let batch = batches.next()?;
                 let goes_on = batch.goes_on;
-                // After an error that undoes all of it the rest is only checked.
-                let is_undone = self.aborts() || (self.request.on_error == OnError::Abort && !batch.rejected.is_empty());
+                let may_abort = self.request.on_error == OnError::Abort;
                 self.settle(batch, |rows, outcome| {
-                    if is_undone {
+                    // After an error that undoes all of it the rest is only checked.
+                    if may_abort && outcome.rejected > 0 {
                         return writer.check(conn, &job, rows, outcome);
                     }
                     writer.prepare(self.watch.url, &rows)?;

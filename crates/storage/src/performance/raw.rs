@@ -102,7 +102,7 @@ impl Statement {
         self
     }
 
-    /// Adds a placeholder with its value.
+    /// Adds a bound parameter with its value.
     pub(crate) fn bind(&mut self, value: Bind) -> &mut Self {
         self.binds.push(value);
         match self.words {
@@ -112,7 +112,7 @@ impl Statement {
         self
     }
 
-    /// Adds a list of placeholders in brackets.
+    /// Adds a list of bound parameters in brackets.
     pub(crate) fn bind_all(&mut self, values: impl IntoIterator<Item = Bind>) -> &mut Self {
         self.push("(");
         for (at, value) in values.into_iter().enumerate() {
