@@ -155,6 +155,7 @@ fn show(row: &Experiment, campaign_id: Option<&str>) -> Value {
     let mut shown = json!(row);
     if let Value::Object(fields) = &mut shown {
         fields.remove("result");
+        fields.insert("read_at".to_owned(), json!(results::reading_of(row).map(|(at, _)| at)));
         fields.insert("campaign_id".to_owned(), json!(campaign_id));
     }
     shown

@@ -87,9 +87,14 @@ pub struct Comparison {
     pub incremental_spend: Option<f64>,
     /// Two-sided; of a sequential analysis, valid at every look.
     pub p_value: f64,
-    /// Whether `p_value` is below alpha over the number of comparisons.
+    /// Whether `p_value` is below alpha over the number of comparisons; false, and said in `is_significant_reason`, when the counts are wrong.
     pub is_significant: bool,
+    /// Why there is no verdict, whatever `p_value` is.
+    pub is_significant_reason: Option<&'static str>,
 }
+
+/// Why there is no verdict: the counts per arm are not as meant.
+pub const SAMPLE_RATIO_MISMATCH: &str = "sample_ratio_mismatch";
 
 /// What an A/B test says.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -205,7 +210,11 @@ pub fn analyse(arms: &[ArmSums], question: &Question<'_>) -> Result<AbReadout, E
     let mut comparisons = Vec::with_capacity(arms.len() - 1);
     for at in 1..arms.len() {
         let pair = Pair { sums: [&arms[at], &arms[0]], moments: [moments[at], moments[0]], is_adjusted: covariate.is_some() };
-        comparisons.push(pair.compare(question, alpha_each)?);
+        let found = pair.compare(question, alpha_each)?;
+        comparisons.push(match sample_ratio.is_mismatch {
+            true => Comparison { is_significant: false, is_significant_reason: Some(SAMPLE_RATIO_MISMATCH), ..found },
+            false => found,
+        });
     }
     let (winner, winner_reason) = winner(&sample_ratio, &comparisons, &arms[0].name);
     Ok(AbReadout { sample_ratio, comparisons, winner, winner_reason, covariate, alpha_each })
@@ -300,6 +309,7 @@ impl Pair<'_> {
             incremental_spend: spend.map(|given| given.bottom * arm.n),
             p_value,
             is_significant: p_value < alpha,
+            is_significant_reason: None,
         })
     }
 

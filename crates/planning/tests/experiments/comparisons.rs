@@ -83,7 +83,8 @@ fn wrong_counts_take_the_winner_away() {
     let control = control();
     let question = Question { metric: Metric::Mean, analysis: Analysis::Fixed, alpha: 0.05, weights: &[1.0, 1.0], control: &control };
     let found = analyse(&[arm_of("control", 5000, 10.0, 3.0), arm_of("treated", 5400, 11.0, 3.0)], &question).unwrap();
-    assert!(found.comparisons[0].is_significant && found.sample_ratio.is_mismatch);
+    assert!(found.comparisons[0].p_value < 1e-9 && found.sample_ratio.is_mismatch);
+    assert_eq!((found.comparisons[0].is_significant, found.comparisons[0].is_significant_reason), (false, Some("sample_ratio_mismatch")));
     assert_eq!(found.winner, None, "{}", found.winner_reason);
 }
 

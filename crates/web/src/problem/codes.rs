@@ -167,6 +167,13 @@ pub const CODES: &[Code] = &[
         "Come again at `not_before`, or plan a sequential analysis, which may be read at any time.",
     ),
     code(
+        "already_read",
+        409,
+        "Read already",
+        "The experiment was read, and its design is read once: what was read stays, and no more observations are taken.",
+        "Take what `/results` holds and conclude the experiment; to look while rows come in, plan a sequential analysis.",
+    ),
+    code(
         "idempotency_key_reused",
         409,
         "Idempotency key reused",

@@ -22,7 +22,7 @@ pub fn check_unchanged(conn: &mut Connection, scope: &Scope, row: &Experiment, r
     if inputs_hash(row, &present) == readout.inputs_hash {
         return Ok(());
     }
-    Err(StorageError::conflict("stale", "observations came in while the result was computed; conclude again"))
+    Err(StorageError::conflict("stale", "observations came in while the result was computed; ask again"))
 }
 
 /// Writes all that follows from a conclusion, in the transaction that makes it true.

@@ -160,6 +160,20 @@ pub struct SwitchbackDesign {
     pub washout_hours: u32,
 }
 
+impl AbDesign {
+    /// What is wrong with a day of an experiment that began on `began`: only days from then to the last one count.
+    #[must_use]
+    pub fn outside(&self, began: Option<NaiveDate>, day: NaiveDate) -> Option<String> {
+        if let Some(began) = began.filter(|began| day < *began) {
+            return Some(format!(
+                "is before {began} (UTC), the day on which the experiment began; what was measured before goes into the covariate"
+            ));
+        }
+        (day > self.planned_end)
+            .then(|| format!("is after {}, the last day of the experiment (planned_end); leave the row out", self.planned_end))
+    }
+}
+
 impl SwitchbackDesign {
     /// The block that an instant is in, and the hours since its beginning.
     #[must_use]
@@ -196,6 +210,31 @@ impl Design {
             Self::Geo(geo) => Some(geo.post_start),
             Self::Switchback(switchback) => Some(switchback.start),
         }
+    }
+
+    /// Refuses to start what could not collect anything: an A/B test whose last day is over. A geo or switchback test may be a look back
+    /// on days that are over, which its result says.
+    ///
+    /// # Errors
+    /// [`Invalid`] on `planned_end`.
+    pub fn check_start(&self, today: NaiveDate) -> Result<(), Invalid> {
+        match self {
+            Self::Ab(ab) if ab.planned_end < today => {
+                let why = format!(
+                    "is {}, and that day is over (today is {today}, UTC): the result could be read at once; set a last day that is still to \
+                     come with PATCH, then start",
+                    ab.planned_end
+                );
+                Err(Invalid::one("definition.design.planned_end", why))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it is read at one time only, after its end: a second reading of more observations would be a second chance to err.
+    #[must_use]
+    pub fn is_read_once(&self) -> bool {
+        self.readable_from().is_some()
     }
 
     /// From when its result may be read; none when at any time.

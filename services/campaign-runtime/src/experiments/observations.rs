@@ -12,15 +12,16 @@ use futures_util::StreamExt;
 use planning::experiments::assignment;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use storage::error::StorageError;
 use storage::experiments::observations::{self as rows, Observation, WHOLE_DAY};
 use storage::experiments::{self as stored, Experiment};
 use web::caller::Caller;
 use web::database::repeat::{self, Answer, RepeatKey};
 use web::problem::Problem;
 
-use super::definition::{Definition, Design, MetricKind, arms};
-use super::definition_of;
-use super::transitions::{ExperimentStatus, status_of};
+use super::definition::{Definition, Design, GeoDesign, MetricKind, arms};
+use super::transitions::ExperimentStatus;
+use super::{definition_of, results};
 use crate::state::State;
 
 /// Most rows of one request.
@@ -170,6 +171,11 @@ fn observation(row: &Experiment, definition: &Definition, body: &ObservationBody
     }
     let mut squares = body.value_sum_squares;
     let is_share = definition.metric.kind == MetricKind::Proportion;
+    if let Design::Ab(design) = &definition.design
+        && let Some(why) = design.outside(row.started_at.map(|at| at.date_naive()), body.date)
+    {
+        invalid.add("date", why);
+    }
     match &definition.design {
         Design::Ab(design) if unit.is_empty() => {
             if !design.arms.iter().any(|one| one.name == arm) {
@@ -204,7 +210,10 @@ fn observation(row: &Experiment, definition: &Definition, body: &ObservationBody
             check_place(invalid, &unit, &arm, design.treatment.iter().chain(&design.control));
             let is_inside = |from, to| body.date >= from && body.date <= to;
             if !is_inside(design.pre_start, design.pre_end) && !is_inside(design.post_start, design.post_end) {
-                invalid.add("date", "is in none of the two periods of the experiment");
+                let GeoDesign { pre_start, pre_end, post_start, post_end, .. } = design;
+                let why =
+                    format!("is in none of the two periods of the experiment, {pre_start} to {pre_end} and {post_start} to {post_end}");
+                invalid.add("date", why);
             }
             if body.hour.is_some() {
                 invalid.add("hour", "is not used by a geo test: send sums of days");
@@ -246,9 +255,29 @@ fn check_place<'a>(invalid: &mut Invalid, unit: &str, arm: &str, mut known: impl
     }
 }
 
+/// Refuses rows for what is not running, and for what was read and is read once.
+fn check_open(row: &Experiment) -> Result<(), StorageError> {
+    if row.status != ExperimentStatus::Running.as_ref() {
+        let why = format!("the experiment is {}; only a running one takes observations", row.status);
+        return Err(StorageError::conflict("conflict", why));
+    }
+    match results::reading_of(row) {
+        Some((at, rows)) => {
+            let why = format!(
+                "the results were read at {at} on {rows} rows, and this design is read once: what was read stays, no more observations are \
+                 taken; conclude the experiment, and plan another one (sequential, to look while rows come)"
+            );
+            Err(StorageError::conflict("already_read", why))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Writes observations of a running experiment; the answer counts what is new, changed and unchanged. JSON, or CSV with the same names as
-/// header. Performance rows carry no market, so that geo tests get their sums here and not from `/performance`.
-#[utoipa::path(post, path = "/v1/experiments/{experiment_id}/observations", tag = "experiments", params(("experiment_id" = String, Path)), request_body = ObservationsBody, responses((status = 200, body = Object, description = "`{received, inserted, updated, unchanged}`"), (status = 409, description = "Not running, or too many rows")))]
+/// header. Days outside of the experiment are 422 by row: of an A/B test those before the day of its start (UTC) or after `planned_end`, of
+/// a geo test those in neither period, of a switchback test those outside of its blocks. A design that is read once takes no more rows after
+/// its reading: 409 `already_read`. Performance rows carry no market, so that geo tests get their sums here and not from `/performance`.
+#[utoipa::path(post, path = "/v1/experiments/{experiment_id}/observations", tag = "experiments", params(("experiment_id" = String, Path)), request_body = ObservationsBody, responses((status = 200, body = Object, description = "`{received, inserted, updated, unchanged}`"), (status = 409, description = "Not running, read already, or too many rows"), (status = 422, description = "Rows that do not fit, by row and field")))]
 pub async fn record_observations(
     state: Data<State>,
     caller: Caller,
@@ -264,14 +293,9 @@ pub async fn record_observations(
     let (scope, now, reader, wanted) = (caller.scope(), state.clock.now(), caller.scope(), id.clone());
     let row = state.storage.scoped(&reader).read(move |conn| stored::find(conn, &reader, &wanted)).await?;
     let found = check(&row, &definition_of(&row)?, &bodies)?;
-    if status_of(&row)? != ExperimentStatus::Running {
-        return Err(Problem::conflict("conflict", format!("The experiment is {}; only a running one takes observations.", row.status)));
-    }
     repeat::create(&state.storage.scoped(&scope), repeated, now, move |conn| {
         let row = stored::find_locked(conn, &scope, &id)?;
-        if row.status != ExperimentStatus::Running.as_ref() {
-            return Err(storage::error::StorageError::conflict("conflict", "the experiment was concluded meanwhile"));
-        }
+        check_open(&row)?;
         let written = rows::record(conn, &scope, &row, &found, now)?;
         let body = json!({
             "received": found.len(),

@@ -2,6 +2,7 @@
 
 mod blocks;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -54,7 +55,20 @@ struct Found {
     incremental_return: Option<IncrementalReturn>,
     return_reason: Option<&'static str>,
     is_significant: bool,
+    significance_reason: Option<&'static str>,
     summary: String,
+}
+
+/// The observations that count: those of days within an A/B test. Other days are refused when they are sent, and rows of before that rule
+/// are left out here.
+fn counted<'a>(row: &Experiment, definition: &Definition, observations: &'a [Observation]) -> Cow<'a, [Observation]> {
+    let Design::Ab(design) = &definition.design else { return Cow::Borrowed(observations) };
+    let began = row.started_at.map(|at| at.date_naive());
+    let is_inside = |seen: &Observation| design.outside(began, seen.date).is_none();
+    match observations.iter().all(is_inside) {
+        true => Cow::Borrowed(observations),
+        false => Cow::Owned(observations.iter().filter(|seen| is_inside(seen)).cloned().collect()),
+    }
 }
 
 /// Reads an experiment.
@@ -68,6 +82,9 @@ pub fn read(
     now: DateTime<Utc>,
 ) -> Result<Readout, ExperimentError> {
     let hash = inputs_hash(row, observations);
+    let counted = counted(row, definition, observations);
+    let left_out = observations.len() - counted.len();
+    let observations = counted.as_ref();
     let control = Control::new(definition.control_definition.clone())?;
     let found = match &definition.design {
         Design::Ab(design) => read_ab(definition, design, observations, &control)?,
@@ -78,6 +95,7 @@ pub fn read(
             let summary = format!("Difference {:.6} per period, p = {:.4}.", read.difference.value(), read.p_value);
             Found {
                 is_significant: read.is_significant,
+                significance_reason: None,
                 readout: json!(read),
                 incremental_return: None,
                 return_reason: Some("not_computed_for_switchback"),
@@ -96,9 +114,11 @@ pub fn read(
         "definition_hash": row.definition_hash,
         "inputs_hash": hash,
         "observations": observations.len(),
+        "observations_left_out": left_out,
         "computed_at": now,
         "was_defined_before_it_began": registered,
         "is_significant": found.is_significant,
+        "is_significant_reason": found.significance_reason,
         "readout": found.readout,
         "iroas": returned.map(|returned| json!({
             "figure": returned.iroas,
@@ -200,7 +220,7 @@ fn read_ab(definition: &Definition, design: &AbDesign, observations: &[Observati
     let days = observations.iter().map(|row| row.date).collect::<BTreeSet<NaiveDate>>().len();
     let (incremental_return, return_reason) = match (&read.comparisons[..], definition.metric.kind) {
         (_, MetricKind::Mean | MetricKind::Proportion) => (None, Some("metric_is_not_revenue")),
-        _ if read.sample_ratio.is_mismatch => (None, Some("sample_ratio_mismatch")),
+        _ if read.sample_ratio.is_mismatch => (None, Some(ab::SAMPLE_RATIO_MISMATCH)),
         ([one], _) => match (&one.iroas, one.iroas_standard_error, one.incremental_spend.and_then(in_micros)) {
             (Some(iroas), Some(standard_error), Some(spend_micros)) if standard_error > 0.0 => {
                 let days = i32::try_from(days).unwrap_or(i32::MAX);
@@ -211,11 +231,12 @@ fn read_ab(definition: &Definition, design: &AbDesign, observations: &[Observati
         },
         _ => (None, Some("several_arms")),
     };
-    let is_significant = !read.sample_ratio.is_mismatch && read.comparisons.iter().any(|one| one.is_significant);
+    let is_significant = read.comparisons.iter().any(|one| one.is_significant);
+    let significance_reason = read.sample_ratio.is_mismatch.then_some(ab::SAMPLE_RATIO_MISMATCH);
     let summary = read.winner_reason.clone();
     let mut readout = json!(read);
     readout["analysis"] = json!(design.analysis);
-    Ok(Found { readout, incremental_return, return_reason, is_significant, summary })
+    Ok(Found { readout, incremental_return, return_reason, is_significant, significance_reason, summary })
 }
 
 fn days(from: NaiveDate, to: NaiveDate) -> Vec<NaiveDate> {
@@ -288,5 +309,6 @@ fn read_geo(
     let all: Vec<NaiveDate> = days(design.pre_start, design.pre_end).into_iter().chain(days(design.post_start, design.post_end)).collect();
     readout["dates"] = json!(all);
     readout["gap_days"] = json!((design.post_start - design.pre_end).num_days() - 1);
-    Ok(Found { is_significant: read.rejects_no_effect, readout, incremental_return, return_reason, summary })
+    let is_significant = read.rejects_no_effect;
+    Ok(Found { is_significant, significance_reason: None, readout, incremental_return, return_reason, summary })
 }

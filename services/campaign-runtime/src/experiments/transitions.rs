@@ -101,10 +101,11 @@ pub struct ExperimentTransitionBody {
     pub abandon: bool,
 }
 
-/// Moves an experiment. Starting freezes and hashes its definition. Concluding computes the result, stores it with the hash of what it was
-/// computed from, and calibrates the campaign when there is an incremental return; before the plan allows it is 409 `readout_too_early`,
-/// unless `abandon` says that no result is wanted.
-#[utoipa::path(post, path = "/v1/experiments/{experiment_id}/transitions", tag = "experiments", params(("experiment_id" = String, Path)), request_body = ExperimentTransitionBody, responses((status = 200, body = Object, description = "The experiment"), (status = 409, description = "`allowed` lists the moves, or `not_before` says when")))]
+/// Moves an experiment. Starting freezes and hashes its definition; an A/B test whose `planned_end` is over is 422. Concluding computes the
+/// result (or takes what was read before, where the design is read once), stores it with the hash of what it was computed from, and
+/// calibrates the campaign when there is an incremental return; before the plan allows it is 409 `readout_too_early`, unless `abandon` says
+/// that no result is wanted.
+#[utoipa::path(post, path = "/v1/experiments/{experiment_id}/transitions", tag = "experiments", params(("experiment_id" = String, Path)), request_body = ExperimentTransitionBody, responses((status = 200, body = Object, description = "The experiment"), (status = 409, description = "`allowed` lists the moves, or `not_before` says when"), (status = 422, description = "`planned_end` is over, or the definition is wrong")))]
 pub async fn transition_experiment(
     state: Data<State>,
     caller: Caller,
@@ -120,7 +121,7 @@ pub async fn transition_experiment(
     check_move(&row, body.to)?;
     check_reason(&body)?;
     let readout = match body.to == ExperimentStatus::Concluded && !body.abandon {
-        true => Some(results::compute(&state, &scope, &row).await?),
+        true => Some(results::conclusive(&state, &scope, &row).await?),
         false => None,
     };
     let new = moved(&row, &body, readout.as_ref(), now)?;
@@ -170,13 +171,17 @@ fn moved(
         ExperimentStatus::Running => {
             let definition = definition_of(row)?;
             definition.check()?;
+            definition.design.check_start(now.date_naive())?;
             new.definition_hash = Some(sha256_hex(&serde_json::to_vec(&definition).map_err(Problem::internal)?));
             new.started_at = Some(Timestamp(now));
         }
         ExperimentStatus::Concluded => {
             new.concluded_at = Some(Timestamp(now));
-            new.result = readout.map(|readout| readout.document.clone().into());
-            new.inputs_hash = readout.map(|readout| readout.inputs_hash.clone());
+            // What was read before an experiment is abandoned stays: it cannot be unread.
+            if let Some(readout) = readout {
+                new.result = Some(readout.document.clone().into());
+                new.inputs_hash = Some(readout.inputs_hash.clone());
+            }
         }
         ExperimentStatus::Draft | ExperimentStatus::Archived => {}
     }

@@ -15,6 +15,7 @@ mod optimizer;
 mod pages;
 mod peers;
 mod plans;
+mod readings;
 mod references;
 mod walk;
 mod worked_example;

@@ -193,7 +193,7 @@ pub async fn fixtures(bench: &Bench, app: &Client) -> Fixtures {
         ("POST /v1/experiments/{experiment_id}/assignments", json!({"units": ["u1"]})),
         (
             "POST /v1/experiments/{experiment_id}/observations",
-            json!({"rows": [{"arm": "control", "date": "2026-01-10", "n": 10, "value_sum": 1.0, "value_sum_squares": 1.0, "spend": "0"}]}),
+            json!({"rows": [{"arm": "control", "date": "2026-01-16", "n": 10, "value_sum": 1.0, "value_sum_squares": 1.0, "spend": "0"}]}),
         ),
         ("POST /v1/campaigns/bulk", json!({"campaign_ids": ["cmp-first"], "transition": "archived"})),
     ]);

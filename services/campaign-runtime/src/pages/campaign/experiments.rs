@@ -23,14 +23,14 @@ pub(super) struct ShownExperiment {
     pub notes: Vec<String>,
 }
 
-/// Reads each: what was stored when it was concluded, or what its plan allows to be seen now.
+/// Reads each: what was stored when it was read or concluded, or what its plan allows to be seen in passing.
 pub(super) async fn read(state: &State, scope: &Scope, rows: &[Experiment]) -> Vec<ShownExperiment> {
     let mut all = Vec::with_capacity(rows.len());
     for row in rows {
         let (document, reason) = match (&row.result, row.status.as_str()) {
             (Some(result), _) => (Some(result.0.clone()), None),
-            (None, "running") => match results::compute(state, scope, row).await {
-                Ok(read) => (Some(read.document), None),
+            (None, "running") => match results::glance(state, scope, row).await {
+                Ok(document) => (Some(document), None),
                 Err(problem) => (None, Some(problem.detail().to_owned())),
             },
             (None, "draft") => (None, Some("It has not started: there is nothing to read.".to_owned())),
@@ -50,6 +50,9 @@ fn shown(row: &Experiment, document: Option<&Value>, reason: Option<String>) -> 
     notes.append(&mut extra);
     if document.is_some() && row.result.is_none() {
         notes.push("Read now; it is still running.".to_owned());
+    }
+    if let Some((at, rows)) = results::reading_of(row).filter(|_| row.status == "running") {
+        notes.push(format!("Read once, at {at} on {rows} rows: what was read stays, and no more observations are taken."));
     }
     let times = match (&row.started_at, &row.concluded_at) {
         (None, _) => "not started".to_owned(),
@@ -112,6 +115,9 @@ fn found(document: &Value) -> (Vec<String>, Vec<String>) {
 }
 
 fn significance(of: &Value) -> &'static str {
+    if of.get("is_significant_reason").is_some_and(Value::is_string) {
+        return "; no verdict, the counts per arm are not as meant";
+    }
     match of.get("is_significant").and_then(Value::as_bool) {
         Some(true) => "; significant",
         Some(false) => "; not significant",
