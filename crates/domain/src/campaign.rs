@@ -77,6 +77,12 @@ impl CampaignStatus {
         }
     }
 
+    /// Whether it is over: nothing will run any more, and there is no way back.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Completed | Self::Archived)
+    }
+
     /// Whether `to` is an allowed move.
     #[must_use]
     pub fn may_become(self, to: Self) -> bool {

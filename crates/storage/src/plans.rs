@@ -232,6 +232,30 @@ pub fn decide(
     find_set(conn, scope, plan_set_id)
 }
 
+/// Closes an undecided set without a choice: its plans stay candidates, with what was found and by whom. A decided set stays as it is.
+///
+/// # Errors
+/// As any query.
+pub fn set_aside(
+    conn: &mut Connection,
+    scope: &Scope,
+    plan_set_id: &str,
+    reason: &str,
+    found_by: &str,
+    now: DateTime<Utc>,
+) -> Result<Vec<Plan>, StorageError> {
+    let open = t::table.filter(t::plan_set_id.eq(plan_set_id).and(t::decided_at.is_null()));
+    let changes = (
+        t::status.eq(PlanStatus::Candidate.as_ref()),
+        t::choice_reason.eq(Some(reason)),
+        t::decided_by.eq(Some(found_by)),
+        t::decided_at.eq(Some(Timestamp(now))),
+        t::updated_at.eq(Timestamp(now)),
+    );
+    on!(conn, c => diesel::update(open).set(changes).execute(c))?;
+    find_set(conn, scope, plan_set_id)
+}
+
 /// Decides a set anew, whatever was decided before.
 ///
 /// # Errors

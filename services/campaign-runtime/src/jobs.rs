@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::life::advance::{Advanced, advance};
 use crate::plans::record::{CREATE_TASK, blank_log, choose};
+use crate::plans::study;
 use crate::retention;
 use crate::state::State;
 
@@ -132,16 +133,26 @@ fn settle_one(
     let campaign = campaigns::find_by_id(conn, &scope, first.campaign)?;
     let (winner, reason) = winner(&set, answer);
     let winner = winner.map(|plan| plan.plan_id.as_str());
+    let over = study::over(&campaign);
+    let reason = match &over {
+        Some(over) => format!("{} {over}", reason.replace("is chosen", "is recommended")),
+        None => reason,
+    };
     let choice = Choice { plan_id: winner, reason: &reason, decided_by: "people" };
     let log = NewReflectionLog {
         memory_references: json!([{"task_id": answer.task_id}]).into(),
         confidence_value: answer.posterior,
         confidence_rationale: Some(format!("posterior of {} over {} judgments", answer.method, answer.judgments_count)),
-        decision: json!({"plan_set_id": plan_set_id, "plan_id": winner, "decided_by": "people", "choice": answer.choice, "task_id": answer.task_id})
+        decision:
+            json!({"plan_set_id": plan_set_id, "plan_id": winner, "is_applied": over.is_none() && winner.is_some(), "decided_by": "people",
+            "choice": answer.choice, "task_id": answer.task_id})
             .into(),
         decision_rationale: reason.clone(),
         ..blank_log(domain::id::new("rfl"), &campaign, plan_set_id, "decision")
     };
+    if over.is_some() {
+        return study::set_aside(conn, &scope, &campaign, &choice, &log, now);
+    }
     choose(conn, &scope, &campaign, plan_set_id, &choice, Some(&log), now)?;
     Ok(())
 }

@@ -9,6 +9,7 @@ pub mod overruling;
 pub mod present;
 pub mod record;
 pub mod stock;
+pub mod study;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path};
@@ -217,10 +218,12 @@ pub fn request_context() -> RequestContext {
     }
 }
 
-/// Proposes plans for a campaign, checks and scores them, and decides: the clear winner is chosen; a close call becomes a rating task
-/// of the two best (at once, or as soon as the rater app answers).
+/// Proposes plans for a campaign, checks and scores them, and decides: the clear winner is chosen and becomes the campaign's allocation; a
+/// close call becomes a rating task of the two best (at once, or as soon as the rater app answers). For a campaign that is completed or
+/// archived plans are for study: the best is `recommended`, nothing is chosen (`is_applied` is false), also not by people's judgments, and
+/// the campaign stays as it is.
 #[utoipa::path(post, path = "/v1/campaigns/{campaign_id}/plans", tag = "plans", params(("campaign_id" = String, Path)), request_body = PlansBody,
-    responses((status = 201, body = Object, description = "`{plan_set_id, campaign_id, request, decision, plans, reflection_log_ids}`"), (status = 422, description = "Missing data, or constraints that cannot hold together")))]
+    responses((status = 201, body = Object, description = "`{plan_set_id, campaign_id, request, decision, plans, reflection_log_ids}`"), (status = 409, description = "`stale`: the campaign ended meanwhile"), (status = 422, description = "Missing data, or constraints that cannot hold together")))]
 pub async fn create_plans(
     state: Data<State>,
     caller: Caller,
@@ -276,7 +279,8 @@ pub async fn create_plans(
     let forms: Vec<Value> = plans.iter().map(judged_form::of).collect();
     let context = context(&campaign, &wish);
     let scores = score(&state, &campaign, &context, &forms, &checks).await;
-    let decision = Decision::make(&plans, &scores, body.value.ask_people, state.settings.rating.close_call_margin);
+    let over = study::over(&campaign);
+    let decision = Decision::make(&plans, &scores, body.value.ask_people, state.settings.rating.close_call_margin, over.as_deref());
     let proposal = Proposal {
         campaign,
         plans,
@@ -329,9 +333,9 @@ pub async fn list_plans(
 }
 
 /// A person decides for a plan, also after software or people decided otherwise: the reason is kept in the reflection log and the
-/// history of the campaign. Deciding again for the same plan changes nothing. 409 when overruling makes no sense: the campaign is
-/// completed or archived, or a newer plan set of the campaign was decided (choose there).
-#[utoipa::path(post, path = "/v1/campaigns/{campaign_id}/plans/{plan_id}/choose", tag = "plans", params(("campaign_id" = String, Path), ("plan_id" = String, Path)), request_body = ChoiceBody, responses((status = 200, body = Object, description = "The plans of the set"), (status = 409, description = "Overruling makes no sense: the campaign is over, or a newer set was decided")))]
+/// history of the campaign. Deciding again for the same plan changes nothing. 409 when it makes no sense: the campaign is completed or
+/// archived (its plans are for study), or a newer plan set of the campaign was decided (choose there).
+#[utoipa::path(post, path = "/v1/campaigns/{campaign_id}/plans/{plan_id}/choose", tag = "plans", params(("campaign_id" = String, Path), ("plan_id" = String, Path)), request_body = ChoiceBody, responses((status = 200, body = Object, description = "The plans of the set"), (status = 409, description = "The campaign is over, or a newer set was decided")))]
 pub async fn choose_plan(
     state: Data<State>,
     caller: Caller,

@@ -21,6 +21,8 @@ pub struct Campaign {
     pub revenue: String,
     /// Leading brand.
     pub brand_id: Option<String>,
+    /// Whether it is over, so that its plans are for study and none is chosen.
+    pub is_over: bool,
 }
 
 /// What is asked of the planner.
@@ -64,7 +66,7 @@ pub async fn campaigns_with_spend(admin: &Client, places: &Places, wanted: Optio
         let revenue = amount(row, "revenue");
         let campaign_id = text(row, "/campaign")?.to_owned();
         if let (Some(spend), Some(revenue)) = (spend, revenue) {
-            campaigns.push(Campaign { name: String::new(), campaign_id, spend, revenue, brand_id: None });
+            campaigns.push(Campaign { name: String::new(), campaign_id, spend, revenue, brand_id: None, is_over: false });
         }
     }
     if let Some(wanted) = wanted
@@ -79,6 +81,7 @@ pub async fn campaigns_with_spend(admin: &Client, places: &Places, wanted: Optio
         let found = admin.get(&format!("{}/v1/campaigns/{}", places.runtime, campaign.campaign_id)).await?;
         campaign.name = text(&found, "/name")?.to_owned();
         campaign.brand_id = found["brand_id"].as_str().map(str::to_owned);
+        campaign.is_over = matches!(text(&found, "/status")?, "completed" | "archived");
     }
     Ok(campaigns)
 }
@@ -147,19 +150,38 @@ fn variation(request: &Request, round: usize, ask: &str) -> Result<Value> {
     }))
 }
 
+/// The campaign whose next flight is planned: itself, or a draft copy of one that is over.
+async fn next_flight(admin: &Client, places: &Places, campaign: &Campaign) -> Result<String> {
+    if !campaign.is_over {
+        return Ok(campaign.campaign_id.clone());
+    }
+    let name: String = campaign.name.chars().take(190).collect();
+    let url = format!("{}/v1/campaigns/{}/clone", places.runtime, campaign.campaign_id);
+    let copy = admin.post(&url, &json!({"name": format!("{name} (next)")})).await?.body;
+    let campaign_id = text(&copy, "/campaign_id")?;
+    println!("  {} is over: its next flight is planned as {campaign_id}", campaign.campaign_id);
+    Ok(campaign_id.to_owned())
+}
+
 /// Asks for the next plans with the new model active until it chose one by itself.
 pub async fn choose_next(admin: &Client, places: &Places, campaigns: &[Campaign], request: &Request, model: &Model) -> Result<Decision> {
     let until = Instant::now() + Duration::from_secs(20);
     let mut attempt = 0;
+    let mut flights: Vec<String> = Vec::new();
     loop {
-        let Some(campaign) = campaigns.get(attempt % campaigns.len().max(1)) else { bail!("no campaign") };
+        let place = attempt % campaigns.len().max(1);
+        let Some(campaign) = campaigns.get(place) else { bail!("no campaign") };
+        if flights.len() == place {
+            flights.push(next_flight(admin, places, campaign).await?);
+        }
+        let Some(campaign_id) = flights.get(place).cloned() else { bail!("no campaign") };
         // After a round of close calls the runtime is told to decide by itself.
         let ask = if attempt < campaigns.len() { "when_close" } else { "never" };
         let body = variation(request, attempt / campaigns.len().max(1), ask)?;
-        let answer = admin.post(&format!("{}/v1/campaigns/{}/plans", places.runtime, campaign.campaign_id), &body).await?.body;
+        let answer = admin.post(&format!("{}/v1/campaigns/{campaign_id}/plans", places.runtime), &body).await?.body;
         let (kind, basis) = (text(&answer, "/decision/kind")?, answer.pointer("/decision/basis").and_then(Value::as_str).unwrap_or("none"));
         let by = answer.pointer("/decision/model_id").and_then(Value::as_str);
-        println!("  {}: {kind} by {basis}: {}", campaign.campaign_id, text(&answer, "/decision/reason")?);
+        println!("  {campaign_id}: {kind} by {basis}: {}", text(&answer, "/decision/reason")?);
         for plan in answer["plans"].as_array().into_iter().flatten() {
             println!(
                 "    {} {:<22} score {} | {}",
@@ -179,7 +201,7 @@ pub async fn choose_next(admin: &Client, places: &Places, campaigns: &[Campaign]
                 continue;
             }
             return Ok(Decision {
-                campaign_id: campaign.campaign_id.clone(),
+                campaign_id,
                 plan_set_id: text(&answer, "/plan_set_id")?.to_owned(),
                 plan_id: text(&answer, "/decision/plan_id")?.to_owned(),
             });

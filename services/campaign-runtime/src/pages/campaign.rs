@@ -300,6 +300,7 @@ fn shown_set(plans: &[Plan], names: &HashMap<String, String>) -> Option<ShownSet
         ),
         None if plans.iter().any(|plan| plan.status == "in_review") => "People are judging the two best".to_owned(),
         None if plans.iter().all(|plan| plan.status == "rejected") => "All rejected".to_owned(),
+        None if plans.iter().all(|plan| plan.decided_at.is_some()) => "For study, nothing chosen".to_owned(),
         None => "Not decided".to_owned(),
     };
     Some(ShownSet { plan_set_id: first.plan_set_id.clone(), made: moment(&first.created_at), plans: plans.len(), state })

@@ -29,6 +29,8 @@ pub struct Head {
     pub tone: &'static str,
     /// Why, in plain sentences.
     pub rationale: Vec<String>,
+    /// Whether it is the chosen one.
+    pub is_chosen: bool,
     /// Whether a person may still choose it.
     pub may_choose: bool,
 }
@@ -98,9 +100,9 @@ fn shown_units(units: f64, currency: &str) -> String {
     money((units * 1_000_000.0).round() as i64, Some(currency))
 }
 
-/// Brings a set into the form of the page; none without plans.
+/// Brings a set into the form of the page; none without plans. Of a campaign that is over nothing can be chosen.
 #[must_use]
-pub fn compare(plans: &[Plan], logs: &[ReflectionLog], names: &Names) -> Option<Comparison> {
+pub fn compare(plans: &[Plan], logs: &[ReflectionLog], names: &Names, is_over: bool) -> Option<Comparison> {
     let first = plans.first()?;
     let is_in_review = plans.iter().any(|plan| plan.status == "in_review");
     let mut decision: Vec<String> = Vec::new();
@@ -130,7 +132,7 @@ pub fn compare(plans: &[Plan], logs: &[ReflectionLog], names: &Names) -> Option<
         plan_set_id: first.plan_set_id.clone(),
         made: moment(&first.created_at),
         frame: format!("{} over {} days", money(first.budget_micros, Some(&first.currency)), first.horizon_days),
-        heads: plans.iter().map(head).collect(),
+        heads: plans.iter().map(|plan| head(plan, is_over)).collect(),
         outcomes: outcomes(plans),
         lines: lines::lines(plans, names),
         closed: lines::closed(plans, names),
@@ -143,7 +145,7 @@ pub fn compare(plans: &[Plan], logs: &[ReflectionLog], names: &Names) -> Option<
     })
 }
 
-fn head(plan: &Plan) -> Head {
+fn head(plan: &Plan, is_over: bool) -> Head {
     Head {
         plan_id: plan.plan_id.clone(),
         title: words(&plan.strategy),
@@ -154,7 +156,8 @@ fn head(plan: &Plan) -> Head {
             _ => "",
         },
         rationale: texts(plan.plan.get("rationale")),
-        may_choose: plan.status != "chosen",
+        is_chosen: plan.status == "chosen",
+        may_choose: plan.status != "chosen" && !is_over,
     }
 }
 

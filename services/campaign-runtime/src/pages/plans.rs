@@ -20,6 +20,7 @@ use web::problem::Problem;
 use super::comparison::{Comparison, Names, audiences, compare, plans_in_words};
 use super::file;
 use super::words::moment;
+use crate::plans::study;
 use crate::state::State;
 
 /// Sets listed.
@@ -47,6 +48,8 @@ struct PlansPage {
     topic: String,
     campaign: Campaign,
     may_plan: bool,
+    /// Why nothing is chosen here, when the campaign is over.
+    over: Option<String>,
     budget: String,
     currency: String,
     min_roas: String,
@@ -94,7 +97,8 @@ pub async fn show_plans(
         })
         .await
         .map_err(Problem::from)?;
-    let shown = compare(&plans, &logs, &names);
+    let over = study::over(&campaign);
+    let shown = compare(&plans, &logs, &names, over.is_some());
     let limit = |name: &str| campaign.constraints.get(name).cloned().unwrap_or(Value::Null);
     let as_text = |value: Value| match value {
         Value::Number(number) => number.to_string(),
@@ -117,6 +121,7 @@ pub async fn show_plans(
         script: file("plans.js"),
         topic: topic(&caller),
         may_plan: caller.role.may_plan(),
+        over,
         budget: campaign.total_budget_micros.map(domain::money::format_micros).map(trimmed).unwrap_or_default(),
         currency: campaign.currency.clone().unwrap_or_default(),
         min_roas: as_text(limit("min_roas")),

@@ -60,12 +60,15 @@ pub struct Decision {
     pub each: Vec<Option<f64>>,
     /// In words.
     pub reason: String,
+    /// Whether the plans are for study only, since the campaign is over: the best is recommended and not chosen.
+    pub is_study: bool,
 }
 
 impl Decision {
-    /// Decides. `plans` is not empty; `margin` is the distance from one half within which a call is close.
+    /// Decides. `plans` is not empty; `margin` is the distance from one half within which a call is close; `over` says that the campaign is
+    /// over, so that nothing is chosen.
     #[must_use]
-    pub fn make(plans: &[CandidatePlan], scores: &ScoreResponse, ask: AskPeople, margin: f64) -> Self {
+    pub fn make(plans: &[CandidatePlan], scores: &ScoreResponse, ask: AskPeople, margin: f64, over: Option<&str>) -> Self {
         let basis = if scores.fallback { Basis::ExpectedOutcome } else { Basis::RewardModel };
         let value = |at: &usize| match basis {
             Basis::RewardModel => scores.scores.get(*at).copied().unwrap_or(f64::NEG_INFINITY),
@@ -92,9 +95,13 @@ impl Decision {
             Basis::RewardModel => (0..plans.len()).map(|one| rival(one).and_then(|other| against(one, other))).collect(),
             Basis::ExpectedOutcome => vec![None; plans.len()],
         };
+        let is_study = over.is_some();
         let mut decision =
-            Self { best, second, asks_people, is_close_call, win_probability, threshold, basis, each, reason: String::new() };
+            Self { best, second, asks_people, is_close_call, win_probability, threshold, basis, each, reason: String::new(), is_study };
         decision.reason = decision.explain(ask);
+        if let Some(over) = over {
+            decision.reason = format!("{} {over}", decision.reason);
+        }
         decision
     }
 
@@ -110,20 +117,20 @@ impl Decision {
             Some(p) => format!("The best plan wins against the second with probability {p:.3} by {by}"),
             None => format!("How the two best plans compare by {by} is not known"),
         };
-        let threshold = self.threshold;
+        let (threshold, chosen) = (self.threshold, if self.is_study { "recommended" } else { "chosen" });
         if self.win_probability.is_none() {
             return match self.asks_people {
                 true => format!("{chance}, so people decide."),
-                false => format!("{chance}, and the request asks nobody: the first is chosen."),
+                false => format!("{chance}, and the request asks nobody: the first is {chosen}."),
             };
         }
         match (self.asks_people, self.is_close_call) {
             (true, true) => format!("{chance}, which is under {threshold:.3}: a close call, so people decide."),
             (true, false) => format!("{chance}; people decide because the request asks for it."),
             (false, true) if ask == AskPeople::Never => {
-                format!("{chance}, which is under {threshold:.3}, but the request asks nobody: the best is chosen.")
+                format!("{chance}, which is under {threshold:.3}, but the request asks nobody: the best is {chosen}.")
             }
-            (false, _) => format!("{chance}, which is at least {threshold:.3}: it is chosen."),
+            (false, _) => format!("{chance}, which is at least {threshold:.3}: it is {chosen}."),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A person's choice: the first decision about a set, or one that overrules what software or people decided before.
 
 use chrono::{DateTime, Utc};
-use domain::campaign::{CampaignStatus, PlanStatus};
+use domain::campaign::PlanStatus;
 use domain::scope::Scope;
 use serde_json::json;
 use storage::campaigns::Campaign;
@@ -11,11 +11,12 @@ use storage::plans::{self as stored, Choice, Plan};
 use storage::reflections::NewReflectionLog;
 
 use super::record::{self, blank_log};
+use super::study;
 
 /// Decides for a plan.
 ///
 /// # Errors
-/// [`StorageError::Conflict`] when overruling makes no sense: the campaign is over, or a newer set of it was decided.
+/// [`StorageError::Conflict`] when it makes no sense: the campaign is over, or a newer set of it was decided.
 pub fn choose(
     conn: &mut Connection,
     scope: &Scope,
@@ -26,12 +27,12 @@ pub fn choose(
 ) -> Result<Vec<Plan>, StorageError> {
     let set = stored::find_set(conn, scope, &plan.plan_set_id)?;
     let is_decided = set.iter().all(|one| one.decided_at.is_some());
-    if !is_decided || plan.status == PlanStatus::Chosen.as_ref() {
-        return record::choose(conn, scope, campaign, &plan.plan_set_id, choice, None, now);
-    }
-    if [CampaignStatus::Completed.as_ref(), CampaignStatus::Archived.as_ref()].contains(&campaign.status.as_str()) {
-        let why = format!("the campaign is {}, so its decided plans stay", campaign.status);
+    let is_repeated = is_decided && plan.status == PlanStatus::Chosen.as_ref();
+    if let Some(why) = study::over(campaign).filter(|_| !is_repeated) {
         return Err(StorageError::conflict("conflict", why));
+    }
+    if !is_decided || is_repeated {
+        return record::choose(conn, scope, campaign, &plan.plan_set_id, choice, None, now);
     }
     let newest = stored::latest(conn, scope, &[campaign.id])?.into_iter().find(|one| one.status == PlanStatus::Chosen.as_ref());
     if let Some(newer) = newest.filter(|newest| newest.plan_set_id != plan.plan_set_id && newest.id > plan.id) {

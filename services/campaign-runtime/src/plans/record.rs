@@ -1,7 +1,7 @@
 //! Writes a plan set: plans, reflection logs and events in one transaction.
 
 use chrono::{DateTime, Utc};
-use domain::campaign::{CampaignStatus, PlanStatus};
+use domain::campaign::PlanStatus;
 use domain::scope::Scope;
 use domain::task::TaskType;
 use peers::score::ScoreResponse;
@@ -20,6 +20,7 @@ use storage::reflections::{self, NewReflectionLog};
 use super::decision::Decision;
 use super::document::{show, write};
 use super::history::Source;
+use super::study;
 
 /// A plan waits for the answer, so it is judged before tasks that nobody waits for.
 const PRIORITY: i32 = 80;
@@ -110,13 +111,17 @@ fn in_order(best: usize, second: usize) -> (usize, usize) {
     (best.min(second), best.max(second))
 }
 
-/// Stores a set with its logs and events, and chooses when people are not asked. The answer of the request.
+/// Stores a set with its logs and events, and chooses when people are not asked and the campaign is not over. The answer of the request.
 ///
 /// # Errors
-/// As any query.
+/// [`StorageError::Conflict`] (`stale`) when the campaign ended since it was read; else as any query.
 pub fn store(conn: &mut Connection, scope: &Scope, set: &PlanSet, now: DateTime<Utc>) -> Result<Value, StorageError> {
     let proposal = &set.proposal;
     let (campaign, decision) = (&proposal.campaign, &proposal.decision);
+    let present = campaigns::find_by_id(conn, scope, campaign.id)?;
+    if study::over(&present).is_some() != decision.is_study {
+        return Err(StorageError::conflict("stale", format!("the campaign became {} meanwhile; ask again", present.status)));
+    }
     let rows: Vec<NewPlan> = (0..proposal.plans.len()).filter_map(|at| set.row(at)).collect();
     stored::insert_many(conn, &rows, now)?;
     let log_scope = Scope::system("plans").narrowed_to(&campaign.tenant_id);
@@ -134,12 +139,19 @@ pub fn store(conn: &mut Connection, scope: &Scope, set: &PlanSet, now: DateTime<
         outbox::push(conn, &event, now)?;
         reflections::insert(conn, &log_scope, &set.decision_log("queued_for_people"), now)?;
         stored::find_set(conn, scope, &set.plan_set_id)?
+    } else if decision.is_study {
+        reflections::insert(conn, &log_scope, &set.decision_log(study::RECOMMENDED), now)?;
+        stored::set_aside(conn, scope, &set.plan_set_id, &decision.reason, decision.basis.word(), now)?
     } else {
         let choice = Choice { plan_id: best, reason: &decision.reason, decided_by: decision.basis.word() };
         let log = set.decision_log("chosen");
         choose(conn, scope, campaign, &set.plan_set_id, &choice, Some(&log), now)?
     };
-    let kind = if set.task.is_some() { "queued_for_people" } else { "chosen" };
+    let kind = match (&set.task, decision.is_study) {
+        (Some(_), _) => "queued_for_people",
+        (None, true) => study::RECOMMENDED,
+        (None, false) => "chosen",
+    };
     Ok(json!({
         "plan_set_id": set.plan_set_id,
         "campaign_id": campaign.campaign_id,
@@ -198,7 +210,7 @@ pub fn choose(
 /// Keeps the allocation of the chosen plan with the campaign, writes the log and tells who listens.
 ///
 /// # Errors
-/// As any query.
+/// [`StorageError::Conflict`] when the campaign is over; else as any query.
 pub fn announce(
     conn: &mut Connection,
     scope: &Scope,
@@ -211,19 +223,32 @@ pub fn announce(
     if let Some(plan) = plans.iter().find(|plan| plan.status == PlanStatus::Chosen.as_ref()) {
         let lines = plan.plan.pointer("/judged_form/lines").cloned().unwrap_or(Value::Null);
         let allocation = json!({"plan_id": plan.plan_id, "currency": plan.currency, "lines": lines});
-        // An archived campaign is read-only: its plans can still be decided, its row stays.
-        if campaign.status != CampaignStatus::Archived.as_ref() {
-            let change = Change::of(Action::Allocate).because(Some(choice.reason));
-            campaigns::allocate(conn, scope, campaign.id, allocation.into(), &change, now)?;
-        }
+        // Held, and looked at again: the clock may have ended it.
+        study::refuse_over(&campaigns::locked(conn, scope, campaign.id)?)?;
+        let change = Change::of(Action::Allocate).because(Some(choice.reason));
+        campaigns::allocate(conn, scope, campaign.id, allocation.into(), &change, now)?;
     }
+    tell(conn, campaign, choice.plan_id, log, now)
+}
+
+/// Writes the log of a decision and tells who listens.
+///
+/// # Errors
+/// As any query.
+pub fn tell(
+    conn: &mut Connection,
+    campaign: &Campaign,
+    plan_id: Option<&str>,
+    log: &NewReflectionLog,
+    now: DateTime<Utc>,
+) -> Result<(), StorageError> {
     let log_scope = Scope::system("plans").narrowed_to(&campaign.tenant_id);
     reflections::insert(conn, &log_scope, log, now)?;
     let event = NewEvent {
         destination: Destination::Realtime,
         topic: "campaigns".to_owned(),
         event: "plan_decided".to_owned(),
-        payload: json!({"campaign_id": campaign.campaign_id, "plan_set_id": log.session_id, "plan_id": choice.plan_id}),
+        payload: json!({"campaign_id": campaign.campaign_id, "plan_set_id": log.session_id, "plan_id": plan_id}),
         tenant_id: Some(campaign.tenant_id.clone()),
     };
     outbox::push(conn, &event, now).map(drop)
@@ -363,6 +388,7 @@ impl PlanSet {
         let chosen = if self.task.is_none() { self.plan_ids.get(decision.best) } else { None };
         json!({
             "kind": kind,
+            "is_applied": kind == "chosen",
             "plan_id": chosen,
             "task_id": self.task.as_ref().and_then(|task| task.task_id.clone()),
             "reason": decision.reason,

@@ -223,3 +223,90 @@ async fn products_out_of_stock_do_not_count() {
         assert!(plan["closed"][0]["reason"].as_str().unwrap().contains("gone (out of stock)"), "{}", plan["closed"]);
     }
 }
+
+/// Puts the campaign of [`with_history`] into its last state but one: an import says what is the case at the retailer.
+async fn complete(bench: &Bench) {
+    let app = bench.app().await;
+    let csv =
+        "campaign_id,retailer_id,name,status,start_date,end_date,currency\nc1,rtl-grocer-cj,Spring,completed,2017-01-02,2017-03-12,USD\n";
+    let request = actix_web::test::TestRequest::post().uri("/v1/imports/campaigns").insert_header(("apikey", GROCER));
+    let (status, text) = crate::send(&app, request.insert_header(("content-type", "text/csv")).set_payload(csv)).await;
+    assert!(status.is_success() && text.contains("\"updated\":1"), "{status} {text}");
+}
+
+/// Plans for a campaign that is over are for study: nothing of it changes, by software, by people or by one person.
+#[actix_web::test]
+async fn nothing_is_chosen_for_a_campaign_that_is_over() {
+    for database in testkit::database::all() {
+        let bench = crate::bench_on(database, None).await;
+        let path = with_history(&bench).await;
+        complete(&bench).await;
+        let app = bench.app().await;
+        let (_, before) = call(&app, GROCER, "GET", "/v1/campaigns/c1", None).await;
+        assert_eq!(before["status"], "completed");
+        let body = json!({"total_budget": "1000", "ask_people": "never"});
+        let (status, made) = call(&app, GROCER, "POST", path, Some(body)).await;
+        assert_eq!(status, StatusCode::CREATED, "{made}");
+        let decision = &made["decision"];
+        assert_eq!((decision["kind"].as_str(), decision["is_applied"].as_bool()), (Some("recommended"), Some(false)), "{decision}");
+        let reason = decision["reason"].as_str().unwrap();
+        assert!(reason.contains("completed") && reason.contains("/clone") && !reason.contains("is chosen:"), "{reason}");
+        assert!(made["plans"].as_array().unwrap().iter().any(|plan| plan["plan_id"] == decision["plan_id"]), "it says which is best");
+        assert!(made["plans"].as_array().unwrap().iter().all(|plan| plan["status"] == "candidate"), "{}", made["plans"]);
+        let (_, after) = call(&app, GROCER, "GET", "/v1/campaigns/c1", None).await;
+        assert_eq!((&after["version"], &after["allocated_budget"]), (&before["version"], &json!(null)), "the campaign stays as it is");
+
+        let chosen = made["decision"]["plan_id"].as_str().unwrap();
+        let (status, refused) = call(&app, GROCER, "POST", &format!("{path}/{chosen}/choose"), Some(json!({"reason": "mine"}))).await;
+        assert_eq!((status, refused["code"].as_str()), (StatusCode::CONFLICT, Some("conflict")), "{refused}");
+        assert!(refused["detail"].as_str().unwrap().contains("/clone"), "{refused}");
+        let page = actix_web::test::TestRequest::get().uri("/campaigns/c1/plans").insert_header(("apikey", GROCER));
+        let (_, text) = crate::send(&app, page).await;
+        assert!(text.contains("plans are for study") && !text.contains("data-choose=\"pln"), "{text}");
+
+        // The way that the answer names leads on.
+        let (status, copy) = call(&app, GROCER, "POST", "/v1/campaigns/c1/clone", Some(json!({"campaign_id": "c1-next"}))).await;
+        assert_eq!(status, StatusCode::CREATED, "{copy}");
+        let body = json!({"total_budget": "1000", "ask_people": "never"});
+        let (_, next) = call(&app, GROCER, "POST", "/v1/campaigns/c1-next/plans", Some(body)).await;
+        assert_eq!((next["decision"]["kind"].as_str(), next["decision"]["is_applied"].as_bool()), (Some("chosen"), Some(true)), "{next}");
+        let (_, copy) = call(&app, GROCER, "GET", "/v1/campaigns/c1-next", None).await;
+        assert_eq!(copy["allocated_budget"]["plan_id"], next["decision"]["plan_id"]);
+    }
+}
+
+#[actix_web::test]
+async fn what_people_prefer_for_a_campaign_that_is_over_is_kept_and_not_applied() {
+    let mut bench = bench(None).await;
+    let address = peers::start(bench.state.storage.clone(), 0.52);
+    bench.connect(&address);
+    let path = with_history(&bench).await;
+    let app = bench.app().await;
+    // Asked while it was a draft, answered when it is over.
+    let (_, made) = call(&app, GROCER, "POST", path, Some(json!({"total_budget": "1000", "candidates": 2}))).await;
+    assert_eq!(made["decision"]["kind"], "asked_people", "{made}");
+    complete(&bench).await;
+    let found = NewConsensus {
+        task_id: made["decision"]["task_id"].as_str().unwrap().to_owned(),
+        choice: Some("candidate_a".into()),
+        posterior: Some(0.97),
+        posteriors: json!({}),
+        method: "majority".into(),
+        judgments_count: 3,
+        agreement: Some(1.0),
+        is_final: true,
+        decided_by: None,
+        rationale: None,
+    };
+    let now = bench.hand.now();
+    bench.state.storage.transaction(move |conn| consensus::save(conn, &found, now).map(drop)).await.unwrap();
+    assert_eq!((jobs::settle(&bench.state).await.unwrap(), jobs::settle(&bench.state).await.unwrap()), (1, 0), "once");
+    let (_, sets) = call(&app, GROCER, "GET", path, None).await;
+    for plan in sets["data"][0]["plans"].as_array().unwrap() {
+        let reason = plan["choice_reason"].as_str().unwrap();
+        assert_eq!((plan["status"].as_str(), plan["decided_by"].as_str()), (Some("candidate"), Some("people")), "{plan}");
+        assert!(reason.contains("People prefer") && reason.contains("completed"), "{reason}");
+    }
+    let (_, campaign) = call(&app, GROCER, "GET", "/v1/campaigns/c1", None).await;
+    assert_eq!(campaign["allocated_budget"], json!(null), "{campaign}");
+}

@@ -297,8 +297,11 @@ try {
   await page.goto(`${base}/campaigns/${CAMPAIGN}?by=month`);
   check((await page.$$('[aria-labelledby="course-title"] .figures-table tbody tr')).length === 2, 'by month there are two periods');
 
-  // Plans: asked for by keyboard, compared, one chosen with a reason.
+  // Plans: those of a campaign that is over are for study; for a copy of it they are asked for by keyboard, compared, one chosen with a reason.
   await page.goto(`${base}/campaigns/${CAMPAIGN}/plans`);
+  check((await page.textContent('main')).includes('plans are for study'), 'the plans of a campaign that is over are not said to be for study');
+  const next = await page.evaluate(async (of) => (await window.endcap.call(`/v1/campaigns/${of}/clone`, { json: {} })).campaign_id, CAMPAIGN);
+  await page.goto(`${base}/campaigns/${next}/plans`);
   await page.waitForLoadState('networkidle');
   await scan(page, 'plans-none');
   if (!(await page.$('.ask[open]'))) {
