@@ -154,21 +154,24 @@ fn facts(
     let places: HashMap<String, (NaiveDate, bool)> =
         found.iter().map(|retailer| (retailer.retailer_id.clone(), (day_at(now, &retailer.timezone), retailer.is_active))).collect();
     let full: Vec<&Campaign> = rows.iter().copied().filter(|row| in_full(row)).collect();
-    let spent = due::spent(conn, &full)?;
+    let mut measured = due::measured(conn, &full)?;
     let eligible = due::with_eligible_sku(conn, &full)?;
     let failing = creatives::failing(conn, &full, &found)?;
-    let of = |row: &&Campaign| {
+    let mut of = |row: &&Campaign| {
         let (today, retailer_is_active) = places.get(&row.retailer_id).copied().unwrap_or((now.date_naive(), false));
+        let own = measured.remove(&row.id);
         let facts = Facts {
             today,
-            spent_micros: spent.get(&row.id).copied(),
+            has_performance: own.is_some(),
+            spent_micros: own.as_ref().and_then(|own| own.spent_micros),
+            row_currencies: own.map(|own| own.currencies).unwrap_or_default(),
             retailer_is_active,
             has_eligible_sku: eligible.contains(&row.id),
             failing_creatives: failing.get(&row.id).cloned().unwrap_or_default(),
         };
         (row.id, facts)
     };
-    Ok(rows.iter().map(of).collect())
+    Ok(rows.iter().map(&mut of).collect())
 }
 
 /// The facts of one campaign.

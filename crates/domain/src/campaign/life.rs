@@ -28,6 +28,10 @@ pub struct Facts {
     pub today: NaiveDate,
     /// Spend measured so far in the campaign's currency; absent when none is.
     pub spent_micros: Option<i64>,
+    /// Whether it has any row of performance.
+    pub has_performance: bool,
+    /// Currencies that its rows name; a row without one is in the campaign's.
+    pub row_currencies: Vec<String>,
     /// Whether the retailer takes part.
     pub retailer_is_active: bool,
     /// Whether a product it names is in the retailer's catalogue, not excluded and not known to be out of stock.
@@ -71,8 +75,8 @@ pub fn check_change(status: CampaignStatus, before: &Flight, after: &Flight, fac
     if has_begun && before.start_date != after.start_date {
         invalid.add("start_date", format!("cannot change once the campaign is {status}"));
     }
-    if has_begun && facts.spent_micros.is_some() && before.currency != after.currency {
-        invalid.add("currency", "cannot change once money was spent");
+    if before.currency != after.currency {
+        check_currency(&mut invalid, status, before.currency.as_deref(), after.currency.as_deref(), facts);
     }
     if before.end_date != after.end_date && is_planned {
         match after.end_date {
@@ -100,6 +104,26 @@ pub fn check_change(status: CampaignStatus, before: &Flight, after: &Flight, fac
         check_skus(&mut invalid, after.sku_count, true);
     }
     invalid.into_result()
+}
+
+/// Budget, spend and rows are amounts of the campaign's currency: another one would change what they mean and leave measured money out. Stating
+/// the first one is no change, unless rows name another.
+fn check_currency(invalid: &mut Invalid, status: CampaignStatus, before: Option<&str>, after: Option<&str>, facts: &Facts) {
+    const WAY: &str = "copy the campaign (POST /v1/campaigns/{id}/clone) and set the currency of the copy";
+    match before {
+        Some(before) if status != CampaignStatus::Draft => {
+            invalid.add("currency", format!("is {before} and cannot change: the campaign is {status}, not a draft; {WAY}"));
+        }
+        Some(before) if facts.has_performance => {
+            invalid.add("currency", format!("is {before} and cannot change: the campaign has performance rows; {WAY}"));
+        }
+        Some(_) => {}
+        None => {
+            if let Some(other) = facts.row_currencies.iter().find(|other| after.is_some_and(|after| after != other.as_str())) {
+                invalid.add("currency", format!("cannot be this one: the campaign has performance rows in {other}; {WAY}"));
+            }
+        }
+    }
 }
 
 fn check_dates(invalid: &mut Invalid, to: CampaignStatus, flight: &Flight, today: NaiveDate) {

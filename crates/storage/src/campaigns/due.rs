@@ -20,11 +20,20 @@ const SKUS_PER_QUERY: usize = 500;
 /// Of each campaign so many products are asked about together with those of the others, before it is asked about alone.
 const FIRST_SKUS: usize = 20;
 
-/// Measured spend of these campaigns, each in its own currency; a campaign without any is absent.
+/// What the rows of a campaign say of its money.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// Spend in the campaign's currency; absent when none is measured.
+    pub spent_micros: Option<i64>,
+    /// Currencies that rows name, in order.
+    pub currencies: Vec<String>,
+}
+
+/// What is measured of these campaigns, by primary key; a campaign without any row is absent.
 ///
 /// # Errors
 /// As any query.
-pub fn spent(conn: &mut Connection, rows: &[&Campaign]) -> Result<HashMap<i64, i64>, StorageError> {
+pub fn measured(conn: &mut Connection, rows: &[&Campaign]) -> Result<HashMap<i64, Measured>, StorageError> {
     use performance_metrics as p;
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
     let currencies: HashMap<i64, Option<&str>> = rows.iter().map(|row| (row.id, row.currency.as_deref())).collect();
@@ -38,16 +47,19 @@ pub fn spent(conn: &mut Connection, rows: &[&Campaign]) -> Result<HashMap<i64, i
         .group_by((p::campaign, p::currency))
         .select((p::campaign, p::currency, diesel::dsl::sql::<Nullable<BigInt>>(sum)))
         .load(c))?;
-    let mut spent = HashMap::new();
+    let mut found: HashMap<i64, Measured> = HashMap::new();
     for (campaign, currency, micros) in sums {
         let own = currencies.get(&campaign).copied().flatten();
         // Money without a currency is the campaign's; money in another one cannot be added.
         let counts = currency.is_none() || own.is_none() || currency.as_deref() == own;
+        let measured = found.entry(campaign).or_default();
         if let Some(micros) = micros.filter(|_| counts) {
-            *spent.entry(campaign).or_insert(0_i64) += micros;
+            measured.spent_micros = Some(measured.spent_micros.unwrap_or(0) + micros);
         }
+        measured.currencies.extend(currency);
     }
-    Ok(spent)
+    found.values_mut().for_each(|measured| measured.currencies.sort_unstable());
+    Ok(found)
 }
 
 /// Those of these campaigns that name at least one product which is in the retailer's catalogue, not excluded by the campaign's

@@ -131,6 +131,53 @@ async fn what_runs_keeps_its_start_its_spend_and_a_product() {
 }
 
 #[actix_web::test]
+async fn the_currency_stays_once_anything_is_counted_in_it() {
+    for database in testkit::database::all() {
+        let bench = crate::bench_on(database, None).await;
+        let app = bench.app().await;
+        active(&bench, &app, "running").await;
+        made(&app, ready("planned")).await;
+        assert_eq!(moved(&app, "planned", "scheduled").await.0, StatusCode::OK);
+        made(&app, ready("measured")).await;
+        // Nothing was spent, and still the rows are money of the campaign's currency.
+        let rows = json!({"rows": [{"date": "2026-01-15", "impressions": 5, "revenue": {"amount": "9", "currency": "USD"}}]});
+        assert_eq!(call(&app, GROCER, "POST", "/v1/campaigns/measured/performance", Some(rows)).await.0, StatusCode::OK);
+        let changes = [
+            json!({"currency": "EUR"}),
+            json!({"currency": "EUR", "total_budget": {"amount": "90", "currency": "EUR"}}),
+            json!({"currency": null, "total_budget": null}),
+        ];
+        for (id, change) in ["running", "planned", "measured"].iter().flat_map(|id| changes.iter().map(move |change| (*id, change))) {
+            let (status, answer) = patched(&app, id, change.clone()).await;
+            assert!(status == StatusCode::UNPROCESSABLE_ENTITY && fields(&answer).contains(&"currency"), "{id} {change}: {answer}");
+            let said = answer["errors"].to_string();
+            assert!(said.contains("USD") && said.contains("/clone"), "it says what to do: {said}");
+            let bulk = json!({"campaign_ids": [id], "change": change});
+            let (_, answer) = call(&app, GROCER, "POST", "/v1/campaigns/bulk", Some(bulk)).await;
+            assert_eq!(
+                (&answer["outcomes"][0]["outcome"], &answer["is_kept"]),
+                (&json!("refused"), &json!(false)),
+                "{id} {change}: {answer}"
+            );
+        }
+        let (_, pacing) = call(&app, GROCER, "GET", "/v1/campaigns/measured", None).await;
+        assert_eq!((&pacing["currency"], &pacing["version"]), (&json!("USD"), &json!(1)), "{pacing}");
+        // What it says helps.
+        let (status, copy) = call(&app, GROCER, "POST", "/v1/campaigns/measured/clone", Some(json!({"campaign_id": "copy"}))).await;
+        assert_eq!(status, StatusCode::CREATED, "{copy}");
+        let (status, copy) = patched(&app, "copy", json!({"currency": "EUR", "total_budget": {"amount": "90", "currency": "EUR"}})).await;
+        assert_eq!((status, &copy["currency"]), (StatusCode::OK, &json!("EUR")), "{copy}");
+        // The first currency may be stated late, but not against the rows.
+        let bare = json!({"campaign_id": "bare", "retailer_id": "rtl-grocer-cj", "name": "Bare"});
+        made(&app, bare).await;
+        let rows = json!({"rows": [{"date": "2026-01-15", "spend": {"amount": "9", "currency": "USD"}}]});
+        assert_eq!(call(&app, GROCER, "POST", "/v1/campaigns/bare/performance", Some(rows)).await.0, StatusCode::OK);
+        assert_eq!(fields(&patched(&app, "bare", json!({"currency": "EUR"})).await.1), ["currency"]);
+        assert_eq!(patched(&app, "bare", json!({"currency": "USD"})).await.0, StatusCode::OK);
+    }
+}
+
+#[actix_web::test]
 async fn versions_are_named_by_etags() {
     let bench = bench(None).await;
     let app = bench.app().await;
