@@ -88,6 +88,22 @@ pub fn insert(conn: &mut Connection, scope: &Scope, new: &NewApiKey, now: DateTi
     find(conn, scope, &key_id)
 }
 
+/// Whether a tenant is there: it has a brand, a retailer, a campaign, an account or a key.
+///
+/// # Errors
+/// As any query.
+pub fn has_tenant(conn: &mut Connection, tenant_id: &str) -> Result<bool, StorageError> {
+    use crate::schema::{accounts, brands, campaigns, retailers};
+    use diesel::dsl::exists;
+    use diesel::select;
+    let own = brands::table.filter(brands::tenant_id.eq(tenant_id));
+    let retailer = retailers::table.filter(retailers::retailer_id.eq(tenant_id));
+    let campaign = campaigns::table.filter(campaigns::tenant_id.eq(tenant_id));
+    let account = accounts::table.filter(accounts::tenant_id.eq(tenant_id));
+    let key = t::table.filter(t::tenant_id.eq(tenant_id));
+    Ok(on!(conn, c => select(exists(own).or(exists(retailer)).or(exists(campaign)).or(exists(account)).or(exists(key))).get_result(c))?)
+}
+
 /// One key of this scope.
 ///
 /// # Errors

@@ -33,7 +33,7 @@ pub struct ApiKeyBody {
     pub name: String,
     /// Role of whoever presents it. A tenant administrator may give `tenant_admin` and `analyst`.
     pub role: Role,
-    /// Tenant of whoever presents it; the caller's when absent.
+    /// Tenant of whoever presents it, which must be there (a brand, say); the caller's when absent.
     pub tenant_id: Option<String>,
     /// Scopes, such as `campaigns:read` (docs/access.md lists them); none means all that the role may.
     #[serde(default)]
@@ -95,7 +95,20 @@ pub async fn create_api_key(state: Data<State>, caller: Caller, body: JsonBody<A
     let key = format!("ek_{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
     let new = check(body.0, &caller, &key, now)?;
     let scope = caller.scope();
-    let row = state.storage.scoped(&scope).transaction(move |conn| stored::insert(conn, &scope, &new, now)).await?;
+    let row = state
+        .storage
+        .scoped(&scope)
+        .transaction(move |conn| {
+            // Whoever sees one tenant only makes keys for that one, which is there.
+            if let Some(tenant) = new.tenant_id.as_ref().filter(|_| scope.tenant().is_none())
+                && !stored::has_tenant(conn, tenant)?
+            {
+                let why = format!("there is no tenant {tenant:?}: nothing belongs to it; make a brand of it first, or correct the name");
+                return Err(Invalid::one("tenant_id", why).into());
+            }
+            stored::insert(conn, &scope, &new, now)
+        })
+        .await?;
     let mut shown = json!(row);
     if let Value::Object(fields) = &mut shown {
         fields.insert("key".to_owned(), json!(key));

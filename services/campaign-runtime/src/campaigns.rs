@@ -264,6 +264,12 @@ pub fn answer(shown: &Value) -> HttpResponse {
     HttpResponse::Ok().insert_header((ETAG, etag(shown))).json(shown)
 }
 
+/// A campaign that was made a moment ago (or before, with the same `Idempotency-Key`), with its `ETag`.
+#[must_use]
+pub fn made(answer: &Answer) -> HttpResponse {
+    HttpResponse::build(answer.status).insert_header((ETAG, etag(&answer.body))).json(&answer.body)
+}
+
 /// Whether the caller has this very state already (`If-None-Match`).
 fn is_known(request: &HttpRequest, tag: &str) -> bool {
     let tags = request.headers().get_all(IF_NONE_MATCH).filter_map(|value| value.to_str().ok());
@@ -271,7 +277,7 @@ fn is_known(request: &HttpRequest, tag: &str) -> bool {
 }
 
 /// Stores a campaign as a draft.
-#[utoipa::path(post, path = "/v1/campaigns", tag = "campaigns", request_body = CampaignBody, responses((status = 201, body = Object, description = "The stored row")))]
+#[utoipa::path(post, path = "/v1/campaigns", tag = "campaigns", request_body = CampaignBody, responses((status = 201, body = Object, description = "The stored row, with its `ETag`")))]
 pub async fn create_campaign(
     state: Data<State>,
     caller: Caller,
@@ -281,12 +287,13 @@ pub async fn create_campaign(
     caller.require(Role::may_plan)?;
     let request = key.of(&caller, &body.bytes);
     let (scope, now, new) = (caller.scope(), state.clock.now(), body.value.check()?);
-    repeat::create(&state.storage.scoped(&scope), request, now, move |conn| {
+    let storage = state.storage.scoped(&scope);
+    let answer = repeat::made(&storage, request, now, move |conn| {
         let new = with_tenant(conn, &scope, &new)?;
         let row = stored::insert(conn, &scope, &new, &Change::of(Action::Create), now)?;
         Ok(Answer::created(life::shown_one(conn, &row, now)?))
-    })
-    .await
+    });
+    Ok(made(&answer.await?))
 }
 
 /// Campaigns, newest first.

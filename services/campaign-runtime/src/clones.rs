@@ -14,6 +14,7 @@ use web::database::repeat::{self, Answer, RepeatKey};
 use web::json::JsonBytes;
 use web::problem::Problem;
 
+use crate::campaigns::made;
 use crate::input::{check_texts, id_or_new};
 use crate::life;
 use crate::state::State;
@@ -36,7 +37,7 @@ pub struct CloneBody {
 }
 
 /// Copies a campaign into a new draft. The copy has the original's fields save its state and allocation, and names it in `attributes.copied_from`.
-#[utoipa::path(post, path = "/v1/campaigns/{campaign_id}/clone", tag = "campaigns", params(("campaign_id" = String, Path)), request_body = CloneBody, responses((status = 201, body = Object, description = "The copy")))]
+#[utoipa::path(post, path = "/v1/campaigns/{campaign_id}/clone", tag = "campaigns", params(("campaign_id" = String, Path)), request_body = CloneBody, responses((status = 201, body = Object, description = "The copy, with its `ETag`")))]
 pub async fn clone_campaign(
     state: Data<State>,
     caller: Caller,
@@ -53,15 +54,16 @@ pub async fn clone_campaign(
     domain::day::check_some(&mut invalid, "end_date", body.value.end_date);
     invalid.into_result()?;
     let (scope, now) = (caller.scope(), state.clock.now());
-    repeat::create(&state.storage.scoped(&scope), request, now, move |conn| {
+    let storage = state.storage.scoped(&scope);
+    let answer = repeat::made(&storage, request, now, move |conn| {
         let original = stored::find(conn, &scope, &id)?;
         let copy = copied(&original, &campaign_id, &body.value)?;
         let reason = format!("Copied from {} at version {}.", original.campaign_id, original.version);
         let row = stored::insert(conn, &scope, &copy, &Change::of(Action::Clone).because(Some(&reason)), now)?;
         creatives::copy(conn, &original, &row, now)?;
         Ok(Answer::created(life::shown_one(conn, &row, now)?))
-    })
-    .await
+    });
+    Ok(made(&answer.await?))
 }
 
 fn copied(original: &Campaign, campaign_id: &str, body: &CloneBody) -> Result<NewCampaign, Invalid> {

@@ -190,7 +190,7 @@ pub fn check_version(request: &HttpRequest, row: &Experiment) -> Result<(), Prob
 }
 
 /// Stores an experiment as a draft.
-#[utoipa::path(post, path = "/v1/experiments", tag = "experiments", request_body = ExperimentBody, responses((status = 201, body = Object, description = "The stored row")))]
+#[utoipa::path(post, path = "/v1/experiments", tag = "experiments", request_body = ExperimentBody, responses((status = 201, body = Object, description = "The stored row, with its version as `ETag`")))]
 pub async fn create_experiment(
     state: Data<State>,
     caller: Caller,
@@ -204,12 +204,15 @@ pub async fn create_experiment(
     let id = id_or_new(&mut invalid, "experiment_id", body.value.experiment_id.clone(), "exp");
     invalid.into_result()?;
     let (scope, now, body, salt) = (caller.scope(), state.clock.now(), body.value, domain::id::new("slt"));
-    repeat::create(&state.storage.scoped(&scope), request, now, move |conn| {
+    let storage = state.storage.scoped(&scope);
+    let answer = repeat::made(&storage, request, now, move |conn| {
         let new = new_row(conn, &scope, &body, &id, &salt)?;
         let row = stored::insert(conn, &scope, &new, now)?;
         Ok(Answer::created(shown(conn, &scope, &row)?))
-    })
-    .await
+    });
+    let answer = answer.await?;
+    let version = answer.body.get("version").and_then(Value::as_i64).unwrap_or_default();
+    Ok(HttpResponse::build(answer.status).insert_header((ETAG, format!("\"{version}\""))).json(answer.body))
 }
 
 /// Experiments, newest first.

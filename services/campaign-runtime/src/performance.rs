@@ -2,7 +2,7 @@
 
 pub mod rows;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -150,6 +150,9 @@ fn check(body: &PerformanceBody) -> Result<Vec<NewMetric>, Invalid> {
             source: "api".to_owned(),
         });
     }
+    if body.mode == Mode::Replace {
+        refuse_twice(&mut invalid, &body.rows);
+    }
     let months: BTreeSet<(i32, u32)> = body.rows.iter().map(|row| (row.date.year(), row.date.month())).collect();
     if months.len() > MAX_MONTHS {
         invalid.add("rows", format!("lie in {} months; send at most {MAX_MONTHS} months at once, or import a file", months.len()));
@@ -158,13 +161,29 @@ fn check(body: &PerformanceBody) -> Result<Vec<NewMetric>, Invalid> {
     Ok(rows)
 }
 
+/// Refuses rows with the same natural key: the measures of one of them would be lost.
+fn refuse_twice(invalid: &mut Invalid, rows: &[MetricBody]) {
+    let mut seen = HashMap::with_capacity(rows.len());
+    for (at, row) in rows.iter().enumerate() {
+        let parts = [&row.placement_type, &row.audience_segment, &row.category, &row.sku_id, &row.impression_kind];
+        if let Some(first) = seen.insert((row.date, parts), at) {
+            let why = format!(
+                "is the same row as rows[{first}] (same date, placement_type, audience_segment, category, sku_id and impression_kind): send it \
+                 once, or with \"mode\": \"add\" if both are to be added"
+            );
+            invalid.add(format!("rows[{at}]"), why);
+        }
+    }
+}
+
 fn bare_amounts(row: &MetricBody) -> Result<[Option<i64>; 2], Invalid> {
     let read = |field: &str, amount: &Option<MoneyInput>| amount.as_ref().map(|amount| amount.read(field).map(|read| read.0)).transpose();
     Ok([read("spend", &row.spend)?, read("revenue", &row.revenue)?])
 }
 
-/// Writes rows; the answer counts what is new, changed and unchanged.
-#[utoipa::path(post, path = "/v1/campaigns/{campaign_id}/performance", tag = "performance", params(("campaign_id" = String, Path)), request_body = PerformanceBody, responses((status = 200, body = Object, description = "`{received, inserted, updated, unchanged}`")))]
+/// Writes rows; the answer counts what is new, changed and unchanged. With `replace` no two rows of a request may have the same natural key
+/// (422 names both); with `add` both are added.
+#[utoipa::path(post, path = "/v1/campaigns/{campaign_id}/performance", tag = "performance", params(("campaign_id" = String, Path)), request_body = PerformanceBody, responses((status = 200, body = Object, description = "`{received, inserted, updated, unchanged}`"), (status = 422, description = "Rows that cannot be stored, by row and field")))]
 pub async fn record_performance(
     state: Data<State>,
     caller: Caller,

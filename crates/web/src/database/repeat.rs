@@ -105,8 +105,18 @@ pub async fn create<F>(storage: &Storage, request: Option<IdempotentRequest>, no
 where
     F: Fn(&mut Connection) -> Result<Answer, StorageError> + Send + 'static,
 {
-    let answer = storage.transaction(move |conn| once(conn, request.as_ref(), now, &work)).await?;
-    Ok(answer.response())
+    Ok(made(storage, request, now, work).await?.response())
+}
+
+/// [`create`], with the answer still to be made a response, for those that add headers to it.
+///
+/// # Errors
+/// As [`create`].
+pub async fn made<F>(storage: &Storage, request: Option<IdempotentRequest>, now: DateTime<Utc>, work: F) -> Result<Answer, Problem>
+where
+    F: Fn(&mut Connection) -> Result<Answer, StorageError> + Send + 'static,
+{
+    Ok(storage.transaction(move |conn| once(conn, request.as_ref(), now, &work)).await?)
 }
 
 /// [`create`] inside the caller's own transaction.

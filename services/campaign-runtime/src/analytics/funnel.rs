@@ -18,7 +18,7 @@ const STEPS: [(&str, Option<usize>); 4] = [("impressions", None), ("clicks", Som
 
 /// The funnel of what the filters choose: impressions, clicks, conversions, units, each with the rate of its step; one funnel for each declared
 /// attribution and each value of `group_by`. Currencies do not matter to counts.
-#[utoipa::path(get, path = "/v1/analytics/funnel", tag = "performance", params(AnalyticsQuery), responses((status = 200, body = Object, description = "`{data: [{steps}]}`"), (status = 422, description = "A parameter that is wrong")))]
+#[utoipa::path(get, path = "/v1/analytics/funnel", tag = "performance", params(AnalyticsQuery), responses((status = 200, body = Object, description = "`{data: [{steps}]}`"), (status = 404, description = "No such campaign"), (status = 422, description = "A parameter that is wrong")))]
 pub async fn show_funnel(state: Data<State>, caller: Caller, query: QueryOf<AnalyticsQuery>) -> Result<Json<Value>, Problem> {
     let question = query.0.check()?;
     if question.then.is_some() || question.order.is_some() {

@@ -29,7 +29,7 @@ pub struct AnalyticsQuery {
     /// Names out of `day`, `week`, `month`, `campaign`, `placement_type`, `audience_segment`, `category`, `sku_id`, `retailer`,
     /// `impression_kind`, `brand`, with commas between; nothing sums all rows. Currency and declared attribution always separate groups.
     pub group_by: Option<String>,
-    /// Only a campaign.
+    /// Only a campaign; 404 when there is none of this name that the caller may see.
     pub campaign_id: Option<String>,
     /// Only campaigns at a retailer.
     pub retailer_id: Option<String>,
@@ -126,19 +126,24 @@ impl AnalyticsQuery {
 }
 
 impl Question {
-    /// Names the campaign of an earlier state by its primary key, whose rows an index holds together.
+    /// Looks whether the campaign asked about is there, and names that of an earlier state by its primary key, whose rows an index holds
+    /// together.
     ///
     /// # Errors
-    /// 404 when there is no such campaign.
+    /// 404 when the caller may see no such campaign.
     pub fn resolve(&mut self, conn: &mut Connection, scope: &Scope) -> Result<(), StorageError> {
-        if self.query.as_of.is_some()
-            && let Some(campaign_id) = &self.query.campaign_id
-        {
-            let id = campaigns::find(conn, scope, campaign_id)?.id;
-            self.query.campaign = Some(id);
-            if let Some(then) = &mut self.then {
-                then.campaign = Some(id);
-            }
+        let Some(campaign_id) = &self.query.campaign_id else { return Ok(()) };
+        // Several tenants may have a campaign of this name: whoever sees them all may ask for the sums of all.
+        if self.query.as_of.is_none() {
+            return match campaigns::find_many(conn, scope, &[campaign_id])?.is_empty() {
+                true => Err(StorageError::not_found("campaign", campaign_id)),
+                false => Ok(()),
+            };
+        }
+        let id = campaigns::find(conn, scope, campaign_id)?.id;
+        self.query.campaign = Some(id);
+        if let Some(then) = &mut self.then {
+            then.campaign = Some(id);
         }
         Ok(())
     }
