@@ -22,6 +22,9 @@ pub enum StorageError {
         /// A sentence for the reader.
         why: String,
     },
+    /// Another transaction wrote the same at the same time; the same work, done again, finds what that one wrote.
+    #[error("{0}")]
+    Raced(&'static str),
     /// The input breaks a rule that only the data could show.
     #[error(transparent)]
     Invalid(#[from] Invalid),
@@ -57,10 +60,10 @@ impl StorageError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Query(DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _)) => true,
+            Self::Raced(_) | Self::Query(DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _)) => true,
             Self::Query(DieselError::DatabaseError(_, info)) => {
-                let message = info.message();
-                ["deadlock", "database is locked", "Record has changed since last read"].iter().any(|part| message.contains(part))
+                let message = info.message().to_ascii_lowercase();
+                ["deadlock", "database is locked", "record has changed since last read"].iter().any(|part| message.contains(part))
             }
             _ => false,
         }

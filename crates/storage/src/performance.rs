@@ -178,6 +178,7 @@ impl StoredMetric {
 pub fn record(conn: &mut Connection, rows: &[NewMetric], mode: WriteMode, now: DateTime<Utc>) -> Result<Written, StorageError> {
     check_measures(rows)?;
     retention::check(conn, rows)?;
+    await_turn(conn, rows)?;
     partitions::require(conn, &rows.iter().map(|row| month_of(row.date)).collect())?;
     let rows: Vec<&NewMetric> = rows.iter().collect();
     let (mut written, mut touched) = (Written::default(), Touched::default());
@@ -191,6 +192,19 @@ pub fn record(conn: &mut Connection, rows: &[NewMetric], mode: WriteMode, now: D
     }
     rollups::refresh(conn, &touched, now)?;
     Ok(written)
+}
+
+/// On PostgreSQL, waits until nobody else records rows of these campaigns: of those who write the same rows or sums at the same time one
+/// would win and all others begin again. Imports are neither waited for nor held up. On MariaDB the lock would collide with those that
+/// foreign keys take for the length of an import, so there whoever loses begins again; SQLite has one writer.
+fn await_turn(conn: &mut Connection, rows: &[NewMetric]) -> Result<(), StorageError> {
+    use crate::schema::campaigns;
+    if let Connection::Postgres(c) = conn {
+        let wanted: BTreeSet<i64> = rows.iter().map(|row| row.campaign).collect();
+        let query = campaigns::table.filter(campaigns::id.eq_any(wanted)).order(campaigns::id).select(campaigns::id);
+        query.for_no_key_update().load::<i64>(c)?;
+    }
+    Ok(())
 }
 
 /// Refuses measures whose sums could not be kept.
@@ -340,7 +354,7 @@ fn left_out(conn: &mut Connection, rows: &[&NewMetric]) -> Result<StorageError, 
     if usize::try_from(found).is_ok_and(|found| found < wanted.len()) {
         return Ok(Invalid::one("campaign_id", CAMPAIGN_IS_GONE).into());
     }
-    Ok(StorageError::conflict("conflict", "somebody else wrote some of these rows at the same time; send them again"))
+    Ok(StorageError::Raced("somebody else wrote some of these rows at the same time; send them again"))
 }
 
 fn insert_chunk(conn: &mut Connection, chunk: &[&NewMetric], now: DateTime<Utc>) -> Result<usize, StorageError> {

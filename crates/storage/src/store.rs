@@ -13,7 +13,7 @@ use crate::share::{FairShare, Place};
 use crate::url::DatabaseUrl;
 
 /// Transactions that lost a race are run again this often before the caller is told.
-const ATTEMPTS: u32 = 4;
+const ATTEMPTS: u32 = 6;
 
 /// How many connections, and how long to wait for one.
 #[derive(Debug, Clone, Copy)]
@@ -116,7 +116,7 @@ impl Storage {
         self.readers.run(self.tenant(), move |conn| security.read(conn, tenant.as_deref(), work)).await
     }
 
-    /// Writes: all of `work` or nothing. Run again (up to four times) when another transaction won a race, so `work` must only touch
+    /// Writes: all of `work` or nothing. Run again (at most five times, after growing pauses) when another transaction won a race, so `work` must only touch
     /// the database.
     ///
     /// # Errors
@@ -130,11 +130,12 @@ impl Storage {
         self.writers
             .run(self.tenant(), move |conn| {
                 let tenant = security.enforced(conn, tenant.as_deref())?;
-                for _ in 1..ATTEMPTS {
+                for attempt in 1..ATTEMPTS {
                     match transaction_of(conn, tenant, &work) {
                         Err(error) if error.is_transient() => tracing::debug!(%error, "transaction lost a race and is run again"),
                         done => return done,
                     }
+                    std::thread::sleep(pause(attempt));
                 }
                 transaction_of(conn, tenant, &work)
                     .map_err(|e| if e.is_transient() { StorageError::Busy("many writers at once") } else { e })
@@ -178,6 +179,13 @@ impl Storage {
         })
         .await
     }
+}
+
+/// Pause after a lost race, longer each time and of a random part, so that those who lost together do not meet again.
+fn pause(attempt: u32) -> Duration {
+    use std::hash::{BuildHasher as _, RandomState};
+    let most = 8_000_u64 << attempt.min(6);
+    Duration::from_micros(RandomState::new().hash_one(attempt) % most)
 }
 
 impl Door {

@@ -32,6 +32,7 @@ impl From<StorageError> for Problem {
         match error {
             StorageError::NotFound { what, id } => Self::not_found(what, &id),
             StorageError::Conflict { code, why } => Self::conflict(codes::find(code).map_or("conflict", |known| known.code), why),
+            StorageError::Raced(why) => Self::conflict("conflict", why),
             StorageError::Invalid(invalid) => Self::invalid(invalid),
             StorageError::Busy(_) => Self::unavailable("database", 1).with_cause(error),
             StorageError::Crowded => {

@@ -4,11 +4,16 @@ use std::collections::BTreeSet;
 
 use chrono::{Datelike, NaiveDate};
 use diesel::prelude::*;
+use diesel::result::DatabaseErrorKind::UniqueViolation;
+use diesel::result::Error as DieselError;
+use diesel::result::Error::DatabaseError;
 use diesel::sql_types::{Array, Date};
 
 use crate::connection::{Access, Connection};
 use crate::error::StorageError;
 use crate::url::DatabaseUrl;
+
+const MADE_MEANWHILE: &str = "somebody else wrote the first rows of this month at the same time; send them again";
 
 /// The first of a day's month.
 #[must_use]
@@ -26,7 +31,20 @@ pub fn ensure(url: &DatabaseUrl, months: &BTreeSet<NaiveDate>) -> Result<(), Sto
         return Ok(());
     }
     let mut conn = Connection::open(url, Access::Write).map_err(|error| StorageError::Unavailable(error.to_string()))?;
-    require(&mut conn, months)
+    match require(&mut conn, months) {
+        // Whoever was quicker has made it by now.
+        Err(error) if error.is_transient() => require(&mut conn, months),
+        done => done,
+    }
+}
+
+/// Who waits for another one to make a partition may not see it even then, and try to make it too.
+fn raced(error: DieselError) -> StorageError {
+    match error {
+        DatabaseError(UniqueViolation, _) => StorageError::Raced(MADE_MEANWHILE),
+        DatabaseError(_, ref info) if info.message().contains("already exists") => StorageError::Raced(MADE_MEANWHILE),
+        other => other.into(),
+    }
 }
 
 /// Makes those partitions of these months that are missing.
@@ -35,7 +53,9 @@ pub(crate) fn require(conn: &mut Connection, months: &BTreeSet<NaiveDate>) -> Re
         && !months.is_empty()
     {
         let months: Vec<NaiveDate> = months.iter().copied().collect();
-        diesel::sql_query("SELECT endcap_performance_partition(day) FROM unnest($1) AS day").bind::<Array<Date>, _>(months).execute(c)?;
+        let made =
+            diesel::sql_query("SELECT endcap_performance_partition(day) FROM unnest($1) AS day").bind::<Array<Date>, _>(months).execute(c);
+        made.map_err(raced)?;
     }
     Ok(())
 }

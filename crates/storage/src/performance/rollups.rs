@@ -10,6 +10,8 @@ use chrono::{DateTime, Months, NaiveDate, Utc};
 use diesel::connection::DefaultLoadingMode;
 use diesel::pg::PgRowByRowLoadingMode;
 use diesel::prelude::*;
+use diesel::result::DatabaseErrorKind;
+use diesel::result::Error::DatabaseError;
 use diesel::sql_types::{Array, BigInt, Date, SmallInt, Text};
 
 use super::cells::{CampaignCells, Cell, CellRow, MonthCells, Shape, Sums, lifetime};
@@ -54,8 +56,9 @@ pub(crate) fn refresh(conn: &mut Connection, touched: &Touched, now: DateTime<Ut
     for (campaign, (tenant_id, months)) in &touched.campaigns {
         let owner = Owner { campaign: *campaign, tenant_id };
         for month in months {
-            let cells = read_month(conn, *campaign, *month)?;
+            // Removed first: whoever else sums this month holds its cells, and what they wrote is to be among the rows that are read.
             clear(conn, *campaign, *month, *month)?;
+            let cells = read_month(conn, *campaign, *month)?;
             insert(conn, owner, &cells.cells(*month)?, now)?;
         }
         sum_lifetime(conn, owner, now)?;
@@ -128,6 +131,8 @@ fn clear(conn: &mut Connection, campaign: i64, first: NaiveDate, last: NaiveDate
 }
 
 fn sum_lifetime(conn: &mut Connection, owner: Owner<'_>, now: DateTime<Utc>) -> Result<(), StorageError> {
+    let before = t::table.filter(t::campaign.eq(owner.campaign).and(t::grain.eq("total")));
+    on!(conn, c => diesel::delete(before).execute(c))?;
     type MonthRow = (String, i16, i64, (i64, i64, i64, i64, i64, i64, i64));
     let months: Vec<MonthRow> = on!(conn, c => t::table
         .filter(t::campaign.eq(owner.campaign).and(t::grain.eq("month")).and(t::dimension.eq("")))
@@ -139,12 +144,20 @@ fn sum_lifetime(conn: &mut Connection, owner: Owner<'_>, now: DateTime<Utc>) -> 
     });
     let total = lifetime(months)?;
     let cells: Vec<Cell<'_>> = total.into_iter().map(|(shape, sums)| ("total", LIFETIME, "", "", shape, sums)).collect();
-    let before = t::table.filter(t::campaign.eq(owner.campaign).and(t::grain.eq("total")));
-    on!(conn, c => diesel::delete(before).execute(c))?;
     insert(conn, owner, &cells, now)
 }
 
 fn insert(conn: &mut Connection, owner: Owner<'_>, cells: &[Cell<'_>], now: DateTime<Utc>) -> Result<(), StorageError> {
+    insert_all(conn, owner, cells, now).map_err(|error| match error {
+        // Somebody else stored them since they were removed: the rows are to be read again.
+        StorageError::Query(DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => {
+            StorageError::Raced("somebody else wrote rows of this campaign at the same time; send them again")
+        }
+        other => other,
+    })
+}
+
+fn insert_all(conn: &mut Connection, owner: Owner<'_>, cells: &[Cell<'_>], now: DateTime<Utc>) -> Result<(), StorageError> {
     if let Connection::Postgres(c) = conn {
         return cells.chunks(ROWS_PER_STATEMENT * 20).try_for_each(|chunk| insert_arrays(c, owner, chunk, now));
     }

@@ -111,3 +111,57 @@ fn rows_need_their_campaign_and_go_with_it() {
         assert!(count(&mut conn, &system()).unwrap() < before, "{}: its rows went with it", database.kind());
     }
 }
+
+/// First writes of one day by many at once: each is told that its rows are stored, one of them stands, and the sums are those of the rows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn writers_at_the_same_time_all_succeed_and_sums_stay_right() {
+    const WRITERS: i64 = 8;
+    for database in with_sample() {
+        let kind = database.kind();
+        let campaign = campaigns::find(&mut database.connect(), &system(), "cmp-dm-09").unwrap();
+        for (day, of_own) in [("2017-06-01", false), ("2017-06-02", true), ("2018-03-01", true), ("2018-03-02", false)] {
+            let writers: Vec<_> = (0..WRITERS)
+                .map(|n| {
+                    let mut rows = vec![metric(&campaign, day, Some(n)), metric(&campaign, day, Some(n))];
+                    // All the same row, or a row of each writer beside it.
+                    rows[1].placement_type = if of_own { format!("own-{n}") } else { "display".to_owned() };
+                    let storage = database.storage.clone();
+                    // In another order each, which is how deadlocks come about.
+                    if n % 2 == 1 {
+                        rows.reverse();
+                    }
+                    tokio::spawn(async move { storage.transaction(move |conn| record(conn, &rows, WriteMode::Replace, now())).await })
+                })
+                .collect();
+            for writer in writers {
+                let written = writer.await.unwrap().unwrap_or_else(|error| panic!("{kind} {day}: {error:?}"));
+                assert_eq!(written.inserted + written.updated + written.unchanged, 2, "{kind} {day}: {written:?}");
+            }
+            let mut conn = database.connect();
+            let date = day.parse::<NaiveDate>().unwrap();
+            let day = SummaryQuery {
+                campaign_id: Some("cmp-dm-09".into()),
+                from: Some(date),
+                to: Some(date),
+                limit: 100,
+                ..SummaryQuery::default()
+            };
+            let by_placement = SummaryQuery { group_by: vec![Dimension::PlacementType], ..day.clone() };
+            let sums = summarise(&mut conn, &system(), &day).unwrap();
+            let groups = summarise(&mut conn, &system(), &by_placement).unwrap();
+            let expected = if of_own { 1 + WRITERS } else { 2 };
+            assert_eq!((sums[0].rows, groups.len() as i64), (expected, expected), "{kind} {date}");
+            assert_eq!(sums[0].clicks, groups.iter().map(|group| group.clicks).sum::<Option<i64>>(), "{kind} {date}");
+        }
+        let all = SummaryQuery { campaign_id: Some("cmp-dm-09".into()), limit: 100, ..SummaryQuery::default() };
+        let mut conn = database.connect();
+        let (kept, counted) = (summarise(&mut conn, &system(), &all).unwrap(), count_of(&mut conn, campaign.id));
+        assert_eq!(kept.iter().map(|row| row.rows).sum::<i64>(), counted, "{kind}: what is kept of all days is what the rows are");
+    }
+}
+
+fn count_of(conn: &mut storage::connection::Connection, campaign: i64) -> i64 {
+    use diesel::prelude::*;
+    use storage::schema::performance_metrics as t;
+    storage::on!(conn, c => t::table.filter(t::campaign.eq(campaign)).count().get_result(c)).unwrap()
+}
