@@ -9,12 +9,16 @@ use storage::error::StorageError;
 use storage::experiments::{self as stored, Experiment, NewExperiment, observations};
 use web::caller::Caller;
 use web::problem::Problem;
+use web::scopes::include;
 
 use super::definition::Definition;
 use super::readout::{self, Readout};
 use super::transitions::{ExperimentStatus, status_of};
 use super::{conclusion, definition_of, refuse};
 use crate::state::State;
+
+/// What a narrowed key needs for the one reading.
+const CLOSING_SCOPE: &str = "experiments:write";
 
 fn check_time(definition: &Definition, now: DateTime<Utc>) -> Result<(), Problem> {
     let Some(from) = definition.design.readable_from().filter(|from| now < *from) else { return Ok(()) };
@@ -88,6 +92,20 @@ async fn read_once(state: &State, scope: &Scope, row: &Experiment) -> Result<Val
     Ok(kept.await?)
 }
 
+/// Whoever reads first closes the experiment to observations: a program that only looks must not do it in passing.
+fn check_may_close(caller: &Caller) -> Result<(), Problem> {
+    caller.require(Role::may_plan)?;
+    match include(&caller.scopes, CLOSING_SCOPE) {
+        true => Ok(()),
+        false => {
+            let why = format!(
+                "Nobody has read this experiment yet. The first reading closes it to observations and needs the scope {CLOSING_SCOPE}."
+            );
+            Err(Problem::new("scope_missing", why).with_extra("scope", CLOSING_SCOPE))
+        }
+    }
+}
+
 /// When a stored result was read, and on how many rows.
 #[must_use]
 pub fn reading_of(row: &Experiment) -> Option<(String, i64)> {
@@ -98,7 +116,7 @@ pub fn reading_of(row: &Experiment) -> Option<(String, i64)> {
 
 /// The result, always with n and the control's definition. A sequential analysis is computed at any time. Every other design is read once,
 /// when its plan allows (409 `readout_too_early` with `not_before` else): the first request stores what it read (which takes the right to
-/// plan), every later one gets the same with `read_at`, and observations are refused from then on. Of a concluded experiment it is what
+/// plan, and of a narrowed key the scope `experiments:write`), every later one gets the same with `read_at`, and observations are refused from then on. Of a concluded experiment it is what
 /// was stored.
 #[utoipa::path(get, path = "/v1/experiments/{experiment_id}/results", tag = "experiments", params(("experiment_id" = String, Path)), responses((status = 200, body = Object, description = "The readout; `is_stored` tells whether it is final, `read_at` when it was read, `observations` on how many rows"), (status = 409, description = "Too early, or too few observations")))]
 pub async fn get_results(state: Data<State>, caller: Caller, id: Path<String>) -> Result<Json<Value>, Problem> {
@@ -110,7 +128,7 @@ pub async fn get_results(state: Data<State>, caller: Caller, id: Path<String>) -
             let definition = definition_of(&row)?;
             check_time(&definition, state.clock.now())?;
             if definition.design.is_read_once() {
-                caller.require(Role::may_plan)?;
+                check_may_close(&caller)?;
                 (read_once(&state, &scope, &row).await?, true)
             } else {
                 (compute(&state, &scope, &row).await?.document, false)

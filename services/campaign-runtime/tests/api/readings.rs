@@ -171,3 +171,29 @@ async fn wrong_counts_withhold_every_verdict_and_say_why() {
         assert_eq!(call(&app, PLATFORM, "GET", "/v1/experiments/exp-1/results", None).await.1["is_stored"], json!(false), "any time");
     }
 }
+
+#[actix_web::test]
+async fn a_key_that_only_looks_does_not_close_an_experiment() {
+    for database in testkit::database::all() {
+        let bench = bench_on(database, None).await;
+        let app = bench.app().await;
+        create(&app, ab("exp-1", "fixed")).await;
+        to(&app, "exp-1", json!({"to": "running"})).await;
+        observe(&app, "exp-1", json!([sums("control", 1000.0, 10.0, "0"), sums("mailed", 1000.0, 12.0, "500.00")])).await;
+        bench.hand.advance(TimeDelta::hours(132));
+        let narrow = json!({"name": "dashboard", "role": "analyst", "tenant_id": "rtl-grocer-cj", "scopes": ["experiments:read"]});
+        let (status, made) = call(&app, PLATFORM, "POST", "/v1/api-keys", Some(narrow)).await;
+        assert_eq!(status, StatusCode::CREATED, "{made}");
+        let key = made["key"].as_str().unwrap();
+        let look = async || call(&app, key, "GET", "/v1/experiments/exp-1/results", None).await;
+        let (status, refused) = look().await;
+        assert_eq!(
+            (status, &refused["code"], &refused["scope"]),
+            (StatusCode::FORBIDDEN, &json!("scope_missing"), &json!("experiments:write"))
+        );
+        let (_, shown) = call(&app, GROCER, "GET", "/v1/experiments/exp-1", None).await;
+        assert_eq!(shown["read_at"], json!(null), "nothing was read: {shown}");
+        let (_, first) = results(&app, "exp-1").await;
+        assert_eq!(look().await, (StatusCode::OK, first), "what somebody has read may be looked at");
+    }
+}
