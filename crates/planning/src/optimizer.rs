@@ -1,19 +1,22 @@
 //! The budget optimiser: distributes a budget over arms with saturating (concave or S-shaped)
 //! response curves, under bounds, group limits and a return floor, and proves how good the answer
-//! is. Method: Lagrangian dual over the coupling constraints by column generation (the relaxation
-//! replaces each S-shaped curve by its concave envelope), then branch and bound on the arms whose
-//! relaxed spend lies between the branches of the envelope.
+//! is. Method: the relaxation replaces each S-shaped curve by its concave envelope and is solved by
+//! column generation (few coupling constraints) or by an interior-point method (many); then branch
+//! and bound on the arms whose relaxed spend lies between the branches of the envelope.
 
 pub mod branch;
+mod cholesky;
 pub mod conflict;
 pub mod curve;
 pub mod dual;
+pub mod interior;
 pub mod lattice;
 pub mod master;
 pub mod problem;
 pub mod program;
 pub mod relaxation;
 pub mod report;
+mod rounding;
 pub mod translation;
 pub mod validation;
 pub mod work;

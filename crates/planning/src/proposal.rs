@@ -8,6 +8,7 @@ pub mod base;
 pub mod constraints;
 pub mod evidence;
 pub mod measure;
+mod names;
 pub mod plan;
 pub mod present;
 pub mod pricing;
@@ -151,7 +152,7 @@ pub fn propose(input: &PlanningInput, n: usize) -> Result<Vec<CandidatePlan>, Pr
         let Some(tailored) = strategy.tailor(input, &evidence, &base, revenue_plan.as_deref(), &known) else { continue };
         let answer = match tailored.answer {
             Some(ref answer) => answer.clone(),
-            None => match branch::maximise(&tailored.program, Effort::default(), &known) {
+            None => match branch::maximise(&tailored.program, Effort::of_a_plan(), &known) {
                 Outcome::Found(best) => Answer { spend: best.spend, prices: Some(best.prices) },
                 Outcome::NotFound { proven: true } if strategy.is_exploit() => return Err(infeasible(input, &evidence, &base)),
                 Outcome::NotFound { .. } => continue,
@@ -174,6 +175,7 @@ pub fn propose(input: &PlanningInput, n: usize) -> Result<Vec<CandidatePlan>, Pr
             plan.objective = tailored.objective.to_owned();
             plan.present = now.as_ref().map(|now| now.compare(&plan, &micros, &base, &tailored));
             plan.risk_factors = assembly::risks(&evidence, &plan, &micros);
+            plan.risk_factors.extend(names::without_lines(input));
             pricing::write(&mut plan, &Priced { program: &tailored.program, base: &base, spend: &answer.spend, prices: answer.prices });
             found.plans.push(plan);
             found.allocations.push(micros);
@@ -224,7 +226,8 @@ fn infeasible(input: &PlanningInput, evidence: &Evidence, base: &Program) -> Pro
             unproven: vec![UNEXPLAINED.to_owned()],
         };
     };
-    let ways = base::ways_out(input, evidence, &conflict.rows, &work);
+    let limits: Vec<String> = conflict.rows.into_iter().map(in_request_terms).collect();
+    let ways = base::ways_out(input, evidence, &limits, &work);
     let reducible = (!conflict.is_irreducible).then(|| REDUCIBLE.to_owned());
     ProposalError::Infeasible {
         conflict: conflict.words.into_iter().map(in_request_terms).collect(),
@@ -272,7 +275,8 @@ fn validate(input: &PlanningInput, n: usize) -> Result<(), ProposalError> {
             return wrong(&format!("arms[{index}].arm_id"), format!("{:?} is used twice", arm.arm_id));
         }
     }
-    input.constraints.validate()
+    input.constraints.validate()?;
+    names::validate(input)
 }
 
 /// Two allocations differ when at least two percent of the budget lie elsewhere: people who are
@@ -285,7 +289,7 @@ fn differ(a: &[i64], b: &[i64], budget: i64) -> bool {
 
 /// The solver speaks of bounds of arms; the request calls them shares.
 fn in_request_terms(constraint: String) -> String {
-    constraint.replace("maximum spends of the arms", "max_share_per_arm").replace("minimum spends of the arms", "min_share_per_arm")
+    constraint.replace(conflict::CEILINGS, "max_share_per_arm").replace(conflict::FLOORS, "min_share_per_arm")
 }
 
 fn one() -> u32 {

@@ -283,7 +283,7 @@ fn closed_arms_get_nothing_and_say_why() {
     let solution = solve(&read(&problem)).unwrap();
     assert_eq!(solution.allocation["z"], 900.0, "the reserve of 10 % is kept back");
     assert!(["x", "y", "w"].iter().all(|arm| solution.allocation[*arm] == 0.0));
-    assert_eq!(solution.closed["y"], "SKU s2 is out of stock");
+    assert_eq!(solution.closed["y"], "SKU s2 is out of stock; its least spend of 100 is dropped");
     assert_eq!(solution.closed["x"], "SKU s1 is excluded");
     let mut impossible = problem;
     impossible["limits"] = json!([{"by": "sku", "of": "s2", "min": 100.0}]);

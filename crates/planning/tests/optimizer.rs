@@ -141,6 +141,15 @@ fn errors_name_the_field() {
             r#"{"budget": 10, "groups": [{"name": "g", "arms": [4]}], "arms": [{"id": "a", "beta": 1, "alpha": 1, "k": 1}]}"#,
             "groups[0].arms[0]",
         ),
+        (
+            r#"{"budget": 10, "groups": [{"name": "g", "arms": []}, {"name": "g", "arms": []}], "arms": [{"id": "a", "beta": 1, "alpha": 1, "k": 1}]}"#,
+            "groups[1].name",
+        ),
+        (
+            r#"{"budget": 10, "limits": [{"by": "sku", "of": "x", "max": 3}], "arms": [{"id": "a", "beta": 1, "alpha": 1, "k": 1, "sku": "y"}]}"#,
+            "limits[0].of",
+        ),
+        (r#"{"budget": 1e308, "arms": [{"id": "a", "beta": 1, "alpha": 1, "k": 1}]}"#, "budget"),
     ];
     for (text, path) in cases {
         assert_eq!(Problem::from_json(text).unwrap_err().path, path, "{text}");

@@ -138,6 +138,68 @@ fn contradictions_are_named() {
 }
 
 #[test]
+fn a_least_share_that_is_too_large_for_so_many_lines_has_a_way_out() {
+    let constraints = Constraints { min_share_per_arm: Some(0.3), ..Constraints::default() };
+    let Err(ProposalError::Infeasible { relaxation, .. }) = propose(&PlanningInput { constraints, ..input() }, 3) else { panic!() };
+    let way = relaxation.iter().find(|way| way.changes[0].constraint == "min_share_per_arm").expect("a way out");
+    assert!((way.changes[0].to - 0.2).abs() < 1e-4, "five lines can have a fifth each: {}", way.text);
+    let constraints = Constraints { min_share_per_arm: Some(way.changes[0].to), ..Constraints::default() };
+    assert!(propose(&PlanningInput { constraints, ..input() }, 1).is_ok(), "{}", way.text);
+}
+
+#[test]
+fn a_largest_share_that_leaves_money_over_has_a_way_out() {
+    let constraints = Constraints { spend_all: true, max_share_per_arm: Some(0.1), ..Constraints::default() };
+    let Err(ProposalError::Infeasible { relaxation, .. }) = propose(&PlanningInput { constraints, ..input() }, 3) else { panic!() };
+    let way = relaxation.iter().find(|way| way.changes[0].constraint == "max_share_per_arm").expect("a way out");
+    let constraints = Constraints { spend_all: true, max_share_per_arm: Some(way.changes[0].to), ..Constraints::default() };
+    assert!(propose(&PlanningInput { constraints, ..input() }, 1).is_ok(), "{}", way.text);
+}
+
+#[test]
+fn limits_that_contradict_each_other_by_themselves_are_wrong_fields() {
+    let one = |name: &str, share: f64| [(name.to_owned(), share)].into();
+    let cases = [
+        (Constraints { min_share_per_arm: Some(0.3), max_share_per_arm: Some(0.2), ..Constraints::default() }, "min_share_per_arm"),
+        (
+            Constraints {
+                min_share_per_placement: one("mailer", 0.6),
+                max_share_per_placement: one("mailer", 0.5),
+                ..Constraints::default()
+            },
+            "min_share_per_placement.mailer",
+        ),
+        (Constraints { min_share_per_placement: one("mailr", 0.1), ..Constraints::default() }, "min_share_per_placement.mailr"),
+        (
+            Constraints {
+                min_share_per_placement: one("mailer", 0.1),
+                excluded_placements: ["mailer".to_owned()].into(),
+                ..Constraints::default()
+            },
+            "min_share_per_placement.mailer",
+        ),
+    ];
+    for (constraints, path) in cases {
+        match propose(&PlanningInput { constraints, ..input() }, 3) {
+            Err(ProposalError::Invalid { field, message }) => assert_eq!(field, format!("constraints.{path}"), "{message}"),
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn limits_on_what_no_line_has_are_said() {
+    let mut input = input();
+    input.constraints.excluded_placements = ["zzz".to_owned()].into();
+    input.constraints.max_share_per_placement = [("spp".to_owned(), 0.2)].into();
+    for plan in propose(&input, 3).unwrap() {
+        for name in ["excluded_placements.zzz", "max_share_per_placement.spp"] {
+            assert!(plan.risk_factors.iter().any(|risk| risk.contains(name)), "{:?}", plan.risk_factors);
+        }
+    }
+}
+
+#[test]
 fn no_measured_spend_is_said() {
     let mut input = input();
     input.arms.drain(..4);

@@ -1,12 +1,11 @@
-//! Branch and bound over the arms on which the relaxation cheats, with a rounding that turns a
-//! relaxed answer into a feasible allocation by choosing one branch of each S-shaped curve.
+//! Branch and bound over the arms on which the relaxation cheats.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use super::dual::{self, Relaxation};
-use super::lattice;
 use super::program::{Program, ProgramArm};
+use super::rounding::{self, Incumbent};
 use super::work::Work;
 
 /// How much work the search may do.
@@ -21,14 +20,22 @@ pub struct Effort {
     pub gap: f64,
 }
 
-impl Default for Effort {
-    fn default() -> Self {
-        Self { looks: 3_000_000, nodes: 400, gap: 1e-7 }
+impl Effort {
+    /// For one of the many searches that a set of plans takes.
+    #[must_use]
+    pub fn of_a_plan() -> Self {
+        Self { looks: 2_000_000, ..Self::default() }
     }
 }
 
-/// Part of the work that turning one answer into whole steps may take: one of so many.
-const SNAPS: u64 = 20;
+impl Default for Effort {
+    fn default() -> Self {
+        Self { looks: 8_000_000, nodes: 400, gap: 1e-7 }
+    }
+}
+
+/// One of so many nodes is dived from.
+const DIVES: usize = 8;
 /// Relative distance from the best within which an allocation counts as the best.
 const AT_OPTIMUM: f64 = 1e-6;
 
@@ -117,13 +124,13 @@ fn search(program: &Program, effort: Effort, known: &[Vec<f64>], work: &Work) ->
     if program.arms.iter().any(|arm| arm.low > arm.high + 1e-9 * (1.0 + arm.high)) {
         return Outcome::NotFound { proven: true };
     }
-    let mut incumbent = Incumbent { spend: None, objective: f64::NEG_INFINITY, prices: None };
+    let mut incumbent = Incumbent::default();
     for candidate in known.iter().cloned().chain(simple_candidates(program)) {
         incumbent.offer(program, candidate, None, work);
     }
     let bounds: Vec<(f64, f64)> = program.arms.iter().map(|arm| (arm.low, arm.high)).collect();
     // Half is kept for turning the relaxed answer into allocations.
-    let relaxation = work.within(work.most() / 2, |work| dual::relax(program, None, work));
+    let relaxation = work.within(work.most() / 2, |work| dual::relax(program, None, f64::NEG_INFINITY, work));
     let root_prices = relaxation.prices.clone();
     let mut heap = BinaryHeap::from([Open(Node { bounds, relaxation })]);
     let mut nodes = 0;
@@ -136,7 +143,10 @@ fn search(program: &Program, effort: Effort, known: &[Vec<f64>], work: &Work) ->
             break;
         }
         incumbent.offer(program, node.relaxation.spend.clone(), Some(&node.relaxation.prices), work);
-        round(program, &node, &mut incumbent, work);
+        rounding::round(program, &node.bounds, &node.relaxation, &mut incumbent, work);
+        if nodes % DIVES == 0 {
+            rounding::dive(program, &node.bounds, &node.relaxation, &mut incumbent, work);
+        }
         nodes += 1;
         if nodes >= effort.nodes || work.is_used_up() {
             dropped = dropped.max(bound);
@@ -151,14 +161,16 @@ fn search(program: &Program, effort: Effort, known: &[Vec<f64>], work: &Work) ->
             let mut bounds = node.bounds.clone();
             bounds[arm] = part;
             let child = program.with_bounds(&bounds);
-            let mut relaxation = dual::relax(&child, Some(&node.relaxation.prices), work);
+            let mut relaxation = dual::relax(&child, Some(&node.relaxation.prices), incumbent.objective, work);
             relaxation.upper_bound = relaxation.upper_bound.min(bound);
+            if relaxation.upper_bound <= incumbent.objective {
+                dropped = dropped.max(relaxation.upper_bound);
+                continue;
+            }
             if relaxation.violation > 1e-9 && dual::prove_infeasible(&child, work).is_some() {
                 continue;
             }
-            if relaxation.upper_bound > incumbent.objective {
-                heap.push(Open(Node { bounds, relaxation }));
-            }
+            heap.push(Open(Node { bounds, relaxation }));
         }
     }
     let open = heap.peek().map_or(f64::NEG_INFINITY, |open| open.0.relaxation.upper_bound);
@@ -181,7 +193,7 @@ fn priced(program: &Program, held: Best, work: &Work) -> Best {
     if program.has_steps() {
         return held;
     }
-    let relaxation = dual::relax(&concave_around(program, &held.spend), Some(&held.prices), work);
+    let relaxation = dual::relax(&concave_around(program, &held.spend), Some(&held.prices), f64::NEG_INFINITY, work);
     let mut improved = Incumbent { spend: Some(held.spend), objective: held.objective, prices: None };
     improved.offer(program, relaxation.spend, None, work);
     Best {
@@ -197,7 +209,7 @@ fn priced(program: &Program, held: Best, work: &Work) -> Best {
 #[must_use]
 pub fn prices_at(program: &Program, spend: &[f64]) -> Option<Vec<f64>> {
     let around = concave_around(program, spend);
-    let relaxation = dual::relax(&around, None, &Work::for_search(program, Effort::default().looks));
+    let relaxation = dual::relax(&around, None, f64::NEG_INFINITY, &Work::for_search(program, Effort::default().looks));
     let reached = program.objective(&program.responses(spend));
     (program.is_feasible(spend) && relaxation.upper_bound - reached <= AT_OPTIMUM * reached.abs()).then_some(relaxation.prices)
 }
@@ -210,31 +222,6 @@ fn concave_around(program: &Program, spend: &[f64]) -> Program {
         _ => (x.clamp(arm.low, arm.high), x.clamp(arm.low, arm.high)),
     };
     program.with_bounds(&program.arms.iter().zip(spend).map(part).collect::<Vec<_>>())
-}
-
-struct Incumbent {
-    spend: Option<Vec<f64>>,
-    objective: f64,
-    prices: Option<Vec<f64>>,
-}
-
-impl Incumbent {
-    fn offer(&mut self, program: &Program, spend: Vec<f64>, prices: Option<&[f64]>, work: &Work) {
-        if program.has_steps() {
-            let snapped = work.within(work.most() / SNAPS, |work| lattice::snap(program, &spend, work));
-            self.take(program, snapped, prices);
-        }
-        self.take(program, spend, prices);
-    }
-
-    fn take(&mut self, program: &Program, spend: Vec<f64>, prices: Option<&[f64]>) {
-        let objective = program.objective(&program.responses(&spend));
-        if objective > self.objective && program.is_feasible(&spend) {
-            self.objective = objective;
-            self.spend = Some(spend);
-            self.prices = prices.map(<[f64]>::to_vec);
-        }
-    }
 }
 
 /// Plans that any planner would try by hand; the answer is never worse than those that are
@@ -287,42 +274,4 @@ fn row_gains(program: &Program, prices: &[f64]) -> Vec<f64> {
         row.terms.iter().for_each(|&(arm, _, gain)| gains[arm] += price * gain);
     }
     gains
-}
-
-/// Chooses for each S-shaped arm either its lower bound or its concave part, solves the concave
-/// program that is left, and offers the result. With several doubtful arms both ways are tried.
-fn round(program: &Program, node: &Node, incumbent: &mut Incumbent, work: &Work) {
-    if !program.with_bounds(&node.bounds).has_convex_part() {
-        return;
-    }
-    let mut last: Option<Vec<(f64, f64)>> = None;
-    // How far up the chord an arm must be to be taken into its concave part.
-    for threshold in [0.5, 0.05, 0.95] {
-        let bounds: Vec<(f64, f64)> = program
-            .arms
-            .iter()
-            .zip(&node.bounds)
-            .zip(&node.relaxation.spend)
-            .map(|((arm, &(low, high)), &spend)| {
-                let turn = arm.curve.inflection();
-                let turn = if arm.step > 0.0 { (turn / arm.step).ceil() * arm.step } else { turn };
-                if low >= turn || high <= low {
-                    (low, high)
-                } else if turn < high && spend > low + threshold * (turn - low) {
-                    (turn, high)
-                } else {
-                    (low, low)
-                }
-            })
-            .collect();
-        if last.as_ref() == Some(&bounds) {
-            continue;
-        }
-        let concave = program.with_bounds(&bounds);
-        let relaxation = dual::relax(&concave, Some(&node.relaxation.prices), work);
-        if relaxation.violation <= 1e-9 {
-            incumbent.offer(program, relaxation.spend, Some(&relaxation.prices), work);
-        }
-        last = Some(bounds);
-    }
 }

@@ -26,10 +26,15 @@ pub struct Conflict {
     pub is_irreducible: bool,
     /// In words, with their limits.
     pub words: Vec<String>,
-    /// Names of the rows among them, without their limits.
+    /// Names of the rows among them, without their limits, and [`FLOORS`] or [`CEILINGS`] where the
+    /// bounds of the arms belong to it.
     pub rows: Vec<String>,
 }
 
+/// Name of the least spends of the arms.
+pub const FLOORS: &str = "minimum spends of the arms";
+/// Name of the largest spends of the arms.
+pub const CEILINGS: &str = "maximum spends of the arms";
 /// Most arms whose bounds are named one by one.
 const NAMED_ARMS: usize = 6;
 /// Most arms among which those whose bounds matter are looked for.
@@ -155,11 +160,13 @@ fn describe(program: &Program, parts: &[Part], is_impossible: &dyn Fn(&Program) 
                 found.rows.push(row.name.clone());
             }
             Part::Ceilings => {
+                found.rows.push(CEILINGS.to_owned());
                 let most = unbounded(program);
-                last.push(bounds_in_words(program, &mut core, "maximum", &needed, |arm| arm.high, |arm| lift(arm, most)));
+                last.push(bounds_in_words(program, &mut core, CEILINGS, &needed, |arm| arm.high, |arm| lift(arm, most)));
             }
             Part::Floors => {
-                last.push(bounds_in_words(program, &mut core, "minimum", &needed, |arm| arm.low, |arm| arm.low = 0.0));
+                found.rows.push(FLOORS.to_owned());
+                last.push(bounds_in_words(program, &mut core, FLOORS, &needed, |arm| arm.low, |arm| arm.low = 0.0));
             }
             Part::Closures => last.push(format!("excluded or out of stock ({} arms)", program.closed.len())),
             Part::Steps => last.push(format!("step ({})", program.arms.iter().map(|arm| arm.step).fold(0.0, f64::max))),
@@ -179,7 +186,7 @@ fn bounds_in_words(
     free: impl Fn(&mut ProgramArm),
 ) -> String {
     let together: f64 = program.arms.iter().map(&of).sum();
-    let lump = format!("{kind} spends of the arms (together {together})");
+    let lump = format!("{kind} (together {together})");
     let Some(names) = program.names.as_ref().filter(|names| names.len() <= SEARCHED_ARMS) else { return lump };
     let before = core.clone();
     let mut needed = Vec::new();
@@ -201,5 +208,5 @@ fn bounds_in_words(
     }
     let sum: f64 = needed.iter().map(|&arm| of(&program.arms[arm])).sum();
     let named: Vec<&str> = needed.iter().map(|&arm| names[arm].as_str()).collect();
-    format!("{kind} spends of the arms {} (together {sum})", named.join(", "))
+    format!("{kind} {} (together {sum})", named.join(", "))
 }

@@ -37,6 +37,51 @@ impl Hill {
         if power.is_finite() { self.beta * self.alpha * power / (x * (1.0 + power) * (1.0 + power)) } else { 0.0 }
     }
 
+    /// Response, slope and curvature `d2r/dx2` at a spend of `x > 0`.
+    #[must_use]
+    pub fn derivatives(&self, x: f64) -> (f64, f64, f64) {
+        let power = (x / self.k).powf(self.alpha);
+        if !power.is_finite() {
+            return (self.beta, 0.0, 0.0);
+        }
+        let rest = 1.0 / (1.0 + power);
+        let slope = self.beta * self.alpha * power * rest * rest / x;
+        (self.beta * power * rest, slope, slope * ((self.alpha - 1.0) - (self.alpha + 1.0) * power) * rest / x)
+    }
+
+    /// Where the concave envelope over `[low, high]` leaves its chord from `low` and joins the curve:
+    /// `low` when the curve is concave there, `high` when the envelope is one chord.
+    #[must_use]
+    pub fn touching_point(&self, low: f64, high: f64) -> f64 {
+        let turn = self.inflection();
+        if low >= turn || high <= low {
+            return low;
+        }
+        let base = self.response(low);
+        // How far the tangent at x passes above the start of the chord; rises with x on the concave part.
+        let above = |x: f64| self.response(x) - base - self.slope(x) * (x - low);
+        if turn >= high || above(high) <= 0.0 {
+            return high;
+        }
+        if low <= 0.0 {
+            // From the origin the tangent touches where alpha = 1 + (x/k)^alpha.
+            return (self.k * (self.alpha - 1.0).powf(1.0 / self.alpha)).clamp(turn, high);
+        }
+        let (mut before, mut after) = (turn, high);
+        for _ in 0..60 {
+            let middle = 0.5 * (before + after);
+            if above(middle) > 0.0 {
+                after = middle
+            } else {
+                before = middle
+            }
+            if after - before <= 1e-13 * after {
+                break;
+            }
+        }
+        after
+    }
+
     /// Where the curve turns from convex to concave; 0 for concave curves.
     #[must_use]
     pub fn inflection(&self) -> f64 {
@@ -125,6 +170,35 @@ mod tests {
                     assert!(found >= grid - 1e-9 * grid.abs().max(1.0), "alpha {alpha} price {price} [{low}, {high}]: {found} < {grid}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn derivatives_agree_with_differences() {
+        for alpha in [0.4, 0.9, 1.0, 2.3] {
+            let curve = Hill { beta: 900.0, alpha, k: 150.0 };
+            for x in [3.0, 80.0, 400.0] {
+                let h = 1e-4 * x;
+                let (response, slope, curvature) = curve.derivatives(x);
+                let numeric = (curve.slope(x + h) - curve.slope(x - h)) / (2.0 * h);
+                assert!((response - curve.response(x)).abs() < 1e-9 && (slope - curve.slope(x)).abs() < 1e-9);
+                assert!((curvature - numeric).abs() <= 1e-5 * numeric.abs(), "alpha {alpha} at {x}: {curvature} or {numeric}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_chord_touches_and_stays_above() {
+        for (alpha, low, high) in [(1.5, 0.0, 900.0), (3.0, 40.0, 2_000.0), (2.0, 10.0, 120.0), (2.5, 0.0, 60.0), (0.8, 0.0, 100.0)] {
+            let curve = Hill { beta: 900.0, alpha, k: 150.0 };
+            let touch = curve.touching_point(low, high);
+            let rise = (curve.response(touch) - curve.response(low)) / (touch - low).max(1e-12);
+            for step in 0..=200 {
+                let x = low + (high - low) * f64::from(step) / 200.0;
+                let chord = curve.response(low) + rise * (x - low);
+                assert!(x >= touch || curve.response(x) <= chord + 1e-9, "alpha {alpha}: above the chord at {x}");
+            }
+            assert!(touch >= high || touch <= low || (curve.slope(touch) - rise).abs() < 1e-6 * rise, "alpha {alpha}: not a tangent");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The Lagrangian relaxation: prices on the coupling rows, each arm answering the prices on its
 //! own, and a mixture of answers that meets the rows. Every price vector gives a proven upper bound.
 
+use super::interior;
 use super::master::{Master, Mixture};
 use super::program::Program;
 use super::work::Work;
@@ -26,19 +27,20 @@ const PRICE_GAP: f64 = 1e-9;
 const MAX_ROUNDS: usize = 400;
 
 /// Solves the relaxation of `program`, beginning at `start` prices when given. When the work is used
-/// up earlier, the bound is proven but not the best.
+/// up earlier, the bound is proven but not the best. A bound at or below `held` ends it, because what
+/// is within cannot be better than what is held already.
 #[must_use]
-pub fn relax(program: &Program, start: Option<&[f64]>, work: &Work) -> Relaxation {
+pub fn relax(program: &Program, start: Option<&[f64]>, held: f64, work: &Work) -> Relaxation {
     let top: f64 = program.arms.iter().map(|arm| arm.value * arm.curve.response(arm.high)).sum();
     let mut penalty = 20.0 * top.max(1e-9);
-    let mut relaxation = descend(program, start, penalty, None, work);
+    let mut relaxation = descend(program, start, penalty, Some(held), work);
     for _ in 0..3 {
-        if relaxation.violation <= 1e-9 || work.is_used_up() {
+        if relaxation.violation <= 1e-9 || relaxation.upper_bound <= held || work.is_used_up() {
             break;
         }
         penalty *= 100.0;
         let before = relaxation.upper_bound;
-        relaxation = descend(program, Some(&relaxation.prices), penalty, None, work);
+        relaxation = descend(program, Some(&relaxation.prices), penalty, Some(held), work);
         relaxation.upper_bound = relaxation.upper_bound.min(before);
     }
     relaxation
@@ -90,7 +92,20 @@ struct Search<'a> {
     points: Vec<(Vec<f64>, Vec<f64>)>,
     best: f64,
     best_prices: Vec<f64>,
+    /// Price of violations.
+    penalty: f64,
+    /// A bound below this answers the question.
+    enough: Option<f64>,
     work: &'a Work,
+}
+
+/// Spends that the relaxation allows, and what it promises for them.
+struct Inside {
+    spend: Vec<f64>,
+    promised: Vec<f64>,
+    violation: f64,
+    /// Promised objective less the price of violations.
+    reached: f64,
 }
 
 impl Search<'_> {
@@ -128,11 +143,90 @@ impl Search<'_> {
         (value, usage)
     }
 
-    fn mean(&self, mixture: &Mixture) -> (Vec<f64>, Vec<f64>) {
+    /// Whether nothing is left to look for when the relaxation reaches so much.
+    fn is_closed(&self, reached: f64) -> bool {
+        self.best - reached <= PRICE_GAP * self.best.abs().max(1e-6) || self.enough.is_some_and(|target| self.best <= target)
+    }
+
+    fn interior(&mut self, work: &Work) -> Option<Inside> {
+        let point = interior::solve(self.program, self.penalty, work)?;
+        self.answer(&point.prices);
+        let reached = self.program.objective(&point.promised) - self.penalty * point.violation;
+        Some(Inside { spend: point.spend, promised: point.promised, violation: point.violation, reached })
+    }
+
+    /// Column generation with in-out stabilisation: the next prices lie between the best prices so
+    /// far and those of the linear program, which halves the number of rounds of the plain method.
+    fn columns(&mut self, start: Option<&[f64]>) -> Inside {
+        let rows = self.limits.len();
+        let (value, usage, _) = self.answer(&vec![0.0; rows]);
+        let limits = self.limits.clone();
+        let mut master = Master::new(&limits, self.penalty, value, usage);
+        let first = self.points.len() - 1;
+        let floor: Vec<f64> = self.program.arms.iter().map(|arm| arm.low).collect();
+        let (value, usage) = self.record(floor);
+        master.add(value, usage);
+        if let Some(prices) = start {
+            let (value, usage, _) = self.answer(prices);
+            master.add(value, usage);
+        } else if rows > 0 {
+            self.seed_first_row(&mut master);
+        }
+        let mut mixture = master.solve(self.work);
+        let mut inward = 0.5;
+        for _ in 0..MAX_ROUNDS {
+            if self.is_closed(mixture.value) || self.work.is_used_up() {
+                break;
+            }
+            let prices: Vec<f64> =
+                self.best_prices.iter().zip(&mixture.prices).map(|(best, linear)| inward * best + (1.0 - inward) * linear).collect();
+            let (value, usage, improved) = self.answer(&prices);
+            master.add(value, usage);
+            let before = mixture.value;
+            mixture = master.solve(self.work);
+            let cut = mixture.value > before + 1e-12 * before.abs();
+            inward = if improved || cut { 0.5 } else { inward * 0.3 };
+            if !improved && !cut && inward < 1e-4 {
+                break;
+            }
+        }
+        let (spend, promised) = self.mean(&mixture, first);
+        Inside { spend, promised, violation: mixture.violation, reached: mixture.value }
+    }
+
+    fn relaxation(&self, inside: &Inside) -> Relaxation {
+        let actual = self.program.responses(&inside.spend);
+        Relaxation {
+            upper_bound: self.best,
+            prices: self.best_prices.clone(),
+            excess: inside.promised.iter().zip(actual).map(|(promised, actual)| promised - actual).collect(),
+            spend: inside.spend.clone(),
+            violation: inside.violation,
+        }
+    }
+
+    /// A geometric ladder of prices on the first row (the budget), which alone decides most programs.
+    fn seed_first_row(&mut self, master: &mut Master) {
+        let top: f64 = self.program.arms.iter().map(|arm| arm.value * arm.curve.response(arm.high)).sum();
+        let mut level = 16.0 * top;
+        for _ in 0..10 {
+            if level <= 0.0 || self.work.is_used_up() {
+                break;
+            }
+            let mut prices = vec![0.0; self.limits.len()];
+            prices[0] = level;
+            let (value, usage, _) = self.answer(&prices);
+            master.add(value, usage);
+            level *= 0.4;
+        }
+    }
+
+    /// Mean of the points of a mixture; those of the linear program begin at `first`.
+    fn mean(&self, mixture: &Mixture, first: usize) -> (Vec<f64>, Vec<f64>) {
         let arms = self.program.arms.len();
         let (mut spend, mut response) = (vec![0.0; arms], vec![0.0; arms]);
         for &(point, weight) in &mixture.weights {
-            let (x, r) = &self.points[point];
+            let (x, r) = &self.points[first + point];
             for arm in 0..arms {
                 spend[arm] += weight * x[arm];
                 response[arm] += weight * r[arm];
@@ -145,65 +239,48 @@ impl Search<'_> {
     }
 }
 
-/// Column generation with in-out stabilisation: the next prices lie between the best prices so
-/// far and those of the linear program, which halves the number of rounds of the plain method.
+/// Rows up to which column generation alone is quickest.
+const FEW_ROWS: usize = 10;
+/// Relative gap of column generation above which its mixture says less about an allocation in
+/// steps than the interior point that knows nothing of steps.
+const VAGUE: f64 = 1e-3;
+
+/// Solves the relaxation for one price of violations: few rows by column generation, many by the
+/// interior point, and each helps out where the other ends early.
 fn descend(program: &Program, start: Option<&[f64]>, penalty: f64, enough: Option<f64>, work: &Work) -> Relaxation {
-    let rows = program.rows.len();
     let mut search = Search {
         program,
         limits: program.rows.iter().map(|row| row.limit).collect(),
         points: Vec::new(),
         best: f64::INFINITY,
-        best_prices: vec![0.0; rows],
+        best_prices: vec![0.0; program.rows.len()],
+        penalty,
+        enough,
         work,
     };
-    let (value, usage, _) = search.answer(&vec![0.0; rows]);
-    let mut master = Master::new(&search.limits, penalty, value, usage);
-    let floor: Vec<f64> = program.arms.iter().map(|arm| arm.low).collect();
-    let (value, usage) = search.record(floor);
-    master.add(value, usage);
-    if let Some(prices) = start {
-        let (value, usage, _) = search.answer(prices);
-        master.add(value, usage);
-    } else if rows > 0 {
-        seed_first_row(&mut search, &mut master);
-    }
-    let mut mixture = master.solve(work);
-    let mut inward = 0.5;
-    for _ in 0..MAX_ROUNDS {
-        let gap = search.best - mixture.value;
-        if gap <= PRICE_GAP * search.best.abs().max(1e-6) || enough.is_some_and(|target| search.best < target) || work.is_used_up() {
-            break;
+    if program.rows.len() > FEW_ROWS {
+        // The rest is for column generation, should this end early.
+        let inside = work.within(work.left() / 4 * 3, |work| search.interior(work));
+        if let Some(inside) = &inside
+            && search.is_closed(inside.reached)
+            && !program.has_steps()
+        {
+            return search.relaxation(inside);
         }
-        let prices: Vec<f64> =
-            search.best_prices.iter().zip(&mixture.prices).map(|(best, linear)| inward * best + (1.0 - inward) * linear).collect();
-        let (value, usage, improved) = search.answer(&prices);
-        master.add(value, usage);
-        let before = mixture.value;
-        mixture = master.solve(work);
-        let cut = mixture.value > before + 1e-12 * before.abs();
-        inward = if improved || cut { 0.5 } else { inward * 0.3 };
-        if !improved && !cut && inward < 1e-4 {
-            break;
-        }
+        let prices = search.best_prices.clone();
+        let columns = search.columns(Some(&prices));
+        return search.relaxation(&better(&search, columns, inside));
     }
-    let (spend, mixed) = search.mean(&mixture);
-    let excess = program.responses(&spend).iter().zip(&mixed).map(|(actual, promised)| promised - actual).collect();
-    Relaxation { upper_bound: search.best, prices: search.best_prices, spend, excess, violation: mixture.violation }
+    let columns = search.columns(start);
+    let inside = if search.is_closed(columns.reached) { None } else { search.interior(work) };
+    search.relaxation(&better(&search, columns, inside))
 }
 
-/// A geometric ladder of prices on the first row (the budget), which alone decides most programs.
-fn seed_first_row(search: &mut Search<'_>, master: &mut Master) {
-    let top = search.points.first().map_or(0.0, |(_, response)| search.program.objective(response));
-    let mut level = 16.0 * top;
-    for _ in 0..10 {
-        if level <= 0.0 || search.work.is_used_up() {
-            break;
-        }
-        let mut prices = vec![0.0; search.program.rows.len()];
-        prices[0] = level;
-        let (value, usage, _) = search.answer(&prices);
-        master.add(value, usage);
-        level *= 0.4;
+/// The allocation from which more is to be learnt.
+fn better(search: &Search<'_>, columns: Inside, inside: Option<Inside>) -> Inside {
+    let is_vague = search.best - columns.reached > VAGUE * search.best.abs();
+    match inside {
+        Some(inside) if inside.reached > columns.reached && (is_vague || !search.program.has_steps()) => inside,
+        _ => columns,
     }
 }

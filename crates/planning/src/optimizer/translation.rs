@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::curve::Hill;
-use super::problem::{Arm, Dimension, Problem};
+use super::problem::{Arm, Dimension, Limit, Problem};
 use super::program::{Program, ProgramArm, Row};
 
 impl Problem {
@@ -25,7 +25,8 @@ impl Problem {
             Some(sku) if gone.contains(sku) => Some(format!("SKU {sku} is out of stock")),
             _ => None,
         };
-        self.arms.iter().filter_map(|arm| Some((arm.id.clone(), reason(arm)?))).collect()
+        let dropped = |arm: &Arm| if arm.min > 0.0 { format!("; its least spend of {} is dropped", arm.min) } else { String::new() };
+        self.arms.iter().filter_map(|arm| Some((arm.id.clone(), reason(arm)? + &dropped(arm)))).collect()
     }
 
     /// The problem in the solver's form. Call after [`Problem::validate`].
@@ -72,15 +73,8 @@ impl Problem {
             }
         }
         for limit in &self.limits {
-            let field = |arm: &Arm| match limit.by {
-                Dimension::Retailer => arm.retailer.clone(),
-                Dimension::Placement => arm.placement.clone(),
-                Dimension::Audience => arm.audience.clone(),
-                Dimension::Sku => arm.sku.clone(),
-            };
-            let members: Vec<usize> =
-                all.iter().copied().filter(|&arm| field(&self.arms[arm]).as_deref() == Some(limit.of.as_str())).collect();
-            let name = |side: &str| format!("limit {side} {}={}", word(limit.by), limit.of);
+            let members: Vec<usize> = all.iter().copied().filter(|&arm| limit.field(&self.arms[arm]) == Some(limit.of.as_str())).collect();
+            let name = |side: &str| format!("limit {side} {}={}", limit.by.word(), limit.of);
             let most = [limit.max, limit.max_share.map(|share| share * budget)].into_iter().flatten().reduce(f64::min);
             let least = [limit.min, limit.min_share.map(|share| share * budget)].into_iter().flatten().reduce(f64::max);
             rows.extend(most.map(|most| Row::spend_at_most(&name("max"), &members, most)));
@@ -99,11 +93,27 @@ impl Problem {
     }
 }
 
-fn word(dimension: Dimension) -> &'static str {
-    match dimension {
-        Dimension::Retailer => "retailer",
-        Dimension::Placement => "placement",
-        Dimension::Audience => "audience",
-        Dimension::Sku => "sku",
+impl Limit {
+    /// What this limit looks at in an arm.
+    pub(super) fn field<'a>(&self, arm: &'a Arm) -> Option<&'a str> {
+        let field = match self.by {
+            Dimension::Retailer => &arm.retailer,
+            Dimension::Placement => &arm.placement,
+            Dimension::Audience => &arm.audience,
+            Dimension::Sku => &arm.sku,
+        };
+        field.as_deref()
+    }
+}
+
+impl Dimension {
+    /// As in JSON.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Retailer => "retailer",
+            Self::Placement => "placement",
+            Self::Audience => "audience",
+            Self::Sku => "sku",
+        }
     }
 }

@@ -12,7 +12,12 @@ impl Problem {
     pub fn validate(&self) -> Result<(), InvalidProblem> {
         self.validate_money()?;
         if self.arms.is_empty() || self.arms.len() > MAX_ARMS {
-            return Err(invalid("arms", format!("needs 1 to {MAX_ARMS} arms, has {}", self.arms.len())));
+            let wrong = if self.arms.is_empty() {
+                "needs at least one arm".to_owned()
+            } else {
+                format!("at most {MAX_ARMS} arms, has {}", self.arms.len())
+            };
+            return Err(invalid("arms", wrong));
         }
         if self.groups.len() > MAX_GROUPS {
             return Err(invalid("groups", format!("at most {MAX_GROUPS} groups, has {}", self.groups.len())));
@@ -50,11 +55,18 @@ impl Problem {
                 }
             }
         }
+        let mut named = HashSet::new();
         for (index, group) in self.groups.iter().enumerate() {
+            if !named.insert(group.name.as_str()) {
+                return Err(invalid(format!("groups[{index}].name"), format!("{:?} is the name of another group too", group.name)));
+            }
             group.validate(index, self.arms.len())?;
         }
         for (index, limit) in self.limits.iter().enumerate() {
             limit.validate(index)?;
+            if !self.arms.iter().any(|arm| limit.field(arm) == Some(limit.of.as_str())) {
+                return Err(invalid(format!("limits[{index}].of"), format!("no arm has the {} {:?}", limit.by.word(), limit.of)));
+            }
         }
         for (id, spend) in self.present.iter().flatten() {
             if !seen.contains(id.as_str()) {
@@ -129,14 +141,21 @@ impl Limit {
     }
 }
 
+/// Largest number: above it sums of money are no longer exact to the cent.
+const MOST: f64 = 1e13;
+
 fn invalid(path: impl Into<String>, message: impl Into<String>) -> InvalidProblem {
     InvalidProblem { path: path.into(), message: message.into() }
 }
 
 fn non_negative(path: impl Into<String>, value: f64) -> Result<(), InvalidProblem> {
-    if value.is_finite() && value >= 0.0 { Ok(()) } else { Err(invalid(path, format!("must be a number of 0 or more, is {value}"))) }
+    if (0.0..=MOST).contains(&value) { Ok(()) } else { Err(invalid(path, format!("must be a number from 0 to {MOST:e}, is {value:?}"))) }
 }
 
 fn positive(path: impl Into<String>, value: f64) -> Result<(), InvalidProblem> {
-    if value.is_finite() && value > 0.0 { Ok(()) } else { Err(invalid(path, format!("must be a number above 0, is {value}"))) }
+    if value > 0.0 && value <= MOST {
+        Ok(())
+    } else {
+        Err(invalid(path, format!("must be a number above 0, at most {MOST:e}, is {value:?}")))
+    }
 }

@@ -65,6 +65,12 @@ impl Work {
         self.done.get() >= self.most
     }
 
+    /// What is left, in looks.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.most.saturating_sub(self.done.get()) / OPERATIONS
+    }
+
     /// What was allowed at first, in looks.
     #[must_use]
     pub fn most(&self) -> u64 {

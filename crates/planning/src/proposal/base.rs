@@ -11,6 +11,9 @@ use crate::optimizer::work::Work;
 /// Return floors are solved this much higher, so that rounding to micros cannot break them.
 const FLOOR_MARGIN: f64 = 1.0 + 1e-6;
 
+const LEAST_OF_ARMS: &str = "min_share_per_arm";
+const MOST_OF_ARMS: &str = "max_share_per_arm";
+
 /// The curve of an arm over the horizon.
 #[must_use]
 pub fn over_horizon(hill: &Hill, evidence: &Evidence) -> Hill {
@@ -82,17 +85,25 @@ pub fn ways_out(input: &PlanningInput, evidence: &Evidence, conflict: &[String],
     knob("spend_all", limits.spend_all.then_some(budget), AtLeast);
     knob("min_roas", limits.min_roas, AtLeast);
     knob("max_cpa", limits.max_cpa_micros.map(|micros| micros as f64 / MICROS), AtMost);
+    knob(LEAST_OF_ARMS, limits.min_share_per_arm, AtLeast);
+    knob(MOST_OF_ARMS, limits.max_share_per_arm, AtMost);
     for limit in limits.share_limits() {
         knob(&limit.name, Some(limit.share), if limit.is_least { AtLeast } else { AtMost });
     }
     let moved = |places: &[f64]| {
         let mut moved = program(input, evidence);
-        for (knob, place) in knobs.iter().zip(places) {
+        for (knob, place) in knobs.iter().zip(places).filter(|(knob, place)| **place != knob.from) {
+            for arm in &mut moved.arms {
+                match knob.constraint.as_str() {
+                    LEAST_OF_ARMS => arm.low = place * budget,
+                    MOST_OF_ARMS => arm.high = (place * budget).clamp(arm.low, budget.max(arm.low)),
+                    _ => break,
+                }
+                arm.align();
+            }
             let is_share = knob.constraint.contains("_share_per_");
             for row in moved.rows.iter_mut().filter(|row| row.name == knob.constraint) {
-                if *place != knob.from {
-                    row.move_to(if is_share { place * budget } else { *place });
-                }
+                row.move_to(if is_share { place * budget } else { *place });
             }
         }
         moved

@@ -120,6 +120,25 @@ impl Constraints {
                 return wrong(&field, format!("must be a share from 0 to 1, is {share}"));
             }
         }
+        let pairs = [
+            ("placement", &self.min_share_per_placement, &self.max_share_per_placement),
+            ("audience", &self.min_share_per_audience, &self.max_share_per_audience),
+        ];
+        if let (Some(least), Some(most)) = (self.min_share_per_arm, self.max_share_per_arm)
+            && least > most
+        {
+            return wrong("min_share_per_arm", format!("{least} is above max_share_per_arm, which is {most}"));
+        }
+        for (kind, least, most) in pairs {
+            if let Some((of, least, most)) =
+                least.iter().find_map(|(of, least)| most.get(of).filter(|most| *most < least).map(|most| (of, least, most)))
+            {
+                return wrong(
+                    &format!("min_share_per_{kind}.{of}"),
+                    format!("{least} is above max_share_per_{kind}.{of}, which is {most}"),
+                );
+            }
+        }
         if let Some(floor) = self.min_roas.filter(|floor| !floor.is_finite() || *floor < 0.0) {
             return wrong("min_roas", format!("must be a ratio of 0 or more, is {floor}"));
         }

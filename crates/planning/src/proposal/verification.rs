@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::constraints::Constraints;
+use super::constraints::{Constraints, Unit};
 use super::plan::CandidatePlan;
 
 /// One question asked of a plan.
@@ -27,19 +27,45 @@ pub fn verify(plan: &CandidatePlan, budget_micros: i64, constraints: &Constraint
     let mut checks = vec![line_ids(plan), line_amounts(plan)];
     let spend: i128 = plan.allocation.iter().map(|line| i128::from(line.spend_micros)).sum();
     let revenue: i128 = plan.allocation.iter().map(|line| i128::from(line.expected_revenue_micros)).sum();
-    checks.push(equal("spend_adds_up", "/expected/spend_micros", spend, plan.expected.spend_micros, "sum of the lines' spend"));
-    checks.push(equal("revenue_adds_up", "/expected/revenue_micros", revenue, plan.expected.revenue_micros, "sum of the lines' revenue"));
-    checks.push(equal("budget_is_the_stated_one", "/budget_micros", i128::from(budget_micros), plan.budget_micros, "stated budget"));
+    checks.push(equal(
+        &plan.currency,
+        "spend_adds_up",
+        "/expected/spend_micros",
+        spend,
+        plan.expected.spend_micros,
+        "sum of the lines' spend",
+    ));
+    checks.push(equal(
+        &plan.currency,
+        "revenue_adds_up",
+        "/expected/revenue_micros",
+        revenue,
+        plan.expected.revenue_micros,
+        "sum of the lines' revenue",
+    ));
+    checks.push(equal(
+        &plan.currency,
+        "budget_is_the_stated_one",
+        "/budget_micros",
+        i128::from(budget_micros),
+        plan.budget_micros,
+        "stated budget",
+    ));
     let left = i128::from(budget_micros) - spend;
-    checks.push(equal("unallocated_adds_up", "/unallocated_micros", left, plan.unallocated_micros, "budget minus spend"));
+    checks.push(equal(&plan.currency, "unallocated_adds_up", "/unallocated_micros", left, plan.unallocated_micros, "budget minus spend"));
     checks.push(shares(plan, budget_micros));
     checks.push(stated_roas(plan, spend, revenue));
+    let money = |micros: i128| in_words(micros, &plan.currency);
     for (index, standing) in constraints.standings(&plan.allocation, &plan.expected, budget_micros).iter().enumerate() {
-        let value = standing.value.map_or("unknown".to_owned(), |value| value.to_string());
+        let shown = |value: f64| match standing.unit {
+            Unit::Micros => money(value as i128),
+            Unit::Ratio => value.to_string(),
+        };
+        let value = standing.value.map_or("unknown".to_owned(), shown);
         checks.push(Check {
             check: format!("constraint.{}", standing.constraint),
             passed: standing.satisfied,
-            message: format!("value {value}, limit {}", standing.limit),
+            message: format!("value {value}, limit {}", shown(standing.limit)),
             place: format!("/constraint_report/{index}"),
         });
     }
@@ -68,11 +94,19 @@ fn line_amounts(plan: &CandidatePlan) -> Check {
     }
 }
 
-fn equal(check: &str, place: &str, computed: i128, stated: i64, what: &str) -> Check {
+/// An amount in currency units, exact.
+fn in_words(micros: i128, currency: &str) -> String {
+    let (sign, size) = (if micros < 0 { "-" } else { "" }, micros.unsigned_abs());
+    let part = format!("{:06}", size % 1_000_000);
+    let part = part.trim_end_matches('0');
+    format!("{sign}{}.{part:0<2} {currency}", size / 1_000_000)
+}
+
+fn equal(currency: &str, check: &str, place: &str, computed: i128, stated: i64, what: &str) -> Check {
     Check {
         check: check.to_owned(),
         passed: computed == i128::from(stated),
-        message: format!("{what} is {computed}, stated {stated}"),
+        message: format!("{what} is {}, stated {}", in_words(computed, currency), in_words(i128::from(stated), currency)),
         place: place.to_owned(),
     }
 }
@@ -103,7 +137,10 @@ fn stated_roas(plan: &CandidatePlan, spend: i128, revenue: i128) -> Check {
     Check {
         check: "roas_is_revenue_over_spend".to_owned(),
         passed,
-        message: format!("computed {computed:?}, stated {:?}", plan.expected.roas.value),
+        message: {
+            let shown = |roas: Option<f64>| roas.map_or("none".to_owned(), |roas| roas.to_string());
+            format!("computed {}, stated {}", shown(computed), shown(plan.expected.roas.value))
+        },
         place: "/expected/roas".to_owned(),
     }
 }
