@@ -30,7 +30,12 @@ pub fn check_some(invalid: &mut Invalid, field: &str, day: Option<NaiveDate>) {
 /// # Errors
 /// For what is no day, or beyond [`YEARS`].
 pub fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NaiveDate>, D::Error> {
-    let day = Option::<NaiveDate>::deserialize(deserializer)?;
+    let text = Option::<String>::deserialize(deserializer)?;
+    let day = text.map(|text| {
+        let wrong = |_| D::Error::custom(format!("{text:?} is no day; give one such as 2026-01-31"));
+        text.parse::<NaiveDate>().map_err(wrong)
+    });
+    let day = day.transpose()?;
     match day.filter(|day| !YEARS.contains(&day.year())) {
         Some(day) => Err(D::Error::custom(beyond(&day.to_string()))),
         None => Ok(day),
@@ -50,7 +55,12 @@ pub fn read_known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NaiveDat
 /// # Errors
 /// For what is no instant, or beyond [`YEARS`].
 pub fn read_instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
-    let at = Option::<DateTime<Utc>>::deserialize(deserializer)?;
+    let text = Option::<String>::deserialize(deserializer)?;
+    let at = text.map(|text| {
+        let wrong = |_| D::Error::custom(format!("{text:?} is no time; give one such as 2026-01-31T09:00:00Z"));
+        text.parse::<DateTime<Utc>>().map_err(wrong)
+    });
+    let at = at.transpose()?;
     match at.filter(|at| !YEARS.contains(&at.year())) {
         Some(at) => Err(D::Error::custom(beyond(&at.to_string()))),
         None => Ok(at),

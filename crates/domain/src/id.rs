@@ -23,6 +23,10 @@ pub fn check(field: &str, value: &str) -> Result<(), Invalid> {
     if value.len() > MAX_LENGTH {
         return Err(Invalid::one(field, format!("must be at most {MAX_LENGTH} characters")));
     }
+    if matches!(value, "." | "..") {
+        // Clients take them for steps in the path.
+        return Err(Invalid::one(field, "must not be \".\" or \"..\": no address can name it"));
+    }
     match value.chars().find(|c| !allowed(*c)) {
         Some(c) => Err(Invalid::one(field, format!("holds {c:?}; allowed are letters, digits, '-', '_', '.', ':'"))),
         None => Ok(()),
@@ -43,7 +47,7 @@ mod tests {
 
     #[test]
     fn bad_ids_are_named() {
-        for (value, word) in [("", "empty"), ("a b", "' '"), ("é", "'é'"), (&"x".repeat(101) as &str, "at most 100")] {
+        for (value, word) in [("", "empty"), (".", "address"), ("..", "address"), ("a b", "' '"), ("é", "'é'"), (&"x".repeat(101) as &str, "at most 100")] {
             let error = check("task_id", value).unwrap_err();
             assert_eq!(error.fields[0].field, "task_id");
             assert!(error.fields[0].message.contains(word), "{error:?}");

@@ -152,7 +152,7 @@ pub fn propose(input: &PlanningInput, n: usize) -> Result<Vec<CandidatePlan>, Pr
         let Some(tailored) = strategy.tailor(input, &evidence, &base, revenue_plan.as_deref(), &known) else { continue };
         let answer = match tailored.answer {
             Some(ref answer) => answer.clone(),
-            None => match branch::maximise(&tailored.program, Effort::of_a_plan(), &known) {
+            None => match branch::maximise(&tailored.program, effort(&strategy, &tailored.program), &known) {
                 Outcome::Found(best) => Answer { spend: best.spend, prices: Some(best.prices) },
                 Outcome::NotFound { proven: true } if strategy.is_exploit() => return Err(infeasible(input, &evidence, &base)),
                 Outcome::NotFound { .. } => continue,
@@ -277,6 +277,11 @@ fn validate(input: &PlanningInput, n: usize) -> Result<(), ProposalError> {
     }
     input.constraints.validate()?;
     names::validate(input)
+}
+
+/// The plan with the most revenue is searched to the end; in whole steps the others may miss a little of their own measure.
+fn effort(strategy: &Strategy, program: &Program) -> Effort {
+    if program.has_steps() && !strategy.is_exploit() { Effort::of_a_draw(program) } else { Effort::of_a_plan() }
 }
 
 /// Two allocations differ when at least two percent of the budget lie elsewhere: people who are

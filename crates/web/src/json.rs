@@ -1,5 +1,6 @@
 //! Bodies and query strings that are refused with the place and the name of what is wrong.
 
+mod kind;
 pub(crate) mod nul;
 
 use actix_web::http::header::CONTENT_TYPE;
@@ -99,6 +100,10 @@ async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<BytesM
 /// # Errors
 /// 400 with line and column for bad syntax, 422 with the field's path for a wrong or unknown field.
 pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    // Serde would take a list for an object with its members in order, which nobody means.
+    if bytes.trim_ascii_start().starts_with(b"[") && kind::is_object::<T>() {
+        return Err(Problem::new("invalid_input", "The body is a list; this call takes an object."));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();

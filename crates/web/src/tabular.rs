@@ -80,8 +80,8 @@ impl Format {
     /// 406 when nothing that is asked for can be produced.
     pub fn accepted(request: &HttpRequest) -> Result<Option<Self>, Problem> {
         let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
-        for one in accept.split(',') {
-            match one.split(';').next().unwrap_or_default().trim() {
+        for one in by_preference(accept) {
+            match one {
                 "text/csv" => return Ok(Some(Self::Csv)),
                 "application/x-ndjson" => return Ok(Some(Self::Ndjson)),
                 "application/vnd.apache.parquet" => return Ok(Some(Self::Parquet)),
@@ -91,6 +91,19 @@ impl Format {
         }
         Err(Problem::not_acceptable("application/json, text/csv, application/x-ndjson or application/vnd.apache.parquet"))
     }
+}
+
+/// The media types of an `Accept` header, the most wanted first (RFC 9110, section 12.5.1); those of weight 0 are not wanted.
+fn by_preference(accept: &str) -> Vec<&str> {
+    let weighed = accept.split(',').map(|one| {
+        let mut parts = one.split(';').map(str::trim);
+        let media_type = parts.next().unwrap_or_default();
+        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q="))?.parse::<f32>().ok());
+        (media_type, weight.unwrap_or(1.0))
+    });
+    let mut wanted: Vec<(&str, f32)> = weighed.filter(|(_, weight)| *weight > 0.0).collect();
+    wanted.sort_by(|a, b| b.1.total_cmp(&a.1));
+    wanted.into_iter().map(|(media_type, _)| media_type).collect()
 }
 
 /// Rows in, bytes out. Cells are in the order of the columns; `Null` is an empty field.
@@ -223,6 +236,17 @@ mod tests {
             vec![json!("=1+1"), json!(3), json!(0.25), json!("-1.500000"), json!(true)],
             vec![json!("b, \"c\""), Value::Null, Value::Null, Value::Null, Value::Null],
         ]
+    }
+
+    #[test]
+    fn the_most_wanted_format_is_taken() {
+        let accepted = |accept: &'static str| {
+            Format::accepted(&actix_web::test::TestRequest::get().insert_header((ACCEPT, accept)).to_http_request()).ok()
+        };
+        assert_eq!(accepted("text/csv;q=0.2, application/x-ndjson"), Some(Some(Format::Ndjson)));
+        assert_eq!(accepted("text/csv;q=0.9, application/json;q=0.1"), Some(Some(Format::Csv)));
+        assert_eq!(accepted("text/csv;q=0, */*"), Some(None));
+        assert_eq!(accepted("image/png, text/csv;q=0"), None);
     }
 
     #[test]

@@ -25,7 +25,8 @@ use web::json::{JsonBody, JsonBytes};
 use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
 
-use crate::input::{MoneyInput, check_text, id_or_new, lay_over, read_money, show_money};
+use crate::plans::limits::check_of_campaign;
+use crate::input::{MoneyInput, check_text, id_beside, lay_over, read_money, show_money};
 use crate::life::{self, Refusal, transact};
 use crate::state::State;
 
@@ -111,7 +112,7 @@ impl From<CampaignQuery> for CampaignFilter {
 impl CampaignBody {
     fn check(self) -> Result<NewCampaign, Invalid> {
         let mut invalid = Invalid::default();
-        let campaign_id = id_or_new(&mut invalid, "campaign_id", self.campaign_id, "cmp");
+        let campaign_id = id_beside(&mut invalid, "campaign_id", self.campaign_id, "cmp", &["bulk"]);
         check_text(&mut invalid, "name", &self.name, 200);
         day::check_some(&mut invalid, "start_date", self.start_date);
         day::check_some(&mut invalid, "end_date", self.end_date);
@@ -130,6 +131,7 @@ impl CampaignBody {
                 invalid.add(format!("{field}[{at}]"), format!("must be 1 to {} bytes", domain::id::MAX_LENGTH));
             }
         }
+        check_of_campaign(&mut invalid, &self.constraints);
         let money = invalid.merge(read_money(self.currency.as_deref(), [("total_budget", self.total_budget.as_ref())]));
         let ([total_budget_micros], currency) = money.unwrap_or_default();
         if total_budget_micros.is_some_and(|budget| budget < 0) {

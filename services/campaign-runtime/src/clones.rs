@@ -15,7 +15,7 @@ use web::json::JsonBytes;
 use web::problem::Problem;
 
 use crate::campaigns::made;
-use crate::input::{check_texts, id_or_new};
+use crate::input::{check_texts, id_beside};
 use crate::life;
 use crate::state::State;
 
@@ -48,7 +48,7 @@ pub async fn clone_campaign(
     caller.require(Role::may_plan)?;
     let request = key.of(&caller, &body.bytes);
     let mut invalid = Invalid::default();
-    let campaign_id = id_or_new(&mut invalid, "campaign_id", body.value.campaign_id.clone(), "cmp");
+    let campaign_id = id_beside(&mut invalid, "campaign_id", body.value.campaign_id.clone(), "cmp", &["bulk"]);
     check_texts(&mut invalid, &[("name", body.value.name.as_ref(), MAX_NAME)]);
     domain::day::check_some(&mut invalid, "start_date", body.value.start_date);
     domain::day::check_some(&mut invalid, "end_date", body.value.end_date);

@@ -30,7 +30,7 @@ use web::json::{JsonBody, JsonBytes};
 use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
 
-use crate::input::{check_text, check_texts, id_or_new, lay_over};
+use crate::input::{check_text, check_texts, id_beside, lay_over};
 use crate::state::State;
 use definition::Definition;
 use transitions::{ExperimentStatus, status_of};
@@ -201,7 +201,7 @@ pub async fn create_experiment(
     let request = key.of(&caller, &body.bytes);
     body.value.check()?;
     let mut invalid = Invalid::default();
-    let id = id_or_new(&mut invalid, "experiment_id", body.value.experiment_id.clone(), "exp");
+    let id = id_beside(&mut invalid, "experiment_id", body.value.experiment_id.clone(), "exp", &["power"]);
     invalid.into_result()?;
     let (scope, now, body, salt) = (caller.scope(), state.clock.now(), body.value, domain::id::new("slt"));
     let storage = state.storage.scoped(&scope);

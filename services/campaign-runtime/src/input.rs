@@ -1,20 +1,45 @@
 //! What writes of all resources share: money as people send it, changes laid over what is stored, and checks of texts.
 
+use std::fmt;
+
 use domain::invalid::Invalid;
 use domain::money::{self, Money};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 use web::problem::Problem;
 
 /// Money in a request: `{"amount":"12.34","currency":"USD"}`, or a decimal string in the currency stated beside it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(untagged)]
 pub enum MoneyInput {
     /// With its currency.
     Full(Money),
     /// Without.
     Amount(String),
+}
+
+impl<'de> Deserialize<'de> for MoneyInput {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read;
+        impl<'de> Visitor<'de> for Read {
+            type Value = MoneyInput;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a decimal in quotes such as \"12.34\" (a number would not be exact), or {\"amount\": \"12.34\", \"currency\": \"USD\"}")
+            }
+
+            fn visit_str<E: de::Error>(self, amount: &str) -> Result<MoneyInput, E> {
+                Ok(MoneyInput::Amount(amount.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<MoneyInput, A::Error> {
+                Money::deserialize(MapAccessDeserializer::new(map)).map(MoneyInput::Full)
+            }
+        }
+        deserializer.deserialize_any(Read)
+    }
 }
 
 impl MoneyInput {
@@ -82,7 +107,7 @@ pub fn lay_over<T: Serialize + DeserializeOwned>(stored: &T, change: Map<String,
 
 /// Checks a text: not blank, short enough for its column, and free of NUL.
 pub fn check_text(invalid: &mut Invalid, field: &str, text: &str, most: usize) {
-    if text.trim().is_empty() {
+    if text.chars().all(is_unseen) {
         invalid.add(field, "must not be empty");
     } else if text.chars().count() > most {
         invalid.add(field, format!("must be at most {most} characters"));
@@ -92,6 +117,11 @@ pub fn check_text(invalid: &mut Invalid, field: &str, text: &str, most: usize) {
     }
 }
 
+/// Whether a character leaves no mark: white space, and the format characters that word processors put between words.
+fn is_unseen(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
 /// Checks optional texts.
 pub fn check_texts(invalid: &mut Invalid, texts: &[(&str, Option<&String>, usize)]) {
     for (field, text, most) in texts {
@@ -99,6 +129,14 @@ pub fn check_texts(invalid: &mut Invalid, texts: &[(&str, Option<&String>, usize
             check_text(invalid, field, text, *most);
         }
     }
+}
+
+/// Takes a public id from the caller, or makes one. `taken` are the words that stand in the place of an id in our own addresses.
+pub fn id_beside(invalid: &mut Invalid, field: &str, given: Option<String>, prefix: &str, taken: &[&str]) -> String {
+    if given.as_deref().is_some_and(|id| taken.contains(&id)) {
+        invalid.add(field, "is a word of our own addresses; choose another id");
+    }
+    id_or_new(invalid, field, given, prefix)
 }
 
 /// Takes a public id from the caller, or makes one.

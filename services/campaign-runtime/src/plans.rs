@@ -99,7 +99,7 @@ fn check(body: &PlansBody, campaign: &Campaign, brand: &Value) -> Result<Wish, I
     if !(1..=366).contains(&horizon_days) {
         invalid.add("horizon_days", format!("must be 1 to 366, not {horizon_days}"));
     }
-    let (chosen, sources) = limits::choose(body.constraints.as_ref(), campaign, brand);
+    let (chosen, sources) = limits::choose(&mut invalid, body.constraints.as_ref(), campaign, brand);
     let (limits, stated) = limits::read(&mut invalid, chosen, sources, campaign, body.total_budget.as_ref());
     let budget = stated.or(campaign.total_budget_micros).filter(|budget| *budget > 0);
     if budget.is_none() && !invalid.fields.iter().any(|field| field.field.starts_with("total_budget")) {

@@ -76,7 +76,7 @@ pub fn balanced(input: &PlanningInput, evidence: &Evidence, base: &Program, expl
                 let relative = doubt / arm.curve.response(*x).max(1e-9);
                 arm.value = (1.0 - aversion * relative * doubt / whole).max(0.02);
             }
-            let Outcome::Found(found) = maximise(&tilted, Effort::of_a_plan(), known) else { break };
+            let Outcome::Found(found) = maximise(&tilted, Effort::of_a_draw(&tilted), known) else { break };
             // Weighing at halfway steps keeps the weights from swinging; steps of the request do not allow them.
             let share = if base.has_steps() { 1.0 } else { 0.5 };
             spend = spend.iter().zip(&found.spend).map(|(old, new)| old + share * (new - old)).collect();
@@ -141,7 +141,7 @@ pub fn explore(input: &PlanningInput, evidence: &Evidence, base: &Program, explo
                 arm.curve = *curve;
             }
         }
-        let Outcome::Found(found) = maximise(&program, Effort::of_a_plan(), known) else { continue };
+        let Outcome::Found(found) = maximise(&program, Effort::of_a_draw(&program), known) else { continue };
         let measure = Measure::Drawn(drawn);
         let of_draw = |spend: &[f64]| measure.of(base, spend).unwrap_or(f64::NEG_INFINITY);
         let floor = known.iter().filter(|spend| base.is_feasible(spend)).map(|spend| of_draw(spend)).fold(f64::NEG_INFINITY, f64::max);

@@ -179,6 +179,18 @@ pub(super) fn field(table: Table, column: &str) -> Option<Field> {
     all(table).iter().find(|(name, _)| *name == column).map(|(_, field)| *field)
 }
 
+/// The column without which no row of a table can be taken.
+pub(super) fn key(table: Table) -> &'static str {
+    match table {
+        Table::Retailers => "retailer_id",
+        Table::Brands => "brand_id",
+        Table::Skus => "sku_id",
+        Table::AudienceSegments => "segment_id",
+        Table::Campaigns | Table::CampaignSkus => "campaign_id",
+        Table::Performance => "date",
+    }
+}
+
 /// Whether what is not known is kept under `attributes`.
 pub(super) fn has_attributes(table: Table) -> bool {
     matches!(table, Table::Brands | Table::Skus | Table::Campaigns)

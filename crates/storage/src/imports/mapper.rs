@@ -12,6 +12,9 @@ use super::rows::{MAX_COLUMNS, Row};
 use super::{Problem, Request, columns};
 use crate::error::StorageError;
 
+/// Most columns of a header that an error repeats.
+const SHOWN_COLUMNS: usize = 12;
+
 /// One of our columns: where it comes from.
 struct Slot {
     place: Option<usize>,
@@ -38,6 +41,7 @@ impl Mapper {
         let mut mapper = Self::default();
         let retailer = request.retailer_id.as_ref();
         if request.mapping.is_none() && retailer.is_none() {
+            find_key(request, header, &[])?;
             return Ok(mapper);
         }
         let mapping = request.mapping.clone().unwrap_or_default();
@@ -56,6 +60,7 @@ impl Mapper {
         if let (Some(retailer), false, true) = (retailer, says_retailer, columns::field(request.table, "retailer_id").is_some()) {
             mapper.add("retailer_id".to_owned(), Rule { constant: Some(retailer.clone()), ..Rule::default() }, None);
         }
+        find_key(request, header, &mapper.columns)?;
         mapper.mapping = Some(mapping);
         Ok(mapper)
     }
@@ -122,6 +127,20 @@ impl Mapper {
         }
         self.seen = self.seen.max(columns.len());
     }
+}
+
+/// Checks that the column which every row needs is in the file or in the mapping, before each row is refused for it.
+fn find_key(request: &Request, header: Option<&[String]>, mapped: &[String]) -> Result<(), StorageError> {
+    let (key, Some(header)) = (columns::key(request.table), header) else { return Ok(()) };
+    if header.iter().chain(mapped).any(|name| name == key) {
+        return Ok(());
+    }
+    let names: Vec<String> = header.iter().take(SHOWN_COLUMNS).map(|name| format!("{name:?}")).collect();
+    let more = if header.len() > SHOWN_COLUMNS { ", ..." } else { "" };
+    let separated = header.first().filter(|_| header.len() == 1).and_then(|only| [';', '\t', '|'].into_iter().find(|by| only.contains(*by)));
+    let hint = separated.map_or_else(String::new, |by| format!("; it seems to be separated by {by:?}: separate its columns by commas"));
+    let what = format!("has no column {key:?}, which every row needs; its header has {}{more}{hint}", names.join(", "));
+    Err(Invalid::one("file", what).into())
 }
 
 /// The text that a cell of this rule means; `None` when the cell stays as it is.

@@ -238,7 +238,11 @@ fn broken_csv(error: &csv::Error, line: u64, byte: u64) -> StorageError {
 }
 
 pub(super) fn unreadable(reason: &str, line: u64, byte: u64) -> StorageError {
-    let message = format!("cannot be read on at line {line} (byte {byte} of the unpacked text): {reason}");
+    let message = match (line, byte) {
+        (0, _) => format!("cannot be read: {reason}"),
+        (_, 0) => format!("cannot be read on at line {line}: {reason}"),
+        _ => format!("cannot be read on at line {line} (byte {byte} of the unpacked text): {reason}"),
+    };
     StorageError::Invalid(Invalid::one("file", message))
 }
 

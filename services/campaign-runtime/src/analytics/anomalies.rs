@@ -45,7 +45,7 @@ const SERIES: [(&str, Kind); 5] =
 
 /// Unusual days of a campaign (robust, adjusted for the day of the week, compared with the 28 days before) and faulty data: more clicks than
 /// impressions, more conversions than clicks where orders follow clicks, spend without impressions, days without rows.
-#[utoipa::path(get, path = "/v1/analytics/anomalies", tag = "performance", params(AnomalyQuery), responses((status = 200, body = Object, description = "`{rule, series, faults, missing_days}`"), (status = 404, description = "No such campaign"), (status = 422, description = "A parameter that is wrong")))]
+#[utoipa::path(get, path = "/v1/analytics/anomalies", tag = "performance", params(AnomalyQuery), responses((status = 200, body = Object, description = "`{rule, campaign_id, from, to, source, attributions, series, faults, missing_days}`"), (status = 404, description = "No such campaign"), (status = 422, description = "A parameter that is wrong")))]
 pub async fn find_anomalies(state: Data<State>, caller: Caller, query: QueryOf<AnomalyQuery>) -> Result<Json<Value>, Problem> {
     let AnomalyQuery { campaign_id, from, to } = query.0;
     if from.zip(to).is_some_and(|(from, to)| to < from) {
@@ -88,6 +88,7 @@ pub fn look(
         ..SummaryQuery::default()
     };
     let Some(days) = gather(conn, scope, &query)? else { return Ok(None) };
+    let source = query.source();
     let rows = SummaryQuery { from, group_by: Vec::new(), ..query };
     let found = faults::find(conn, scope, &rows, &click_based, MAX_EXAMPLES as i64 + 1)?;
     let is_wanted = |day: NaiveDate| from.is_none_or(|from| day >= from);
@@ -101,6 +102,11 @@ pub fn look(
             series.push(search(&own, name, kind, currency.as_deref(), &is_wanted));
         }
     }
+    let attributions: Vec<Value> = {
+        let mut seen: Vec<Option<Attribution>> = Vec::new();
+        days.iter().for_each(|day| if !seen.contains(&day.attribution) { seen.push(day.attribution) });
+        seen.into_iter().map(|one| json!(one)).collect()
+    };
     let missing = missing_days(&days, &is_wanted);
     let more = found.len() > MAX_EXAMPLES;
     let faults: Vec<Value> = found.iter().take(MAX_EXAMPLES).map(show_fault).collect();
@@ -109,6 +115,11 @@ pub fn look(
             "method": "median and MAD of the days before, adjusted for the day of the week",
             "window_days": WINDOW_DAYS, "least_days": MIN_DAYS, "threshold": THRESHOLD,
         },
+        "campaign_id": campaign.campaign_id,
+        "from": from,
+        "to": to,
+        "source": source,
+        "attributions": attributions,
         "series": series,
         "faults": faults,
         "has_more_faults": more,

@@ -10,9 +10,9 @@ use planning::experiments::power::{
 };
 use planning::experiments::{ExperimentError, geo_power};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use web::caller::Caller;
-use web::json::JsonBody;
+use web::json::{JsonBody, parse_json};
 use web::problem::Problem;
 
 use super::definition::MOST_MARKETS;
@@ -23,7 +23,7 @@ use crate::state::State;
 const MOST_ROWS: usize = 20_000;
 
 /// What is asked.
-#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, utoipa::ToSchema)]
 #[serde(tag = "test", rename_all = "snake_case")]
 pub enum PowerBody {
     /// Two means.
@@ -32,6 +32,22 @@ pub enum PowerBody {
     Proportions(ProportionsBody),
     /// Treated markets, by simulation on their history.
     Geo(GeoBody),
+}
+
+impl PowerBody {
+    /// Reads the fields that belong to the test, so that errors name them by their own path.
+    fn read(mut body: Map<String, Value>) -> Result<Self, Problem> {
+        let Some(test) = body.remove("test") else {
+            return Err(Problem::invalid_field("test", "is required: \"means\", \"proportions\" or \"geo\""));
+        };
+        let rest = serde_json::to_vec(&body).map_err(Problem::internal)?;
+        match test.as_str() {
+            Some("means") => parse_json(&rest).map(Self::Means),
+            Some("proportions") => parse_json(&rest).map(Self::Proportions),
+            Some("geo") => parse_json(&rest).map(Self::Geo),
+            _ => Err(Problem::invalid_field("test", format!("is {test}; must be \"means\", \"proportions\" or \"geo\""))),
+        }
+    }
 }
 
 /// Demand on the test; absent parts are the usual ones.
@@ -250,15 +266,29 @@ fn of_geo(body: &GeoBody) -> Result<Value, ExperimentError> {
     Ok(answer)
 }
 
+/// Names a field as the body does: what is asked of a test stands under `demand`.
+fn in_the_body(error: ExperimentError) -> ExperimentError {
+    match error {
+        ExperimentError::Invalid { field, message } if ["power", "alpha", "sides", "ratio"].contains(&field.as_str()) => {
+            ExperimentError::Invalid { field: format!("demand.{field}"), message }
+        }
+        ExperimentError::Invalid { field, message } if field == "n" => {
+            ExperimentError::Invalid { field: "n_control".to_owned(), message }
+        }
+        other => other,
+    }
+}
+
 /// Power analysis: sizes for an effect, the smallest effect of a size, the days it takes; of geo tests by simulation on history.
 #[utoipa::path(post, path = "/v1/experiments/power", tag = "experiments", request_body = PowerBody, responses((status = 200, body = Object, description = "Sizes, effect, power and the method's name")))]
-pub async fn analyse_power(state: Data<State>, caller: Caller, body: JsonBody<PowerBody>) -> Result<Json<Value>, Problem> {
+pub async fn analyse_power(state: Data<State>, caller: Caller, body: JsonBody<Map<String, Value>>) -> Result<Json<Value>, Problem> {
+    let body = PowerBody::read(body.0)?;
     let answer = state
-        .solve(&caller.scope(), move || match &body.0 {
+        .solve(&caller.scope(), move || match &body {
             PowerBody::Means(body) => of_means(body),
             PowerBody::Proportions(body) => of_proportions(body),
             PowerBody::Geo(body) => of_geo(body),
         })
         .await?;
-    Ok(Json(answer.map_err(refuse)?))
+    Ok(Json(answer.map_err(in_the_body).map_err(refuse)?))
 }

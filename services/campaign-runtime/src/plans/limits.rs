@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::invalid::Invalid;
 use domain::money::format_micros;
+use planning::proposal::ProposalError;
 use planning::proposal::constraints::Constraints;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -70,14 +71,30 @@ pub struct Limits {
 /// A request with constraints (also with an empty object) has its own only. Without, those of the campaign hold, and the brand's
 /// `min_roas` and `max_cpa` where the campaign has none.
 #[must_use]
-pub fn choose(stated: Option<&ConstraintsBody>, campaign: &Campaign, brand: &Value) -> (ConstraintsBody, BTreeMap<String, String>) {
+pub fn choose(
+    invalid: &mut Invalid,
+    stated: Option<&ConstraintsBody>,
+    campaign: &Campaign,
+    brand: &Value,
+) -> (ConstraintsBody, BTreeMap<String, String>) {
     if let Some(stated) = stated {
         return (stated.clone(), sources(stated, "request"));
     }
-    let mut limits = serde_json::from_value::<ConstraintsBody>(campaign.constraints.0.clone()).unwrap_or_default();
-    limits.others.clear();
+    // Stored values were checked by us or came from an import; a wrong one must not be dropped, nor take the others with it.
+    let mut stored = Invalid::default();
+    let known = campaign.constraints.as_object().cloned().unwrap_or_default();
+    let mut limits = read_members(&mut stored, "constraints", &known);
+    for wrong in stored.fields {
+        invalid.add(wrong.field, format!("{} (stored with the campaign: correct it there, or send constraints)", wrong.message));
+    }
     let mut sources = sources(&limits, "campaign");
-    let of_brand = serde_json::from_value::<ConstraintsBody>(brand.clone()).unwrap_or_default();
+    let mut stored = Invalid::default();
+    let mut known = brand.as_object().cloned().unwrap_or_default();
+    known.retain(|name, _| ["min_roas", "max_cpa"].contains(&name.as_str()));
+    let of_brand = read_members(&mut stored, "constraints", &known);
+    for wrong in stored.fields {
+        invalid.add(wrong.field, format!("{} (stored with the brand: correct it there, or send constraints)", wrong.message));
+    }
     if limits.min_roas.is_none() && of_brand.min_roas.is_some() {
         limits.min_roas = of_brand.min_roas;
         sources.insert("min_roas".to_owned(), "brand".to_owned());
@@ -87,6 +104,59 @@ pub fn choose(stated: Option<&ConstraintsBody>, campaign: &Campaign, brand: &Val
         sources.insert("max_cpa".to_owned(), "brand".to_owned());
     }
     (limits, sources)
+}
+
+/// Checks the limits among the constraints of a campaign when they are written, so that nobody learns of a slip only when plans are
+/// wanted. What is not a limit of ours is left alone.
+pub fn check_of_campaign(invalid: &mut Invalid, constraints: &Map<String, Value>) {
+    let mut own = Invalid::default();
+    let body = read_members(&mut own, "constraints", constraints);
+    for (field, amount) in [("constraints.max_cpa", &body.max_cpa), ("constraints.step", &body.step)] {
+        if let Some((micros, _)) = amount.as_ref().and_then(|amount| own.merge(amount.read(field)))
+            && micros <= 0
+        {
+            own.add(field, "must be above 0");
+        }
+    }
+    if body.experiment_reserve_share.is_some_and(|share| !(0.0..1.0).contains(&share)) {
+        own.add("constraints.experiment_reserve_share", "must be at least 0 and below 1");
+    }
+    if let Err(ProposalError::Invalid { field, message }) = for_planner(body, None, None).validate() {
+        own.add(field, message);
+    }
+    invalid.fields.extend(own.fields);
+}
+
+/// The limits among the members of an object, each read by itself.
+fn read_members(invalid: &mut Invalid, path: &str, members: &Map<String, Value>) -> ConstraintsBody {
+    let mut read = Map::new();
+    for (name, value) in members {
+        match serde_json::from_value::<ConstraintsBody>(json!({ name: value })) {
+            Ok(one) if one.others.is_empty() => {
+                read.insert(name.clone(), value.clone());
+            }
+            Ok(_) => {}
+            Err(error) => invalid.add(format!("{path}.{name}"), error.to_string()),
+        }
+    }
+    serde_json::from_value(Value::Object(read)).unwrap_or_default()
+}
+
+fn for_planner(body: ConstraintsBody, max_cpa_micros: Option<i64>, step_micros: Option<i64>) -> Constraints {
+    Constraints {
+        spend_all: body.spend_all.unwrap_or(false),
+        min_roas: body.min_roas,
+        max_cpa_micros,
+        max_share_per_arm: body.max_share_per_arm,
+        min_share_per_arm: body.min_share_per_arm,
+        excluded_placements: body.excluded_placements.into_iter().collect(),
+        excluded_audiences: body.excluded_audiences.into_iter().collect(),
+        max_share_per_placement: body.max_share_per_placement,
+        min_share_per_placement: body.min_share_per_placement,
+        max_share_per_audience: body.max_share_per_audience,
+        min_share_per_audience: body.min_share_per_audience,
+        step_micros,
+    }
 }
 
 fn sources(limits: &ConstraintsBody, from: &str) -> BTreeMap<String, String> {
@@ -141,20 +211,7 @@ pub fn read(
         "experiment_reserve_share": body.experiment_reserve_share,
         "step": step_micros.map(format_micros),
     });
-    let constraints = Constraints {
-        spend_all: body.spend_all.unwrap_or(false),
-        min_roas: body.min_roas,
-        max_cpa_micros,
-        max_share_per_arm: body.max_share_per_arm,
-        min_share_per_arm: body.min_share_per_arm,
-        excluded_placements: body.excluded_placements.into_iter().collect(),
-        excluded_audiences: body.excluded_audiences.into_iter().collect(),
-        max_share_per_placement: body.max_share_per_placement,
-        min_share_per_placement: body.min_share_per_placement,
-        max_share_per_audience: body.max_share_per_audience,
-        min_share_per_audience: body.min_share_per_audience,
-        step_micros,
-    };
-    let excluded_skus = body.excluded_skus.into_iter().collect();
+    let excluded_skus = body.excluded_skus.iter().cloned().collect();
+    let constraints = for_planner(body, max_cpa_micros, step_micros);
     (Limits { constraints, excluded_skus, reserve_share, shown, sources, currency }, stated)
 }

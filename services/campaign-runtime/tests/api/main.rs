@@ -19,6 +19,7 @@ mod plans;
 mod readings;
 mod references;
 mod walk;
+mod words;
 mod worked_example;
 
 use std::path::PathBuf;
