@@ -32,7 +32,7 @@ pub fn check_some(invalid: &mut Invalid, field: &str, day: Option<NaiveDate>) {
 pub fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NaiveDate>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
     let day = text.map(|text| {
-        let wrong = |_| D::Error::custom(format!("{text:?} is no day; give one such as 2026-01-31"));
+        let wrong = |_| D::Error::custom(format!("must be a day such as 2026-01-31, not {text:?}"));
         text.parse::<NaiveDate>().map_err(wrong)
     });
     let day = day.transpose()?;
@@ -57,7 +57,7 @@ pub fn read_known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NaiveDat
 pub fn read_instant<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
     let at = text.map(|text| {
-        let wrong = |_| D::Error::custom(format!("{text:?} is no time; give one such as 2026-01-31T09:00:00Z"));
+        let wrong = |_| D::Error::custom(format!("must be a time such as 2026-01-31T09:00:00Z, not {text:?}"));
         text.parse::<DateTime<Utc>>().map_err(wrong)
     });
     let at = at.transpose()?;

@@ -47,7 +47,9 @@ mod tests {
 
     #[test]
     fn bad_ids_are_named() {
-        for (value, word) in [("", "empty"), (".", "address"), ("..", "address"), ("a b", "' '"), ("é", "'é'"), (&"x".repeat(101) as &str, "at most 100")] {
+        for (value, word) in
+            [("", "empty"), (".", "address"), ("..", "address"), ("a b", "' '"), ("é", "'é'"), (&"x".repeat(101) as &str, "at most 100")]
+        {
             let error = check("task_id", value).unwrap_err();
             assert_eq!(error.fields[0].field, "task_id");
             assert!(error.fields[0].message.contains(word), "{error:?}");

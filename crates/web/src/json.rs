@@ -158,11 +158,18 @@ fn invalid(path: &str, message: &str) -> Problem {
             (join(path, name), format!("is not a known field; {}", if known.is_empty() { "none are accepted" } else { known }))
         }
         (_, _, Some(name)) => (join(path, name), "is given twice".to_owned()),
+        _ if NO_DAY.iter().any(|text| message.starts_with(text)) => {
+            (path.to_owned(), "must be a day such as 2026-01-31, or a time such as 2026-01-31T09:00:00Z where one is asked for".to_owned())
+        }
         _ => (path.to_owned(), message.to_owned()),
     };
     let detail = if field.is_empty() { message.clone() } else { format!("{field}: {message}") };
     Problem::new("invalid_input", detail).with_errors(vec![FieldError { field, message }])
 }
+
+/// How the reader of days and times begins its errors.
+const NO_DAY: [&str; 5] =
+    ["input contains invalid characters", "premature end of input", "trailing input", "input is out of range", "input is not enough for"];
 
 fn join(path: &str, name: &str) -> String {
     if path.is_empty() {

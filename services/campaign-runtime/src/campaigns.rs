@@ -25,9 +25,9 @@ use web::json::{JsonBody, JsonBytes};
 use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
 
-use crate::plans::limits::check_of_campaign;
 use crate::input::{MoneyInput, check_text, id_beside, lay_over, read_money, show_money};
 use crate::life::{self, Refusal, transact};
+use crate::plans::limits::check_of_campaign;
 use crate::state::State;
 
 /// Most entries of a list of a campaign.

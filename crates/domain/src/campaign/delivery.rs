@@ -72,10 +72,13 @@ pub fn delivery(status: CampaignStatus, flight: &Flight, facts: &Facts) -> Deliv
     if let (Some(budget), Some(spent)) = (flight.budget_micros, facts.spent_micros)
         && spent >= budget
     {
-        return say(D::BudgetExhausted, match &flight.currency {
-            Some(currency) => format!("{} of {} {currency} are spent.", format_micros(spent), format_micros(budget)),
-            None => format!("{} of {} are spent.", format_micros(spent), format_micros(budget)),
-        });
+        return say(
+            D::BudgetExhausted,
+            match &flight.currency {
+                Some(currency) => format!("{} of {} {currency} are spent.", format_micros(spent), format_micros(budget)),
+                None => format!("{} of {} are spent.", format_micros(spent), format_micros(budget)),
+            },
+        );
     }
     match status {
         CampaignStatus::Scheduled => say(D::Scheduled, "Its first day has come; it becomes active within a minute.".to_owned()),

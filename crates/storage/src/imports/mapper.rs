@@ -137,7 +137,8 @@ fn find_key(request: &Request, header: Option<&[String]>, mapped: &[String]) -> 
     }
     let names: Vec<String> = header.iter().take(SHOWN_COLUMNS).map(|name| format!("{name:?}")).collect();
     let more = if header.len() > SHOWN_COLUMNS { ", ..." } else { "" };
-    let separated = header.first().filter(|_| header.len() == 1).and_then(|only| [';', '\t', '|'].into_iter().find(|by| only.contains(*by)));
+    let separated =
+        header.first().filter(|_| header.len() == 1).and_then(|only| [';', '\t', '|'].into_iter().find(|by| only.contains(*by)));
     let hint = separated.map_or_else(String::new, |by| format!("; it seems to be separated by {by:?}: separate its columns by commas"));
     let what = format!("has no column {key:?}, which every row needs; its header has {}{more}{hint}", names.join(", "));
     Err(Invalid::one("file", what).into())

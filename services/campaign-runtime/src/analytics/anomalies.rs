@@ -104,7 +104,11 @@ pub fn look(
     }
     let attributions: Vec<Value> = {
         let mut seen: Vec<Option<Attribution>> = Vec::new();
-        days.iter().for_each(|day| if !seen.contains(&day.attribution) { seen.push(day.attribution) });
+        days.iter().for_each(|day| {
+            if !seen.contains(&day.attribution) {
+                seen.push(day.attribution)
+            }
+        });
         seen.into_iter().map(|one| json!(one)).collect()
     };
     let missing = missing_days(&days, &is_wanted);

@@ -272,9 +272,7 @@ fn in_the_body(error: ExperimentError) -> ExperimentError {
         ExperimentError::Invalid { field, message } if ["power", "alpha", "sides", "ratio"].contains(&field.as_str()) => {
             ExperimentError::Invalid { field: format!("demand.{field}"), message }
         }
-        ExperimentError::Invalid { field, message } if field == "n" => {
-            ExperimentError::Invalid { field: "n_control".to_owned(), message }
-        }
+        ExperimentError::Invalid { field, message } if field == "n" => ExperimentError::Invalid { field: "n_control".to_owned(), message },
         other => other,
     }
 }

@@ -37,7 +37,12 @@ async fn each_wrong_body_is_answered_with_its_field_and_a_way_to_write_it() {
             "constraints.min_share_per_arm",
             "above max_share_per_arm",
         ),
-        ("/v1/experiments/power", json!({"test": "means", "standard_deviation": 1, "effect": 0.2, "demand": {"power": 2}}), "demand.power", "alpha"),
+        (
+            "/v1/experiments/power",
+            json!({"test": "means", "standard_deviation": 1, "effect": 0.2, "demand": {"power": 2}}),
+            "demand.power",
+            "alpha",
+        ),
         ("/v1/experiments/power", json!({"test": "means", "standard_deviation": "x"}), "standard_deviation", "f64"),
         ("/v1/experiments/power", json!({"test": "means", "effect": 1}), "standard_deviation", "required"),
         ("/v1/experiments/power", json!({"effect": 1}), "test", "proportions"),
@@ -69,7 +74,7 @@ async fn other_members_of_constraints_are_kept_and_a_list_is_no_object() {
     let (status, answer) = call(&app, GROCER, "GET", "/v1/analytics/performance?from=2026-13-01", None).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(first(&answer).0, "from");
-    assert!(first(&answer).1.contains("give one such as"), "{answer}");
+    assert!(first(&answer).1.contains("must be a day such as 2026-01-31, not"), "{answer}");
 }
 
 #[actix_web::test]
