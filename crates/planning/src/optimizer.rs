@@ -9,6 +9,7 @@ mod cholesky;
 pub mod conflict;
 pub mod curve;
 pub mod dual;
+mod envelope;
 pub mod interior;
 pub mod lattice;
 pub mod master;

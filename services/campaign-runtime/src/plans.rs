@@ -10,6 +10,7 @@ pub mod present;
 pub mod record;
 pub mod stock;
 pub mod study;
+pub mod telling;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path};

@@ -8,7 +8,8 @@
 //! chord of an S-shaped curve, and what is concave. Rows are elastic: a violation costs the penalty.
 
 use super::cholesky::Cholesky;
-use super::program::{Program, ProgramArm};
+use super::envelope::{Segment, segments};
+use super::program::Program;
 use super::work::Work;
 
 /// Where the method came to. Nothing is claimed for it: the caller prices the bound itself.
@@ -57,47 +58,6 @@ pub fn solve(program: &Program, penalty: f64, work: &Work) -> Option<Point> {
         }
     }
     state.point()
-}
-
-/// A concave piece of an arm's envelope: what `share` of its `width` adds to the response at `from`.
-#[derive(Debug, Clone, Copy)]
-struct Segment {
-    arm: usize,
-    from: f64,
-    width: f64,
-    /// Response over the width when the piece is a chord.
-    chord: Option<f64>,
-    base: f64,
-}
-
-impl Segment {
-    /// Response, slope and curvature at a share of the width, by share.
-    fn look(&self, arm: &ProgramArm, share: f64) -> (f64, f64, f64) {
-        if let Some(rise) = self.chord {
-            return (rise * share, rise, 0.0);
-        }
-        let (response, slope, curvature) = arm.curve.derivatives(self.from + share * self.width);
-        (response - self.base, slope * self.width, curvature * self.width * self.width)
-    }
-}
-
-fn segments(program: &Program) -> Vec<Segment> {
-    let mut segments = Vec::new();
-    for (index, arm) in program.arms.iter().enumerate() {
-        let (low, high) = (arm.low, arm.high);
-        if high <= low {
-            continue;
-        }
-        let touch = arm.curve.touching_point(low, high);
-        let (base, top) = (arm.curve.response(low), arm.curve.response(touch));
-        if touch > low {
-            segments.push(Segment { arm: index, from: low, width: touch - low, chord: Some(top - base), base });
-        }
-        if touch < high {
-            segments.push(Segment { arm: index, from: touch, width: high - touch, chord: None, base: top });
-        }
-    }
-    segments
 }
 
 /// Everything the method keeps, by segment and by row. Objective and prices are divided by `unit`.

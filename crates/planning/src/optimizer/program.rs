@@ -148,12 +148,17 @@ impl Row {
         Self { name: name.to_owned(), shown_limit: limit, sense: Sense::AtMost, kind: Kind::Cost, limit: 0.0, terms, scale }
     }
 
-    /// Puts the shown limit elsewhere.
+    /// Puts the shown limit elsewhere, as if the row had been made there: what counts as satisfied
+    /// depends on its scale.
     pub fn move_to(&mut self, limit: f64) {
         let sign = if self.sense == Sense::AtMost { 1.0 } else { -1.0 };
         let (scale, before) = (self.scale, self.shown_limit);
         match self.kind {
-            Kind::Spend => self.limit = sign * limit / scale,
+            Kind::Spend => {
+                self.scale = if limit > 0.0 { limit } else { 1.0 };
+                self.limit = sign * limit / self.scale;
+                self.terms.iter_mut().for_each(|term| term.1 = sign / self.scale);
+            }
             Kind::Return => self.terms.iter_mut().for_each(|term| term.1 += (limit - before) / scale),
             Kind::Cost => self.terms.iter_mut().for_each(|term| term.2 *= limit / before.max(1e-300)),
         }

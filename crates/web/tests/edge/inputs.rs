@@ -46,7 +46,7 @@ fn json_mistakes_are_placed() {
         (r#"{"budget": {"amount": 1}}"#, 422, "name", "is required"),
         (r#"{"name": "a", "budget": {"amount": 1, "colour": 2}}"#, 422, "budget.colour", "is not a known field; expected `amount`"),
         (r#"{"name": "a", "name": "b", "budget": {"amount": 1}}"#, 422, "name", "is given twice"),
-        ("[1,2]", 422, "[0]", "invalid type: integer `1`"),
+        ("[1,2]", 422, "", "takes an object"),
     ];
     for (text, status, field, words) in cases {
         let problem = parse_json::<Campaign>(text.as_bytes()).unwrap_err();

@@ -12,6 +12,7 @@ use storage::reflections::NewReflectionLog;
 
 use super::record::{self, blank_log};
 use super::study;
+use super::telling::announce;
 
 /// Decides for a plan.
 ///
@@ -63,6 +64,6 @@ pub fn choose(
         ..blank_log(domain::id::new("rfl"), campaign, &plan.plan_set_id, "decision")
     };
     let plans = stored::overrule(conn, scope, &plan.plan_set_id, choice, now)?;
-    record::announce(conn, scope, campaign, &plans, choice, &log, now)?;
+    announce(conn, scope, campaign, &plans, choice, &log, now)?;
     Ok(plans)
 }

@@ -9,7 +9,6 @@ use peers::tasks::NewTask;
 use planning::proposal::plan::CandidatePlan;
 use planning::proposal::verification::Check;
 use serde_json::{Value, json};
-use storage::campaigns::history::{Action, Change};
 use storage::campaigns::{self, Campaign};
 use storage::connection::Connection;
 use storage::error::StorageError;
@@ -21,6 +20,7 @@ use super::decision::Decision;
 use super::document::{show, write};
 use super::history::Source;
 use super::study;
+use super::telling::announce;
 
 /// A plan waits for the answer, so it is judged before tasks that nobody waits for.
 const PRIORITY: i32 = 80;
@@ -205,53 +205,6 @@ pub fn choose(
     };
     announce(conn, scope, campaign, &plans, choice, log, now)?;
     Ok(plans)
-}
-
-/// Keeps the allocation of the chosen plan with the campaign, writes the log and tells who listens.
-///
-/// # Errors
-/// [`StorageError::Conflict`] when the campaign is over; else as any query.
-pub fn announce(
-    conn: &mut Connection,
-    scope: &Scope,
-    campaign: &Campaign,
-    plans: &[Plan],
-    choice: &Choice<'_>,
-    log: &NewReflectionLog,
-    now: DateTime<Utc>,
-) -> Result<(), StorageError> {
-    if let Some(plan) = plans.iter().find(|plan| plan.status == PlanStatus::Chosen.as_ref()) {
-        let lines = plan.plan.pointer("/judged_form/lines").cloned().unwrap_or(Value::Null);
-        let allocation = json!({"plan_id": plan.plan_id, "currency": plan.currency, "lines": lines});
-        // Held, and looked at again: the clock may have ended it.
-        study::refuse_over(&campaigns::locked(conn, scope, campaign.id)?)?;
-        let change = Change::of(Action::Allocate).because(Some(choice.reason));
-        campaigns::allocate(conn, scope, campaign.id, allocation.into(), &change, now)?;
-    }
-    tell(conn, campaign, choice.plan_id, log, now)
-}
-
-/// Writes the log of a decision and tells who listens.
-///
-/// # Errors
-/// As any query.
-pub fn tell(
-    conn: &mut Connection,
-    campaign: &Campaign,
-    plan_id: Option<&str>,
-    log: &NewReflectionLog,
-    now: DateTime<Utc>,
-) -> Result<(), StorageError> {
-    let log_scope = Scope::system("plans").narrowed_to(&campaign.tenant_id);
-    reflections::insert(conn, &log_scope, log, now)?;
-    let event = NewEvent {
-        destination: Destination::Realtime,
-        topic: "campaigns".to_owned(),
-        event: "plan_decided".to_owned(),
-        payload: json!({"campaign_id": campaign.campaign_id, "plan_set_id": log.session_id, "plan_id": plan_id}),
-        tenant_id: Some(campaign.tenant_id.clone()),
-    };
-    outbox::push(conn, &event, now).map(drop)
 }
 
 /// A log without findings yet.

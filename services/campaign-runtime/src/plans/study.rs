@@ -9,7 +9,7 @@ use storage::error::StorageError;
 use storage::plans::{self as stored, Choice};
 use storage::reflections::NewReflectionLog;
 
-use super::record::tell;
+use super::telling::tell;
 
 /// What is said of the best plan where nothing is chosen.
 pub const RECOMMENDED: &str = "recommended";
