@@ -41,13 +41,13 @@ async fn each_wrong_body_is_answered_with_its_field_and_a_way_to_write_it() {
             "/v1/experiments/power",
             json!({"test": "means", "standard_deviation": 1, "effect": 0.2, "demand": {"power": 2}}),
             "demand.power",
-            "alpha",
+            "between 0 and 1",
         ),
         ("/v1/experiments/power", json!({"test": "means", "standard_deviation": "x"}), "standard_deviation", "f64"),
         ("/v1/experiments/power", json!({"test": "means", "effect": 1}), "standard_deviation", "required"),
         ("/v1/experiments/power", json!({"effect": 1}), "test", "proportions"),
         ("/v1/experiments/power", json!({"test": "median"}), "test", "proportions"),
-        ("/v1/optimize", json!({"budget": 1e308, "arms": [{"id": "a", "beta": 1, "alpha": 1, "k": 1}]}), "budget", "at most"),
+        ("/v1/optimize", json!({"budget": 1e308, "arms": [{"id": "a", "beta": 1, "alpha": 1, "k": 1}]}), "budget", "1e13"),
     ];
     for (path, body, field, word) in cases {
         let (status, answer) = call(&app, GROCER, "POST", path, Some(body.clone())).await;
