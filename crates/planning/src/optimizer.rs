@@ -16,6 +16,7 @@ pub mod master;
 pub mod problem;
 pub mod program;
 pub mod relaxation;
+mod repair;
 pub mod report;
 mod rounding;
 pub mod translation;

@@ -162,6 +162,10 @@ pub fn propose(input: &PlanningInput, n: usize) -> Result<Vec<CandidatePlan>, Pr
             revenue_plan = Some(answer.spend.clone());
         }
         let Some(micros) = apportionment::to_micros(input, &evidence, &answer.spend) else { continue };
+        if strategy.is_exploit() && micros.iter().all(|micros| *micros == 0) && !limits_nothing(&base) {
+            // A plan that spends nothing keeps every limit and is no plan.
+            return Err(infeasible(input, &evidence, &base::with_some_spend(&base)));
+        }
         let mut draft =
             Draft { plan: assembly::assemble(input, &evidence, &strategy.name, tailored.rationale.clone(), &micros), micros, answer };
         if let Some(now) = &now {
@@ -277,6 +281,11 @@ fn validate(input: &PlanningInput, n: usize) -> Result<(), ProposalError> {
     }
     input.constraints.validate()?;
     names::validate(input)
+}
+
+/// Whether a program without return limits spends nothing because there is nothing to spend on.
+fn limits_nothing(base: &Program) -> bool {
+    branch::is_possible(&base::with_some_spend(base), &Work::for_explaining(base)) != Some(false)
 }
 
 /// The plan with the most revenue is searched to the end; in whole steps the others may miss a little of their own measure.

@@ -312,3 +312,29 @@ fn limits_one_after_the_other_are_moved_together() {
     }
     assert_eq!(solve(&read(&moved)).unwrap().status, Status::Optimal, "{}", way.text);
 }
+
+#[test]
+fn bounds_without_a_multiple_of_the_step_are_a_conflict_that_names_it() {
+    let line = |id: &str| json!({"id": id, "beta": 100.0, "alpha": 1.0, "k": 50.0});
+    let with = |id: &str, min: f64, max: Option<f64>| {
+        let mut line = line(id);
+        (line["min"], line["max"]) = (json!(min), json!(max));
+        line
+    };
+    let alone = solve(&read(&json!({"budget": 100.0, "step": 30.0, "arms": [with("a", 10.0, Some(20.0))]}))).unwrap();
+    assert_eq!(alone.status, Status::Infeasible);
+    assert!(alone.conflict.iter().any(|part| part == "step (30)"), "{:?}", alone.conflict);
+    let six: Vec<Value> = (0..6).map(|at| with(&format!("a{at}"), 2.0, None)).collect();
+    let many = solve(&read(&json!({"budget": 20.0, "step": 6.0, "arms": six}))).unwrap();
+    assert!(many.conflict.iter().any(|part| part == "step (6)"), "{:?}", many.conflict);
+    let group = json!([{"name": "g", "arms": [0, 1], "min": 8.0, "max": 13.99999}]);
+    let almost = solve(&read(&json!({"budget": 100.0, "step": 7.0, "groups": group, "arms": [line("a"), line("b")]}))).unwrap();
+    assert_eq!(almost.status, Status::Infeasible, "14 is above 13.99999: {:?}", almost.allocation);
+}
+
+#[test]
+fn the_price_of_the_budget_is_the_marginal_return_where_nothing_else_binds() {
+    let solution = solve(&read(&json!({"budget": 100.0, "arms": [{"id": "a", "beta": 100.0, "alpha": 1.0, "k": 50.0}]}))).unwrap();
+    let (price, marginal) = (solution.constraints[0].shadow_price, solution.marginal_roas["a"].unwrap());
+    assert!((price - marginal).abs() < 1e-3 * marginal, "{price} is not {marginal}");
+}

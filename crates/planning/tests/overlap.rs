@@ -85,6 +85,9 @@ fn greedy(problem: &Value, smallest: f64) -> f64 {
 /// Solves, and checks the answer by the problem alone.
 fn solved(problem: &Value) -> Solution {
     let solution = solve(&Problem::from_json(&problem.to_string()).unwrap()).unwrap();
+    if solution.status == Status::Infeasible {
+        return solution;
+    }
     let arms = problem["arms"].as_array().unwrap();
     let spend: Vec<f64> = arms.iter().map(|arm| solution.allocation[arm["id"].as_str().unwrap()]).collect();
     let earned: f64 = arms.iter().zip(&spend).map(|(arm, &x)| respond(arm, x)).sum();
@@ -147,4 +150,39 @@ fn minimums_and_a_budget_that_is_spent_whole_hold_under_many_caps() {
     let total: f64 = solution.allocation.values().sum();
     assert!((total - 15_000.0).abs() <= 1e-3, "{total}");
     assert!(solution.constraints.iter().all(|row| row.slack.unwrap() >= -1e-3), "{:?}", solution.constraints);
+}
+
+/// A problem whose groups leave hardly any room around a known allocation.
+fn around_a_point(seed: u64, lines: usize, groups: usize, step: Option<f64>) -> Value {
+    let mut draw = Draw(seed);
+    let mut known = Vec::new();
+    let arms: Vec<Value> = (0..lines)
+        .map(|at| {
+            let steps = (draw.next() * 12.0).floor();
+            known.push(step.map_or(40.0 * steps, |step| step * steps));
+            json!({"id": format!("line-{at}"), "beta": draw.between(200.0, 3_000.0), "alpha": draw.between(0.3, 4.0), "k": draw.between(50.0, 900.0),
+                "max": 900.0})
+        })
+        .collect();
+    // Whole steps need room for a few of them.
+    let slack = if step.is_some() { 0.1 } else { 0.02 };
+    let groups: Vec<Value> = (0..groups)
+        .map(|at| {
+            let members: Vec<usize> = (0..lines).filter(|_| draw.next() < 0.4).collect();
+            let total: f64 = members.iter().map(|&arm| known[arm]).sum();
+            let (min, max) = (total * draw.between(1.0 - slack, 1.0), total * draw.between(1.0, 1.0 + slack));
+            json!({"name": format!("g{at}"), "arms": members, "min": min, "max": max})
+        })
+        .collect();
+    json!({"budget": known.iter().sum::<f64>(), "spend_all": true, "step": step, "arms": arms, "groups": groups})
+}
+
+#[test]
+fn an_allocation_is_found_where_limits_leave_hardly_any_room() {
+    for seed in 0..8 {
+        for (lines, groups, step) in [(12, 40, Some(50.0)), (30, 30, Some(50.0)), (20, 80, None), (6, 60, None)] {
+            let solution = solved(&around_a_point(1_000 + seed, lines, groups, step));
+            assert_ne!(solution.status, Status::Infeasible, "seed {seed}: {lines} x {groups}, step {step:?}: {:?}", solution.conflict);
+        }
+    }
 }

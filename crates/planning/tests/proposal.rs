@@ -157,6 +157,19 @@ fn a_largest_share_that_leaves_money_over_has_a_way_out() {
 }
 
 #[test]
+fn a_plan_that_spends_nothing_is_no_plan() {
+    let constraints = Constraints { min_roas: Some(50.0), ..Constraints::default() };
+    let Err(ProposalError::Infeasible { conflict, relaxation, .. }) = propose(&PlanningInput { constraints, ..input() }, 3) else {
+        panic!()
+    };
+    assert!(conflict.iter().any(|limit| limit.starts_with("min_roas")), "{conflict:?}");
+    let way = relaxation.iter().find(|way| way.changes[0].constraint == "min_roas").expect("a way out");
+    let constraints = Constraints { min_roas: Some(way.changes[0].to), ..Constraints::default() };
+    let plans = propose(&PlanningInput { constraints, ..input() }, 1).unwrap();
+    assert!(!plans[0].allocation.is_empty(), "{}", way.text);
+}
+
+#[test]
 fn limits_that_contradict_each_other_by_themselves_are_wrong_fields() {
     let one = |name: &str, share: f64| [(name.to_owned(), share)].into();
     let cases = [

@@ -139,6 +139,12 @@ fn search(program: &Program, effort: Effort, known: &[Vec<f64>], work: &Work) ->
     // Half is kept for turning the relaxed answer into allocations.
     let relaxation = work.within(work.most() / 2, |work| dual::relax(program, None, f64::NEG_INFINITY, work));
     let root_prices = relaxation.prices.clone();
+    if incumbent.spend.is_none() && relaxation.violation > 1e-9 {
+        // The objective pulls against rows that leave hardly any room: without it they may be met.
+        if let Some(spend) = work.within(work.left() / 2, |work| dual::feasible_point(program, work)) {
+            incumbent.offer(program, spend, None, work);
+        }
+    }
     let mut heap = BinaryHeap::from([Open(Node { bounds, relaxation })]);
     let mut nodes = 0;
     // Bound of what was dropped although it may hide something better than the incumbent.

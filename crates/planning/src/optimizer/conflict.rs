@@ -108,7 +108,10 @@ fn irreducible(program: &Program, mut parts: Vec<Part>, is_impossible: &dyn Fn(&
 fn keep_only(program: &Program, parts: &[Part]) -> Program {
     let mut kept = program.clone();
     if !parts.contains(&Part::Steps) {
-        kept.arms.iter_mut().for_each(|arm| arm.step = 0.0);
+        kept.arms.iter_mut().for_each(|arm| {
+            arm.step = 0.0;
+            (arm.low, arm.high) = arm.stated;
+        });
     }
     if !parts.contains(&Part::Closures) {
         kept.closed.iter().for_each(|&(arm, high)| kept.arms[arm].high = high);
@@ -162,11 +165,11 @@ fn describe(program: &Program, parts: &[Part], is_impossible: &dyn Fn(&Program) 
             Part::Ceilings => {
                 found.rows.push(CEILINGS.to_owned());
                 let most = unbounded(program);
-                last.push(bounds_in_words(program, &mut core, CEILINGS, &needed, |arm| arm.high, |arm| lift(arm, most)));
+                last.push(bounds_in_words(program, &mut core, CEILINGS, &needed, |arm| arm.stated.1, |arm| lift(arm, most)));
             }
             Part::Floors => {
                 found.rows.push(FLOORS.to_owned());
-                last.push(bounds_in_words(program, &mut core, FLOORS, &needed, |arm| arm.low, |arm| arm.low = 0.0));
+                last.push(bounds_in_words(program, &mut core, FLOORS, &needed, |arm| arm.stated.0, |arm| arm.low = 0.0));
             }
             Part::Closures => last.push(format!("excluded or out of stock ({} arms)", program.closed.len())),
             Part::Steps => last.push(format!("step ({})", program.arms.iter().map(|arm| arm.step).fold(0.0, f64::max))),

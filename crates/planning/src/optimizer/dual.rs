@@ -3,7 +3,7 @@
 
 use super::interior;
 use super::master::{Master, Mixture};
-use super::program::Program;
+use super::program::{FEASIBLE, Program};
 use super::work::Work;
 
 /// The relaxation's answer.
@@ -38,7 +38,7 @@ pub fn relax(program: &Program, start: Option<&[f64]>, held: f64, work: &Work) -
         if relaxation.violation <= 1e-9 || relaxation.upper_bound <= held || work.is_used_up() {
             break;
         }
-        penalty *= 100.0;
+        penalty *= 1_000.0;
         let before = relaxation.upper_bound;
         relaxation = descend(program, Some(&relaxation.prices), penalty, Some(held), work);
         relaxation.upper_bound = relaxation.upper_bound.min(before);
@@ -54,6 +54,10 @@ pub fn prove_infeasible(program: &Program, work: &Work) -> Option<Vec<f64>> {
     if work.is_used_up() {
         return None;
     }
+    if program.arms.iter().any(|arm| arm.low > arm.high) {
+        // No row takes part in it.
+        return Some(vec![0.0; program.rows.len()]);
+    }
     work.looks(program.terms() / 4);
     if let Some(row) = (0..program.rows.len()).find(|&row| is_hopeless(program, row)) {
         let mut prices = vec![0.0; program.rows.len()];
@@ -64,6 +68,16 @@ pub fn prove_infeasible(program: &Program, work: &Work) -> Option<Vec<f64>> {
     bare.arms.iter_mut().for_each(|arm| arm.value = 0.0);
     let relaxation = descend(&bare, None, 1.0, Some(-INFEASIBLE), work);
     (relaxation.upper_bound < -INFEASIBLE).then_some(relaxation.prices)
+}
+
+/// Spends that meet the rows as far as the envelopes go, when the work reaches to find some. They are
+/// feasible where no curve is S-shaped or only spends are limited, and no steps are asked for.
+#[must_use]
+pub fn feasible_point(program: &Program, work: &Work) -> Option<Vec<f64>> {
+    let mut bare = program.clone();
+    bare.arms.iter_mut().for_each(|arm| arm.value = 0.0);
+    let relaxation = descend(&bare, None, 1.0, Some(-INFEASIBLE), work);
+    (relaxation.violation <= FEASIBLE).then_some(relaxation.spend)
 }
 
 /// Whether a single row is broken whatever the arms do within their bounds.
@@ -151,13 +165,20 @@ impl Search<'_> {
     fn interior(&mut self, work: &Work) -> Option<Inside> {
         let point = interior::solve(self.program, self.penalty, work)?;
         self.answer(&point.prices);
-        let reached = self.program.objective(&point.promised) - self.penalty * point.violation;
-        Some(Inside { spend: point.spend, promised: point.promised, violation: point.violation, reached })
+        Some(self.inside(point.spend, point.promised))
+    }
+
+    fn inside(&self, spend: Vec<f64>, promised: Vec<f64>) -> Inside {
+        let violation = self.program.rows.iter().map(|row| (row.usage(&spend, &promised) - row.limit).max(0.0)).sum();
+        let reached = self.program.objective(&promised) - self.penalty * violation;
+        Inside { spend, promised, violation, reached }
     }
 
     /// Column generation with in-out stabilisation: the next prices lie between the best prices so
-    /// far and those of the linear program, which halves the number of rounds of the plain method.
-    fn columns(&mut self, start: Option<&[f64]>) -> Inside {
+    /// far and those of the linear program, which halves the number of rounds of the plain method. Ends
+    /// after so many looks, wherever it is.
+    fn columns(&mut self, start: Option<&[f64]>, most: u64) -> Inside {
+        let begun = self.work.done();
         let rows = self.limits.len();
         let (value, usage, _) = self.answer(&vec![0.0; rows]);
         let limits = self.limits.clone();
@@ -175,7 +196,7 @@ impl Search<'_> {
         let mut mixture = master.solve(self.work);
         let mut inward = 0.5;
         for _ in 0..MAX_ROUNDS {
-            if self.is_closed(mixture.value) || self.work.is_used_up() {
+            if self.is_closed(mixture.value) || self.work.is_used_up() || self.work.done() - begun > most {
                 break;
             }
             let prices: Vec<f64> =
@@ -191,7 +212,8 @@ impl Search<'_> {
             }
         }
         let (spend, promised) = self.mean(&mixture, first);
-        Inside { spend, promised, violation: mixture.violation, reached: mixture.value }
+        // Of the mean itself: a basis of nearly equal points tells less than it seems to.
+        self.inside(spend, promised)
     }
 
     fn relaxation(&self, inside: &Inside) -> Relaxation {
@@ -233,7 +255,7 @@ impl Search<'_> {
             }
         }
         for (x, arm) in spend.iter_mut().zip(&self.program.arms) {
-            *x = x.clamp(arm.low, arm.high);
+            *x = x.clamp(arm.low, arm.high.max(arm.low));
         }
         (spend, response)
     }
@@ -259,7 +281,8 @@ fn descend(program: &Program, start: Option<&[f64]>, penalty: f64, enough: Optio
         work,
     };
     if program.rows.len() > FEW_ROWS {
-        // The rest is for column generation, should this end early.
+        // Should this end early, column generation may mend it, or a higher price of violations.
+        let begun = work.done();
         let inside = work.within(work.left() / 4 * 3, |work| search.interior(work));
         if let Some(inside) = &inside
             && search.is_closed(inside.reached)
@@ -268,10 +291,11 @@ fn descend(program: &Program, start: Option<&[f64]>, penalty: f64, enough: Optio
             return search.relaxation(inside);
         }
         let prices = search.best_prices.clone();
-        let columns = search.columns(Some(&prices));
+        let most = if program.has_steps() { u64::MAX } else { 2 * (work.done() - begun) };
+        let columns = search.columns(Some(&prices), most);
         return search.relaxation(&better(&search, columns, inside));
     }
-    let columns = search.columns(start);
+    let columns = search.columns(start, u64::MAX);
     let inside = if search.is_closed(columns.reached) { None } else { search.interior(work) };
     search.relaxation(&better(&search, columns, inside))
 }

@@ -31,9 +31,19 @@ pub struct ProgramArm {
     pub high: f64,
     /// Spend is a multiple of this; 0 for any amount.
     pub step: f64,
+    /// Least and most spend as they were stated, before they were moved to multiples of the step.
+    pub stated: (f64, f64),
 }
 
 impl ProgramArm {
+    /// An arm within stated bounds, of which its own are the multiples of the step.
+    #[must_use]
+    pub fn within(curve: Hill, value: f64, (low, high): (f64, f64), step: f64) -> Self {
+        let mut arm = Self { curve, value, low, high, step, stated: (low, high) };
+        arm.align();
+        arm
+    }
+
     /// The allowed spend in `[low, high]` that maximises `weight * r(x) - price * x`, for
     /// `weight >= 0`. With steps: a curve that is first convex, then concave has its best multiple
     /// at an end, beside the turning point or beside the best point of the concave part.
@@ -209,6 +219,8 @@ impl Row {
     }
 }
 
+/// Part of a step by which a multiple may be missed by rounding errors.
+pub const ON_STEP: f64 = 1e-9;
 /// Largest scaled violation that still counts as satisfied.
 pub const FEASIBLE: f64 = 1e-8;
 
@@ -233,7 +245,7 @@ impl Program {
             let slack = FEASIBLE * (1.0 + arm.high);
             // An amount of very many steps is a multiple only as far as floating point can tell.
             let steps = x / arm.step;
-            let on_step = arm.step <= 0.0 || (steps - steps.round()).abs() <= 1e-6 + 4.0 * f64::EPSILON * steps;
+            let on_step = arm.step <= 0.0 || (steps - steps.round()).abs() <= ON_STEP + 4.0 * f64::EPSILON * steps;
             x >= arm.low - slack && x <= arm.high + slack && on_step
         });
         inside && self.rows.iter().all(|row| row.usage(spend, &response) <= row.limit + FEASIBLE)
@@ -290,7 +302,7 @@ mod tests {
         for alpha in [0.6, 1.0, 1.4, 2.5] {
             for price in [0.1, 0.6, 1.3, 2.4, 4.0] {
                 for (low, high, step) in [(0.0, 900.0, 50.0), (100.0, 700.0, 100.0), (0.0, 30.0, 10.0), (0.0, 900.0, 300.0)] {
-                    let arm = ProgramArm { curve: Hill { beta: 1000.0, alpha, k: 200.0 }, value: 1.0, low, high, step };
+                    let arm = ProgramArm::within(Hill { beta: 1000.0, alpha, k: 200.0 }, 1.0, (low, high), step);
                     let net = |x: f64| arm.curve.response(x) - price * x;
                     let multiples = (0..).map(|at| low + step * f64::from(at)).take_while(|x| *x <= high);
                     let best = multiples.map(net).fold(f64::NEG_INFINITY, f64::max);

@@ -3,10 +3,13 @@
 use super::dual::{self, Relaxation};
 use super::lattice;
 use super::program::{Program, ProgramArm};
+use super::repair;
 use super::work::Work;
 
 /// Part of the work that turning one answer into whole steps may take: one of so many.
 const SNAPS: u64 = 20;
+/// The same of looking for one that keeps all rows, while none is known.
+const REPAIRS: u64 = 8;
 /// Most relaxations of one dive; each settles half of the arms in doubt.
 const DEPTH: usize = 12;
 /// Part of the upper bound that an arm may promise too much without being in doubt.
@@ -29,11 +32,20 @@ impl Default for Incumbent {
 impl Incumbent {
     /// Takes the spends, or those in whole steps nearest to them, when they are better.
     pub fn offer(&mut self, program: &Program, spend: Vec<f64>, prices: Option<&[f64]>, work: &Work) {
-        if program.has_steps() {
-            let snapped = work.within(work.most() / SNAPS, |work| lattice::snap(program, &spend, work));
-            self.take(program, snapped, prices);
+        if !program.has_steps() {
+            return self.take(program, spend, prices);
         }
-        self.take(program, spend, prices);
+        let snapped = work.within(work.most() / SNAPS, |work| lattice::snap(program, &spend, work));
+        self.take(program, snapped, prices);
+        if self.spend.is_none() {
+            let repaired = work.within(work.most() / REPAIRS, |work| repair::repair(program, &spend, work));
+            if let Some(repaired) = repaired {
+                // What keeps the rows is a start from which steps can be added and traded.
+                let better = work.within(work.most() / SNAPS, |work| lattice::snap(program, &repaired, work));
+                self.take(program, repaired, None);
+                self.take(program, better, None);
+            }
+        }
     }
 
     fn take(&mut self, program: &Program, spend: Vec<f64>, prices: Option<&[f64]>) {

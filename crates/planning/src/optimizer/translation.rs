@@ -7,6 +7,9 @@ use super::curve::Hill;
 use super::problem::{Arm, Dimension, Limit, Problem};
 use super::program::{Program, ProgramArm, Row};
 
+/// Ceiling of an arm that states none, as a multiple of the budget.
+const ABOVE_BUDGET: f64 = 1.01;
+
 impl Problem {
     /// Money to distribute, after the reserve.
     #[must_use]
@@ -42,12 +45,12 @@ impl Problem {
             .enumerate()
             .map(|(index, arm)| {
                 let curve = Hill { beta: arm.beta, alpha: arm.alpha, k: arm.k };
-                let open = arm.max.unwrap_or(budget.max(arm.min));
-                let mut made = ProgramArm { curve, value: arm.value, low: arm.min, high: open, step };
-                made.align();
+                // Above the budget, so that it is the budget which binds and has the price.
+                let open = arm.max.unwrap_or((ABOVE_BUDGET * budget).max(arm.min));
+                let mut made = ProgramArm::within(curve, arm.value, (arm.min, open), step);
                 if closed.contains_key(&arm.id) {
                     shut.push((index, made.high));
-                    (made.low, made.high) = (0.0, 0.0);
+                    (made.low, made.high, made.stated) = (0.0, 0.0, (0.0, 0.0));
                 }
                 made
             })

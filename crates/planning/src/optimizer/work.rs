@@ -9,7 +9,7 @@ use super::program::Program;
 /// at one arm's curve.
 const OPERATIONS: u64 = 32;
 /// Looks at the whole problem that any search may take, however large the problem is.
-const ROUNDS: u64 = 300;
+const ROUNDS: u64 = 1_000;
 /// Looks that the best multiple of a step takes at one curve.
 const MULTIPLES: usize = 6;
 /// Looks for explaining why a problem has no solution and what would have to give.

@@ -27,17 +27,8 @@ pub fn program(input: &PlanningInput, evidence: &Evidence) -> Program {
     let budget = input.budget_micros as f64 / MICROS;
     let (low, high) = limits.arm_bounds(input.budget_micros);
     let step = limits.step_micros.map_or(0.0, |step| step as f64 / MICROS);
-    let made = |arm: &ArmEvidence| {
-        let mut made = ProgramArm {
-            curve: over_horizon(&arm.curve.hill, evidence),
-            value: 1.0,
-            low: low as f64 / MICROS,
-            high: high.max(low) as f64 / MICROS,
-            step,
-        };
-        made.align();
-        made
-    };
+    let bounds = (low as f64 / MICROS, high.max(low) as f64 / MICROS);
+    let made = |arm: &ArmEvidence| ProgramArm::within(over_horizon(&arm.curve.hill, evidence), 1.0, bounds, step);
     let arms: Vec<ProgramArm> = evidence.arms.iter().map(made).collect();
     let all: Vec<usize> = (0..arms.len()).collect();
     let mut rows = vec![Row::spend_at_most("budget", &all, budget)];
@@ -70,6 +61,21 @@ pub fn program(input: &PlanningInput, evidence: &Evidence) -> Program {
     Program { arms, rows, closed: Vec::new(), names: None }
 }
 
+/// Name of the row that asks for any spend at all.
+pub const SOME_SPEND: &str = "spending at least 1 % of the budget";
+/// What counts as spending anything, as a share of the budget.
+const SOME: f64 = 0.01;
+
+/// The program with the demand that something is spent.
+#[must_use]
+pub fn with_some_spend(base: &Program) -> Program {
+    let mut program = base.clone();
+    let all: Vec<usize> = (0..program.arms.len()).collect();
+    let budget = program.rows.first().map_or(0.0, |row| row.shown_limit);
+    program.rows.push(Row::spend_at_least(SOME_SPEND, &all, SOME * budget));
+    program
+}
+
 /// The smallest moves of the request's limits that make plans possible, each checked, given the
 /// names of the limits that contradict each other. Shares stay
 /// shares: a larger budget moves the limits of lines, placements and audiences with it.
@@ -92,13 +98,17 @@ pub fn ways_out(input: &PlanningInput, evidence: &Evidence, conflict: &[String],
     }
     let moved = |places: &[f64]| {
         let mut moved = program(input, evidence);
+        if conflict.iter().any(|row| row == SOME_SPEND) {
+            moved = with_some_spend(&moved);
+        }
         for (knob, place) in knobs.iter().zip(places).filter(|(knob, place)| **place != knob.from) {
             for arm in &mut moved.arms {
                 match knob.constraint.as_str() {
-                    LEAST_OF_ARMS => arm.low = place * budget,
-                    MOST_OF_ARMS => arm.high = (place * budget).clamp(arm.low, budget.max(arm.low)),
+                    LEAST_OF_ARMS => arm.stated.0 = place * budget,
+                    MOST_OF_ARMS => arm.stated.1 = (place * budget).clamp(arm.stated.0, budget.max(arm.stated.0)),
                     _ => break,
                 }
+                (arm.low, arm.high) = arm.stated;
                 arm.align();
             }
             let is_share = knob.constraint.contains("_share_per_");
