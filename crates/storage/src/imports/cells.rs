@@ -87,7 +87,11 @@ impl<'a> Cell<'a> {
         if let Some(date) = plain_date(text.as_bytes()) {
             return Ok(Some(date));
         }
-        NaiveDate::parse_from_str(&text, "%Y-%m-%d").map(Some).map_err(|_| format!("{text:?} is not a date such as 2026-01-31"))
+        NaiveDate::parse_from_str(&text, "%Y-%m-%d").map(Some).map_err(|_| {
+            let is_instant = text.get(..10).is_some_and(|day| plain_date(day.as_bytes()).is_some()) && text[10..].contains(':');
+            let hint = if is_instant { "; it has a time of day: write the day alone (in Parquet a date, or midnight UTC)" } else { "" };
+            format!("{text:?} is not a date such as 2026-01-31{hint}")
+        })
     }
 
     /// The JSON value for a column of this kind; `Null` for nothing.

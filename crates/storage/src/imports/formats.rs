@@ -75,9 +75,21 @@ pub fn by_ending(path: &Path) -> Option<(Format, Compression)> {
 }
 
 /// Largest window that a Zstandard file may ask for, as a power of two: 32 MiB of memory. `zstd -19` asks for 8, `--ultra` or `--long` for more.
-const ZSTD_WINDOW_LOG: u32 = 25;
+pub(super) const ZSTD_WINDOW_LOG: u32 = 25;
 /// A packed file may grow this much whatever its ratio.
 const FREE_BYTES: u64 = 64 << 20;
+
+impl Limits {
+    /// Most unpacked bytes of a file of so many packed ones.
+    pub(super) fn of_packed(self, packed: u64) -> u64 {
+        self.max_unpacked_bytes.min(packed.saturating_mul(self.max_ratio).max(FREE_BYTES))
+    }
+
+    /// What is said of a file that unpacks to more.
+    pub(super) fn exceeded(self) -> String {
+        format!("the file unpacks to over {} bytes, or to over {} times its size", self.max_unpacked_bytes, self.max_ratio)
+    }
+}
 
 /// Refuses a file whose first bytes contradict what was declared.
 pub(super) fn check(file: &mut File, format: Format, compression: Compression) -> Result<(), StorageError> {
@@ -110,7 +122,7 @@ pub(super) fn unpack(file: File, compression: Compression, limits: Limits) -> Re
     let file = BufReader::with_capacity(1 << 16, file);
     let most = match compression {
         Compression::None => return Ok(Box::new(file)),
-        _ => limits.max_unpacked_bytes.min(packed_bytes.saturating_mul(limits.max_ratio).max(FREE_BYTES)),
+        _ => limits.of_packed(packed_bytes),
     };
     let plain: Box<dyn Read> = match compression {
         Compression::Zstd => zstd_reader(file)?,
@@ -139,10 +151,7 @@ impl Read for Bounded {
         match self.left.checked_sub(read as u64) {
             Some(left) => self.left = left,
             None => {
-                return Err(std::io::Error::other(format!(
-                    "the file unpacks to over {} bytes, or to over {} times its size",
-                    self.limits.max_unpacked_bytes, self.limits.max_ratio
-                )));
+                return Err(std::io::Error::other(self.limits.exceeded()));
             }
         }
         Ok(read)

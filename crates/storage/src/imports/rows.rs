@@ -17,7 +17,7 @@ use super::{Compression, Format, Limits, Problem, Request, formats};
 use crate::error::StorageError;
 
 /// Longest row, in bytes: an unclosed quote must not read a whole file into memory.
-const MAX_ROW_BYTES: u64 = 1 << 20;
+pub(super) const MAX_ROW_BYTES: u64 = 1 << 20;
 /// Most different columns of one file.
 pub(super) const MAX_COLUMNS: usize = 500;
 

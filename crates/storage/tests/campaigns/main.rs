@@ -6,6 +6,7 @@ mod analytics;
 mod experiments;
 mod history;
 mod import_kill;
+mod import_parquet;
 mod import_runs;
 mod imports;
 mod isolation;
