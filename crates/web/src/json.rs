@@ -1,7 +1,8 @@
 //! Bodies and query strings that are refused with the place and the name of what is wrong.
 
-mod kind;
 pub(crate) mod nul;
+mod strict;
+pub mod words;
 
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::BytesMut;
@@ -13,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use crate::problem::Problem;
+use strict::Strict;
 
 /// Largest body when the server sets no [`BodyLimit`], in bytes.
 pub const DEFAULT_BODY_LIMIT_BYTES: usize = 1 << 20;
@@ -100,12 +102,8 @@ async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<BytesM
 /// # Errors
 /// 400 with line and column for bad syntax, 422 with the field's path for a wrong or unknown field.
 pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    // Serde would take a list for an object with its members in order, which nobody means.
-    if bytes.trim_ascii_start().starts_with(b"[") && kind::is_object::<T>() {
-        return Err(Problem::new("invalid_input", "The body is a list; this call takes an object."));
-    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value: T = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    let value: T = serde_path_to_error::deserialize(Strict(&mut deserializer)).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
         match inner.classify() {
@@ -158,18 +156,11 @@ fn invalid(path: &str, message: &str) -> Problem {
             (join(path, name), format!("is not a known field; {}", if known.is_empty() { "none are accepted" } else { known }))
         }
         (_, _, Some(name)) => (join(path, name), "is given twice".to_owned()),
-        _ if NO_DAY.iter().any(|text| message.starts_with(text)) => {
-            (path.to_owned(), "must be a day such as 2026-01-31, or a time such as 2026-01-31T09:00:00Z where one is asked for".to_owned())
-        }
-        _ => (path.to_owned(), message.to_owned()),
+        _ => (path.to_owned(), words::plain(message)),
     };
     let detail = if field.is_empty() { message.clone() } else { format!("{field}: {message}") };
     Problem::new("invalid_input", detail).with_errors(vec![FieldError { field, message }])
 }
-
-/// How the reader of days and times begins its errors.
-const NO_DAY: [&str; 5] =
-    ["input contains invalid characters", "premature end of input", "trailing input", "input is out of range", "input is not enough for"];
 
 fn join(path: &str, name: &str) -> String {
     if path.is_empty() {

@@ -150,7 +150,9 @@ fn brand_limits(conn: &mut Connection, scope: &Scope, brand_id: &str) -> Result<
 
 fn refuse(error: ProposalError) -> Problem {
     match error {
-        ProposalError::Invalid { field, message } => Problem::invalid_field(field.replace("max_cpa_micros", "max_cpa"), message),
+        ProposalError::Invalid { field, message } => {
+            Problem::invalid_field(field.replace("max_cpa_micros", "max_cpa").replace("budget_micros", "total_budget"), message)
+        }
         ProposalError::NoEvidence => Problem::invalid_field(
             "campaign_id",
             "has no week with both spend and revenue in its placements; import or post performance rows with spend and revenue first",
@@ -291,6 +293,7 @@ pub async fn create_plans(
         scores,
         decision,
         history: history.source,
+        left_out_before: history.left_out_before,
         seed: wish.seed,
         request: wish.shown(),
     };

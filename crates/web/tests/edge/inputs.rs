@@ -40,13 +40,13 @@ fn json_mistakes_are_placed() {
         ("{\"name\": \"a\",\n oops}", 400, "", "line 2, column 2"),
         ("", 400, "", "line 1, column 0"),
         (r#"{"name": "a", "budget": {"amount": 1}} x"#, 400, "", "trailing"),
-        (r#"{"name": "a", "budget": {"amount": "many"}}"#, 422, "budget.amount", "invalid type"),
-        (r#"{"name": "a", "budget": {"amount": -1}}"#, 422, "budget.amount", "invalid value"),
+        (r#"{"name": "a", "budget": {"amount": "many"}}"#, 422, "budget.amount", "must be a whole number of 0 or more, not the text"),
+        (r#"{"name": "a", "budget": {"amount": -1}}"#, 422, "budget.amount", "must be a whole number of 0 or more, not -1"),
         (r#"{"name": "a", "budget": {}}"#, 422, "budget.amount", "is required"),
         (r#"{"budget": {"amount": 1}}"#, 422, "name", "is required"),
         (r#"{"name": "a", "budget": {"amount": 1, "colour": 2}}"#, 422, "budget.colour", "is not a known field; expected `amount`"),
         (r#"{"name": "a", "name": "b", "budget": {"amount": 1}}"#, 422, "name", "is given twice"),
-        ("[1,2]", 422, "", "takes an object"),
+        ("[1,2]", 422, "", "must be an object, not a list"),
     ];
     for (text, status, field, words) in cases {
         let problem = parse_json::<Campaign>(text.as_bytes()).unwrap_err();

@@ -136,7 +136,7 @@ fn read_members(invalid: &mut Invalid, path: &str, members: &Map<String, Value>)
                 read.insert(name.clone(), value.clone());
             }
             Ok(_) => {}
-            Err(error) => invalid.add(format!("{path}.{name}"), error.to_string()),
+            Err(error) => invalid.add(format!("{path}.{name}"), web::json::words::plain(&error.to_string())),
         }
     }
     serde_json::from_value(Value::Object(read)).unwrap_or_default()

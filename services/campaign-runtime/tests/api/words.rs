@@ -28,7 +28,7 @@ async fn each_wrong_body_is_answered_with_its_field_and_a_way_to_write_it() {
         ("/v1/campaigns", campaign(json!({"campaign_id": "bulk"})), "campaign_id", "another id"),
         ("/v1/campaigns", campaign(json!({"campaign_id": ".."})), "campaign_id", "address"),
         ("/v1/campaigns", campaign(json!({"name": "\u{200b}\u{2060} "})), "name", "empty"),
-        ("/v1/campaigns", campaign(json!({"constraints": {"min_roas": "high"}})), "constraints.min_roas", "f64"),
+        ("/v1/campaigns", campaign(json!({"constraints": {"min_roas": "high"}})), "constraints.min_roas", "a number"),
         ("/v1/campaigns", campaign(json!({"constraints": {"max_share_per_arm": 1.5}})), "constraints.max_share_per_arm", "0 to 1"),
         ("/v1/campaigns", campaign(json!({"constraints": {"max_cpa": "-1"}})), "constraints.max_cpa", "above 0"),
         (
@@ -43,10 +43,11 @@ async fn each_wrong_body_is_answered_with_its_field_and_a_way_to_write_it() {
             "demand.power",
             "between 0 and 1",
         ),
-        ("/v1/experiments/power", json!({"test": "means", "standard_deviation": "x"}), "standard_deviation", "f64"),
+        ("/v1/experiments/power", json!({"test": "means", "standard_deviation": "x"}), "standard_deviation", "a number"),
         ("/v1/experiments/power", json!({"test": "means", "effect": 1}), "standard_deviation", "required"),
         ("/v1/experiments/power", json!({"effect": 1}), "test", "proportions"),
         ("/v1/experiments/power", json!({"test": "median"}), "test", "proportions"),
+        ("/v1/optimize", json!({"budget": 1, "arms": [["a", 1, 1, 1]]}), "arms[0]", "an object, not a list"),
         ("/v1/optimize", json!({"budget": 1e308, "arms": [{"id": "a", "beta": 1, "alpha": 1, "k": 1}]}), "budget", "1e13"),
     ];
     for (path, body, field, word) in cases {
@@ -55,7 +56,7 @@ async fn each_wrong_body_is_answered_with_its_field_and_a_way_to_write_it() {
         let (named, message) = first(&answer);
         assert_eq!(named, field, "{body}: {answer}");
         assert!(message.contains(word), "{body}: {message}");
-        assert!(!message.contains("untagged") && !message.contains("enum "), "{message}");
+        assert!(!["untagged", "enum ", "struct ", "f64", "invalid type"].iter().any(|word| message.contains(word)), "{message}");
     }
 }
 
@@ -68,7 +69,7 @@ async fn other_members_of_constraints_are_kept_and_a_list_is_no_object() {
     assert_eq!((status, &made["constraints"]["tone"]), (StatusCode::CREATED, &json!("calm")), "{made}");
     let (status, answer) = call(&app, GROCER, "POST", "/v1/campaigns", Some(json!(["cmp-list", "Spring", "rtl-grocer-cj"]))).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{answer}");
-    assert!(answer["detail"].as_str().unwrap().contains("takes an object"), "{answer}");
+    assert!(answer["detail"].as_str().unwrap().contains("must be an object, not a list"), "{answer}");
     let (status, answer) = call(&app, GROCER, "PATCH", "/v1/campaigns/cmp-words", Some(json!({"constraints": {"min_roas": -1}}))).await;
     assert_eq!((status, first(&answer).0.as_str()), (StatusCode::UNPROCESSABLE_ENTITY, "constraints.min_roas"), "{answer}");
     let (status, answer) = call(&app, GROCER, "GET", "/v1/analytics/performance?from=2026-13-01", None).await;
