@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use storage::api_keys::{self as stored, ApiKey, NewApiKey};
 use storage::page::Page;
 use web::access::hash_key;
-use web::caller::Caller;
+use web::caller::{Caller, Credential};
 use web::json::JsonBody;
 use web::paging::{ListQuery, NoFilter, Slice};
 use web::problem::Problem;
@@ -38,7 +38,7 @@ pub struct ApiKeyBody {
     /// Scopes, such as `campaigns:read` (docs/access.md lists them); none means all that the role may.
     #[serde(default)]
     pub scopes: Vec<String>,
-    /// When it stops working.
+    /// When it stops working: not after the key that asks, whose end it takes when absent.
     #[serde(default, deserialize_with = "domain::day::read_instant")]
     pub expires_at: Option<DateTime<Utc>>,
 }
@@ -86,6 +86,20 @@ fn check(body: ApiKeyBody, caller: &Caller, key: &str, now: DateTime<Utc>) -> Re
     })
 }
 
+/// The end of a key that a key with this end makes: no later than its own, or whoever has a key for a day had it for ever.
+fn end_within(asked: Option<DateTime<Utc>>, makers: Option<DateTime<Utc>>) -> Result<Option<DateTime<Utc>>, Invalid> {
+    match (asked, makers) {
+        (Some(asked), Some(end)) if asked > end => {
+            let end = end.format("%Y-%m-%dT%H:%M:%SZ");
+            let why = format!(
+                "is after {end}, when the key that asks ends: no key outlives the one that made it; give that time or an earlier one, or leave it out"
+            );
+            Err(Invalid::one("expires_at", why))
+        }
+        (asked, makers) => Ok(asked.or(makers)),
+    }
+}
+
 /// Makes a key. The answer holds it in `key`, once; afterwards only its hash is known.
 #[utoipa::path(post, path = "/v1/api-keys", tag = "access", request_body = ApiKeyBody, responses((status = 201, body = Object, description = "The row and, once, `key`")))]
 pub async fn create_api_key(state: Data<State>, caller: Caller, body: JsonBody<ApiKeyBody>) -> Result<HttpResponse, Problem> {
@@ -105,6 +119,11 @@ pub async fn create_api_key(state: Data<State>, caller: Caller, body: JsonBody<A
             {
                 let why = format!("there is no tenant {tenant:?}: nothing belongs to it; make a brand of it first, or correct the name");
                 return Err(Invalid::one("tenant_id", why).into());
+            }
+            if caller.credential == Credential::Key {
+                let maker = stored::find(conn, &scope, &caller.account_id)?;
+                let expires_at = end_within(new.expires_at, maker.expires_at.map(|at| at.0))?;
+                return stored::insert(conn, &scope, &NewApiKey { expires_at, ..new.clone() }, now);
             }
             stored::insert(conn, &scope, &new, now)
         })

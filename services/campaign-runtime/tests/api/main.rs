@@ -18,6 +18,7 @@ mod peers;
 mod plans;
 mod readings;
 mod references;
+mod refusals;
 mod walk;
 mod words;
 mod worked_example;
