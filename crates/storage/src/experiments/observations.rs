@@ -133,6 +133,21 @@ pub fn count(conn: &mut Connection, scope: &Scope, experiment: &Experiment) -> R
     Ok(on!(conn, c => t::table.filter(t::experiment.eq(experiment.id)).count().get_result(c))?)
 }
 
+/// Of what kinds the rows of an experiment are: whether any is about a single unit, and whether any is a sum over an arm.
+///
+/// # Errors
+/// As any query.
+pub fn kinds(conn: &mut Connection, scope: &Scope, experiment: &Experiment) -> Result<(bool, bool), StorageError> {
+    use diesel::dsl::exists;
+    use diesel::select;
+    if !scope.may_see(Some(&experiment.tenant_id)) {
+        return Ok((false, false));
+    }
+    let units = t::table.filter(t::experiment.eq(experiment.id).and(t::unit.ne("")));
+    let sums = t::table.filter(t::experiment.eq(experiment.id).and(t::unit.eq("")));
+    Ok((on!(conn, c => select(exists(units)).get_result(c))?, on!(conn, c => select(exists(sums)).get_result(c))?))
+}
+
 /// All rows of an experiment (at most [`MAX_ROWS`]) in the order of their natural key, bytes compared, which is the same on every database.
 ///
 /// # Errors

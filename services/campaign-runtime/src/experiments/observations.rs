@@ -169,6 +169,21 @@ fn observation(row: &Experiment, definition: &Definition, body: &ObservationBody
     if spend_micros.is_some() && definition.metric.currency.is_none() {
         invalid.add("spend", "needs a currency in the metric of the definition");
     }
+    if spend_micros.is_some_and(|micros| micros < 0) {
+        invalid.add("spend", "must not be below 0: give what was spent; a row of the same key replaces one that was too high");
+    }
+    let sums = [
+        ("value_sum_squares", body.value_sum_squares, Some(body.value_sum)),
+        ("covariate_sum_squares", body.covariate_sum_squares, body.covariate_sum),
+    ];
+    for (field, squares, sum) in sums {
+        if let Some(least) = squares.zip(sum).and_then(|(squares, sum)| least_squares(n, sum).filter(|least| squares < *least)) {
+            invalid.add(
+                field,
+                format!("no {n} numbers of this sum have squares that sum to less than {least}; check n, the sum and the squares"),
+            );
+        }
+    }
     let mut squares = body.value_sum_squares;
     let is_share = definition.metric.kind == MetricKind::Proportion;
     if let Design::Ab(design) = &definition.design
@@ -246,6 +261,34 @@ fn observation(row: &Experiment, definition: &Definition, body: &ObservationBody
     }
 }
 
+/// What the squares of `n` numbers with this sum come to at least, less what is rounding: stricter than the reading, which sees many rows.
+fn least_squares(n: i64, sum: f64) -> Option<f64> {
+    let least = sum * sum / n as f64;
+    (n > 0 && least.is_finite()).then_some(least * (1.0 - 5e-10))
+}
+
+/// Refuses single units beside sums of arms, in one request or with what is stored: a unit might count twice, no reading could be made,
+/// and no row is ever taken back.
+fn check_kinds(rows: &[Observation], stored: (bool, bool)) -> Result<(), Invalid> {
+    let is_unit = |row: &Observation| !row.unit.is_empty();
+    let (expects_units, there) = match stored {
+        (true, true) => {
+            let why = "the experiment holds single units as well as sums of arms from before this was refused, and cannot be read; conclude \
+                       it with abandon, and plan another one";
+            return Err(Invalid::one("rows", why));
+        }
+        (true, false) => (true, "the experiment"),
+        (false, true) => (false, "the experiment"),
+        (false, false) => (rows.first().is_some_and(is_unit), "rows[0]"),
+    };
+    let Some(at) = rows.iter().position(|row| is_unit(row) != expects_units) else { return Ok(()) };
+    let why = match expects_units {
+        true => format!("is missing: {there} holds single units, and a sum of an arm might count them twice; send single units only"),
+        false => format!("names a single unit, but {there} holds sums of arms, which might count it already; send sums of arms only"),
+    };
+    Err(Invalid::one(format!("rows[{at}].unit"), why))
+}
+
 fn check_place<'a>(invalid: &mut Invalid, unit: &str, arm: &str, mut known: impl Iterator<Item = &'a String>) {
     if !known.any(|one| one == unit) {
         invalid.add("unit", "is not in the definition of the experiment");
@@ -274,7 +317,7 @@ fn check_open(row: &Experiment) -> Result<(), StorageError> {
 }
 
 /// Writes observations of a running experiment; the answer counts what is new, changed and unchanged. JSON, or CSV with the same names as
-/// header. Days outside of the experiment are 422 by row: of an A/B test those before the day of its start (UTC) or after `planned_end`, of
+/// header. Single units and sums of arms do not go together: whichever comes second is 422 by row. Days outside of the experiment are 422 by row: of an A/B test those before the day of its start (UTC) or after `planned_end`, of
 /// a geo test those in neither period, of a switchback test those outside of its blocks. A design that is read once takes no more rows after
 /// its reading: 409 `already_read`. Performance rows carry no market, so that geo tests get their sums here and not from `/performance`.
 #[utoipa::path(post, path = "/v1/experiments/{experiment_id}/observations", tag = "experiments", params(("experiment_id" = String, Path)), request_body = ObservationsBody, responses((status = 200, body = Object, description = "`{received, inserted, updated, unchanged}`"), (status = 409, description = "Not running, read already, or too many rows"), (status = 422, description = "Rows that do not fit, by row and field")))]
@@ -292,10 +335,15 @@ pub async fn record_observations(
     let repeated = key.of(&caller, &bytes);
     let (scope, now, reader, wanted) = (caller.scope(), state.clock.now(), caller.scope(), id.clone());
     let row = state.storage.scoped(&reader).read(move |conn| stored::find(conn, &reader, &wanted)).await?;
-    let found = check(&row, &definition_of(&row)?, &bodies)?;
+    let definition = definition_of(&row)?;
+    let found = check(&row, &definition, &bodies)?;
+    let is_ab = matches!(definition.design, Design::Ab(_));
     repeat::create(&state.storage.scoped(&scope), repeated, now, move |conn| {
         let row = stored::find_locked(conn, &scope, &id)?;
         check_open(&row)?;
+        if is_ab {
+            check_kinds(&found, rows::kinds(conn, &scope, &row)?)?;
+        }
         let written = rows::record(conn, &scope, &row, &found, now)?;
         let body = json!({
             "received": found.len(),

@@ -4,6 +4,7 @@
 use actix_web::http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::experiments::{ab, create, observe, results, sums, to};
 use crate::{OTHER, bench_on, call};
 
 fn field(answer: &Value) -> Option<&str> {
@@ -33,5 +34,51 @@ async fn a_key_made_by_a_key_ends_with_it() {
         assert_eq!(ask(OTHER, Value::Null).await.1["expires_at"], Value::Null, "a key without an end gives keys without one");
         bench.hand.advance(chrono::TimeDelta::minutes(10));
         assert_eq!(call(&app, child, "GET", "/v1/campaigns", None).await.0, StatusCode::UNAUTHORIZED);
+    }
+}
+
+#[actix_web::test]
+async fn no_row_makes_a_running_experiment_unreadable() {
+    for database in testkit::database::all() {
+        let bench = bench_on(database, None).await;
+        let app = bench.app().await;
+        let unit = |name: &str| json!({"unit": name, "date": "2026-01-16", "value_sum": 1.0});
+        let with = |name: &str, value: Value| {
+            let mut row = sums("mailed", 1000.0, 50.0, "0");
+            row[name] = value;
+            row
+        };
+        for (id, first, second) in [
+            ("exp-units", json!([unit("a"), unit("b")]), sums("control", 1000.0, 10.0, "0")),
+            ("exp-sums", json!([sums("control", 1000.0, 10.0, "0"), sums("mailed", 1000.0, 12.0, "500.00")]), unit("a")),
+        ] {
+            create(&app, ab(id, "sequential")).await;
+            to(&app, id, json!({"to": "running"})).await;
+            let (status, both) = observe(&app, id, json!([first[0], second])).await;
+            assert_eq!((status, field(&both)), (StatusCode::UNPROCESSABLE_ENTITY, Some("rows[1].unit")), "in one request: {both}");
+            let (status, taken) = observe(&app, id, first).await;
+            assert_eq!(status, StatusCode::OK, "{taken}");
+            let (status, mixed) = observe(&app, id, json!([second])).await;
+            assert_eq!((status, field(&mixed)), (StatusCode::UNPROCESSABLE_ENTITY, Some("rows[0].unit")), "with what is stored: {mixed}");
+        }
+        for (row, name) in [
+            (with("value_sum_squares", json!(10.0)), "value_sum_squares"),
+            (with("value_sum_squares", json!(-1.0)), "value_sum_squares"),
+            (with("spend", json!("-0.01")), "spend"),
+        ] {
+            let (status, refused) = observe(&app, "exp-sums", json!([sums("control", 1000.0, 10.0, "0"), row])).await;
+            let place = format!("rows[1].{name}");
+            assert_eq!((status, field(&refused)), (StatusCode::UNPROCESSABLE_ENTITY, Some(place.as_str())), "{refused}");
+        }
+        let mut covered = sums("mailed", 1000.0, 50.0, "0");
+        for (name, value) in [("covariate_sum", 1000.0), ("covariate_sum_squares", 999.0), ("cross_sum", 50_000.0)] {
+            covered[name] = json!(value);
+        }
+        assert_eq!(field(&observe(&app, "exp-sums", json!([covered])).await.1), Some("rows[0].covariate_sum_squares"));
+        // Units that are all alike are no error.
+        let alike = with("value_sum_squares", json!(2_500_000.0));
+        assert_eq!(observe(&app, "exp-sums", json!([alike])).await.0, StatusCode::OK);
+        let (status, read) = results(&app, "exp-sums").await;
+        assert_eq!(status, StatusCode::OK, "{read}");
     }
 }
