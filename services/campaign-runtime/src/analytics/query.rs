@@ -49,7 +49,7 @@ pub struct AnalyticsQuery {
     pub top: Option<usize>,
     /// A figure by which groups are ordered, with `-` before it from the greatest down; `-spend` with `top`.
     pub order_by: Option<String>,
-    /// First day of a period to compare with.
+    /// First day of a period to compare with, which has no day in common with the other.
     #[serde(default, deserialize_with = "domain::day::read")]
     pub compare_from: Option<NaiveDate>,
     /// Its last day, included.
@@ -90,6 +90,11 @@ impl AnalyticsQuery {
         let compares = self.compare_from.is_some() || self.compare_to.is_some();
         if compares && (self.compare_from.is_none() || self.compare_to.is_none() || self.from.is_none() || self.to.is_none()) {
             return Err(Problem::invalid_field("compare_from", "a comparison needs from, to, compare_from and compare_to"));
+        }
+        if compares && self.compare_from <= self.to && self.from <= self.compare_to {
+            let why = "the two periods must have no day in common: what they do not share would be told by their difference, however few people \
+                       it is about; end one before the other begins";
+            return Err(Problem::invalid_field("compare_from", why));
         }
         if compares && group_by.iter().any(|by| matches!(by, Dimension::Day | Dimension::Week | Dimension::Month)) {
             return Err(Problem::invalid_field("group_by", "two periods have no days in common; leave out day, week and month"));

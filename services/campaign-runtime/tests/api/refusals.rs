@@ -5,7 +5,7 @@ use actix_web::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::experiments::{ab, create, observe, results, sums, to};
-use crate::{OTHER, bench_on, call};
+use crate::{GROCER, OTHER, bench, bench_on, call};
 
 fn field(answer: &Value) -> Option<&str> {
     answer["errors"][0]["field"].as_str()
@@ -80,5 +80,25 @@ async fn no_row_makes_a_running_experiment_unreadable() {
         assert_eq!(observe(&app, "exp-sums", json!([alike])).await.0, StatusCode::OK);
         let (status, read) = results(&app, "exp-sums").await;
         assert_eq!(status, StatusCode::OK, "{read}");
+    }
+}
+
+#[actix_web::test]
+async fn periods_that_overlap_are_not_compared() {
+    let bench = bench(None).await;
+    let app = bench.app().await;
+    let ask = async |query: &str| call(&app, GROCER, "GET", &format!("/v1/analytics/performance?{query}"), None).await;
+    for (now, then) in [
+        ("from=2025-01-01&to=2025-01-02", "compare_from=2025-01-02&compare_to=2025-01-02"),
+        ("from=2025-01-01&to=2025-01-31", "compare_from=2024-12-01&compare_to=2025-01-01"),
+        ("from=2025-01-05&to=2025-01-06", "compare_from=2025-01-01&compare_to=2025-01-31"),
+    ] {
+        let (status, refused) = ask(&format!("{now}&{then}")).await;
+        assert_eq!((status, field(&refused)), (StatusCode::UNPROCESSABLE_ENTITY, Some("compare_from")), "{now} and {then}: {refused}");
+        assert!(refused["errors"][0]["message"].as_str().unwrap().contains("no day in common"), "{refused}");
+    }
+    for then in ["compare_from=2024-12-31&compare_to=2024-12-31", "compare_from=2025-01-03&compare_to=2025-01-04"] {
+        let (status, answer) = ask(&format!("from=2025-01-01&to=2025-01-02&{then}")).await;
+        assert_eq!(status, StatusCode::OK, "{then}: {answer}");
     }
 }
