@@ -38,6 +38,7 @@ use super::words::{brief, moment, money, period, tone, words};
 use super::{Pick, file, picks};
 use crate::analytics::anomalies;
 use crate::life;
+use crate::pacing::yesterday;
 use crate::state::State;
 use experiments::ShownExperiment;
 use findings::Findings;
@@ -133,6 +134,8 @@ struct Found {
     brand: Option<String>,
     sums: Sums,
     spend: Spend,
+    /// Up to which day spend is looked at.
+    as_of: NaiveDate,
     attribution: Option<Attribution>,
     findings: Option<Value>,
     experiments: Vec<Experiment>,
@@ -155,13 +158,11 @@ pub async fn show_campaign(
     {
         return Err(Problem::invalid_field("to", "is before from").into());
     }
-    let today = now.date_naive();
-    let as_of = today.pred_opt().unwrap_or(today);
     let (scope, wanted) = (caller.scope(), view.clone());
-    let found = state.storage.scoped(&scope).read(move |conn| find(conn, &scope, &id, &wanted, now, as_of)).await.map_err(Problem::from)?;
+    let found = state.storage.scoped(&scope).read(move |conn| find(conn, &scope, &id, &wanted, now)).await.map_err(Problem::from)?;
     let shown = experiments::read(&state, &caller.scope(), &found.experiments).await;
     let layout = Layout::new(found.campaign.name.clone(), "campaign-runtime/", Some(&caller), &state.settings);
-    Ok(render(&page(layout, found, shown, &view, caller.role.may_plan(), as_of))?)
+    Ok(render(&page(layout, found, shown, &view, caller.role.may_plan()))?)
 }
 
 fn find(
@@ -170,12 +171,12 @@ fn find(
     id: &str,
     view: &CampaignView,
     now: chrono::DateTime<chrono::Utc>,
-    as_of: NaiveDate,
 ) -> Result<Found, StorageError> {
     let campaign = campaigns::find(conn, scope, id)?;
     let sums = sums::find(conn, scope, &campaign, view)?;
-    let spend = spend::of_campaigns(conn, scope, std::slice::from_ref(&campaign), as_of)?.remove(&campaign.id).unwrap_or_default();
     let retailer = retailers::find(conn, &campaign.retailer_id)?;
+    let as_of = yesterday(now, &retailer.timezone);
+    let spend = spend::of_campaigns(conn, scope, std::slice::from_ref(&campaign), as_of)?.remove(&campaign.id).unwrap_or_default();
     let about = ExperimentFilter { campaign: Some(campaign.id), ..ExperimentFilter::default() };
     let history = history::list(conn, scope, &campaign, &Page::first(CHANGES))?.rows;
     let sets = stored::list_sets(conn, scope, campaign.id, &Page::first(SETS))?.rows;
@@ -195,18 +196,12 @@ fn find(
         history,
         sums,
         spend,
+        as_of,
         campaign,
     })
 }
 
-fn page(
-    layout: Layout,
-    found: Found,
-    experiments: Vec<ShownExperiment>,
-    view: &CampaignView,
-    may_plan: bool,
-    as_of: NaiveDate,
-) -> CampaignPage {
+fn page(layout: Layout, found: Found, experiments: Vec<ShownExperiment>, view: &CampaignView, may_plan: bool) -> CampaignPage {
     let (campaign, sums) = (found.campaign, found.sums);
     let currency = sums.currency.as_deref();
     let step = sums.step;
@@ -246,7 +241,7 @@ fn page(
         course,
         has_money,
         other_currencies: sums.others.join(", "),
-        pacing: pacing(&campaign, &found.spend, as_of, currency),
+        pacing: pacing(&campaign, &found.spend, found.as_of, currency),
         sets: found.sets.iter().filter_map(|plans| shown_set(plans, &found.names)).collect(),
         changes: found.history.iter().map(|entry| change(entry, &found.names)).collect(),
         counted: [

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use askama::Template;
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use domain::campaign::{CampaignStatus, Objective};
 use planning::pacing::{Flight, pace};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,7 @@ use web::problem::Problem;
 
 use super::words::{count, day, encoded, moment, money, percent, reason, tone, words};
 use super::{Pick, file, picks};
+use crate::pacing::{yesterday, yesterdays};
 use crate::state::State;
 
 /// Campaigns on a page, when nothing else is asked for.
@@ -126,6 +127,8 @@ struct Found {
     total: i64,
     slice: Slice<CampaignLine>,
     spend: HashMap<i64, i64>,
+    /// The last day that is over, by retailer.
+    days: HashMap<String, NaiveDate>,
     choices: Choices,
     retailers: BTreeMap<String, String>,
     brands: BTreeMap<String, String>,
@@ -155,20 +158,28 @@ pub async fn show_list(state: Data<State>, caller: MaybePageCaller, query: ListQ
         after,
         limit: i64::from(page.limit),
     };
-    let today = state.clock.now().date_naive();
-    let as_of = today.pred_opt().unwrap_or(today);
+    let now = state.clock.now();
     let (scope, wanted) = (caller.scope(), page.clone());
     let found = state
         .storage
         .scoped(&scope)
         .read(move |conn| {
             let slice = Slice::of_rows(workspace::list(conn, &scope, &wish)?, &wanted, |row| row.place(wish.order));
-            let keys: Vec<i64> = slice.data.iter().map(|row| row.id).collect();
+            let days = yesterdays(conn, slice.data.iter().map(|row| row.retailer_id.as_str()), now)?;
+            let mut keys: BTreeMap<NaiveDate, Vec<i64>> = BTreeMap::new();
+            for row in &slice.data {
+                keys.entry(day_of(&days, row, now)).or_default().push(row.id);
+            }
+            let mut spend = HashMap::new();
+            for (as_of, keys) in &keys {
+                spend.extend(workspace::spend(conn, &scope, keys, *as_of)?);
+            }
             let brands: Vec<String> = slice.data.iter().filter_map(|row| row.brand_id.clone()).collect();
             let retailers: Vec<String> = slice.data.iter().map(|row| row.retailer_id.clone()).collect();
             Ok(Found {
                 total: campaigns::count(conn, &scope)?,
-                spend: workspace::spend(conn, &scope, &keys, as_of)?,
+                spend,
+                days,
                 choices: workspace::choices(conn, &scope)?,
                 retailers: workspace::retailer_names(conn, &retailers)?,
                 brands: workspace::brand_names(conn, &brands)?,
@@ -176,7 +187,7 @@ pub async fn show_list(state: Data<State>, caller: MaybePageCaller, query: ListQ
             })
         })
         .await?;
-    let rows = found.slice.data.iter().map(|line| row(line, &found, as_of)).collect();
+    let rows = found.slice.data.iter().map(|line| row(line, &found, day_of(&found.days, line, now))).collect();
     let text = search.search.unwrap_or_default();
     let parameters = [
         ("search", text.clone()),
@@ -214,6 +225,10 @@ pub async fn show_list(state: Data<State>, caller: MaybePageCaller, query: ListQ
         next: found.slice.next_cursor,
     };
     render(&page)
+}
+
+fn day_of(days: &HashMap<String, NaiveDate>, line: &CampaignLine, now: DateTime<Utc>) -> NaiveDate {
+    days.get(&line.retailer_id).copied().unwrap_or_else(|| yesterday(now, "UTC"))
 }
 
 fn row(line: &CampaignLine, found: &Found, as_of: NaiveDate) -> Row {

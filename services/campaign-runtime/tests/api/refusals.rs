@@ -5,7 +5,7 @@ use actix_web::http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::experiments::{ab, create, observe, results, sums, to};
-use crate::{GROCER, OTHER, bench, bench_on, call};
+use crate::{GROCER, OTHER, PLATFORM, bench, bench_on, call};
 
 fn field(answer: &Value) -> Option<&str> {
     answer["errors"][0]["field"].as_str()
@@ -100,5 +100,36 @@ async fn periods_that_overlap_are_not_compared() {
     for then in ["compare_from=2024-12-31&compare_to=2024-12-31", "compare_from=2025-01-03&compare_to=2025-01-04"] {
         let (status, answer) = ask(&format!("from=2025-01-01&to=2025-01-02&{then}")).await;
         assert_eq!(status, StatusCode::OK, "{then}: {answer}");
+    }
+}
+
+#[actix_web::test]
+async fn pacing_looks_at_the_retailers_yesterday() {
+    for database in testkit::database::all() {
+        let bench = bench_on(database, None).await;
+        let app = bench.app().await;
+        for (retailer, zone) in [("rtl-east", "Pacific/Kiritimati"), ("rtl-west", "Pacific/Pago_Pago")] {
+            let body = json!({"retailer_id": retailer, "name": retailer, "timezone": zone});
+            assert_eq!(call(&app, PLATFORM, "POST", "/v1/retailers", Some(body)).await.0, StatusCode::CREATED);
+            let body = json!({"campaign_id": retailer, "retailer_id": retailer, "name": "Spring", "currency": "USD",
+                "start_date": "2026-01-10", "end_date": "2026-01-20", "total_budget": "1000"});
+            let (status, made) = call(&app, GROCER, "POST", "/v1/campaigns", Some(body)).await;
+            assert_eq!(status, StatusCode::CREATED, "{made}");
+            let row = |date: &str| json!({"date": date, "placement_type": "search", "audience_segment": "all", "spend": "10.00"});
+            let rows = json!({"rows": [row("2026-01-13"), row("2026-01-14"), row("2026-01-15")]});
+            let (status, sent) = call(&app, GROCER, "POST", &format!("/v1/campaigns/{retailer}/performance"), Some(rows)).await;
+            assert_eq!(status, StatusCode::OK, "{sent}");
+        }
+        // At 10:59Z of the 15th the 16th has begun in Kiritimati, and in Pago Pago the 14th is not over.
+        bench.hand.advance(chrono::TimeDelta::minutes(-61));
+        let (_, all) = call(&app, GROCER, "GET", "/v1/analytics/pacing", None).await;
+        for (retailer, day, spend) in [("rtl-east", "2026-01-15", "30.000000"), ("rtl-west", "2026-01-13", "10.000000")] {
+            let (_, one) = call(&app, GROCER, "GET", &format!("/v1/campaigns/{retailer}/pacing"), None).await;
+            assert_eq!((one["as_of"].as_str(), one["spend"]["amount"].as_str()), (Some(day), Some(spend)), "{one}");
+            let listed = all["data"].as_array().unwrap().iter().find(|row| row["campaign_id"] == retailer);
+            assert_eq!(listed, Some(&one), "the list says the same");
+            let (_, asked) = call(&app, GROCER, "GET", &format!("/v1/campaigns/{retailer}/pacing?as_of=2026-01-14"), None).await;
+            assert_eq!(asked["as_of"], "2026-01-14");
+        }
     }
 }
