@@ -1,6 +1,6 @@
 //! Writes a plan set: plans, reflection logs and events in one transaction.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use domain::campaign::PlanStatus;
 use domain::scope::Scope;
 use domain::task::TaskType;
@@ -47,6 +47,8 @@ pub struct Proposal {
     pub decision: Decision,
     /// Where the history came from.
     pub history: Source,
+    /// The Monday before which history was left out.
+    pub left_out_before: Option<NaiveDate>,
     /// Where draws of curves began.
     pub seed: i64,
     /// What was planned for, as it is shown.
@@ -332,6 +334,7 @@ impl PlanSet {
         if proposal.history == Source::TenantAtRetailer {
             risks.push("the campaign has no spend of its own; other campaigns of the tenant stand in".to_owned());
         }
+        risks.extend(proposal.left_out_before.map(|monday| format!("weeks before {monday} were left out: one plan cannot weigh them all")));
         risks.extend(proposal.scores.fallback_reason.iter().map(|reason| format!("no reward model took part: {reason}")));
         risks
     }

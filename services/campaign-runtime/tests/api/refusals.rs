@@ -2,7 +2,9 @@
 //! reading could use, comparisons that tell what is hidden. And what must not be refused: a plan, because of another campaign's size.
 
 use actix_web::http::StatusCode;
+use domain::scope::Scope;
 use serde_json::{Value, json};
+use storage::imports::{Compression, Format, Request, Table, load};
 
 use crate::experiments::{ab, create, observe, results, sums, to};
 use crate::{GROCER, OTHER, PLATFORM, bench, bench_on, call};
@@ -132,4 +134,35 @@ async fn pacing_looks_at_the_retailers_yesterday() {
             assert_eq!(asked["as_of"], "2026-01-14");
         }
     }
+}
+
+#[actix_web::test]
+async fn a_long_history_of_one_campaign_lets_its_siblings_plan() {
+    let bench = bench(None).await;
+    let app = bench.app().await;
+    for id in ["big", "fresh"] {
+        let body = json!({"campaign_id": id, "retailer_id": "rtl-grocer-cj", "name": id, "currency": "USD"});
+        assert_eq!(call(&app, GROCER, "POST", "/v1/campaigns", Some(body)).await.0, StatusCode::CREATED);
+    }
+    let first = chrono::NaiveDate::from_ymd_opt(2018, 1, 1).unwrap();
+    let mut csv =
+        "date,retailer_id,campaign_id,placement_type,audience_segment_id,impressions,conversions,spend,revenue,currency\n".to_owned();
+    for week in 0..410_u64 {
+        let day = first + chrono::Days::new(week * 7);
+        for audience in 0..26_u64 {
+            let spend = 20 + (week * 7 + audience * 3) % 50;
+            csv += &format!("{day},rtl-grocer-cj,big,search,aud-{audience},1000,5,{spend}.00,{}.00,USD\n", spend * 3);
+        }
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), csv).unwrap();
+    let request = Request::new(Table::Performance, file.path().to_owned(), Format::Csv, Compression::None);
+    let summary = load(&mut bench.database.connect(), &Scope::system("test"), &request, bench.state.clock.now(), &|_| {}).unwrap();
+    assert!(summary.is_kept, "{summary:?}");
+    let body = json!({"total_budget": {"amount": "1000", "currency": "USD"}, "ask_people": "never"});
+    let (status, planned) = call(&app, GROCER, "POST", "/v1/campaigns/fresh/plans", Some(body)).await;
+    assert_eq!(status, StatusCode::CREATED, "{planned}");
+    let (_, logs) = call(&app, GROCER, "GET", "/v1/reflection-logs", None).await;
+    let risks: Vec<&Value> = logs["data"].as_array().unwrap().iter().flat_map(|log| log["risk_factors"].as_array().unwrap()).collect();
+    assert!(risks.iter().any(|risk| risk.as_str().unwrap().contains("weeks before 2021-11-15 were left out")), "{risks:?}");
 }
