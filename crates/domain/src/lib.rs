@@ -17,5 +17,6 @@ pub mod policy;
 pub mod role;
 pub mod rubric;
 pub mod scope;
+mod script;
 pub mod task;
 pub mod time;

@@ -1,7 +1,8 @@
 //! Personal data in free text: what is found before a text is put to raters, and what stands in its place.
 //!
 //! Every kind has a structure that can be checked (a check digit, a registry of lengths, a shape that prices, dates, products and ids do not have) or an
-//! explicit marker before it. A run of digits alone is never personal: five digits are no postcode, twelve are a UPC. What nothing marks (a bare
+//! explicit marker before it; in a document the name of a member is the marker of its value. Full-width forms, digits of other scripts and invisible
+//! characters are read as what they stand for, and the places are those of the text as it was sent. A run of digits alone is never personal: five digits are no postcode, twelve are a UPC. What nothing marks (a bare
 //! name, a nickname) is not found; this narrows what raters see and does not make a text anonymous.
 
 mod numbers;
@@ -11,6 +12,11 @@ use std::ops::Range;
 
 use serde::Serialize;
 use serde_json::Value;
+
+use crate::script;
+
+/// Characters of a member's name that are read.
+const MAX_LABEL: usize = 60;
 
 /// What was found.
 #[derive(
@@ -72,7 +78,7 @@ pub struct PiiPlace {
     pub kind: PiiKind,
 }
 
-/// The characters of a text with their places.
+/// The characters of a text as what they stand for, each with its byte in the text as it was sent.
 struct Characters {
     all: Vec<(usize, char)>,
     length: usize,
@@ -80,7 +86,10 @@ struct Characters {
 
 impl Characters {
     fn of(text: &str) -> Self {
-        Self { all: text.char_indices().collect(), length: text.len() }
+        let visible = text.char_indices().filter(|(_, character)| !script::is_invisible(*character));
+        let mut all: Vec<(usize, char)> = visible.map(|(byte, character)| (byte, script::plain(character))).collect();
+        decode_at_signs(&mut all);
+        Self { all, length: text.len() }
     }
 
     fn at(&self, index: usize) -> Option<char> {
@@ -105,13 +114,13 @@ impl Characters {
         match self.before(index) {
             None => true,
             Some('-' | '.' | '/' | '#' | '_') => index < 2 || !self.is(index - 2, char::is_alphanumeric) && self.before(index) != Some('#'),
-            Some(character) => !attaches(character),
+            Some(character) => !attaches(character) || script::is_unspaced(character),
         }
     }
 
     /// Whether a token may end before this index.
     fn ends(&self, index: usize) -> bool {
-        !self.is(index, |character| character.is_alphanumeric() || character == '_')
+        !self.is(index, |character| (character.is_alphanumeric() && !script::is_unspaced(character)) || character == '_')
     }
 
     /// The word that ends before this index, passing over spaces and the punctuation of `marker: value`; lower case.
@@ -127,6 +136,26 @@ impl Characters {
         let word = self.all.get(start..end).unwrap_or_default().iter().flat_map(|(_, c)| c.to_lowercase()).collect();
         (word, start)
     }
+}
+
+/// `%40` between the parts of an address, as links write it, becomes `@`.
+fn decode_at_signs(all: &mut Vec<(usize, char)>) {
+    let is_sign = |at: usize, all: &[(usize, char)]| {
+        let sign: Vec<char> = all.iter().skip(at).take(3).map(|(_, character)| *character).collect();
+        let joins = |at: Option<usize>| at.and_then(|at| all.get(at)).is_some_and(|(_, character)| character.is_alphanumeric());
+        sign == ['%', '4', '0'] && joins(at.checked_sub(1)) && joins(Some(at + 3))
+    };
+    if !all.iter().any(|(_, character)| *character == '%') {
+        return;
+    }
+    let mut kept = Vec::with_capacity(all.len());
+    let mut at = 0;
+    while let Some((byte, character)) = all.get(at) {
+        let is_sign = *character == '%' && is_sign(at, all);
+        kept.push((*byte, if is_sign { '@' } else { *character }));
+        at += if is_sign { 3 } else { 1 };
+    }
+    *all = kept;
 }
 
 /// All findings, in order and without overlap. Linear in the text, but for a bounded look around each place.
@@ -167,38 +196,94 @@ fn first_match(characters: &Characters, index: usize) -> Option<(PiiKind, usize)
 #[must_use]
 pub fn redact(text: &str) -> Option<String> {
     let found = find(text);
-    if found.is_empty() {
-        return None;
-    }
+    (!found.is_empty()).then(|| masked(text, &found))
+}
+
+fn masked(text: &str, found: &[PiiSpan]) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut from = 0;
-    for finding in &found {
+    for finding in found {
         kept.push_str(text.get(from..finding.span.start).unwrap_or_default());
         kept.push_str(finding.kind.mask());
         from = finding.span.end;
     }
     kept.push_str(text.get(from..).unwrap_or_default());
-    Some(kept)
+    kept
+}
+
+/// All findings in a text that stands under this label, `customer name` say: those of the text alone, and those that the label marks.
+fn find_labelled(label: &str, text: &str) -> Vec<PiiSpan> {
+    let mut found = find(text);
+    if label.is_empty() {
+        return found;
+    }
+    let before = label.len() + 2;
+    for PiiSpan { kind, span } in find(&format!("{label}: {text}")) {
+        let own = span.start.saturating_sub(before)..span.end.saturating_sub(before);
+        if !own.is_empty() && !found.iter().any(|known| known.span.start < own.end && own.start < known.span.end) {
+            found.push(PiiSpan { kind, span: own });
+        }
+    }
+    found.sort_by_key(|finding| finding.span.start);
+    found
+}
+
+/// The words of a member's name: `customer_name`, `customerName` and `Customer-Name` are `customer name`.
+fn label_of(name: &str) -> String {
+    let mut label = String::new();
+    let mut before = ' ';
+    for character in name.chars().take(MAX_LABEL) {
+        let begins = character.is_uppercase() && before.is_lowercase();
+        if (begins || !character.is_alphanumeric()) && !label.ends_with(' ') && !label.is_empty() {
+            label.push(' ');
+        }
+        if character.is_alphanumeric() {
+            label.extend(character.to_lowercase());
+        }
+        before = character;
+    }
+    // A list of telephones is one of a telephone each.
+    let label = label.trim_end().strip_suffix('s').unwrap_or(label.trim_end());
+    match label {
+        "first name" | "last name" | "given name" | "family name" | "surname" => "customer name".to_owned(),
+        _ => label.to_owned(),
+    }
+}
+
+/// A value that waits to be looked at.
+struct Open<'a> {
+    place: String,
+    /// The words of the member that it is in.
+    own: String,
+    /// The same after those of the member around it.
+    label: String,
+    value: &'a mut Value,
 }
 
 /// Masks every finding in the texts of a document (not in the names of its members) and says where they were. Without recursion.
 pub fn redact_document(place: &str, document: &mut Value) -> Vec<PiiPlace> {
     let mut places = Vec::new();
-    let mut open: Vec<(String, &mut Value)> = vec![(place.to_owned(), document)];
-    while let Some((place, value)) = open.pop() {
+    let mut open = vec![Open { place: place.to_owned(), own: String::new(), label: String::new(), value: document }];
+    while let Some(Open { place, own, label, value }) = open.pop() {
         match value {
             Value::String(text) => {
-                places.extend(find(text).into_iter().map(|finding| PiiPlace { place: place.clone(), kind: finding.kind }));
-                if let Some(kept) = redact(text) {
-                    *text = kept;
+                let found = find_labelled(&label, text);
+                if !found.is_empty() {
+                    *text = masked(text, &found);
                 }
+                places.extend(found.into_iter().map(|finding| PiiPlace { place: place.clone(), kind: finding.kind }));
             }
-            Value::Array(items) => open.extend(items.iter_mut().enumerate().map(|(at, item)| (format!("{place}/{at}"), item))),
-            Value::Object(members) => {
-                open.extend(
-                    members.iter_mut().map(|(name, member)| (format!("{place}/{}", name.replace('~', "~0").replace('/', "~1")), member)),
-                );
-            }
+            Value::Array(items) => open.extend(items.iter_mut().enumerate().map(|(at, value)| Open {
+                place: format!("{place}/{at}"),
+                own: own.clone(),
+                label: label.clone(),
+                value,
+            })),
+            Value::Object(members) => open.extend(members.iter_mut().map(|(name, value)| {
+                let inner = label_of(name);
+                let label = if own.is_empty() { inner.clone() } else { format!("{own} {inner}") };
+                Open { place: format!("{place}/{}", name.replace('~', "~0").replace('/', "~1")), own: inner, label, value }
+            })),
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }

@@ -58,6 +58,17 @@ const PERSONAL: &[(&str, PiiKind, &str)] = &[
     ("ask Dr Grace B. Hopper", PiiKind::PersonName, "ask [name]"),
     ("Hi, my name is Jean Martin and", PiiKind::PersonName, "Hi, [name] and"),
     ("Customer name: Ana Silva; basket 3", PiiKind::PersonName, "[name]; basket 3"),
+    ("電話 ０９０－１２３４－５６７８ まで", PiiKind::Phone, "電話 [phone] まで"),
+    ("お電話０９０-１２３４-５６７８まで", PiiKind::Phone, "お電話[phone]まで"),
+    ("هاتف ٢١٢٥٥٥٠١٨٧", PiiKind::Phone, "هاتف [phone]"),
+    ("٢١٢-٥٥٥-٠١٨٧", PiiKind::Phone, "[phone]"),
+    ("card ４１１１　１１１１　１１１１　１１１１ ok", PiiKind::CreditCard, "card [card number] ok"),
+    ("4111\u{200b}1111\u{200b}1111\u{200b}1111 ok", PiiKind::CreditCard, "[card number] ok"),
+    ("४१११ ११११ ११११ ११११", PiiKind::CreditCard, "[card number]"),
+    ("mail jane.doe＠example.com now", PiiKind::Email, "mail [email] now"),
+    ("mail ｊａｎｅ＠ｅｘａｍｐｌｅ．ｃｏｍ", PiiKind::Email, "mail [email]"),
+    ("?to=jane%40example.com&x", PiiKind::Email, "?to=[email]&x"),
+    ("212\u{2011}555\u{2011}0187", PiiKind::Phone, "[phone]"),
 ];
 
 /// What looks like it and is not.
@@ -158,6 +169,10 @@ const NOT_PERSONAL: &[&str] = &[
     "@",
     "+()",
     "1-1-1-1-1-1-1-1-1-1-1-1",
+    "全场５０％免费",
+    "価格 １２３４５６７８ 円",
+    "ｃｊ－８２９１２３",
+    "20%40 rabatt",
 ];
 
 #[test]
@@ -194,6 +209,26 @@ fn documents_are_masked_in_place_and_say_where() {
     assert_eq!(document, json!({"a": ["ok", {"b/c": "[email]"}], "n": 4_111_111_111_111_111_i64, "d": "tel [phone] or 12345"}));
     let said: Vec<(&str, PiiKind)> = places.iter().map(|place| (place.place.as_str(), place.kind)).collect();
     assert_eq!(said, [("/context_snippets/0/a/1/b~1c", PiiKind::Email), ("/context_snippets/0/d", PiiKind::Phone)]);
+}
+
+#[test]
+fn the_name_of_a_member_is_the_label_of_its_value() {
+    let mut document = json!({
+        "phone": "2125550187", "customer_name": "Jane Doe", "customer": {"name": "Ana Silva", "homePhones": ["030 1234567"]},
+        "contact-number": "555 0100 22", "firstName": "Jane", "ssn": "219099999", "order_number": "call 212-555-0100",
+    });
+    let places = redact_document("", &mut document);
+    let left = json!({
+        "phone": "[phone]", "customer_name": "[name]", "customer": {"name": "[name]", "homePhones": ["[phone]"]},
+        "contact-number": "[phone]", "firstName": "[name]", "ssn": "[social security number]", "order_number": "call [phone]",
+    });
+    assert_eq!((document, places.len()), (left, 8));
+    let plain = json!({
+        "name": "Spring Campaign", "sku": "2125550100", "campaign_id": "1234567890", "customer": "regular", "phone": "none",
+        "customer_name_field": "Crm Export", "headline": "Fresh Beer", "price": "12.340000",
+    });
+    let mut document = plain.clone();
+    assert_eq!((redact_document("", &mut document), document), (vec![], plain));
 }
 
 #[test]

@@ -59,6 +59,9 @@ const IBAN_LENGTHS: [(&str, usize); 46] = [
 const ID_WORDS: [&str; 16] =
     ["sku", "upc", "ean", "gtin", "asin", "id", "ids", "order", "item", "product", "campaign", "isbn", "code", "ref", "invoice", "number"];
 
+/// Words for telephone that stand at the end of a word: in scripts without spaces, or with an article joined to them.
+const FAR_MARKERS: [&str; 10] = ["電話", "電話番号", "携帯", "携帯番号", "电话", "手机", "電話號碼", "电话号码", "전화", "هاتف"];
+
 /// A run of digits with single separators between them: the digits, and for each the index after it.
 fn digits(text: &Characters, start: usize, separators: &[char], most: usize) -> (Vec<u32>, Vec<usize>) {
     let (mut values, mut ends) = (Vec::new(), Vec::new());
@@ -275,7 +278,10 @@ fn marked(text: &Characters, start: usize) -> Option<usize> {
 /// Whether the words before say that a telephone number follows. Words that are channels, too (`mobile`), need `number` or a colon.
 fn has_marker(text: &Characters, start: usize) -> bool {
     let (word, at) = text.word_before(start);
-    let is_sure = |word: &str| matches!(word, "phone" | "tel" | "telephone" | "fax" | "whatsapp" | "telefon");
+    let is_sure = |word: &str| {
+        matches!(word, "phone" | "tel" | "telephone" | "fax" | "whatsapp" | "telefon" | "teléfono" | "téléphone" | "telefone" | "телефон")
+            || FAR_MARKERS.iter().any(|marker| word.ends_with(marker))
+    };
     let may_be = |word: &str| is_sure(word) || matches!(word, "mobile" | "cell" | "handy" | "contact");
     match word.as_str() {
         sure if is_sure(sure) => true,
