@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 fn policy() -> Policy {
     Policy::read(&json!({
-        "disallowed_terms": ["miracle", "risk free"], "required_disclaimers": ["Drink responsibly."], "max_lengths": {"headline": 20, "*": 60},
+        "disallowed_terms": ["miracle", "risk free", "免费"], "required_disclaimers": ["Drink responsibly."], "max_lengths": {"headline": 20, "*": 60},
         "allowed_formats": ["banner", "text"], "min_cell_size": 50,
     }))
     .unwrap()
@@ -42,6 +42,10 @@ fn a_good_creative_has_no_findings_and_each_rule_finds_its_place() {
         ("/texts/headline", json!("A m.i.r.a.c.l.e"), vec![("disallowed_term", "texts.headline")]),
         ("/texts/body", json!("RISK-FREE! Drink responsibly."), vec![("disallowed_term", "texts.body")]),
         ("/assets/0/alt_text", json!("the M1racle"), vec![("disallowed_term", "assets[0].alt_text")]),
+        ("/texts/headline", json!("Miracle’s beer"), vec![("disallowed_term", "texts.headline")]),
+        ("/texts/headline", json!("mіracle beer"), vec![("disallowed_term", "texts.headline")]),
+        ("/assets/0/alt_text", json!("<b>mir</b>&#97;cle"), vec![("disallowed_term", "assets[0].alt_text")]),
+        ("/texts/headline", json!("全场免费"), vec![("disallowed_term", "texts.headline")]),
         ("/texts/body", json!("Cold."), vec![("required_disclaimer", "texts")]),
         ("/texts/headline", json!("x".repeat(21)), vec![("max_length", "texts.headline")]),
         ("/texts/headline", json!("ü".repeat(20)), vec![]),

@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::disguise::{Placed, as_seen, as_sent, latinise};
+use crate::script::{half_width, is_invisible, is_unspaced};
+
 /// One word or one of the signs that carry meaning in advertising (`%`, `$`, `#`, `+`, `€`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Word {
@@ -9,51 +12,72 @@ pub(crate) struct Word {
     pub text: String,
     /// Place in the text, in characters from 1.
     pub at: usize,
+    /// Bytes of the text before a possessive `'s`, of which the text holds the `s`.
+    pub owner: Option<usize>,
 }
 
-/// Splits a text into words: runs of letters and digits (with `.` or `,` between digits), and meaningful signs alone.
+/// Splits a text into words: runs of letters and digits (with `.` or `,` between digits), and meaningful signs alone. Letters of a script
+/// without spaces are no word together with others.
 pub(crate) fn words(text: &str) -> Vec<Word> {
+    words_of(&as_sent(text))
+}
+
+/// A word in the making.
+#[derive(Default)]
+struct Growing {
+    text: String,
+    at: usize,
+    /// A point or comma after a digit, which belongs to the word if a digit follows.
+    separator: Option<char>,
+    /// Bytes before the last apostrophe.
+    apostrophe: Option<usize>,
+}
+
+impl Growing {
+    fn end(&mut self, found: &mut Vec<Word>) {
+        let Self { text, at, apostrophe, .. } = std::mem::take(self);
+        if !text.is_empty() {
+            let owner = apostrophe.filter(|bytes| *bytes > 0 && text.get(*bytes..) == Some("s"));
+            found.push(Word { text, at, owner });
+        }
+    }
+}
+
+fn words_of(text: &[Placed]) -> Vec<Word> {
     let mut found: Vec<Word> = Vec::new();
-    let mut current = String::new();
-    let mut start = 0;
-    let mut before_separator: Option<char> = None;
-    for (index, character) in text.chars().enumerate() {
-        if invisible(character) {
+    let mut word = Growing::default();
+    for (at, character) in text.iter().copied() {
+        if is_invisible(character) {
             continue;
         }
+        let last = word.text.chars().next_back();
         if character.is_alphanumeric() {
-            if let Some(separator) = before_separator.take() {
-                if character.is_ascii_digit() {
-                    current.push(separator);
-                } else {
-                    found.push(Word { text: std::mem::take(&mut current), at: start });
-                }
+            match word.separator.take() {
+                Some(separator) if character.is_ascii_digit() => word.text.push(separator),
+                Some(_) => word.end(&mut found),
+                None if last.is_some_and(|last| is_unspaced(last) != is_unspaced(character)) => word.end(&mut found),
+                None => {}
             }
-            if current.is_empty() {
-                start = index + 1;
+            if word.text.is_empty() {
+                word.at = at;
             }
-            current.extend(character.to_lowercase());
+            word.text.extend(character.to_lowercase());
             continue;
         }
-        if character == '\'' || character == '’' {
+        if matches!(character, '\'' | '’' | '‘' | 'ʼ' | '＇' | '´' | '`') {
+            word.apostrophe = Some(word.text.len());
             continue;
         }
-        let after_digit = before_separator.is_none() && current.chars().next_back().is_some_and(|c| c.is_ascii_digit());
-        if matches!(character, '.' | ',') && after_digit {
-            before_separator = Some(character);
+        if matches!(character, '.' | ',') && word.separator.is_none() && last.is_some_and(|c| c.is_ascii_digit()) {
+            word.separator = Some(character);
             continue;
         }
-        before_separator = None;
-        if !current.is_empty() {
-            found.push(Word { text: std::mem::take(&mut current), at: start });
-        }
+        word.end(&mut found);
         if matches!(character, '%' | '$' | '#' | '+' | '€') {
-            found.push(Word { text: character.to_string(), at: index + 1 });
+            found.push(Word { text: character.to_string(), at, owner: None });
         }
     }
-    if !current.is_empty() {
-        found.push(Word { text: current, at: start });
-    }
+    word.end(&mut found);
     found
 }
 
@@ -82,18 +106,27 @@ pub(super) fn find(text: &[Word], phrase: &[Word]) -> Option<usize> {
 }
 
 /// A text made ready to look for terms whatever their case, accents or disguise: letters apart (`c u r e`, `c.u.r.e`), digits for letters
-/// (`fr33`), full-width signs. Whole words only: `secure` holds no `cure`.
+/// (`fr33`), full-width signs, tags and entities (`c&#117;re`), look-alikes of other scripts. Whole words only, with or without a possessive
+/// `'s`: `secure` holds no `cure`. Terms in scripts without spaces are found anywhere.
 pub(crate) struct Searchable {
+    /// The text as it was sent and, when that is another one, as it is seen.
+    readings: Vec<Reading>,
+}
+
+/// One reading of a text.
+struct Reading {
     words: Vec<Disguised>,
-    /// Where each word stands, in either reading.
+    /// Where each word stands, in any of its forms.
     places: HashMap<String, Vec<usize>>,
     /// Runs of single letters as one word, each letter with the byte at which it begins in it and its place in the text.
     runs: Vec<(String, Vec<(usize, usize)>)>,
+    /// The text without spaces, for terms in scripts that have none; places as in `runs`.
+    flat: (String, Vec<(usize, usize)>),
 }
 
 struct Disguised {
-    folded: String,
-    unmasked: Option<String>,
+    /// As it stands, with digits as the letters they stand for, without a possessive `'s`.
+    forms: Vec<String>,
     at: usize,
 }
 
@@ -101,70 +134,123 @@ struct Disguised {
 pub(crate) struct Term {
     words: Vec<String>,
     joined: String,
+    /// What is looked for anywhere: of a term in a script without spaces.
+    flat: Option<String>,
 }
 
 impl Term {
     pub(crate) fn of(text: &str) -> Self {
-        let words: Vec<String> = words(text).iter().map(|word| fold(&word.text)).collect();
-        Self { joined: words.concat(), words }
+        let mut text = as_sent(text);
+        latinise(&mut text);
+        let words: Vec<String> = words_of(&text).iter().map(|word| fold(&word.text)).collect();
+        let is_anywhere = text.iter().any(|(_, character)| is_unspaced(*character));
+        Self { joined: words.concat(), words, flat: is_anywhere.then(|| flatten(&text).0) }
     }
+}
+
+/// Letters, digits and meaningful signs without the spaces and hyphens between them; other punctuation parts them.
+fn flatten(text: &[Placed]) -> (String, Vec<(usize, usize)>) {
+    let (mut flat, mut places) = (String::new(), Vec::new());
+    for (at, character) in text.iter().copied() {
+        if is_invisible(character) || character.is_whitespace() || matches!(character, '-' | '_' | '·' | '・' | '*') {
+            continue;
+        }
+        places.push((flat.len(), at));
+        match character {
+            '%' | '$' | '#' | '+' | '€' => flat.push(character),
+            _ if character.is_alphanumeric() || is_unspaced(character) => flat.push_str(&fold(&character.to_string())),
+            _ => flat.push('\n'),
+        }
+    }
+    (flat, places)
 }
 
 impl Searchable {
     pub(crate) fn of(text: &str) -> Self {
-        let disguised = |word: &Word| {
-            let folded = fold(&word.text);
-            Disguised { unmasked: unmasked(&folded), folded, at: word.at }
-        };
-        let words: Vec<Disguised> = words(text).iter().map(disguised).collect();
-        let is_letter = |word: &Disguised| word.folded.chars().count() == 1 && word.folded.chars().all(char::is_alphanumeric);
+        let (sent, seen) = (as_sent(text), as_seen(text));
+        let mut readings = vec![Reading::of(&sent)];
+        if seen != sent {
+            readings.push(Reading::of(&seen));
+        }
+        Self { readings }
+    }
+
+    /// The character (from 1) at which a term stands.
+    pub(crate) fn find(&self, term: &Term) -> Option<usize> {
+        self.readings.iter().find_map(|reading| reading.find(term))
+    }
+}
+
+impl Reading {
+    fn of(text: &[Placed]) -> Self {
+        let words: Vec<Disguised> = words_of(text).iter().map(Disguised::of).collect();
+        let is_letter = |word: &Disguised| word.whole().chars().count() == 1 && word.whole().chars().all(char::is_alphanumeric);
         let mut runs = Vec::new();
         for run in words.chunk_by(|a, b| is_letter(a) && is_letter(b)).filter(|run| run.len() >= 3) {
             let mut joined = String::new();
             let mut letters = Vec::with_capacity(run.len());
             for word in run {
                 letters.push((joined.len(), word.at));
-                joined.push_str(&word.folded);
+                joined.push_str(word.whole());
             }
             runs.push((joined, letters));
         }
         let mut places: HashMap<String, Vec<usize>> = HashMap::new();
         for (place, word) in words.iter().enumerate() {
-            for reading in [Some(&word.folded), word.unmasked.as_ref()].into_iter().flatten() {
-                places.entry(reading.clone()).or_default().push(place);
+            for form in &word.forms {
+                places.entry(form.clone()).or_default().push(place);
             }
         }
-        Self { words, places, runs }
+        let flat = if text.iter().any(|(_, character)| is_unspaced(*character)) { flatten(text) } else { Default::default() };
+        Self { words, places, runs, flat }
     }
 
-    /// The character (from 1) at which a term stands.
-    pub(crate) fn find(&self, term: &Term) -> Option<usize> {
+    fn find(&self, term: &Term) -> Option<usize> {
         if term.words.is_empty() {
             return None;
         }
         if let Some(at) = self.find_plain(term) {
             return Some(at);
         }
+        if let Some(wanted) = &term.flat
+            && let Some(at) = place_of(&self.flat, wanted)
+        {
+            return Some(at);
+        }
         if term.joined.chars().count() < 3 {
             return None;
         }
-        self.runs.iter().find_map(|(joined, letters)| {
-            let byte = joined.find(&term.joined)?;
-            letters.iter().find(|(begins, _)| *begins == byte).map(|(_, at)| *at)
-        })
+        self.runs.iter().find_map(|run| place_of(run, &term.joined))
     }
-}
 
-impl Searchable {
     /// Begins at the term's rarest word, so that a term of which one word is nowhere costs nothing.
     fn find_plain(&self, term: &Term) -> Option<usize> {
         let places: Option<Vec<&Vec<usize>>> = term.words.iter().map(|word| self.places.get(word)).collect();
         let (offset, rarest) = places?.into_iter().enumerate().min_by_key(|(_, places)| places.len())?;
-        let is_it = |(word, wanted): (&Disguised, &String)| word.folded == *wanted || word.unmasked.as_ref() == Some(wanted);
         rarest.iter().find_map(|place| {
             let window = place.checked_sub(offset).and_then(|start| self.words.get(start..start + term.words.len()))?;
-            window.iter().zip(&term.words).all(is_it).then(|| window.first().map(|word| word.at))?
+            window.iter().zip(&term.words).all(|(word, wanted)| word.forms.contains(wanted)).then(|| window.first().map(|word| word.at))?
         })
+    }
+}
+
+/// Where a joined text first holds this at the beginning of a character.
+fn place_of((joined, letters): &(String, Vec<(usize, usize)>), wanted: &str) -> Option<usize> {
+    let byte = joined.find(wanted).filter(|_| !wanted.is_empty())?;
+    letters.iter().find(|(begins, _)| *begins == byte).map(|(_, at)| *at)
+}
+
+impl Disguised {
+    fn of(word: &Word) -> Self {
+        let mut forms = vec![fold(&word.text)];
+        forms.extend(word.owner.and_then(|bytes| word.text.get(..bytes)).map(fold));
+        forms.extend(forms.clone().iter().filter_map(|form| unmasked(form)));
+        Self { forms, at: word.at }
+    }
+
+    /// The word as it stands.
+    fn whole(&self) -> &str {
+        self.forms.first().map_or("", String::as_str)
     }
 }
 
@@ -172,13 +258,7 @@ impl Searchable {
 fn fold(text: &str) -> String {
     let mut folded = String::with_capacity(text.len());
     for character in text.chars() {
-        let character = match u32::from(character) {
-            code @ 0xFF01..=0xFF5E => char::from_u32(code - 0xFEE0).unwrap_or(character),
-            // Marks that join the letter before them.
-            0x0300..=0x036F => continue,
-            _ => character,
-        };
-        for lower in character.to_lowercase() {
+        for lower in half_width(character).to_lowercase() {
             match lower {
                 'ß' => folded.push_str("ss"),
                 'à'..='å' | 'ā' | 'ă' | 'ą' => folded.push('a'),
@@ -222,11 +302,6 @@ pub(super) fn is_figure(word: &str) -> bool {
     digits.starts_with(|c: char| c.is_ascii_digit()) && digits.chars().all(|c| c.is_ascii_digit() || c == '.' || c == ',')
 }
 
-/// Characters that show nothing of their own (marks that join a letter among them) and are put between letters to escape a word list.
-fn invisible(character: char) -> bool {
-    matches!(character, '\u{ad}' | '\u{300}'..='\u{36f}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,11 +337,35 @@ mod tests {
             ("r i s k f r e e", "risk free", 1),
             ("cu\u{301}re", "cure", 1),
             ("now a c u r e", "cure", 7),
+            ("the Miracle's price", "miracle", 5),
+            ("miracle’s", "miracle", 1),
+            ("a M1RACLE's", "miracle", 3),
+            ("men's shirts", "men's", 1),
+            ("m\u{456}racle", "miracle", 1),
+            ("ΜΙRΑСLЕ", "miracle", 1),
+            ("a mir&#97;cle", "miracle", 3),
+            ("<b>mir</b>acle", "miracle", 4),
+            ("risk<br>free", "risk free", 1),
+            ("全场免费", "免费", 3),
+            ("全场免\u{200b} 费", "免费", 3),
+            ("全场ＦＲＥＥ送", "free", 3),
+            ("100%免费送", "100%免费", 1),
+            ("ช่วยรักษาโรคได้", "รักษาโรค", 5),
+            ("今すぐ無料で", "無料", 4),
         ];
         for (text, term, place) in found {
             assert_eq!(at(text, term), Some(place), "{term} in {text}");
         }
-        for (text, term) in [("Obscure secure", "cure"), ("a b c", "cab"), ("30 fries", "free"), ("i o u", "io"), ("anything", "")] {
+        for (text, term) in [
+            ("Obscure secure", "cure"),
+            ("a b c", "cab"),
+            ("30 fries", "free"),
+            ("i o u", "io"),
+            ("anything", ""),
+            ("免，费", "免费"),
+            ("Sir David's curfew", "cure"),
+            ("m!racle", "miracle"),
+        ] {
             assert_eq!(at(text, term), None, "{term} in {text}");
         }
     }
