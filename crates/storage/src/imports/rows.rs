@@ -68,7 +68,7 @@ impl Rows {
 
     fn csv(plain: Box<dyn Read>) -> Result<Self, StorageError> {
         let since_row = Rc::new(Counter::new(0));
-        let guard = Guard { inner: plain, since_row: Rc::clone(&since_row) };
+        let guard = Guard { inner: plain, since_row: Rc::clone(&since_row), piece: Vec::new(), starts_at: 0, before: None };
         let mut reader = csv::ReaderBuilder::new().flexible(true).buffer_capacity(1 << 16).from_reader(guard);
         let header = reader.headers().map_err(|error| broken_csv(&error, 1, 0))?;
         let columns: Vec<String> = header.iter().map(|name| name.trim_start_matches('\u{feff}').trim().to_owned()).collect();
@@ -134,7 +134,9 @@ impl Rows {
                 since_row.set(0);
                 let (line, byte) = (reader.position().line(), reader.position().byte());
                 let more = reader.read_byte_record(record).map_err(|error| broken_csv(&error, line, byte))?;
-                self.line = if more { record.position().map_or(line, csv::Position::line) } else { self.line };
+                if more {
+                    self.line = first_line(reader, record).max(line);
+                }
                 Ok(more)
             }
             Source::Ndjson(rows) => rows.advance(&mut self.line),
@@ -209,6 +211,17 @@ fn csv_cells(record: &ByteRecord, columns: usize) -> Result<Vec<Cell<'_>>, Probl
     record.iter().map(cell).collect()
 }
 
+/// The line on which a record begins that was just read. The reader's own count is taken before it passes over blank lines and over the rest
+/// of the line end before, and it ends before the second half of CR LF.
+fn first_line(reader: &csv::Reader<Guard>, record: &ByteRecord) -> u64 {
+    let byte = |back: u64| reader.position().byte().checked_sub(back).and_then(|at| reader.get_ref().byte(at));
+    let within = record.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
+    // A quote that is not closed takes the end of the last line into its field.
+    let is_open = || record.iter().next_back().is_some_and(|field| field.ends_with(b"\n")) && byte(2) != Some(b'"');
+    let ends_line = byte(1) == Some(b'\n') && !is_open();
+    reader.position().line().saturating_sub(within + u64::from(ends_line))
+}
+
 fn check_header(columns: &[String]) -> Result<(), StorageError> {
     if columns.iter().all(String::is_empty) {
         return Err(unreadable("there is no header line", 1, 0));
@@ -246,10 +259,25 @@ pub(super) fn unreadable(reason: &str, line: u64, byte: u64) -> StorageError {
     StorageError::Invalid(Invalid::one("file", message))
 }
 
-/// Refuses to read on when a single row grows beyond its bound.
+/// Refuses to read on when a single row grows beyond its bound, and remembers what it gave last.
 struct Guard {
     inner: Box<dyn Read>,
     since_row: Rc<Counter<u64>>,
+    piece: Vec<u8>,
+    starts_at: u64,
+    /// The byte before the piece.
+    before: Option<u8>,
+}
+
+impl Guard {
+    /// A byte of the piece read last, or the one before it.
+    fn byte(&self, at: u64) -> Option<u8> {
+        if at.checked_add(1) == Some(self.starts_at) {
+            return self.before;
+        }
+        let place = usize::try_from(at.checked_sub(self.starts_at)?).ok()?;
+        self.piece.get(place).copied()
+    }
 }
 
 impl Read for Guard {
@@ -259,6 +287,47 @@ impl Read for Guard {
         }
         let read = self.inner.read(buffer)?;
         self.since_row.set(self.since_row.get() + read as u64);
+        if read > 0 {
+            self.starts_at += self.piece.len() as u64;
+            self.before = self.piece.last().copied().or(self.before);
+            self.piece.clear();
+            self.piece.extend_from_slice(buffer.get(..read).unwrap_or_default());
+        }
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Gives a few bytes at a time.
+    struct Drops(Vec<u8>, usize, usize);
+
+    impl Read for Drops {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let rest = self.0.get(self.1..).unwrap_or_default();
+            let some = rest.len().min(self.2).min(buffer.len());
+            buffer[..some].copy_from_slice(&rest[..some]);
+            self.1 += some;
+            Ok(some)
+        }
+    }
+
+    #[test]
+    fn lines_are_right_wherever_the_pieces_of_a_file_end() {
+        for (end, blank) in [("\n", ""), ("\r\n", ""), ("\n", "\n"), ("\r\n", "\r\n\r\n")] {
+            let row = |at: usize| format!("{},\"x{end}\"{end}{blank}", "c".repeat(at % 13 + 1));
+            let text = format!("id,name{end}{}last,row", (0..500).map(row).collect::<String>());
+            let each = 2 + blank.matches('\n').count() as u64;
+            for piece in [1, 2, 3, 7, 64, 100_000] {
+                let mut rows = Rows::csv(Box::new(Drops(text.clone().into_bytes(), 0, piece))).unwrap();
+                for at in 0..=500 {
+                    assert_eq!(rows.next_row().unwrap().unwrap().unwrap().line, 2 + each * at, "{end:?} {blank:?} {piece}");
+                }
+                assert!(rows.next_row().unwrap().is_none());
+            }
+        }
     }
 }
