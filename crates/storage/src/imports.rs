@@ -197,6 +197,8 @@ pub struct Outcome {
     pub updated: u64,
     /// Rows that were there, equal.
     pub unchanged: u64,
+    /// Rows after which another of the same key came in the same batch; that one counts.
+    pub superseded: u64,
     /// Rows that were not taken.
     pub rejected: u64,
     /// The first [`MAX_ERRORS`] of them.

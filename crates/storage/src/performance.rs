@@ -130,10 +130,10 @@ impl std::ops::AddAssign for Written {
 
 const CAMPAIGN_IS_GONE: &str = "a campaign of these rows was deleted while they were being written; send the others again";
 
-type Key<'a> = (i64, NaiveDate, [&'a str; 5]);
+pub(crate) type Key<'a> = (i64, NaiveDate, [&'a str; 5]);
 
 impl NewMetric {
-    fn key(&self) -> Key<'_> {
+    pub(crate) fn key(&self) -> Key<'_> {
         let parts = [&self.placement_type, &self.audience_segment, &self.category, &self.sku_id, &self.impression_kind];
         (self.campaign, self.date, parts.map(String::as_str))
     }

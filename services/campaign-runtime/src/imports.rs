@@ -83,7 +83,7 @@ fn refusal(outcome: &Outcome) -> Problem {
 #[utoipa::path(post, path = "/v1/imports/{table}", tag = "imports",
     params(("table" = String, Path, description = "retailers, brands, skus, audience-segments, campaigns, campaign-skus or performance"), ImportQuery),
     request_body(content = String, content_type = "text/csv"),
-    responses((status = 200, body = Object, description = "`{import_id, received, inserted, updated, unchanged, rejected, errors:[{line, field, column, message}]}`"),
+    responses((status = 200, body = Object, description = "`{import_id, received, inserted, updated, unchanged, superseded, rejected, errors:[{line, field, column, message}]}`"),
         (status = 202, body = Object, description = "`{import_id, state}`; `Location` is where to ask"),
         (status = 409, description = "`import_running`: the same file is being loaded"),
         (status = 422, description = "Wrong rows; nothing was kept, `outcome` has the counts"),

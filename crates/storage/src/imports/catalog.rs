@@ -1,6 +1,6 @@
 //! Rows of the five catalog tables: laid over what is stored, so that a file that has only some columns changes only those.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
@@ -35,6 +35,10 @@ pub(super) trait CatalogRow: Clone + PartialEq + Default + Serialize + Deseriali
     fn find_stored(conn: &mut Connection, within: &str, ids: &[&str]) -> Result<Vec<(i64, String, Self)>, StorageError>;
     /// Inserts new rows.
     fn insert_many(conn: &mut Connection, rows: &[Self], job: &Job<'_>) -> Result<usize, StorageError>;
+    /// What else speaks against replacing a stored row by this one.
+    fn check_change(&self, _: &mut Connection, _id: i64, _stored: &Self) -> Result<Option<Problem>, StorageError> {
+        Ok(None)
+    }
     /// Replaces a stored row.
     fn replace(conn: &mut Connection, id: i64, row: &Self, job: &Job<'_>) -> Result<(), StorageError>;
 }
@@ -191,6 +195,27 @@ impl<T: CatalogRow> CatalogWriter<T> {
         Ok(row)
     }
 
+    /// Lays rows of one key over each other in their order, so that each key is written once; says how many rows went.
+    fn without_repeats(&self, taken: Vec<Taken>) -> (Vec<Taken>, u64) {
+        let count = taken.len();
+        let mut places: HashMap<(String, String), usize> = HashMap::with_capacity(count);
+        let mut rows: Vec<Taken> = Vec::with_capacity(count);
+        for row in taken {
+            let id = row.given.get(T::ID).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let place = *places.entry((T::within(&row.given, &self.known), id)).or_insert(rows.len());
+            match rows.get_mut(place) {
+                Some(earlier) => {
+                    earlier.line = row.line;
+                    earlier.given.extend(row.given);
+                    earlier.attributes.extend(row.attributes);
+                }
+                None => rows.push(row),
+            }
+        }
+        let superseded = (count - rows.len()) as u64;
+        (rows, superseded)
+    }
+
     fn write_batch(&mut self, conn: &mut Connection, job: &Job<'_>, batch: &[Taken], outcome: &mut Outcome) -> Result<(), StorageError> {
         let mut groups: BTreeMap<String, Vec<&Taken>> = BTreeMap::new();
         for taken in batch {
@@ -216,7 +241,11 @@ impl<T: CatalogRow> CatalogWriter<T> {
                     _ if !is_ours => outcome.reject(taken.line, Problem::new(T::ID, "belongs to another tenant, or would")),
                     None => new.push(row),
                     Some((_, stored)) if *stored == row => written.unchanged += 1,
-                    Some((key, _)) => {
+                    Some((key, stored)) => {
+                        if let Some(problem) = row.check_change(conn, *key, stored)? {
+                            outcome.reject(taken.line, problem);
+                            continue;
+                        }
                         match T::replace(conn, *key, &row, job) {
                             Ok(()) => written.updated += 1,
                             // What is stored does not admit the change, such as an archived campaign.
@@ -262,17 +291,10 @@ impl<T: CatalogRow> Writer for CatalogWriter<T> {
 
     fn write(&mut self, conn: &mut Connection, job: &Job<'_>, taken: Vec<Taken>, outcome: &mut Outcome) -> Result<(), StorageError> {
         self.known.look_up(conn, job.scope, &taken)?;
-        // A key that occurs twice is written in order, so it begins another batch; a batch is small enough for one statement.
-        let mut rest: &[Taken] = &taken;
-        while !rest.is_empty() {
-            let mut seen = HashSet::new();
-            let repeat = rest.iter().take(ROWS_PER_STATEMENT).position(|row| {
-                let id = row.given.get(T::ID).and_then(Value::as_str).unwrap_or_default();
-                !seen.insert((T::within(&row.given, &self.known), id))
-            });
-            let (batch, later) = rest.split_at(repeat.unwrap_or(rest.len()).min(ROWS_PER_STATEMENT));
-            self.write_batch(conn, job, batch, outcome)?;
-            rest = later;
+        let (rows, superseded) = self.without_repeats(taken);
+        outcome.superseded += superseded;
+        for some in rows.chunks(ROWS_PER_STATEMENT) {
+            self.write_batch(conn, job, some, outcome)?;
         }
         Ok(())
     }

@@ -1,5 +1,9 @@
 //! How each catalog table is named, owned, completed, read and written by an import.
 
+use std::str::FromStr as _;
+
+use domain::campaign::CampaignStatus;
+use domain::campaign::life::{Facts, Flight, check_change};
 use serde_json::{Map, Value};
 
 use super::catalog::{CatalogRow, References};
@@ -7,6 +11,7 @@ use super::cells::first_message;
 use super::mapping::Mapping;
 use super::{Job, Problem, Table};
 use crate::brands::{self, NewBrand};
+use crate::campaigns::due;
 use crate::campaigns::history::{Action, Change};
 use crate::campaigns::{self, NewCampaign};
 use crate::connection::Connection;
@@ -14,6 +19,9 @@ use crate::error::StorageError;
 use crate::retailers::{self, NewRetailer};
 use crate::segments::{self, NewSegment};
 use crate::skus::{self, NewSku};
+
+/// Words that stand in the place of a campaign's id in our own addresses.
+const OWN_WORDS: [&str; 1] = ["bulk"];
 
 fn given<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     fields.get(name).and_then(Value::as_str)
@@ -204,6 +212,13 @@ impl CatalogRow for NewCampaign {
         if self.total_budget_micros.is_some_and(|budget| budget < 0) {
             return Err(Problem::new("total_budget", "must not be negative"));
         }
+        if is_new && OWN_WORDS.contains(&self.campaign_id.as_str()) {
+            return Err(Problem::new("campaign_id", "is a word of our own addresses; choose another id"));
+        }
+        let names_money = is_new || fields.contains_key("total_budget_micros") || fields.contains_key("currency");
+        if names_money && self.total_budget_micros.is_some() && self.currency.is_none() {
+            return Err(Problem::new("currency", "is required beside total_budget: name the currency of the amount"));
+        }
         Ok(())
     }
 
@@ -214,6 +229,28 @@ impl CatalogRow for NewCampaign {
 
     fn insert_many(conn: &mut Connection, rows: &[Self], job: &Job<'_>) -> Result<usize, StorageError> {
         campaigns::insert_many(conn, job.scope, rows, &Change::of(Action::Import), job.now)
+    }
+
+    fn check_change(&self, conn: &mut Connection, id: i64, stored: &Self) -> Result<Option<Problem>, StorageError> {
+        if self.currency == stored.currency {
+            return Ok(None);
+        }
+        let row = campaigns::locked(conn, &domain::scope::Scope::system("import"), id)?;
+        let status = CampaignStatus::from_str(&row.status).map_err(|_| StorageError::Corrupt(format!("a campaign is {:?}", row.status)))?;
+        let measured = due::measured(conn, &[&row])?.remove(&id);
+        let facts = Facts {
+            today: row.created_at.0.date_naive(),
+            spent_micros: None,
+            has_performance: measured.is_some(),
+            row_currencies: measured.map(|measured| measured.currencies).unwrap_or_default(),
+            retailer_is_active: true,
+            has_eligible_sku: true,
+            failing_creatives: Vec::new(),
+        };
+        // An import may pass the other guards of a campaign's life.
+        let flight = |currency: &Option<String>| Flight { currency: currency.clone(), ..Flight::default() };
+        let checked = check_change(status, &flight(&row.currency), &flight(&self.currency), &facts);
+        Ok(checked.err().map(|invalid| Problem::new("currency", first_message(invalid))))
     }
 
     fn replace(conn: &mut Connection, id: i64, row: &Self, job: &Job<'_>) -> Result<(), StorageError> {

@@ -1,6 +1,6 @@
 //! Performance rows: campaigns are resolved once within the caller's scope, cells become typed values without a detour over texts.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::NaiveDate;
 
@@ -178,8 +178,21 @@ impl PerformanceWriter {
                 None => false,
             }
         });
+        outcome.superseded += keep_last(&mut resolved);
         Ok(resolved)
     }
+}
+
+/// Keeps of the rows with one key the last; says how many went.
+fn keep_last(rows: &mut Vec<NewMetric>) -> u64 {
+    let mut seen = HashSet::with_capacity(rows.len());
+    let stays: Vec<bool> = rows.iter().rev().map(|row| seen.insert(row.key())).collect();
+    let before = rows.len();
+    if seen.len() < before {
+        let mut stays = stays.into_iter().rev();
+        rows.retain(|_| stays.next().unwrap_or(true));
+    }
+    (before - rows.len()) as u64
 }
 
 fn named(field: &'static str) -> impl Fn(String) -> Problem {

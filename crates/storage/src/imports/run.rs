@@ -153,8 +153,10 @@ fn run_with<W: Writer>(
 /// What earlier attempts settled.
 fn resumed(row: &Import) -> Outcome {
     let whole = |count: i64| u64::try_from(count).unwrap_or(0);
+    let settled = [row.inserted, row.updated, row.unchanged, row.rejected].map(whole).iter().sum();
     Outcome {
         import_id: row.import_id.clone(),
+        superseded: whole(row.received).saturating_sub(settled),
         resumed_after: whole(row.received),
         received: whole(row.received),
         inserted: whole(row.inserted),
@@ -283,7 +285,7 @@ impl Run<'_> {
             Err(error) => return Err(error),
         }
         let (state, message) = if self.aborts() {
-            (self.outcome.inserted, self.outcome.updated, self.outcome.unchanged) = (0, 0, 0);
+            (self.outcome.inserted, self.outcome.updated, self.outcome.unchanged, self.outcome.superseded) = (0, 0, 0, 0);
             let state = if request.is_dry_run { "finished" } else { "failed" };
             (state, Some(format!("{} of {} rows are wrong; nothing was kept", self.outcome.rejected, self.outcome.received)))
         } else {

@@ -7,6 +7,7 @@ mod experiments;
 mod history;
 mod import_kill;
 mod import_parquet;
+mod import_rules;
 mod import_runs;
 mod imports;
 mod isolation;
