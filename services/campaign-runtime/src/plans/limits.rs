@@ -62,7 +62,7 @@ pub struct Limits {
     pub reserve_share: f64,
     /// As answers and tasks show them.
     pub shown: Value,
-    /// For each limit that is set, where it came from: `request`, `campaign` or `brand`.
+    /// For each limit that is set, where it came from: `request`, `campaign` or `brand`; other members of a campaign's constraints, too.
     pub sources: BTreeMap<String, String>,
     /// Currency of the amounts, when one is known.
     pub currency: Option<String>,
@@ -88,6 +88,8 @@ pub fn choose(
         invalid.add(wrong.field, format!("{} (stored with the campaign: correct it there, or send constraints)", wrong.message));
     }
     let mut sources = sources(&limits, "campaign");
+    // Said, because it may be a slip of the pen: other members are kept with the campaign and limit nothing.
+    sources.extend(known.keys().filter(|name| !is_limit(name)).map(|name| (name.clone(), "campaign, not a limit of plans".to_owned())));
     let mut stored = Invalid::default();
     let mut known = brand.as_object().cloned().unwrap_or_default();
     known.retain(|name, _| ["min_roas", "max_cpa"].contains(&name.as_str()));
@@ -142,6 +144,18 @@ fn read_members(invalid: &mut Invalid, path: &str, members: &Map<String, Value>)
     serde_json::from_value(Value::Object(read)).unwrap_or_default()
 }
 
+/// The names of all limits.
+fn names() -> Vec<String> {
+    match serde_json::to_value(ConstraintsBody::default()) {
+        Ok(Value::Object(fields)) => fields.into_iter().map(|(name, _)| name).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn is_limit(name: &str) -> bool {
+    names().iter().any(|known| known == name)
+}
+
 fn for_planner(body: ConstraintsBody, max_cpa_micros: Option<i64>, step_micros: Option<i64>) -> Constraints {
     Constraints {
         spend_all: body.spend_all.unwrap_or(false),
@@ -179,10 +193,7 @@ pub fn read(
     budget: Option<&MoneyInput>,
 ) -> (Limits, Option<i64>) {
     if let Some(unknown) = body.others.keys().next() {
-        let known: Vec<String> = match serde_json::to_value(ConstraintsBody::default()) {
-            Ok(Value::Object(fields)) => fields.into_iter().map(|(name, _)| name).collect(),
-            _ => Vec::new(),
-        };
+        let known = names();
         invalid.add(format!("constraints.{unknown}"), format!("is not a known field; known are {}", known.join(", ")));
     }
     let amounts = [("total_budget", budget), ("constraints.max_cpa", body.max_cpa.as_ref()), ("constraints.step", body.step.as_ref())];

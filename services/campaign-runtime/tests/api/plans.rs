@@ -310,3 +310,20 @@ async fn what_people_prefer_for_a_campaign_that_is_over_is_kept_and_not_applied(
     let (_, campaign) = call(&app, GROCER, "GET", "/v1/campaigns/c1", None).await;
     assert_eq!(campaign["allocated_budget"], json!(null), "{campaign}");
 }
+
+#[actix_web::test]
+async fn a_plan_without_spend_is_refused_and_a_name_that_is_no_limit_is_said() {
+    let bench = bench(None).await;
+    let path = with_history(&bench).await;
+    let app = bench.app().await;
+    let constraints = json!({"constraints": {"min_roass": 5, "max_share_per_arm": 0.9}});
+    assert_eq!(call(&app, GROCER, "PATCH", "/v1/campaigns/c1", Some(constraints)).await.0, StatusCode::OK);
+    let (status, answer) = call(&app, GROCER, "POST", path, Some(json!({"total_budget": "1000", "ask_people": "never"}))).await;
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    let sources = &answer["request"]["constraint_sources"];
+    assert_eq!((&sources["max_share_per_arm"], &sources["min_roass"]), (&json!("campaign"), &json!("campaign, not a limit of plans")));
+    let out_of_reach = json!({"total_budget": "1000", "ask_people": "never", "constraints": {"min_roas": 5000}});
+    let (status, answer) = call(&app, GROCER, "POST", path, Some(out_of_reach)).await;
+    assert_eq!((status, answer["code"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some("infeasible")), "{answer}");
+    assert!(answer["conflict"].as_array().unwrap().iter().any(|limit| limit.as_str().unwrap().starts_with("min_roas")), "{answer}");
+}
