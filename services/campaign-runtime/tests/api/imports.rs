@@ -164,3 +164,18 @@ async fn declarations_are_checked_and_mappings_are_used() {
     assert!(status == StatusCode::UNPROCESSABLE_ENTITY && text.contains("has no column"), "{text}");
     assert_eq!(send(&app, post(GROCER, "/v1/imports/performance?retailer_id=rtl-none", "text/csv", theirs)).await.0, StatusCode::NOT_FOUND);
 }
+
+#[actix_web::test]
+async fn the_answer_tells_rows_that_a_later_one_of_the_same_key_replaces_and_lines_as_an_editor_shows_them() {
+    let bench = bench(None).await;
+    let app = bench.app().await;
+    let rows = "campaign_id,date,spend\r\n\r\ncmp-instore-display,2031-03-01,1\r\ncmp-instore-display,2031-03-01,2\r\n\
+                cmp-instore-display,2031-03-02,much\r\n";
+    for counts in [(1, 0), (0, 1)] {
+        let (status, text) = send(&app, post(GROCER, "/v1/imports/performance?on_error=skip", "text/csv", rows)).await;
+        assert_eq!(status, StatusCode::OK, "{text}");
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&answer["inserted"], &answer["unchanged"]), (&json!(counts.0), &json!(counts.1)), "{text}");
+        assert_eq!((&answer["updated"], &answer["superseded"], &answer["errors"][0]["line"]), (&json!(0), &json!(1), &json!(5)), "{text}");
+    }
+}
