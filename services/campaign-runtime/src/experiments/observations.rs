@@ -208,6 +208,11 @@ fn observation(row: &Experiment, definition: &Definition, body: &ObservationBody
             if covariate.iter().any(Option::is_some) && covariate.iter().any(Option::is_none) {
                 invalid.add("covariate_sum", "needs covariate_sum_squares and cross_sum beside it");
             }
+            if let ([Some(x), Some(xx), Some(xy)], Some(yy)) = (covariate, squares)
+                && !may_go_together(n, [x, xx], [body.value_sum, yy], xy)
+            {
+                invalid.add("cross_sum", "is further from covariate_sum * value_sum / n than the sums of squares allow; check all of them");
+            }
         }
         Design::Ab(design) => {
             let all = arms(design);
@@ -265,6 +270,13 @@ fn observation(row: &Experiment, definition: &Definition, body: &ObservationBody
 fn least_squares(n: i64, sum: f64) -> Option<f64> {
     let least = sum * sum / n as f64;
     (n > 0 && least.is_finite()).then_some(least * (1.0 - 5e-10))
+}
+
+/// Whether two measures with these sums and sums of squares can have this sum of products: no correlation is above 1, save for rounding.
+fn may_go_together(n: i64, [x, xx]: [f64; 2], [y, yy]: [f64; 2], xy: f64) -> bool {
+    let centred = |products: f64, one: f64, other: f64| products - one * other / n as f64;
+    let most = (centred(xx, x, x).max(0.0) * centred(yy, y, y).max(0.0)).sqrt() + 1e-4 * (xx * yy).max(0.0).sqrt();
+    centred(xy, x, y).abs() <= most
 }
 
 /// Refuses single units beside sums of arms, in one request or with what is stored: a unit might count twice, no reading could be made,

@@ -77,6 +77,10 @@ async fn no_row_makes_a_running_experiment_unreadable() {
             covered[name] = json!(value);
         }
         assert_eq!(field(&observe(&app, "exp-sums", json!([covered])).await.1), Some("rows[0].covariate_sum_squares"));
+        covered["covariate_sum_squares"] = json!(1_100.0);
+        assert_eq!(observe(&app, "exp-sums", json!([covered])).await.0, StatusCode::OK);
+        covered["cross_sum"] = json!(60_000.0);
+        assert_eq!(field(&observe(&app, "exp-sums", json!([covered])).await.1), Some("rows[0].cross_sum"));
         // Units that are all alike are no error.
         let alike = with("value_sum_squares", json!(2_500_000.0));
         assert_eq!(observe(&app, "exp-sums", json!([alike])).await.0, StatusCode::OK);
