@@ -164,7 +164,7 @@ impl Request {
             mapping: None,
             limits: Limits::default(),
             content_sha256: None,
-            batch_rows: 16_000,
+            batch_rows: 12_000,
         }
     }
 }
