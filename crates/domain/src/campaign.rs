@@ -5,6 +5,9 @@ pub mod life;
 
 use serde::{Deserialize, Serialize};
 
+/// Words that stand in the place of a campaign's id in our own addresses: a campaign of such an id could not be reached.
+pub const RESERVED_IDS: [&str; 1] = ["bulk"];
+
 /// What a campaign is for.
 #[derive(
     Debug,

@@ -4,7 +4,7 @@ use actix_web::http::header::{ETAG, IF_MATCH, IF_NONE_MATCH};
 use actix_web::web::{Data, Json, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use chrono::NaiveDate;
-use domain::campaign::{CampaignStatus, Objective};
+use domain::campaign::{CampaignStatus, Objective, RESERVED_IDS};
 use domain::day;
 use domain::invalid::Invalid;
 use domain::money::format_micros;
@@ -112,7 +112,7 @@ impl From<CampaignQuery> for CampaignFilter {
 impl CampaignBody {
     fn check(self) -> Result<NewCampaign, Invalid> {
         let mut invalid = Invalid::default();
-        let campaign_id = id_beside(&mut invalid, "campaign_id", self.campaign_id, "cmp", &["bulk"]);
+        let campaign_id = id_beside(&mut invalid, "campaign_id", self.campaign_id, "cmp", &RESERVED_IDS);
         check_text(&mut invalid, "name", &self.name, 200);
         day::check_some(&mut invalid, "start_date", self.start_date);
         day::check_some(&mut invalid, "end_date", self.end_date);

@@ -3,6 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use chrono::NaiveDate;
+use domain::campaign::RESERVED_IDS;
 use domain::invalid::Invalid;
 use domain::role::Role;
 use serde::Deserialize;
@@ -48,7 +49,7 @@ pub async fn clone_campaign(
     caller.require(Role::may_plan)?;
     let request = key.of(&caller, &body.bytes);
     let mut invalid = Invalid::default();
-    let campaign_id = id_beside(&mut invalid, "campaign_id", body.value.campaign_id.clone(), "cmp", &["bulk"]);
+    let campaign_id = id_beside(&mut invalid, "campaign_id", body.value.campaign_id.clone(), "cmp", &RESERVED_IDS);
     check_texts(&mut invalid, &[("name", body.value.name.as_ref(), MAX_NAME)]);
     domain::day::check_some(&mut invalid, "start_date", body.value.start_date);
     domain::day::check_some(&mut invalid, "end_date", body.value.end_date);

@@ -2,8 +2,8 @@
 
 use std::str::FromStr as _;
 
-use domain::campaign::CampaignStatus;
 use domain::campaign::life::{Facts, Flight, check_change};
+use domain::campaign::{CampaignStatus, RESERVED_IDS};
 use serde_json::{Map, Value};
 
 use super::catalog::{CatalogRow, References};
@@ -19,9 +19,6 @@ use crate::error::StorageError;
 use crate::retailers::{self, NewRetailer};
 use crate::segments::{self, NewSegment};
 use crate::skus::{self, NewSku};
-
-/// Words that stand in the place of a campaign's id in our own addresses.
-const OWN_WORDS: [&str; 1] = ["bulk"];
 
 fn given<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     fields.get(name).and_then(Value::as_str)
@@ -212,7 +209,7 @@ impl CatalogRow for NewCampaign {
         if self.total_budget_micros.is_some_and(|budget| budget < 0) {
             return Err(Problem::new("total_budget", "must not be negative"));
         }
-        if is_new && OWN_WORDS.contains(&self.campaign_id.as_str()) {
+        if is_new && RESERVED_IDS.contains(&self.campaign_id.as_str()) {
             return Err(Problem::new("campaign_id", "is a word of our own addresses; choose another id"));
         }
         let names_money = is_new || fields.contains_key("total_budget_micros") || fields.contains_key("currency");

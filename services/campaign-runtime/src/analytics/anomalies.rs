@@ -102,15 +102,9 @@ pub fn look(
             series.push(search(&own, name, kind, currency.as_deref(), &is_wanted));
         }
     }
-    let attributions: Vec<Value> = {
-        let mut seen: Vec<Option<Attribution>> = Vec::new();
-        days.iter().for_each(|day| {
-            if !seen.contains(&day.attribution) {
-                seen.push(day.attribution)
-            }
-        });
-        seen.into_iter().map(|one| json!(one)).collect()
-    };
+    let mut attributions: Vec<Option<Attribution>> = days.iter().map(|day| day.attribution).collect();
+    attributions.sort();
+    attributions.dedup();
     let missing = missing_days(&days, &is_wanted);
     let more = found.len() > MAX_EXAMPLES;
     let faults: Vec<Value> = found.iter().take(MAX_EXAMPLES).map(show_fault).collect();
