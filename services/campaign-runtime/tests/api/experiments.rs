@@ -160,7 +160,7 @@ async fn units_are_counted_where_they_were_assigned() {
         let app = bench.app().await;
         create(&app, ab("exp-1", "sequential")).await;
         to(&app, "exp-1", json!({"to": "running"})).await;
-        let units: Vec<String> = (0..600).map(|at| format!("household-{at}")).collect();
+        let units: Vec<String> = (0..800).map(|at| format!("household-{at}")).collect();
         let path = "/v1/experiments/exp-1/assignments";
         let (status, all) = call(&app, GROCER, "POST", path, Some(json!({"units": units}))).await;
         assert_eq!((status, all["algorithm"].as_str()), (StatusCode::OK, Some("endcap-assignment-v1")), "{all}");
@@ -176,10 +176,14 @@ async fn units_are_counted_where_they_were_assigned() {
         let (status, refused) = observe(&app, "exp-1", wrong).await;
         assert_eq!((status, refused["errors"][0]["field"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some("rows[0].arm")), "{refused}");
 
-        let csv = units
+        // As many of each arm, since the salt is drawn: one run in a hundred would else be a mismatch by chance.
+        let csv = ["control", "mailed"]
             .iter()
+            .flat_map(|arm| all["data"].as_array().unwrap().iter().filter(move |row| row["arm"] == **arm).take(300))
             .enumerate()
-            .fold("unit,date,value_sum,spend\n".to_owned(), |text, (at, unit)| text + &format!("{unit},2026-01-16,{},0.10\n", at % 5));
+            .fold("unit,date,value_sum,spend\n".to_owned(), |text, (at, row)| {
+                text + &format!("{},2026-01-16,{},0.10\n", row["unit"].as_str().unwrap(), at % 5)
+            });
         let request = TestRequest::post().uri("/v1/experiments/exp-1/observations").insert_header(("apikey", GROCER));
         let (status, text) = send(&app, request.insert_header(("Content-Type", "text/csv")).set_payload(csv)).await;
         assert!(status == StatusCode::OK && text.contains("\"inserted\":600"), "{text}");
