@@ -38,6 +38,9 @@ pub enum TaskType {
 }
 
 impl TaskType {
+    /// Every type.
+    pub const ALL: &[Self] = <Self as strum::VariantArray>::VARIANTS;
+
     /// The name people read.
     #[must_use]
     pub fn title(self) -> &'static str {

@@ -223,8 +223,10 @@ fn prepared(task: &peers::tasks::NewTask) -> NewTask {
         reason_codes: json!(rubric.reasons),
         priority: task.priority,
         uncertainty_score: task.uncertainty_score,
-        required_judgments: task.required_judgments.unwrap_or(3),
+        required_judgments: task.required_judgments.unwrap_or(2),
+        max_judgments: task.required_judgments.unwrap_or(5),
         source: task.source.clone(),
+        weights: storage::queue::Weights::default(),
     }
 }
 

@@ -74,17 +74,32 @@ impl SequentialTest {
     /// Decides from the counts so far; call after each item and stop at the first decision. "Unsure"
     /// counts as not correct. Undecided at the cap is a fail.
     pub fn decide(&self, correct: u32, total: u32) -> Decision {
-        let right = f64::from(correct.min(total));
-        let wrong = f64::from(total) - right;
-        let log_ratio =
-            right * (self.acceptable / self.unacceptable).ln() + wrong * ((1.0 - self.acceptable) / (1.0 - self.unacceptable)).ln();
-        if log_ratio >= ((1.0 - self.false_fail) / self.false_pass).ln() {
+        let log_ratio = self.log_likelihood_ratio(correct, total);
+        let (lower, upper) = self.bounds();
+        if log_ratio >= upper {
             return Decision::Pass;
         }
         let at_most = self.cap.saturating_sub(total);
-        if log_ratio <= (self.false_fail / (1.0 - self.false_pass)).ln() || at_most == 0 {
+        if log_ratio <= lower || at_most == 0 {
             return Decision::Fail;
         }
         Decision::Continue { at_most }
+    }
+
+    /// Evidence so far: natural logarithm of how much more probable the answers are from a rater of the acceptable accuracy.
+    pub fn log_likelihood_ratio(&self, correct: u32, total: u32) -> f64 {
+        let right = f64::from(correct.min(total));
+        let wrong = f64::from(total) - right;
+        right * (self.acceptable / self.unacceptable).ln() + wrong * ((1.0 - self.acceptable) / (1.0 - self.unacceptable)).ln()
+    }
+
+    /// Evidence at which the rater fails, and at which the rater passes.
+    pub fn bounds(&self) -> (f64, f64) {
+        ((self.false_fail / (1.0 - self.false_pass)).ln(), ((1.0 - self.false_fail) / self.false_pass).ln())
+    }
+
+    /// Most items of the test.
+    pub fn cap(&self) -> u32 {
+        self.cap
     }
 }

@@ -52,9 +52,12 @@ pub struct NewTask {
     /// How unsure the model was, 0 to 1: higher means that a judgment teaches more.
     #[serde(default)]
     pub uncertainty_score: Option<f64>,
-    /// Judgments wanted before consensus is sought; `None` takes the rater-app's setting.
+    /// Judgments wanted; `None` asks for as many as it takes, within the rater-app's settings.
     #[serde(default)]
     pub required_judgments: Option<i32>,
+    /// Judgments at most, when those wanted leave the answer open; as many as wanted without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_judgments: Option<i32>,
     /// What the task came from, such as the id of a plan set.
     #[serde(default)]
     pub source: Option<String>,
@@ -100,6 +103,10 @@ impl NewTask {
         }
         if let Some(n_judgments) = self.required_judgments.filter(|n_judgments| *n_judgments < 1) {
             invalid.add("required_judgments", format!("must be at least 1, not {n_judgments}"));
+        }
+        if let Some(most) = self.max_judgments.filter(|most| *most < self.required_judgments.unwrap_or(1)) {
+            let least = self.required_judgments.unwrap_or(1);
+            invalid.add("max_judgments", format!("must be at least required_judgments ({least}), not {most}"));
         }
         invalid.into_result()
     }

@@ -1,29 +1,30 @@
 //! Assignments: who holds which task until when, and in which blind order the candidates are shown.
 //!
-//! A task is given out on slots: open leases and judgments together never exceed `required_judgments`. Golden items have no
-//! slots; any number of raters may answer them. Locks are taken in the order task, raters, assignment.
+//! A task is given out on slots: leases and judgments together never exceed `required_judgments`. A lease keeps its slot until it is
+//! judged, given back or swept, so one that is late may still be judged when nobody has swept it. Golden items have no slots; any number
+//! of raters may answer them. Locks are taken in the order task, raters; an assignment is changed only from the state it was seen in.
 
 mod leasing;
+mod sweep;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::connection::Connection;
 use crate::error::StorageError;
+use crate::on;
 use crate::schema::task_assignments as t;
 use crate::types::{Json, Timestamp};
-use crate::{lock, on};
 
 pub use leasing::{LeaseRequest, Nothing, Purpose, lease_next, nothing_because};
+pub use sweep::{Ended, sweep_expired, warn_of_end};
 
 /// A stored assignment.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
 #[diesel(table_name = t)]
 pub struct Assignment {
-    /// Primary key.
-    pub id: i64,
     /// Public id.
     pub assignment_id: String,
     /// The task.
@@ -62,6 +63,12 @@ impl Assignment {
         places.iter().filter_map(|place| usize::try_from(place.as_u64()?).ok()).collect()
     }
 
+    /// Whether a slot of the task is counted for it: a lease on work, also one whose time is over and that nobody has swept yet.
+    #[must_use]
+    pub fn holds_a_slot(&self) -> bool {
+        self.state == "leased" && self.purpose == "work"
+    }
+
     /// Whether the rater holds the task at `now`.
     #[must_use]
     pub fn is_open(&self, now: DateTime<Utc>) -> bool {
@@ -91,17 +98,6 @@ pub fn find_of_rater(conn: &mut Connection, rater_id: &str, assignment_id: &str)
     found.ok_or_else(|| StorageError::not_found("assignment", assignment_id))
 }
 
-/// One assignment of this rater, locked until the transaction ends. Lock its task first.
-///
-/// # Errors
-/// [`StorageError::NotFound`], also for somebody else's.
-pub fn lock_of_rater(conn: &mut Connection, rater_id: &str, assignment_id: &str) -> Result<Assignment, StorageError> {
-    let found: Vec<Assignment> = lock!(conn, t::table
-        .filter(t::assignment_id.eq(assignment_id).and(t::rater_id.eq(rater_id)))
-        .select(Assignment::as_select()) => Assignment)?;
-    found.into_iter().next().ok_or_else(|| StorageError::not_found("assignment", assignment_id))
-}
-
 /// The open lease of a rater, if there is one.
 ///
 /// # Errors
@@ -109,15 +105,6 @@ pub fn lock_of_rater(conn: &mut Connection, rater_id: &str, assignment_id: &str)
 pub fn open_of_rater(conn: &mut Connection, rater_id: &str, now: DateTime<Utc>) -> Result<Option<Assignment>, StorageError> {
     let open = t::rater_id.eq(rater_id).and(t::state.eq("leased")).and(t::expires_at.gt(Timestamp(now)));
     Ok(on!(conn, c => t::table.filter(open).order(t::id).select(Assignment::as_select()).first(c).optional())?)
-}
-
-/// Open leases on a task by others than this rater.
-///
-/// # Errors
-/// As any query.
-pub fn open_by_others(conn: &mut Connection, task_id: &str, rater_id: &str, now: DateTime<Utc>) -> Result<i64, StorageError> {
-    let open = t::task_id.eq(task_id).and(t::rater_id.ne(rater_id)).and(t::state.eq("leased")).and(t::expires_at.gt(Timestamp(now)));
-    Ok(on!(conn, c => t::table.filter(open).count().get_result(c))?)
 }
 
 /// Extends a lease that is still open.
@@ -131,10 +118,27 @@ pub fn extend(
     lease: TimeDelta,
     now: DateTime<Utc>,
 ) -> Result<Assignment, StorageError> {
-    let assignment = lock_open(conn, rater_id, assignment_id, now)?;
-    let changes = (t::expires_at.eq(Timestamp(now + lease)), t::heartbeat_at.eq(Timestamp(now)), t::updated_at.eq(Timestamp(now)));
-    on!(conn, c => diesel::update(t::table.find(assignment.id)).set(changes).execute(c))?;
-    find_of_rater(conn, rater_id, assignment_id)
+    let assignment = find_of_rater(conn, rater_id, assignment_id)?;
+    require_open(&assignment, now)?;
+    extend_found(conn, assignment, lease, now)
+}
+
+/// Extends a lease that this transaction has found open.
+///
+/// # Errors
+/// [`StorageError::Raced`] when it ended in between.
+pub fn extend_found(
+    conn: &mut Connection,
+    assignment: Assignment,
+    lease: TimeDelta,
+    now: DateTime<Utc>,
+) -> Result<Assignment, StorageError> {
+    let until = Timestamp(now + lease);
+    let changes =
+        (t::expires_at.eq(until), t::heartbeat_at.eq(Timestamp(now)), t::warned_at.eq(None::<Timestamp>), t::updated_at.eq(Timestamp(now)));
+    let seen = t::assignment_id.eq(&assignment.assignment_id).and(t::state.eq(&assignment.state));
+    changed_once(on!(conn, c => diesel::update(t::table.filter(seen)).set(changes).execute(c))?)?;
+    Ok(Assignment { expires_at: until, heartbeat_at: Timestamp(now), updated_at: Timestamp(now), ..assignment })
 }
 
 /// Gives a task back; it may come again. Giving it back twice changes nothing.
@@ -142,10 +146,10 @@ pub fn extend(
 /// # Errors
 /// [`StorageError::NotFound`], or [`StorageError::Conflict`] (`judgment_exists`) after a judgment.
 pub fn release(conn: &mut Connection, rater_id: &str, assignment_id: &str, now: DateTime<Utc>) -> Result<Assignment, StorageError> {
-    let assignment = lock_of_rater(conn, rater_id, assignment_id)?;
+    let assignment = find_of_rater(conn, rater_id, assignment_id)?;
     match assignment.state.as_str() {
         "submitted" => Err(StorageError::conflict("judgment_exists", "this assignment was judged; there is nothing to give back")),
-        "leased" => end(conn, &assignment, "released", None, now),
+        "leased" => end(conn, assignment, "released", None, now),
         _ => Ok(assignment),
     }
 }
@@ -161,8 +165,17 @@ pub fn skip(
     reason: &str,
     now: DateTime<Utc>,
 ) -> Result<Assignment, StorageError> {
-    let assignment = lock_open(conn, rater_id, assignment_id, now)?;
-    end(conn, &assignment, "skipped", Some(reason), now)
+    let assignment = find_of_rater(conn, rater_id, assignment_id)?;
+    require_open(&assignment, now)?;
+    end(conn, assignment, "skipped", Some(reason), now)
+}
+
+/// How many raters have passed over a task.
+///
+/// # Errors
+/// As any query.
+pub fn count_skips(conn: &mut Connection, task_id: &str) -> Result<i64, StorageError> {
+    Ok(on!(conn, c => t::table.filter(t::task_id.eq(task_id).and(t::state.eq("skipped"))).count().get_result(c))?)
 }
 
 /// Keeps what the rater has entered so far, also after the lease has ended, so that no work is lost.
@@ -176,108 +189,98 @@ pub fn save_draft(
     draft: Value,
     now: DateTime<Utc>,
 ) -> Result<Assignment, StorageError> {
-    let assignment = lock_of_rater(conn, rater_id, assignment_id)?;
+    let assignment = find_of_rater(conn, rater_id, assignment_id)?;
     if assignment.state == "submitted" {
         return Err(StorageError::conflict("judgment_exists", "this assignment was judged; its draft is closed"));
     }
-    let changes = (t::draft.eq(Some(Json(draft))), t::updated_at.eq(Timestamp(now)));
-    on!(conn, c => diesel::update(t::table.find(assignment.id)).set(changes).execute(c))?;
-    find_of_rater(conn, rater_id, assignment_id)
+    let changes = (t::draft.eq(Some(Json(draft.clone()))), t::updated_at.eq(Timestamp(now)));
+    let seen = t::assignment_id.eq(&assignment.assignment_id).and(t::state.eq(&assignment.state));
+    changed_once(on!(conn, c => diesel::update(t::table.filter(seen)).set(changes).execute(c))?)?;
+    Ok(Assignment { draft: Some(Json(draft)), updated_at: Timestamp(now), ..assignment })
 }
 
-/// Notes that the judgment is in. The assignment must be locked by this transaction.
+/// Notes that the judgment is in. The slot that a lease held becomes the judgment's; see [`Assignment::holds_a_slot`].
 ///
 /// # Errors
-/// As any query.
+/// [`StorageError::Raced`] when the assignment has changed since it was read.
 pub fn submit(conn: &mut Connection, assignment: &Assignment, now: DateTime<Utc>) -> Result<(), StorageError> {
     let changes =
         (t::state.eq("submitted"), t::draft.eq(None::<Json>), t::finished_at.eq(Some(Timestamp(now))), t::updated_at.eq(Timestamp(now)));
-    on!(conn, c => diesel::update(t::table.find(assignment.id)).set(changes).execute(c))?;
-    Ok(())
+    let seen = t::assignment_id.eq(&assignment.assignment_id).and(t::state.eq(&assignment.state));
+    changed_once(on!(conn, c => diesel::update(t::table.filter(seen)).set(changes).execute(c))?)
 }
 
-/// Opens a submitted assignment again, with the judgment as its draft. The assignment must be locked by this transaction.
+/// Opens a submitted assignment again, with the judgment as its draft. The caller counts its lease again.
 ///
 /// # Errors
-/// As any query.
+/// [`StorageError::Raced`] when the assignment has changed since it was read.
 pub fn reopen(
     conn: &mut Connection,
-    assignment: &Assignment,
+    assignment: Assignment,
     draft: Value,
     lease: TimeDelta,
     now: DateTime<Utc>,
 ) -> Result<Assignment, StorageError> {
+    let until = Timestamp(now + lease);
     let changes = (
         t::state.eq("leased"),
-        t::draft.eq(Some(Json(draft))),
+        t::draft.eq(Some(Json(draft.clone()))),
         t::finished_at.eq(None::<Timestamp>),
-        t::expires_at.eq(Timestamp(now + lease)),
+        t::expires_at.eq(until),
         t::heartbeat_at.eq(Timestamp(now)),
+        t::warned_at.eq(None::<Timestamp>),
         t::updated_at.eq(Timestamp(now)),
     );
-    on!(conn, c => diesel::update(t::table.find(assignment.id)).set(changes).execute(c))?;
-    find_of_rater(conn, &assignment.rater_id, &assignment.assignment_id)
+    let seen = t::assignment_id.eq(&assignment.assignment_id).and(t::state.eq(&assignment.state));
+    changed_once(on!(conn, c => diesel::update(t::table.filter(seen)).set(changes).execute(c))?)?;
+    Ok(Assignment {
+        state: "leased".to_owned(),
+        draft: Some(Json(draft)),
+        finished_at: None,
+        expires_at: until,
+        heartbeat_at: Timestamp(now),
+        updated_at: Timestamp(now),
+        ..assignment
+    })
 }
 
-/// Marks leases that are past their time; they counted as free before. How many.
-///
-/// # Errors
-/// As any query.
-pub fn sweep_expired(conn: &mut Connection, now: DateTime<Utc>) -> Result<usize, StorageError> {
-    let past = t::table.filter(t::state.eq("leased").and(t::expires_at.le(Timestamp(now))));
-    let changes = (t::state.eq("expired"), t::finished_at.eq(Some(Timestamp(now))), t::updated_at.eq(Timestamp(now)));
-    Ok(on!(conn, c => diesel::update(past).set(changes).execute(c))?)
+/// A change made from another state than the one seen is none.
+fn changed_once(rows: usize) -> Result<(), StorageError> {
+    if rows == 1 { Ok(()) } else { Err(StorageError::Raced("the assignment changed in between")) }
 }
 
-fn lock_open(conn: &mut Connection, rater_id: &str, assignment_id: &str, now: DateTime<Utc>) -> Result<Assignment, StorageError> {
-    let assignment = lock_of_rater(conn, rater_id, assignment_id)?;
+fn require_open(assignment: &Assignment, now: DateTime<Utc>) -> Result<(), StorageError> {
     if assignment.is_open(now) {
-        return Ok(assignment);
+        return Ok(());
     }
-    let why = format!("this assignment is no longer held (it is {}); ask for the next one, a saved draft is kept", word_of(&assignment));
+    let state = if assignment.state == "leased" { "expired" } else { &assignment.state };
+    let why = format!("this assignment is no longer held (it is {state}); ask for the next one, a saved draft is kept");
     Err(StorageError::conflict("lease_expired", why))
 }
 
-fn word_of(assignment: &Assignment) -> &str {
-    if assignment.state == "leased" { "expired" } else { &assignment.state }
-}
-
+/// Ends a lease without a judgment and frees its slot, under the lock of its task.
 fn end(
     conn: &mut Connection,
-    assignment: &Assignment,
+    assignment: Assignment,
     state: &str,
     reason: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<Assignment, StorageError> {
+    crate::tasks::lock_state(conn, &assignment.task_id)?;
     let changes =
         (t::state.eq(state), t::skip_reason.eq(reason), t::finished_at.eq(Some(Timestamp(now))), t::updated_at.eq(Timestamp(now)));
-    on!(conn, c => diesel::update(t::table.find(assignment.id)).set(changes).execute(c))?;
-    find_of_rater(conn, &assignment.rater_id, &assignment.assignment_id)
-}
-
-fn insert(
-    conn: &mut Connection,
-    task: &crate::tasks::Task,
-    request: &LeaseRequest,
-    now: DateTime<Utc>,
-) -> Result<Assignment, StorageError> {
-    let assignment_id = domain::id::new("asg");
-    let order = blind_order(&assignment_id, task.candidate_count());
-    let row = (
-        t::assignment_id.eq(&assignment_id),
-        t::task_id.eq(&task.task_id),
-        t::rater_id.eq(&request.rater_id),
-        t::state.eq("leased"),
-        t::purpose.eq(request.purpose.word()),
-        t::display_order.eq(Json(json!(order))),
-        t::leased_at.eq(Timestamp(now)),
-        t::expires_at.eq(Timestamp(now + request.lease)),
-        t::heartbeat_at.eq(Timestamp(now)),
-        t::created_at.eq(Timestamp(now)),
-        t::updated_at.eq(Timestamp(now)),
-    );
-    on!(conn, c => diesel::insert_into(t::table).values(row).execute(c))?;
-    find_of_rater(conn, &request.rater_id, &assignment_id)
+    let seen = t::assignment_id.eq(&assignment.assignment_id).and(t::state.eq(&assignment.state));
+    changed_once(on!(conn, c => diesel::update(t::table.filter(seen)).set(changes).execute(c))?)?;
+    if assignment.holds_a_slot() {
+        crate::queue::free_places(conn, &assignment.task_id, 1)?;
+    }
+    Ok(Assignment {
+        state: state.to_owned(),
+        skip_reason: reason.map(str::to_owned),
+        finished_at: Some(Timestamp(now)),
+        updated_at: Timestamp(now),
+        ..assignment
+    })
 }
 
 #[cfg(test)]

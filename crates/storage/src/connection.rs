@@ -1,6 +1,7 @@
 //! One connection type over the three databases, and how it is opened.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::r2d2::R2D2Connection;
@@ -123,16 +124,29 @@ pub(crate) struct Manager {
     pub(crate) access: Access,
 }
 
+/// A connection of a pool, with when it last answered.
+pub(crate) struct Pooled {
+    pub(crate) connection: Connection,
+    pub(crate) answered: Instant,
+}
+
+/// A connection that answered so recently is not asked again whether it is there: the question costs a round trip, and a connection
+/// that broke in between says so itself and is dropped.
+const TRUSTED_FOR: Duration = Duration::from_millis(500);
+
 impl r2d2::ManageConnection for Manager {
-    type Connection = Connection;
+    type Connection = Pooled;
     type Error = ConnectError;
 
-    fn connect(&self) -> Result<Connection, ConnectError> {
-        Connection::open(&self.url, self.access)
+    fn connect(&self) -> Result<Pooled, ConnectError> {
+        Ok(Pooled { connection: Connection::open(&self.url, self.access)?, answered: Instant::now() })
     }
 
-    fn is_valid(&self, connection: &mut Connection) -> Result<(), ConnectError> {
-        let result = match connection {
+    fn is_valid(&self, pooled: &mut Pooled) -> Result<(), ConnectError> {
+        if pooled.answered.elapsed() < TRUSTED_FOR {
+            return Ok(());
+        }
+        let result = match &mut pooled.connection {
             Connection::Postgres(c) => c.ping(),
             Connection::Mysql(c) => c.ping(),
             Connection::Sqlite(c) => c.ping(),
@@ -140,9 +154,9 @@ impl r2d2::ManageConnection for Manager {
         result.map_err(|e| ConnectError(e.to_string()))
     }
 
-    fn has_broken(&self, connection: &mut Connection) -> bool {
+    fn has_broken(&self, pooled: &mut Pooled) -> bool {
         std::thread::panicking()
-            || match connection {
+            || match &mut pooled.connection {
                 Connection::Postgres(c) => c.is_broken(),
                 Connection::Mysql(c) => c.is_broken(),
                 Connection::Sqlite(c) => c.is_broken(),

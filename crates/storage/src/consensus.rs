@@ -72,7 +72,7 @@ pub struct NewConsensus {
 ///
 /// # Errors
 /// As any query.
-pub fn save(conn: &mut Connection, new: &NewConsensus, now: DateTime<Utc>) -> Result<Consensus, StorageError> {
+pub fn save(conn: &mut Connection, new: &NewConsensus, now: DateTime<Utc>) -> Result<(), StorageError> {
     let values = (
         t::choice.eq(new.choice.as_deref()),
         t::posterior.eq(new.posterior),
@@ -85,14 +85,12 @@ pub fn save(conn: &mut Connection, new: &NewConsensus, now: DateTime<Utc>) -> Re
         t::rationale.eq(new.rationale.as_deref()),
         t::updated_at.eq(Timestamp(now)),
     );
-    match find(conn, &new.task_id)? {
-        Some(before) => on!(conn, c => diesel::update(t::table.find(before.id)).set(values).execute(c))?,
-        None => {
-            let key = (t::task_id.eq(&new.task_id), t::created_at.eq(Timestamp(now)));
-            on!(conn, c => diesel::insert_into(t::table).values((key, values)).execute(c))?
-        }
-    };
-    find(conn, &new.task_id)?.ok_or_else(|| StorageError::not_found("consensus of task", &new.task_id))
+    let own = t::table.filter(t::task_id.eq(&new.task_id));
+    if on!(conn, c => diesel::update(own).set(values.clone()).execute(c))? == 0 {
+        let key = (t::task_id.eq(&new.task_id), t::created_at.eq(Timestamp(now)));
+        on!(conn, c => diesel::insert_into(t::table).values((key, values)).execute(c))?;
+    }
+    Ok(())
 }
 
 /// The consensus of a task, once there is a judgment.

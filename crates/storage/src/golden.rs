@@ -81,6 +81,7 @@ pub fn insert(conn: &mut Connection, new: &NewGoldenItem, now: DateTime<Utc>) ->
     if marked == 0 {
         return Err(StorageError::not_found("task", &new.task_id));
     }
+    crate::queue::remove(conn, &new.task_id)?;
     let row = (
         t::task_id.eq(&new.task_id),
         t::expert_id.eq(&new.expert_id),

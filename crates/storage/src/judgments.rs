@@ -17,8 +17,6 @@ const EVENTS_LOOKED_AT: i64 = 500;
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
 #[diesel(table_name = t)]
 pub struct Judgment {
-    /// Primary key.
-    pub id: i64,
     /// Public id.
     pub judgment_id: String,
     /// The assignment it answers.
@@ -144,7 +142,29 @@ pub fn insert(conn: &mut Connection, new: &NewJudgment, now: DateTime<Utc>) -> R
     );
     on!(conn, c => diesel::insert_into(t::table).values(row).execute(c))
         .on_unique("judgment_exists", || "you have judged this task already".to_owned())?;
-    find_of_rater(conn, &new.rater_id, &judgment_id)
+    Ok(Judgment {
+        judgment_id,
+        assignment_id: new.assignment_id.clone(),
+        task_id: new.task_id.clone(),
+        rater_id: new.rater_id.clone(),
+        choice: new.choice.clone(),
+        display_order: Json(new.display_order.clone()),
+        reasons: Json(new.reasons.clone()),
+        free_text_feedback: new.free_text_feedback.clone(),
+        confidence: new.confidence,
+        rubric_scores: Json(new.rubric_scores.clone()),
+        time_spent_seconds: new.time_spent_seconds,
+        active_ms: new.active_ms,
+        is_escalated: new.is_escalated,
+        escalation_reason: new.escalation_reason.clone(),
+        matches_golden: new.matches_golden,
+        expert_reviewed: false,
+        expert_agrees: None,
+        expert_feedback: None,
+        rubric_version: new.rubric_version,
+        created_at: Timestamp(now),
+        updated_at: Timestamp(now),
+    })
 }
 
 /// One judgment of this rater.
@@ -173,6 +193,30 @@ pub fn of_task(conn: &mut Connection, task_id: &str) -> Result<Vec<Judgment>, St
     Ok(on!(conn, c => t::table.filter(t::task_id.eq(task_id)).order(t::id).limit(500).select(Judgment::as_select()).load(c))?)
 }
 
+/// What one rater said of a task, as a decision needs it.
+#[derive(Debug, Clone, PartialEq, Queryable)]
+pub struct Opinion {
+    /// Who judged.
+    pub rater_id: String,
+    /// Choice word, in the stored order.
+    pub choice: String,
+    /// Whether the rater asked for an expert.
+    pub is_escalated: bool,
+}
+
+/// What was said of a task, oldest first (the first 500).
+///
+/// # Errors
+/// As any query.
+pub fn opinions(conn: &mut Connection, task_id: &str) -> Result<Vec<Opinion>, StorageError> {
+    Ok(on!(conn, c => t::table
+        .filter(t::task_id.eq(task_id))
+        .order(t::id)
+        .limit(500)
+        .select((t::rater_id, t::choice, t::is_escalated))
+        .load(c))?)
+}
+
 /// How many judgments a rater has given since an instant.
 ///
 /// # Errors
@@ -195,7 +239,7 @@ pub fn newest_of_rater(conn: &mut Connection, rater_id: &str, limit: i64) -> Res
 /// # Errors
 /// As any query.
 pub fn delete(conn: &mut Connection, judgment: &Judgment) -> Result<(), StorageError> {
-    on!(conn, c => diesel::delete(t::table.find(judgment.id)).execute(c))?;
+    on!(conn, c => diesel::delete(t::table.filter(t::judgment_id.eq(&judgment.judgment_id))).execute(c))?;
     Ok(())
 }
 

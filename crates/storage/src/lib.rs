@@ -26,6 +26,8 @@ pub mod outbox;
 pub mod page;
 pub mod performance;
 pub mod plans;
+pub mod qualifications;
+pub mod queue;
 pub mod rate_limits;
 pub mod raters;
 pub mod reflections;

@@ -76,18 +76,33 @@ pub struct NewEvent {
 /// # Errors
 /// As any query.
 pub fn push(conn: &mut Connection, event: &NewEvent, now: DateTime<Utc>) -> Result<String, StorageError> {
-    let event_id = domain::id::new("evt");
-    let row = (
-        t::event_id.eq(&event_id),
-        t::destination.eq(event.destination.word()),
-        t::topic.eq(&event.topic),
-        t::event.eq(&event.event),
-        t::payload.eq(Json(event.payload.clone())),
-        t::tenant_id.eq(event.tenant_id.as_deref()),
-        t::created_at.eq(Timestamp(now)),
-    );
-    on!(conn, c => diesel::insert_into(t::table).values(row).execute(c))?;
-    Ok(event_id)
+    let mut ids = push_all(conn, std::slice::from_ref(event), now)?;
+    ids.pop().ok_or_else(|| StorageError::Corrupt("an event without id".to_owned()))
+}
+
+/// Writes several events with one statement; their ids.
+///
+/// # Errors
+/// As any query.
+pub fn push_all(conn: &mut Connection, events: &[NewEvent], now: DateTime<Utc>) -> Result<Vec<String>, StorageError> {
+    let ids: Vec<String> = events.iter().map(|_| domain::id::new("evt")).collect();
+    let rows: Vec<_> = events
+        .iter()
+        .zip(&ids)
+        .map(|(event, event_id)| {
+            (
+                t::event_id.eq(event_id),
+                t::destination.eq(event.destination.word()),
+                t::topic.eq(&event.topic),
+                t::event.eq(&event.event),
+                t::payload.eq(Json(event.payload.clone())),
+                t::tenant_id.eq(event.tenant_id.as_deref()),
+                t::created_at.eq(Timestamp(now)),
+            )
+        })
+        .collect();
+    on!(conn, c => diesel::insert_into(t::table).values(&rows).execute(c))?;
+    Ok(ids)
 }
 
 /// The newest sequence of all; 0 when there is none.
@@ -99,20 +114,36 @@ pub fn newest(conn: &mut Connection) -> Result<i64, StorageError> {
     Ok(newest.unwrap_or(0))
 }
 
-/// Realtime events after a sequence, oldest first. A transaction that began earlier may commit a lower sequence later, so a reader
-/// asks again from a little before what it has seen and drops repeats by id.
+/// All sequences after one, whoever is to hear of them: what is missing between them may still be committed.
 ///
 /// # Errors
 /// As any query.
-pub fn after(conn: &mut Connection, sequence: i64, limit: i64) -> Result<Vec<OutboxEvent>, StorageError> {
+pub fn sequences(conn: &mut Connection, after: i64) -> Result<Vec<i64>, StorageError> {
+    Ok(on!(conn, c => t::table.filter(t::id.gt(after)).order(t::id).limit(1000).select(t::id).load(c))?)
+}
+
+/// Realtime events after a sequence, and those of the `missing` sequences before it that are there by now; oldest first. A transaction
+/// that began earlier may commit a lower sequence later, so a reader asks again for the gaps in what it has seen.
+///
+/// # Errors
+/// As any query.
+pub fn after(conn: &mut Connection, sequence: i64, missing: &[i64], limit: i64) -> Result<Vec<OutboxEvent>, StorageError> {
     let word = Destination::Realtime.word();
     let limit = limit.clamp(1, 1000);
-    let events = on!(conn, c => t::table
+    let mut events: Vec<OutboxEvent> = on!(conn, c => t::table
         .filter(t::destination.eq(word).and(t::id.gt(sequence)))
         .order(t::id)
         .limit(limit)
         .select(OutboxEvent::as_select())
         .load(c))?;
+    if !missing.is_empty() {
+        let late: Vec<OutboxEvent> = on!(conn, c => t::table
+            .filter(t::destination.eq(word).and(t::id.eq_any(missing)))
+            .order(t::id)
+            .select(OutboxEvent::as_select())
+            .load(c))?;
+        events.splice(0..0, late);
+    }
     Ok(events)
 }
 

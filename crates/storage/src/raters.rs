@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Double, Nullable};
 use serde_json::{Map, Value, json};
 
 use crate::connection::Connection;
@@ -50,10 +51,14 @@ pub struct Rater {
     pub calibration_total: i32,
     /// Whether the rater may work.
     pub is_active: bool,
-    /// Whether calibration was passed.
+    /// Whether calibration was passed for some task type, or is not needed.
     pub is_calibrated: bool,
     /// Whether this is a program that says so.
     pub is_simulated: bool,
+    /// Whether the rater may work without calibration.
+    pub is_exempt: bool,
+    /// Whether others see the name; else they see an alias.
+    pub shows_name: bool,
     /// When calibration was passed.
     pub calibration_date: Option<Timestamp>,
     /// When it was made.
@@ -132,6 +137,8 @@ pub fn insert(conn: &mut Connection, new: &NewRater, now: DateTime<Utc>) -> Resu
         t::is_active.eq(true),
         t::is_calibrated.eq(new.is_calibrated),
         t::is_simulated.eq(new.is_simulated),
+        t::is_exempt.eq(new.is_calibrated),
+        t::shows_name.eq(false),
         t::calibration_date.eq(new.is_calibrated.then_some(Timestamp(now))),
         t::created_at.eq(Timestamp(now)),
         t::updated_at.eq(Timestamp(now)),
@@ -175,6 +182,16 @@ pub fn find_all(conn: &mut Connection, rater_ids: &[String]) -> Result<Vec<Rater
     Ok(on!(conn, c => t::table.filter(t::rater_id.eq_any(rater_ids)).order(t::rater_id).select(Rater::as_select()).load(c))?)
 }
 
+/// Whether others see a rater's name.
+///
+/// # Errors
+/// As any query.
+pub fn show_name(conn: &mut Connection, rater_id: &str, shows_name: bool, now: DateTime<Utc>) -> Result<(), StorageError> {
+    let changes = (t::shows_name.eq(shows_name), t::updated_at.eq(Timestamp(now)));
+    on!(conn, c => diesel::update(t::table.filter(t::rater_id.eq(rater_id))).set(changes).execute(c))?;
+    Ok(())
+}
+
 /// Renames a profile.
 ///
 /// # Errors
@@ -190,6 +207,24 @@ pub fn rename(conn: &mut Connection, rater_id: &str, name: &str, now: DateTime<U
 /// # Errors
 /// As any query.
 pub fn note_answer(conn: &mut Connection, rater: &Rater, answer: &Answer, step: Step, now: DateTime<Utc>) -> Result<Rater, StorageError> {
+    let after = after_answer(rater, answer, step, now);
+    let changes = (
+        t::total_judgments.eq(after.total_judgments),
+        t::golden_correct.eq(after.golden_correct),
+        t::golden_total.eq(after.golden_total),
+        t::golden_set_accuracy.eq(after.golden_set_accuracy),
+        t::calibration_correct.eq(after.calibration_correct),
+        t::calibration_total.eq(after.calibration_total),
+        t::avg_confidence.eq(after.avg_confidence),
+        t::avg_time_per_task_seconds.eq(after.avg_time_per_task_seconds),
+        t::reliability_by_task_type.eq(after.reliability_by_task_type.clone()),
+        t::updated_at.eq(after.updated_at),
+    );
+    on!(conn, c => diesel::update(t::table.find(rater.id)).set(changes).execute(c))?;
+    Ok(after)
+}
+
+fn after_answer(rater: &Rater, answer: &Answer, step: Step, now: DateTime<Utc>) -> Rater {
     let sign = step.sign();
     let before = rater.total_judgments;
     let is_golden = i32::from(answer.matches_golden.is_some());
@@ -197,37 +232,41 @@ pub fn note_answer(conn: &mut Connection, rater: &Rater, answer: &Answer, step: 
     let in_calibration = i32::from(answer.in_calibration);
     let golden_correct = (rater.golden_correct + sign * is_right).max(0);
     let golden_total = (rater.golden_total + sign * is_golden).max(0);
-    let changes = (
-        t::total_judgments.eq((before + sign).max(0)),
-        t::golden_correct.eq(golden_correct),
-        t::golden_total.eq(golden_total),
-        t::golden_set_accuracy.eq(share(golden_correct, golden_total)),
-        t::calibration_correct.eq((rater.calibration_correct + sign * is_right * in_calibration).max(0)),
-        t::calibration_total.eq((rater.calibration_total + sign * in_calibration).max(0)),
-        t::avg_confidence.eq(mean_after(rater.avg_confidence, before, answer.confidence, step)),
-        t::avg_time_per_task_seconds.eq(mean_after(rater.avg_time_per_task_seconds, before, answer.time_spent_seconds, step)),
-        t::reliability_by_task_type.eq(Json(by_task_type_after(&rater.reliability_by_task_type, answer, sign))),
-        t::updated_at.eq(Timestamp(now)),
-    );
-    on!(conn, c => diesel::update(t::table.find(rater.id)).set(changes).execute(c))?;
-    find(conn, &rater.rater_id)
+    Rater {
+        total_judgments: (before + sign).max(0),
+        golden_correct,
+        golden_total,
+        golden_set_accuracy: share(golden_correct, golden_total),
+        calibration_correct: (rater.calibration_correct + sign * is_right * in_calibration).max(0),
+        calibration_total: (rater.calibration_total + sign * in_calibration).max(0),
+        avg_confidence: mean_after(rater.avg_confidence, before, answer.confidence, step),
+        avg_time_per_task_seconds: mean_after(rater.avg_time_per_task_seconds, before, answer.time_spent_seconds, step),
+        reliability_by_task_type: Json(by_task_type_after(&rater.reliability_by_task_type, answer, sign)),
+        updated_at: Timestamp(now),
+        ..rater.clone()
+    }
 }
 
-/// Enters the decision of one task into the record of a rater who judged it, or takes it back. `rater` must be locked.
+/// Enters the decision of one task into the records of raters who all agree with it, or all do not; or takes it back. The raters must be
+/// locked.
 ///
 /// # Errors
 /// As any query.
-pub fn note_decision(conn: &mut Connection, rater_id: &str, agrees: bool, step: Step, now: DateTime<Utc>) -> Result<(), StorageError> {
-    let rater = find(conn, rater_id)?;
-    let agreed = (rater.consensus_agreed + step.sign() * i32::from(agrees)).max(0);
-    let total = (rater.consensus_total + step.sign()).max(0);
+pub fn note_decision(conn: &mut Connection, rater_ids: &[&str], agrees: bool, step: Step, now: DateTime<Utc>) -> Result<(), StorageError> {
+    if rater_ids.is_empty() {
+        return Ok(());
+    }
+    let (agreed, total) = (step.sign() * i32::from(agrees), step.sign());
+    // First, because MySQL computes later columns from the new values of earlier ones; all three databases take the old ones here.
+    let share =
+        format!("CASE WHEN consensus_total + {total} > 0 THEN (consensus_agreed + {agreed}) * 1e0 / (consensus_total + {total}) END");
     let changes = (
-        t::consensus_agreed.eq(agreed),
-        t::consensus_total.eq(total),
-        t::inter_rater_agreement.eq(share(agreed, total)),
+        t::inter_rater_agreement.eq(diesel::dsl::sql::<Nullable<Double>>(&share)),
+        t::consensus_agreed.eq(t::consensus_agreed + agreed),
+        t::consensus_total.eq(t::consensus_total + total),
         t::updated_at.eq(Timestamp(now)),
     );
-    on!(conn, c => diesel::update(t::table.find(rater.id)).set(changes).execute(c))?;
+    on!(conn, c => diesel::update(t::table.filter(t::rater_id.eq_any(rater_ids))).set(changes).execute(c))?;
     Ok(())
 }
 

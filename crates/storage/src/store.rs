@@ -200,8 +200,12 @@ impl Door {
         let pool = self.pool.clone();
         let done = tokio::task::spawn_blocking(move || {
             let _place = place;
-            let mut conn = pool.get().map_err(|e| StorageError::Unavailable(e.to_string()))?;
-            work(&mut conn)
+            let mut pooled = pool.get().map_err(|e| StorageError::Unavailable(e.to_string()))?;
+            let done = work(&mut pooled.connection);
+            if !matches!(done, Err(StorageError::Unavailable(_))) {
+                pooled.answered = std::time::Instant::now();
+            }
+            done
         });
         done.await.map_err(|e| StorageError::Corrupt(format!("the work on the database stopped: {e}")))?
     }

@@ -1,5 +1,7 @@
 //! Rating tasks: what raters compare, where each task stands, and how many judgments it still needs.
 
+mod state;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use domain::scope::Scope;
@@ -9,9 +11,12 @@ use sha2::{Digest, Sha256};
 use crate::connection::Connection;
 use crate::error::StorageError;
 use crate::page::{Page, Slice};
+use crate::queue::{self, Weights};
 use crate::schema::{rating_tasks as t, retailers};
 use crate::types::{Json, Timestamp};
 use crate::{insert_new, lock, on};
+
+pub use state::{TaskState, lock_state, save_state};
 
 /// A stored task; candidates are in the stored order, which raters never see as such.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
@@ -127,8 +132,12 @@ pub struct NewTask {
     pub uncertainty_score: Option<f64>,
     /// Judgments wanted, at least 1.
     pub required_judgments: i32,
+    /// Judgments wanted at most, when those before leave the answer open; as many as wanted, or more.
+    pub max_judgments: i32,
     /// What the task came from.
     pub source: Option<String>,
+    /// How the queue weighs it.
+    pub weights: Weights,
 }
 
 impl NewTask {
@@ -231,6 +240,9 @@ pub fn create(conn: &mut Connection, new: &NewTask, now: DateTime<Utc>) -> Resul
         Err(StorageError::NotFound { .. }) if inserted == 0 => return Err(taken(&task_id)),
         found => found?,
     };
+    if inserted > 0 && stored.status == "pending" {
+        queue::insert(conn, &stored, new.max_judgments, &new.weights, now)?;
+    }
     if inserted == 0 && (stored.content_hash != content_hash || stored.tenant_id != new.tenant_id) {
         return Err(taken(&task_id));
     }
@@ -335,7 +347,7 @@ pub fn count_by_status(conn: &mut Connection) -> Result<Vec<(String, i64)>, Stor
         .load(c))?)
 }
 
-/// Moves a task on: its status and how many judgments it has. The task must be locked by this transaction.
+/// Moves a task on: its status and how many judgments it has, and its place in the queue. The task must be locked by this transaction.
 ///
 /// # Errors
 /// As any query.
@@ -347,12 +359,20 @@ pub fn set_progress(
     completed_at: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Result<Task, StorageError> {
+    let after = Task {
+        status: status.to_owned(),
+        judgments_count,
+        completed_at: completed_at.map(Timestamp),
+        updated_at: Timestamp(now),
+        ..task.clone()
+    };
     let changes = (
-        t::status.eq(status),
+        t::status.eq(&after.status),
         t::judgments_count.eq(judgments_count),
-        t::completed_at.eq(completed_at.map(Timestamp)),
-        t::updated_at.eq(Timestamp(now)),
+        t::completed_at.eq(after.completed_at),
+        t::updated_at.eq(after.updated_at),
     );
     on!(conn, c => diesel::update(t::table.find(task.id)).set(changes).execute(c))?;
-    read(conn, &task.task_id)
+    queue::sync(conn, &after, &Weights::default(), now)?;
+    Ok(after)
 }

@@ -15,6 +15,7 @@ use storage::error::StorageError;
 use storage::golden::{self, NewGoldenItem};
 use storage::judgments::{self, NewJudgment};
 use storage::page::Page;
+use storage::queue::{self, Progress};
 use storage::raters::{self, Answer, NewRater, Step};
 use storage::store::{Storage, transaction};
 use storage::tasks::{self, NewTask, TaskFilter};
@@ -42,7 +43,9 @@ fn new_task(task_id: &str, required: i32) -> NewTask {
         priority: 50,
         uncertainty_score: None,
         required_judgments: required,
+        max_judgments: required,
         source: None,
+        weights: storage::queue::Weights::default(),
     }
 }
 
@@ -75,12 +78,45 @@ fn judgment(assignment: &assignments::Assignment) -> NewJudgment {
     }
 }
 
+/// Leases the next task for a rater, all tasks of equal worth.
+fn lease(tx: &mut Connection, request: &LeaseRequest, now: DateTime<Utc>) -> Result<Option<assignments::Assignment>, StorageError> {
+    raters::lock_one(tx, &request.rater_id)?;
+    if let Some(open) = assignments::open_of_rater(tx, &request.rater_id, now)? {
+        return Ok(Some(open));
+    }
+    Ok(assignments::lease_next(tx, request, &|_| 0.0, now)?.map(|(assignment, _)| assignment))
+}
+
+/// Judges a task that is held, as the service does: the lease's place becomes the judgment's.
+fn judge(tx: &mut Connection, held: &assignments::Assignment) -> Result<String, StorageError> {
+    let mut task = tasks::lock_state(tx, &held.task_id)?;
+    raters::lock_one(tx, &held.rater_id)?;
+    let judgment = judgments::insert(tx, &judgment(held), noon())?;
+    assignments::submit(tx, held, noon())?;
+    task.judgments_count += 1;
+    if task.judgments_count >= task.required_judgments {
+        task.status = "completed".to_owned();
+        queue::remove(tx, &task.task_id)?;
+    } else {
+        let progress = Progress {
+            judgments: task.judgments_count,
+            required: task.required_judgments,
+            leases: -1,
+            leading_posterior: None,
+            position: 0.0,
+        };
+        assert!(queue::note_progress(tx, &task.task_id, &progress, noon())?);
+    }
+    tasks::save_state(tx, &task, noon())?;
+    Ok(judgment.judgment_id)
+}
+
 /// One rater works until nothing is left; the ids of judgments that were acknowledged.
 async fn work_until_done(storage: Storage, rater_id: String) -> Vec<String> {
     let mut acknowledged = Vec::new();
     loop {
         let request = work(&rater_id);
-        let leased = storage.transaction(move |tx| assignments::lease_next(tx, &request, noon())).await;
+        let leased = storage.transaction(move |tx| lease(tx, &request, noon())).await;
         let assignment = match leased {
             Ok(Some(assignment)) => assignment,
             Ok(None) => return acknowledged,
@@ -89,19 +125,7 @@ async fn work_until_done(storage: Storage, rater_id: String) -> Vec<String> {
         };
         loop {
             let held = assignment.clone();
-            let recorded = storage
-                .transaction(move |tx| {
-                    let task = tasks::lock(tx, &held.task_id)?;
-                    raters::lock_one(tx, &held.rater_id)?;
-                    let locked = assignments::lock_of_rater(tx, &held.rater_id, &held.assignment_id)?;
-                    let judgment = judgments::insert(tx, &judgment(&locked), noon())?;
-                    assignments::submit(tx, &locked, noon())?;
-                    let count = task.judgments_count + 1;
-                    let status = if count >= task.required_judgments { "completed" } else { "in_progress" };
-                    tasks::set_progress(tx, &task, status, count, None, noon())?;
-                    Ok(judgment.judgment_id)
-                })
-                .await;
+            let recorded = storage.transaction(move |tx| judge(tx, &held)).await;
             match recorded {
                 Ok(id) => break acknowledged.push(id),
                 Err(StorageError::Busy(_)) => {}
@@ -148,7 +172,7 @@ async fn two_tabs_of_one_rater_get_the_same_lease() {
         let rater_id = rater(&mut conn, "two tabs");
         let ask = || {
             let (storage, request) = (db.storage.clone(), work(&rater_id));
-            tokio::spawn(async move { storage.transaction(move |tx| assignments::lease_next(tx, &request, noon())).await })
+            tokio::spawn(async move { storage.transaction(move |tx| lease(tx, &request, noon())).await })
         };
         let asked: Vec<_> = (0..6).map(|_| ask()).collect();
         let mut ids = HashSet::new();
@@ -165,14 +189,13 @@ fn leases_end_come_again_or_never() {
         let mut conn = db.connect();
         tasks::create(&mut conn, &new_task("only", 1), noon()).unwrap();
         let (first, second) = (rater(&mut conn, "first"), rater(&mut conn, "second"));
-        let next =
-            |conn: &mut Connection, rater_id: &str, at| transaction(conn, |tx| assignments::lease_next(tx, &work(rater_id), at)).unwrap();
+        let next = |conn: &mut Connection, rater_id: &str, at| transaction(conn, |tx| lease(tx, &work(rater_id), at)).unwrap();
         let held = next(&mut conn, &first, noon()).unwrap();
         assert_eq!(held.order(), assignments::blind_order(&held.assignment_id, 2));
         assert!(next(&mut conn, &second, noon()).is_none(), "{}: the only slot is held", db.kind());
         assert_eq!(assignments::nothing_because(&mut conn, &work(&second)).unwrap(), Nothing::AllHeld);
 
-        // Past its time the slot is free at once, also before the sweep has marked it.
+        // Past its time the slot is free at once: who finds nothing else ends what is over.
         let later = noon() + TimeDelta::minutes(6);
         let taken = next(&mut conn, &second, later).unwrap();
         assert_eq!(taken.task_id, "only");
@@ -180,7 +203,8 @@ fn leases_end_come_again_or_never() {
             assignments::extend(&mut conn, &first, &held.assignment_id, TimeDelta::minutes(5), later),
             Err(StorageError::Conflict { code: "lease_expired", .. })
         ));
-        assert_eq!(assignments::sweep_expired(&mut conn, later).unwrap(), 1, "{}", db.kind());
+        assert!(assignments::sweep_expired(&mut conn, later, 10).unwrap().is_empty(), "{}: nothing is left to end", db.kind());
+        assert_eq!(queue::find(&mut conn, "only").unwrap().unwrap().open_leases, 1);
 
         // Given back, it comes again to the first rater, as the same assignment with its draft.
         assignments::save_draft(&mut conn, &first, &held.assignment_id, json!({"choice": "tie"}), later).unwrap();
@@ -207,7 +231,7 @@ fn higher_priority_comes_first_then_the_older() {
         }
         let rater_id = rater(&mut conn, "r");
         let mut order = Vec::new();
-        while let Some(held) = transaction(&mut conn, |tx| assignments::lease_next(tx, &work(&rater_id), noon())).unwrap() {
+        while let Some(held) = transaction(&mut conn, |tx| lease(tx, &work(&rater_id), noon())).unwrap() {
             assignments::skip(&mut conn, &rater_id, &held.assignment_id, "next", noon()).unwrap();
             order.push(held.task_id);
         }
@@ -233,9 +257,9 @@ fn golden_items_have_no_slots_and_are_not_work() {
         assert!(matches!(golden::insert(&mut conn, &item, noon()), Err(StorageError::Conflict { code: "already_exists", .. })));
         for name in ["a", "b", "c"] {
             let rater_id = rater(&mut conn, name);
-            assert!(transaction(&mut conn, |tx| assignments::lease_next(tx, &work(&rater_id), noon())).unwrap().is_none());
+            assert!(transaction(&mut conn, |tx| lease(tx, &work(&rater_id), noon())).unwrap().is_none());
             let request = LeaseRequest { purpose: Purpose::Calibration, ..work(&rater_id) };
-            let held = transaction(&mut conn, |tx| assignments::lease_next(tx, &request, noon())).unwrap().unwrap();
+            let held = transaction(&mut conn, |tx| lease(tx, &request, noon())).unwrap().unwrap();
             assert_eq!(held.purpose, "calibration", "{}", db.kind());
         }
         golden::note_answer(&mut conn, "gold", true, Step::Forward, noon()).unwrap();
@@ -346,7 +370,7 @@ fn reviews_come_oldest_first_and_mark_the_judgments() {
         for id in ["first", "second"] {
             let (task, _) = tasks::create(&mut conn, &new_task(id, 1), noon()).unwrap();
             let rater_id = rater(&mut conn, id);
-            let held = transaction(&mut conn, |tx| assignments::lease_next(tx, &work(&rater_id), noon())).unwrap().unwrap();
+            let held = transaction(&mut conn, |tx| lease(tx, &work(&rater_id), noon())).unwrap().unwrap();
             judgments::insert(&mut conn, &judgment(&held), noon()).unwrap();
             tasks::set_progress(&mut conn, &task, "expert_review", 1, None, noon()).unwrap();
             choices.insert(id, held.task_id);

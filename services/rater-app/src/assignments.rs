@@ -8,12 +8,15 @@ use learning::calibration::SequentialTest;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use storage::assignments as stored;
+use storage::connection::Connection;
+use storage::error::StorageError;
+use storage::queue::Weights;
 use web::caller::Caller;
-use web::json::JsonBody;
+use web::json::{JsonBody, QueryOf};
 use web::problem::Problem;
-use web::settings::Settings;
+use web::settings::{QueueWeights, Settings};
 
-use crate::dispatch::{self, Next, Rules, Wanted};
+use crate::dispatch::{self, Next, Request, Rules, Wanted};
 use crate::presentation;
 use crate::state::State;
 
@@ -57,13 +60,28 @@ pub struct SkipRequest {
 /// The rules of this installation.
 #[must_use]
 pub fn rules(settings: &Settings) -> Rules {
-    let calibration = &settings.rating.calibration;
+    let rating = &settings.rating;
+    let calibration = &rating.calibration;
     Rules {
         lease: lease(settings),
-        golden_rate: settings.rating.golden_rate,
+        golden_rate: rating.golden_rate,
         calibration: SequentialTest::new(calibration.p0, calibration.p1, calibration.alpha, calibration.beta, calibration.cap)
             .unwrap_or_default(),
+        calibration_retry: TimeDelta::from_std(calibration.retry).unwrap_or(TimeDelta::hours(24)),
+        calibration_attempts: i32::try_from(calibration.attempts).unwrap_or(i32::MAX),
+        weights: weights(settings),
+        daily_judgments: rating.daily_judgments.into(),
+        threshold: rating.consensus_posterior,
+        enough: rating.overlap.posterior,
+        max_skips: rating.max_skips.into(),
     }
+}
+
+/// The order of the queue as this installation is set.
+#[must_use]
+pub fn weights(settings: &Settings) -> Weights {
+    let QueueWeights { priority, age, uncertainty, skill, quota } = settings.rating.queue;
+    Weights { priority, age, uncertainty, skill, quota }
 }
 
 /// How long an assignment is held without a heartbeat.
@@ -73,11 +91,11 @@ pub fn lease(settings: &Settings) -> TimeDelta {
 }
 
 /// Gives the next task in this rater's blind order; 204 with `Endcap-Reason` when there is none. A rater who holds one gets that one.
-#[utoipa::path(post, path = "/v1/assignments/next", tag = "assignments", request_body = NextRequest, responses((status = 200, description = "{assignment_id, purpose, lease_expires_at, draft, why, task: {candidate_a, candidate_b, ...}}"), (status = 204, description = "Endcap-Reason: no_tasks, all_done_by_you, all_held, needs_calibration, calibration_failed, already_calibrated, paused")))]
+#[utoipa::path(post, path = "/v1/assignments/next", tag = "assignments", request_body = NextRequest, responses((status = 200, description = "{assignment_id, purpose, lease_expires_at, draft, why, task: {candidate_a, candidate_b, ...}}"), (status = 204, description = "Endcap-Reason: no_tasks, all_done_by_you, all_held, needs_calibration, no_golden_items, calibration_failed, already_calibrated, quota_reached, paused")))]
 pub async fn next_assignment(state: Data<State>, caller: Caller, body: JsonBody<NextRequest>) -> Result<HttpResponse, Problem> {
     let next = give_next(&state, &caller, body.0).await?;
     Ok(match next {
-        Next::Given(given) => HttpResponse::Ok().json(presentation::assignment(&given.0, &given.1)),
+        Next::Given(given) => HttpResponse::Ok().json(presentation::assignment(&given)),
         Next::Nothing(reason) => HttpResponse::NoContent().insert_header((REASON_HEADER, reason.word())).finish(),
     })
 }
@@ -87,16 +105,57 @@ pub async fn next_assignment(state: Data<State>, caller: Caller, body: JsonBody<
 /// # Errors
 /// 403 when the caller is no rater.
 pub async fn give_next(state: &State, caller: &Caller, request: NextRequest) -> Result<Next, Problem> {
+    let request = request_of(state, caller, request)?;
+    let (rules, now) = (rules(&state.settings), state.clock.now());
+    let next = state.storage.transaction(move |tx| dispatch::next(tx, &request, &rules, now)).await?;
+    if let Next::Given(given) = &next {
+        state.served.note(given.task.retailer_id.as_deref());
+    }
+    Ok(next)
+}
+
+/// The request of a caller who may judge.
+///
+/// # Errors
+/// 403 when the caller is no rater.
+pub fn request_of(state: &State, caller: &Caller, request: NextRequest) -> Result<Request, Problem> {
     caller.require(domain::role::Role::may_judge)?;
-    let rater_id = caller.require_rater()?.to_owned();
-    let wanted = match request.purpose {
-        None => Wanted::Anything,
-        Some(WantedPurpose::Work) => Wanted::Work,
-        Some(WantedPurpose::Calibration) => Wanted::Calibration,
+    Ok(Request {
+        rater_id: caller.require_rater()?.to_owned(),
+        role: caller.role,
+        wanted: match request.purpose {
+            None => Wanted::Anything,
+            Some(WantedPurpose::Work) => Wanted::Work,
+            Some(WantedPurpose::Calibration) => Wanted::Calibration,
+        },
+        task_types: request.task_types.iter().map(|word| word.as_ref().to_owned()).collect(),
+        shares: state.served.shares(),
+    })
+}
+
+/// Whether the answer is to hold the next task too, so that no second request is needed between two tasks.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct AndNext {
+    /// `true` adds `next`, an assignment or null, and `next_reason` when it is null.
+    #[serde(default)]
+    pub next: bool,
+}
+
+/// Adds the next task to an answer, when that was asked for. What was asked for first is done: a failure here is told as a reason.
+pub async fn add_next(state: &State, caller: &Caller, wanted: &AndNext, answer: &mut Value) {
+    if !wanted.next {
+        return;
+    }
+    (answer["next"], answer["next_reason"]) = match give_next(state, caller, NextRequest::default()).await {
+        Ok(Next::Given(given)) => (presentation::assignment(&given), Value::Null),
+        Ok(Next::Nothing(reason)) => (Value::Null, json!(reason.word())),
+        Err(problem) => {
+            tracing::warn!(code = problem.code(), "the next task could not be given with an answer");
+            (Value::Null, json!("ask_again"))
+        }
     };
-    let task_types: Vec<String> = request.task_types.iter().map(|word| word.as_ref().to_owned()).collect();
-    let (rules, role, now) = (rules(&state.settings), caller.role, state.clock.now());
-    Ok(state.storage.transaction(move |tx| dispatch::next(tx, &rater_id, role, wanted, &task_types, &rules, now)).await?)
 }
 
 /// Extends the lease.
@@ -116,11 +175,12 @@ pub async fn release_assignment(state: Data<State>, caller: Caller, path: Path<S
 }
 
 /// Passes over the task for good.
-#[utoipa::path(post, path = "/v1/assignments/{assignment_id}/skip", tag = "assignments", params(("assignment_id" = String, Path)), request_body = SkipRequest, responses((status = 200, description = "{assignment_id, state, lease_expires_at}"), (status = 409, description = "lease_expired")))]
+#[utoipa::path(post, path = "/v1/assignments/{assignment_id}/skip", tag = "assignments", params(("assignment_id" = String, Path), AndNext), request_body = SkipRequest, responses((status = 200, description = "{assignment_id, state, lease_expires_at}"), (status = 409, description = "lease_expired")))]
 pub async fn skip_assignment(
     state: Data<State>,
     caller: Caller,
     path: Path<String>,
+    and_next: QueryOf<AndNext>,
     body: JsonBody<SkipRequest>,
 ) -> Result<HttpResponse, Problem> {
     let reason = body.0.reason.trim().to_owned();
@@ -128,8 +188,32 @@ pub async fn skip_assignment(
         return Err(Problem::invalid_field("reason", format!("must be 1 to {MAX_SKIP_REASON_CHARS} characters")));
     }
     let (rater_id, id, now) = (caller.require_rater()?.to_owned(), path.into_inner(), state.clock.now());
-    let assignment = state.storage.transaction(move |tx| stored::skip(tx, &rater_id, &id, &reason, now)).await?;
-    Ok(HttpResponse::Ok().json(standing(&assignment)))
+    let max_skips = rules(&state.settings).max_skips;
+    let assignment = state.storage.transaction(move |tx| pass_over(tx, &rater_id, &id, &reason, max_skips, now)).await?;
+    state.after_commit();
+    let mut answer = standing(&assignment);
+    add_next(&state, &caller, &and_next.0, &mut answer).await;
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+/// Passes over a task; when enough raters have done so, an expert is asked what is wrong with it.
+fn pass_over(
+    tx: &mut Connection,
+    rater_id: &str,
+    assignment_id: &str,
+    reason: &str,
+    max_skips: i64,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Result<stored::Assignment, StorageError> {
+    let assignment = stored::skip(tx, rater_id, assignment_id, reason, now)?;
+    if assignment.purpose == "work" && stored::count_skips(tx, &assignment.task_id)? >= max_skips {
+        let task = storage::tasks::lock(tx, &assignment.task_id)?;
+        if matches!(task.status.as_str(), "pending" | "in_progress") {
+            let task = storage::tasks::set_progress(tx, &task, "expert_review", task.judgments_count, None, now)?;
+            crate::tasks::announce(tx, &task.task_id, &task.task_type, now)?;
+        }
+    }
+    Ok(assignment)
 }
 
 /// Keeps what the rater has entered so far: any JSON object, also after the lease has ended.

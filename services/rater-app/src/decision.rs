@@ -4,7 +4,7 @@ use domain::task::{Choice, TaskStatus};
 use learning::consensus::{clear_winner, vote::task_posterior};
 use serde_json::{Map, Value, json};
 use storage::consensus::NewConsensus;
-use storage::judgments::Judgment;
+use storage::judgments::Opinion;
 use storage::raters::Rater;
 
 /// How the posterior is computed; the name that `endcap consensus` uses.
@@ -15,6 +15,8 @@ pub const METHOD: &str = "gold-vote";
 pub struct Decision {
     /// Where the task stands.
     pub status: TaskStatus,
+    /// Judgments wanted from now on: one more than there are, when those leave the answer open and more may be asked for.
+    pub required: i32,
     /// What is stored about it; `None` without judgments.
     pub consensus: Option<NewConsensus>,
 }
@@ -26,18 +28,30 @@ pub struct Votes<'a> {
     pub task_id: &'a str,
     /// How many candidates it has.
     pub n_candidates: usize,
-    /// Judgments wanted.
+    /// Judgments wanted so far.
     pub required: i32,
+    /// Judgments that may be asked for at most.
+    pub at_most: i32,
     /// Its judgments.
-    pub judgments: &'a [Judgment],
+    pub judgments: &'a [Opinion],
     /// The raters who gave them.
     pub raters: &'a [Rater],
 }
 
-/// Decides. "Unsure" is an abstention: it counts as a judgment and not as a vote. Somebody's escalation comes before all else;
-/// then the posterior of the most probable choice must reach `threshold` with all judgments in.
+/// From which posterior probability on a task is decided.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bars {
+    /// With all judgments in.
+    pub threshold: f64,
+    /// While more judgments may be asked for.
+    pub enough: f64,
+}
+
+/// Decides. "Unsure" is an abstention: it counts as a judgment and not as a vote. Somebody's escalation comes before all else; then
+/// the posterior of the most probable choice must be enough with the judgments wanted so far. If it is not, one more is wanted, and when
+/// no more may be asked for, the threshold or an expert decides.
 #[must_use]
-pub fn decide(votes: &Votes<'_>, threshold: f64) -> Decision {
+pub fn decide(votes: &Votes<'_>, bars: Bars) -> Decision {
     let labels = labels(votes.n_candidates);
     let cast: Vec<(u32, u32, u32)> = votes.judgments.iter().filter_map(|judgment| vote(judgment, votes.raters, &labels)).collect();
     let posterior = task_posterior(&cast, labels.len());
@@ -45,12 +59,18 @@ pub fn decide(votes: &Votes<'_>, threshold: f64) -> Decision {
     let choice = winner.and_then(|label| labels.get(label)).copied();
     let probability = winner.and_then(|label| posterior.get(label)).copied();
     let count = i32::try_from(votes.judgments.len()).unwrap_or(i32::MAX);
+    let bar = if count < votes.at_most { bars.enough } else { bars.threshold };
+    let is_clear = probability.is_some_and(|probability| probability >= bar);
+    let mut required = votes.required;
     let status = if votes.judgments.iter().any(|judgment| judgment.is_escalated) {
         TaskStatus::Escalated
     } else if count < votes.required {
         TaskStatus::InProgress
-    } else if probability.is_some_and(|probability| probability >= threshold) {
+    } else if is_clear {
         TaskStatus::Completed
+    } else if count < votes.at_most {
+        required = count + 1;
+        TaskStatus::InProgress
     } else {
         TaskStatus::ExpertReview
     };
@@ -69,7 +89,7 @@ pub fn decide(votes: &Votes<'_>, threshold: f64) -> Decision {
         decided_by: is_final.then(|| "raters".to_owned()),
         rationale: None,
     });
-    Decision { status, consensus }
+    Decision { status, required, consensus }
 }
 
 /// The choices that can be a decision: the candidates, tie and both bad.
@@ -79,7 +99,7 @@ pub fn labels(n_candidates: usize) -> Vec<Choice> {
 }
 
 /// `(correct, total, label)`; the record is the rater's on golden items, calibration included.
-fn vote(judgment: &Judgment, raters: &[Rater], labels: &[Choice]) -> Option<(u32, u32, u32)> {
+fn vote(judgment: &Opinion, raters: &[Rater], labels: &[Choice]) -> Option<(u32, u32, u32)> {
     let label = labels.iter().position(|label| label.as_ref() == judgment.choice)?;
     let rater = raters.iter().find(|rater| rater.rater_id == judgment.rater_id);
     let record = |figure: fn(&Rater) -> i32| rater.map_or(0, |rater| figure(rater).max(0).unsigned_abs());

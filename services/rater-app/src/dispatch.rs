@@ -1,14 +1,19 @@
-//! Which task a rater gets next: calibration first, then work with golden items mixed in.
+//! Which task a rater gets next: calibration for a task type before work on it, then work with golden items mixed in.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::role::Role;
+use domain::task::TaskType;
 use learning::calibration::{Decision, SequentialTest};
 use sha2::{Digest, Sha256};
 use storage::assignments::{self, Assignment, LeaseRequest, Nothing, Purpose};
 use storage::connection::Connection;
 use storage::error::StorageError;
+use storage::qualifications::{self, Qualification};
+use storage::queue::{self as stored, Weights};
 use storage::raters::{self, Rater};
 use storage::tasks::{self, Task};
+
+use crate::queue::{self, Known, Part, Shares};
 
 /// What the rater asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,103 +37,16 @@ pub enum Reason {
     AllHeld,
     /// Calibration has to be passed first.
     NeedsCalibration,
+    /// Calibration is not over, and the rater has answered every golden item of the type.
+    NoGoldenItems,
     /// Calibration was not passed.
     CalibrationFailed,
     /// Calibration was passed already.
     AlreadyCalibrated,
+    /// The rater has given as many judgments as one may in a day.
+    QuotaReached,
     /// The profile is not active.
     Paused,
-}
-
-/// The rules of giving out.
-#[derive(Debug, Clone, Copy)]
-pub struct Rules {
-    /// How long a task is held.
-    pub lease: TimeDelta,
-    /// Share of golden items among the work.
-    pub golden_rate: f64,
-    /// The calibration test.
-    pub calibration: SequentialTest,
-}
-
-/// The answer.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Next {
-    /// This one.
-    Given(Box<(Assignment, Task)>),
-    /// Nothing, because.
-    Nothing(Reason),
-}
-
-/// Leases the next task, or renews the lease that the rater holds. Call it in a transaction.
-///
-/// # Errors
-/// As any query.
-pub fn next(
-    tx: &mut Connection,
-    rater_id: &str,
-    role: Role,
-    wanted: Wanted,
-    task_types: &[String],
-    rules: &Rules,
-    now: DateTime<Utc>,
-) -> Result<Next, StorageError> {
-    let rater = raters::find(tx, rater_id)?;
-    if !rater.is_active {
-        return Ok(Next::Nothing(Reason::Paused));
-    }
-    if let Some(open) = assignments::open_of_rater(tx, rater_id, now)? {
-        let renewed = assignments::extend(tx, rater_id, &open.assignment_id, rules.lease, now)?;
-        let task = tasks::read(tx, &renewed.task_id)?;
-        return Ok(Next::Given(Box::new((renewed, task))));
-    }
-    let purposes = match purposes(&rater, role, wanted, rules) {
-        Ok(purposes) => purposes,
-        Err(reason) => return Ok(Next::Nothing(reason)),
-    };
-    let mut reason = Reason::NoTasks;
-    for purpose in purposes {
-        let request =
-            LeaseRequest { rater_id: rater_id.to_owned(), task_types: task_types.to_vec(), purpose: *purpose, lease: rules.lease };
-        if let Some(assignment) = assignments::lease_next(tx, &request, now)? {
-            let task = tasks::read(tx, &assignment.task_id)?;
-            return Ok(Next::Given(Box::new((assignment, task))));
-        }
-        reason = match assignments::nothing_because(tx, &request)? {
-            Nothing::NoTasks => Reason::NoTasks,
-            Nothing::AllDoneByYou => Reason::AllDoneByYou,
-            Nothing::AllHeld => Reason::AllHeld,
-        };
-    }
-    Ok(Next::Nothing(reason))
-}
-
-/// Whether a golden item is due: a draw from a hash of the rater and the number of judgments, so that it can be recomputed and
-/// a second request does not draw again.
-#[must_use]
-pub fn golden_is_due(rater_id: &str, total_judgments: i32, golden_rate: f64) -> bool {
-    let digest = Sha256::digest(format!("{rater_id} {total_judgments}"));
-    let number = digest.iter().take(4).fold(0_u32, |number, byte| (number << 8) | u32::from(*byte));
-    f64::from(number) / (f64::from(u32::MAX) + 1.0) < golden_rate
-}
-
-/// What to look for, in this order.
-fn purposes(rater: &Rater, role: Role, wanted: Wanted, rules: &Rules) -> Result<&'static [Purpose], Reason> {
-    let is_exempt = role.may_review() || rater.is_calibrated;
-    match (is_exempt, wanted) {
-        (true, Wanted::Calibration) => Err(Reason::AlreadyCalibrated),
-        (true, _) if golden_is_due(&rater.rater_id, rater.total_judgments, rules.golden_rate) => Ok(&[Purpose::Golden, Purpose::Work]),
-        (true, _) => Ok(&[Purpose::Work]),
-        (false, _) if calibration_of(rater, &rules.calibration) == Decision::Fail => Err(Reason::CalibrationFailed),
-        (false, Wanted::Work) => Err(Reason::NeedsCalibration),
-        (false, _) => Ok(&[Purpose::Calibration]),
-    }
-}
-
-/// What the rater's calibration answers mean so far.
-#[must_use]
-pub fn calibration_of(rater: &Rater, test: &SequentialTest) -> Decision {
-    test.decide(rater.calibration_correct.max(0).unsigned_abs(), rater.calibration_total.max(0).unsigned_abs())
 }
 
 impl Reason {
@@ -140,10 +58,208 @@ impl Reason {
             Self::AllDoneByYou => "all_done_by_you",
             Self::AllHeld => "all_held",
             Self::NeedsCalibration => "needs_calibration",
+            Self::NoGoldenItems => "no_golden_items",
             Self::CalibrationFailed => "calibration_failed",
             Self::AlreadyCalibrated => "already_calibrated",
+            Self::QuotaReached => "quota_reached",
             Self::Paused => "paused",
         }
+    }
+}
+
+/// The rules of giving out and judging.
+#[derive(Debug, Clone, Copy)]
+pub struct Rules {
+    /// How long a task is held.
+    pub lease: TimeDelta,
+    /// Share of golden items among the work.
+    pub golden_rate: f64,
+    /// The calibration test.
+    pub calibration: SequentialTest,
+    /// How long after a failed calibration the next attempt may begin.
+    pub calibration_retry: TimeDelta,
+    /// Attempts at calibration per task type.
+    pub calibration_attempts: i32,
+    /// The order of the queue.
+    pub weights: Weights,
+    /// Judgments a rater may give in 24 hours; 0 is no bound.
+    pub daily_judgments: i64,
+    /// Posterior probability from which a task with all its judgments is decided.
+    pub threshold: f64,
+    /// Posterior probability from which no further judgment is asked for, where more may be.
+    pub enough: f64,
+    /// Raters who may pass over a task before an expert looks at it.
+    pub max_skips: i64,
+}
+
+/// Who asks for what.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The rater.
+    pub rater_id: String,
+    /// The account's role.
+    pub role: Role,
+    /// Work, calibration, or whatever is right.
+    pub wanted: Wanted,
+    /// Task type words; empty is any.
+    pub task_types: Vec<String>,
+    /// What retailers were served lately.
+    pub shares: Shares,
+}
+
+/// A task that was given out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Given {
+    /// The lease.
+    pub assignment: Assignment,
+    /// The task.
+    pub task: Task,
+    /// Why this one; empty in calibration.
+    pub why: Vec<Part>,
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Next {
+    /// This one.
+    Given(Box<Given>),
+    /// Nothing, because.
+    Nothing(Reason),
+}
+
+/// Leases the next task, or renews the lease that the rater holds. Call it in a transaction.
+///
+/// # Errors
+/// [`StorageError::Raced`] when others took every task looked at; or as any query.
+pub fn next(tx: &mut Connection, request: &Request, rules: &Rules, now: DateTime<Utc>) -> Result<Next, StorageError> {
+    let rater = raters::lock_one(tx, &request.rater_id)?;
+    if !rater.is_active {
+        return Ok(Next::Nothing(Reason::Paused));
+    }
+    if let Some(open) = assignments::open_of_rater(tx, &rater.rater_id, now)? {
+        let assignment = assignments::extend_found(tx, open, rules.lease, now)?;
+        return given(tx, request, &rater, assignment, rules, now);
+    }
+    let tests = if is_exempt(&rater, request.role) { Vec::new() } else { qualifications::of_rater(tx, &rater.rater_id)? };
+    let plan = match plan(&rater, &tests, request, rules, now) {
+        Ok(plan) => plan,
+        Err(reason) => return Ok(Next::Nothing(reason)),
+    };
+    if rules.daily_judgments > 0
+        && storage::judgments::count_since(tx, &rater.rater_id, now - TimeDelta::hours(24))? >= rules.daily_judgments
+    {
+        return Ok(Next::Nothing(Reason::QuotaReached));
+    }
+    let score = |waiting: &stored::Waiting| queue::score(&queue::parts(&waiting.into(), &rater, &request.shares, &rules.weights, now));
+    let mut reason = Reason::NoTasks;
+    for (purpose, task_types) in plan {
+        let wanted = LeaseRequest { rater_id: rater.rater_id.clone(), task_types, purpose, lease: rules.lease };
+        if let Some((assignment, task)) = assignments::lease_next(tx, &wanted, &score, now)? {
+            let why = why(tx, &assignment, &task, &rater, request, rules, now)?;
+            return Ok(Next::Given(Box::new(Given { assignment, task, why })));
+        }
+        reason = match (purpose, assignments::nothing_because(tx, &wanted)?) {
+            (_, Nothing::NoTasks) => Reason::NoTasks,
+            (Purpose::Calibration, _) => Reason::NoGoldenItems,
+            (_, Nothing::AllDoneByYou) => Reason::AllDoneByYou,
+            (_, Nothing::AllHeld) => Reason::AllHeld,
+        };
+    }
+    Ok(Next::Nothing(reason))
+}
+
+/// What a rater who holds this assignment sees of it. The assignment must be the rater's.
+///
+/// # Errors
+/// As any query.
+pub fn given(
+    tx: &mut Connection,
+    request: &Request,
+    rater: &Rater,
+    assignment: Assignment,
+    rules: &Rules,
+    now: DateTime<Utc>,
+) -> Result<Next, StorageError> {
+    let task = tasks::read(tx, &assignment.task_id)?;
+    let why = why(tx, &assignment, &task, rater, request, rules, now)?;
+    Ok(Next::Given(Box::new(Given { assignment, task, why })))
+}
+
+/// The parts of the score. A golden item is shown with what its own figures would say, so that it looks like any other task.
+fn why(
+    tx: &mut Connection,
+    assignment: &Assignment,
+    task: &Task,
+    rater: &Rater,
+    request: &Request,
+    rules: &Rules,
+    now: DateTime<Utc>,
+) -> Result<Vec<Part>, StorageError> {
+    if assignment.purpose == "calibration" {
+        return Ok(Vec::new());
+    }
+    // Asked for only where others have answered; a first answer is the common case.
+    let is_judged = assignment.purpose == "work" && task.judgments_count > 0;
+    let leading = if is_judged { stored::find(tx, &task.task_id)?.and_then(|row| row.leading_posterior) } else { None };
+    Ok(queue::parts(&Known::of_task(task, leading), rater, &request.shares, &rules.weights, now))
+}
+
+/// Whether a golden item is due: a draw from a hash of the rater and the number of judgments, so that it can be recomputed and
+/// a second request does not draw again.
+#[must_use]
+pub fn golden_is_due(rater_id: &str, total_judgments: i32, golden_rate: f64) -> bool {
+    let digest = Sha256::digest(format!("{rater_id} {total_judgments}"));
+    let number = digest.iter().take(4).fold(0_u32, |number, byte| (number << 8) | u32::from(*byte));
+    f64::from(number) / (f64::from(u32::MAX) + 1.0) < golden_rate
+}
+
+/// Whether somebody may work without calibration.
+#[must_use]
+pub fn is_exempt(rater: &Rater, role: Role) -> bool {
+    role.may_review() || rater.is_exempt
+}
+
+/// What a rater's calibration answers of all task types mean together.
+#[must_use]
+pub fn calibration_of(rater: &Rater, test: &SequentialTest) -> Decision {
+    test.decide(rater.calibration_correct.max(0).unsigned_abs(), rater.calibration_total.max(0).unsigned_abs())
+}
+
+/// What to look for, in this order: purposes with the task types they are for, where none is any.
+fn plan(
+    rater: &Rater,
+    tests: &[Qualification],
+    request: &Request,
+    rules: &Rules,
+    now: DateTime<Utc>,
+) -> Result<Vec<(Purpose, Vec<String>)>, Reason> {
+    let work = |task_types: Vec<String>| {
+        let golden_first = golden_is_due(&rater.rater_id, rater.total_judgments, rules.golden_rate);
+        let golden = golden_first.then(|| (Purpose::Golden, task_types.clone()));
+        golden.into_iter().chain([(Purpose::Work, task_types)]).collect()
+    };
+    if is_exempt(rater, request.role) {
+        return if request.wanted == Wanted::Calibration { Err(Reason::AlreadyCalibrated) } else { Ok(work(request.task_types.clone())) };
+    }
+    let all: Vec<String> = TaskType::ALL.iter().map(|task_type| task_type.as_ref().to_owned()).collect();
+    let asked = if request.task_types.is_empty() { &all } else { &request.task_types };
+    let test_of = |task_type: &str| tests.iter().find(|test| test.task_type == task_type);
+    let passed: Vec<String> = asked.iter().filter(|task_type| test_of(task_type).is_some_and(Qualification::is_passed)).cloned().collect();
+    // What was begun comes first, so that one test is finished before the next begins.
+    let mut open: Vec<(i32, &String)> = asked
+        .iter()
+        .filter(|task_type| test_of(task_type).is_none_or(|test| test.may_be_tried(now) && test.attempt <= rules.calibration_attempts))
+        .map(|task_type| (test_of(task_type).filter(|test| test.state == "open").map_or(0, |test| test.total), task_type))
+        .collect();
+    open.sort_by_key(|(answered, _)| -answered);
+    let calibration = || open.iter().map(|(_, task_type)| (Purpose::Calibration, vec![(*task_type).clone()])).collect::<Vec<_>>();
+    let refusal = if passed.is_empty() { Reason::CalibrationFailed } else { Reason::AlreadyCalibrated };
+    match request.wanted {
+        Wanted::Work | Wanted::Anything if passed.len() == all.len() => Ok(work(Vec::new())),
+        Wanted::Work | Wanted::Anything if !passed.is_empty() => Ok(work(passed)),
+        Wanted::Work if !open.is_empty() => Err(Reason::NeedsCalibration),
+        _ if open.is_empty() => Err(refusal),
+        _ => Ok(calibration()),
     }
 }
 

@@ -20,7 +20,7 @@ use web::json::JsonBytes;
 use web::paging::{ListQuery, NoFilter, Slice};
 use web::problem::Problem;
 
-use crate::intake;
+use crate::intake::{self, Intake};
 use crate::state::State;
 use crate::submission::MAX_REASONS;
 
@@ -69,7 +69,7 @@ pub async fn create_golden(
     let prepared = match (&new.task, &new.task_id) {
         (Some(task), None) => {
             check(&new, task.task_type, 2 + usize::from(task.candidate_c.is_some()))?;
-            Some(intake::prepare(task, state.settings.rating.judgments_per_task, state.settings.pii)?)
+            Some(intake::prepare(task, &Intake::new(&state.settings))?)
         }
         (None, Some(_)) => None,
         _ => return Err(Problem::invalid_field("task", "give either task, a new one, or task_id, an existing one")),

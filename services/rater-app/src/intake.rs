@@ -5,8 +5,9 @@ use domain::invalid::Invalid;
 use domain::rubric;
 use peers::tasks::{CheckResult, NewTask};
 use serde_json::{Value, json};
+use storage::queue::Weights;
 use web::privacy::{screen_document, screen_text};
-use web::settings::PiiRule;
+use web::settings::{PiiRule, Settings};
 
 /// Most judgments a task may ask for.
 pub const MAX_REQUIRED_JUDGMENTS: i32 = 100;
@@ -15,12 +16,39 @@ const MAX_TITLE_CHARS: usize = 300;
 const MAX_PROMPT_CHARS: usize = 20_000;
 const MAX_SOURCE_CHARS: usize = 100;
 
+/// How tasks that come in are asked about and treated.
+#[derive(Debug, Clone, Copy)]
+pub struct Intake {
+    /// Judgments asked for at first for a task that names no number.
+    pub judgments: i32,
+    /// Judgments at most for such a task.
+    pub max_judgments: i32,
+    /// How the queue weighs tasks.
+    pub weights: Weights,
+    /// What happens to personal data.
+    pub pii: PiiRule,
+}
+
+impl Intake {
+    /// As this installation is set.
+    #[must_use]
+    pub fn new(settings: &Settings) -> Self {
+        let rating = &settings.rating;
+        Self {
+            judgments: i32::try_from(rating.judgments_per_task).unwrap_or(2),
+            max_judgments: i32::try_from(rating.overlap.max_judgments).unwrap_or(5),
+            weights: crate::assignments::weights(settings),
+            pii: settings.pii,
+        }
+    }
+}
+
 /// Checks a task, runs the machine checks on its candidates and makes it ready to be stored.
 ///
 /// # Errors
 /// [`Invalid`] naming each field that is wrong.
-pub fn prepare(new: &NewTask, default_judgments: u32, pii: PiiRule) -> Result<storage::tasks::NewTask, Invalid> {
-    let new = &screened(new, pii)?;
+pub fn prepare(new: &NewTask, intake: &Intake) -> Result<storage::tasks::NewTask, Invalid> {
+    let new = &screened(new, intake.pii)?;
     let mut invalid = Invalid::default();
     invalid.merge(new.check());
     for (field, text, most) in [("title", &new.title, MAX_TITLE_CHARS), ("prompt", &new.prompt, MAX_PROMPT_CHARS)] {
@@ -40,6 +68,9 @@ pub fn prepare(new: &NewTask, default_judgments: u32, pii: PiiRule) -> Result<st
     if new.required_judgments.is_some_and(|n| n > MAX_REQUIRED_JUDGMENTS) {
         invalid.add("required_judgments", format!("must be at most {MAX_REQUIRED_JUDGMENTS}"));
     }
+    if new.max_judgments.is_some_and(|n| n > MAX_REQUIRED_JUDGMENTS) {
+        invalid.add("max_judgments", format!("must be at most {MAX_REQUIRED_JUDGMENTS}"));
+    }
     let candidates: Vec<Value> =
         [Some(&new.candidate_a), Some(&new.candidate_b), new.candidate_c.as_ref()].into_iter().flatten().cloned().collect();
     for (place, candidate) in candidates.iter().enumerate() {
@@ -49,6 +80,11 @@ pub fn prepare(new: &NewTask, default_judgments: u32, pii: PiiRule) -> Result<st
     }
     invalid.into_result()?;
     let rubric = rubric::rubric(new.task_type);
+    let (required, most) = match (new.required_judgments, new.max_judgments) {
+        (Some(required), most) => (required, most.unwrap_or(required)),
+        (None, Some(most)) => (intake.judgments.min(most), most),
+        (None, None) => (intake.judgments, intake.max_judgments),
+    };
     Ok(storage::tasks::NewTask {
         task_id: new.task_id.clone(),
         tenant_id: new.tenant_id.clone(),
@@ -65,8 +101,10 @@ pub fn prepare(new: &NewTask, default_judgments: u32, pii: PiiRule) -> Result<st
         reason_codes: json!(rubric.reasons),
         priority: new.priority,
         uncertainty_score: new.uncertainty_score,
-        required_judgments: new.required_judgments.unwrap_or_else(|| i32::try_from(default_judgments).unwrap_or(3)),
+        required_judgments: required,
+        max_judgments: most.max(required),
         source: new.source.clone(),
+        weights: intake.weights,
     })
 }
 

@@ -9,10 +9,11 @@ use peers::judgments::JudgmentsReady;
 use serde_json::Value;
 use storage::error::StorageError;
 use storage::outbox::{self, Destination, OutboxEvent};
-use storage::{accounts, assignments, idempotency, rate_limits};
+use storage::{accounts, idempotency, rate_limits};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::leases;
 use crate::live;
 use crate::state::State;
 
@@ -22,6 +23,10 @@ const DELIVERY_BATCH: i64 = 50;
 const DELIVER_EVERY: Duration = Duration::from_secs(1);
 /// Leases past their time are marked this often; they count as free at once.
 const END_LEASES_EVERY: Duration = Duration::from_secs(5);
+/// The order of the queue is looked over this often.
+const REORDER_EVERY: Duration = Duration::from_secs(600);
+/// Rows of the queue looked over in one transaction.
+const REORDER_BATCH: i64 = 500;
 /// Old rows are cleared away this often.
 const CLEAR_EVERY: Duration = Duration::from_secs(600);
 /// Events, kept answers and ended refresh tokens stay this long.
@@ -35,6 +40,7 @@ pub fn start(state: &State, shutdown: &CancellationToken) -> Vec<JoinHandle<()>>
         tokio::spawn(deliver_always(state.clone(), shutdown.clone())),
         tokio::spawn(end_leases_always(state.clone(), shutdown.clone())),
         tokio::spawn(clear_always(state.clone(), shutdown.clone())),
+        tokio::spawn(reorder_always(state.clone(), shutdown.clone())),
     ]
 }
 
@@ -106,8 +112,34 @@ async fn deliver_always(state: State, shutdown: CancellationToken) {
 async fn end_leases_always(state: State, shutdown: CancellationToken) {
     while pause(END_LEASES_EVERY, &shutdown).await {
         let now = state.clock.now();
-        log("end leases", state.storage.transaction(move |tx| assignments::sweep_expired(tx, now)).await);
+        log("end leases", state.storage.transaction(move |tx| leases::end(tx, now)).await);
+        log("warn of leases", state.storage.transaction(move |tx| leases::warn(tx, now)).await);
+        state.after_commit();
     }
+}
+
+/// Puts the queue in the order of the present weights: at the start, because they may have changed, and now and then.
+async fn reorder_always(state: State, shutdown: CancellationToken) {
+    loop {
+        log("reorder the queue", reorder(&state, &shutdown).await);
+        if !pause(REORDER_EVERY, &shutdown).await {
+            return;
+        }
+    }
+}
+
+async fn reorder(state: &State, shutdown: &CancellationToken) -> Result<usize, StorageError> {
+    let weights = crate::assignments::weights(&state.settings);
+    let (mut after, mut changed) = (0, 0);
+    while !shutdown.is_cancelled() {
+        let (last, n) = state.storage.transaction(move |tx| storage::queue::reorder(tx, &weights, after, REORDER_BATCH)).await?;
+        changed += n;
+        match last {
+            Some(last) => after = last,
+            None => break,
+        }
+    }
+    Ok(changed)
 }
 
 async fn clear_always(state: State, shutdown: CancellationToken) {

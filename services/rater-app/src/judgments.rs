@@ -3,38 +3,42 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use chrono::TimeDelta;
-use domain::task::TaskType;
 use learning::calibration::Decision;
 use serde_json::{Value, json};
-use storage::assignments as stored;
 use web::caller::Caller;
-use web::json::JsonBody;
+use web::json::{JsonBody, QueryOf};
 use web::problem::Problem;
 
-use crate::assignments::{lease, rules};
+use crate::assignments::{AndNext, NextRequest, add_next, request_of, rules};
+use crate::dispatch::{self, Next};
 use crate::presentation;
 use crate::recording::{self, Outcome, Recorded};
 use crate::state::State;
 use crate::submission::{self, Submission};
 
 /// Records a judgment, with the choice as shown to this rater. Repeating it answers the same judgment with 200. In calibration the answer also holds the expert's.
-#[utoipa::path(post, path = "/v1/assignments/{assignment_id}/judgment", tag = "judgments", params(("assignment_id" = String, Path)), request_body = Submission, responses((status = 201, description = "The judgment"), (status = 200, description = "The same judgment, recorded before"), (status = 404, description = "Not your assignment"), (status = 409, description = "judgment_exists, lease_expired (the draft is kept)"), (status = 422, description = "Wrong fields")))]
+#[utoipa::path(post, path = "/v1/assignments/{assignment_id}/judgment", tag = "judgments", params(("assignment_id" = String, Path), AndNext), request_body = Submission, responses((status = 201, description = "The judgment"), (status = 200, description = "The same judgment, recorded before"), (status = 404, description = "Not your assignment"), (status = 409, description = "judgment_exists, lease_expired (the draft is kept)"), (status = 422, description = "Wrong fields")))]
 pub async fn submit_judgment(
     state: Data<State>,
     caller: Caller,
     path: Path<String>,
+    and_next: QueryOf<AndNext>,
     body: JsonBody<Submission>,
 ) -> Result<HttpResponse, Problem> {
     let outcome = submit(&state, &caller, &path.into_inner(), body.0).await?;
-    let undo = undo_time(&state);
-    match outcome {
-        Outcome::Recorded(recorded) => Ok(HttpResponse::Created().json(view(&recorded, undo))),
-        Outcome::Repeated(recorded) => Ok(HttpResponse::Ok().json(view(&recorded, undo))),
-        Outcome::LeaseExpired => Err(Problem::conflict(
-            "lease_expired",
-            "The lease ended and others have taken the task's last place. What you entered is kept as the assignment's draft; ask for the next task.",
-        )),
-    }
+    let (recorded, mut answer) = match &outcome {
+        Outcome::Recorded(recorded) => (recorded, HttpResponse::Created()),
+        Outcome::Repeated(recorded) => (recorded, HttpResponse::Ok()),
+        Outcome::LeaseExpired => {
+            return Err(Problem::conflict(
+                "lease_expired",
+                "The lease ended and others have taken the task's last place. What you entered is kept as the assignment's draft; ask for the next task.",
+            ));
+        }
+    };
+    let mut body = view(recorded, undo_time(&state));
+    add_next(&state, &caller, &and_next.0, &mut body).await;
+    Ok(answer.json(body))
 }
 
 /// Records a judgment, for pages too.
@@ -42,41 +46,34 @@ pub async fn submit_judgment(
 /// # Errors
 /// 404 for somebody else's assignment, 409 when another judgment is recorded, 422 with the fields that are wrong.
 pub async fn submit(state: &State, caller: &Caller, assignment_id: &str, submission: Submission) -> Result<Outcome, Problem> {
-    let rater_id = caller.require_rater()?.to_owned();
-    let (reader, id) = (rater_id.clone(), assignment_id.to_owned());
-    let task = state
-        .storage
-        .read(move |conn| {
-            let assignment = stored::find_of_rater(conn, &reader, &id)?;
-            storage::tasks::read(conn, &assignment.task_id)
-        })
-        .await?;
-    let task_type: TaskType =
-        task.task_type.parse().map_err(|_| Problem::internal(format!("task {} has type {:?}", task.task_id, task.task_type)))?;
-    submission.check(task_type, task.candidate_count())?;
-    let (rules, threshold, now) = (rules(&state.settings), state.settings.rating.consensus_posterior, state.clock.now());
-    let id = assignment_id.to_owned();
-    let outcome = state.storage.transaction(move |tx| recording::record(tx, &rater_id, &id, &submission, &rules, threshold, now)).await?;
+    let (rater_id, id) = (caller.require_rater()?.to_owned(), assignment_id.to_owned());
+    let (rules, now) = (rules(&state.settings), state.clock.now());
+    let outcome = state.storage.transaction(move |tx| recording::record(tx, &rater_id, &id, &submission, &rules, now)).await?;
     state.after_commit();
+    if matches!(&outcome, Outcome::Recorded(recorded) if recorded.has_decided) {
+        state.after_decision();
+    }
     Ok(outcome)
 }
 
 /// Takes a judgment back within its time: the assignment is open again, with the judgment as its draft.
 #[utoipa::path(post, path = "/v1/judgments/{judgment_id}/undo", tag = "judgments", params(("judgment_id" = String, Path)), responses((status = 200, description = "The assignment, as next answers it"), (status = 404, description = "Not your judgment"), (status = 409, description = "undo_expired, with the reason")))]
 pub async fn undo_judgment(state: Data<State>, caller: Caller, path: Path<String>) -> Result<HttpResponse, Problem> {
-    let (rater_id, id) = (caller.require_rater()?.to_owned(), path.into_inner());
-    let (within, lease, threshold, now) =
-        (undo_time(&state), lease(&state.settings), state.settings.rating.consensus_posterior, state.clock.now());
-    let (assignment, task) = state
+    let request = request_of(&state, &caller, NextRequest::default())?;
+    let (id, within, rules, now) = (path.into_inner(), undo_time(&state), rules(&state.settings), state.clock.now());
+    let reopened = state
         .storage
         .transaction(move |tx| {
-            let assignment = recording::undo(tx, &rater_id, &id, within, lease, threshold, now)?;
-            let task = storage::tasks::read(tx, &assignment.task_id)?;
-            Ok((assignment, task))
+            let assignment = recording::undo(tx, &request.rater_id, &id, within, &rules, now)?;
+            let rater = storage::raters::find(tx, &request.rater_id)?;
+            dispatch::given(tx, &request, &rater, assignment, &rules, now)
         })
         .await?;
     state.after_commit();
-    Ok(HttpResponse::Ok().json(presentation::assignment(&assignment, &task)))
+    match reopened {
+        Next::Given(given) => Ok(HttpResponse::Ok().json(presentation::assignment(&given))),
+        Next::Nothing(_) => Err(Problem::internal("a judgment that was taken back has no assignment")),
+    }
 }
 
 /// A recorded judgment as its rater sees it.
@@ -102,8 +99,7 @@ pub fn view(recorded: &Recorded, undo: TimeDelta) -> Value {
         more["correct"] = json!(calibration.correct);
         more["expert_choice"] = json!(presentation::as_shown(calibration.expert_choice, &order));
         more["rationale"] = json!(calibration.rationale);
-        more["calibration"] =
-            json!({"state": state, "correct": calibration.n_correct, "total": calibration.n_total, "at_most_more": at_most_more});
+        more["calibration"] = json!({"task_type": calibration.task_type, "state": state, "correct": calibration.n_correct, "total": calibration.n_total, "at_most_more": at_most_more});
     }
     if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
         body.extend(more);

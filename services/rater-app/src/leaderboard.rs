@@ -11,7 +11,7 @@ use web::caller::Caller;
 use web::json::QueryOf;
 use web::problem::Problem;
 
-use crate::raters::{Share, share};
+use crate::raters::{Share, alias, share};
 use crate::state::State;
 
 /// Comparisons (golden items and decided tasks) before a rater is ranked.
@@ -27,7 +27,7 @@ pub struct Entry {
     pub rank: Option<usize>,
     /// Rater.
     pub rater_id: String,
-    /// Pseudonym.
+    /// The rater's name when the rater shows it, else an alias.
     pub name: String,
     /// Whether this is a program that says so.
     pub is_simulated: bool,
@@ -94,7 +94,7 @@ fn entry(rater: &Rater) -> Entry {
     Entry {
         rank: None,
         rater_id: rater.rater_id.clone(),
-        name: rater.name.clone(),
+        name: if rater.shows_name { rater.name.clone() } else { alias(&rater.rater_id) },
         is_simulated: rater.is_simulated,
         total_judgments: rater.total_judgments,
         quality: share(agreed, compared),

@@ -1,7 +1,8 @@
 //! Realtime: who may hear what, and the pump that carries committed events from the outbox to open sockets.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -24,8 +25,12 @@ use crate::state::State;
 
 /// Events asked for at once.
 const BATCH: i64 = 1_000;
-/// Sequences looked at again, for transactions that began earlier and committed later.
+/// Sequences behind the newest in which a gap is looked for again: transactions that began earlier and commit later.
 const OVERLAP: i64 = 200;
+/// How long commits are gathered before they are read.
+const GATHER: Duration = Duration::from_millis(20);
+/// The leaderboard's news comes at most this often.
+const LEADERBOARD_EVERY: Duration = Duration::from_millis(500);
 /// How long a key that was looked up counts without asking again.
 const KEY_LIFE: TimeDelta = TimeDelta::minutes(5);
 /// Most keys remembered; when they are full, all are looked up again.
@@ -162,59 +167,77 @@ impl Authority for Listeners {
     }
 }
 
-/// Carries events from the outbox to sockets until `shutdown`: at once after a commit of this process, else at the poll interval.
+/// Carries events from the outbox to sockets until `shutdown`: soon after a commit of this process, else at the poll interval. Commits
+/// that come close together are read together.
 pub async fn pump(state: State, shutdown: CancellationToken) {
     let mut reader = Reader::default();
+    let mut told_leaderboard = Instant::now();
+    let mut has_news = false;
     loop {
         match read(&state, &mut reader).await {
-            Ok(events) => events.into_iter().flat_map(outgoing).for_each(|message| state.hub.publish(message)),
+            Ok(events) => {
+                has_news |= events.iter().any(|event| event.topic.starts_with("rater:") && event.event.starts_with("judgment_"));
+                events.into_iter().flat_map(outgoing).for_each(|message| state.hub.publish(message));
+            }
             Err(error) => tracing::warn!(%error, "realtime events could not be read; trying again"),
+        }
+        if has_news && told_leaderboard.elapsed() >= LEADERBOARD_EVERY {
+            state.hub.publish(leaderboard_changed());
+            (has_news, told_leaderboard) = (false, Instant::now());
         }
         tokio::select! {
             () = shutdown.cancelled() => return,
-            () = state.committed.notified() => {}
+            () = async { state.committed.notified().await; tokio::time::sleep(GATHER).await } => {}
             () = tokio::time::sleep(state.settings.realtime_poll) => {}
         }
     }
 }
 
-/// Where the pump is: begins with what is new when it starts.
+/// Made here and not with each judgment: listeners only need to know that it is worth looking again.
+fn leaderboard_changed() -> Outgoing {
+    Outgoing::Broadcast {
+        topic: Topic::public("leaderboard".to_owned()),
+        event: "leaderboard_changed".to_owned(),
+        payload: serde_json::json!({}),
+        sequence: None,
+    }
+}
+
+/// Where the pump is: begins with what is new when it starts, and remembers the gaps before that.
 #[derive(Default)]
 struct Reader {
     highest: Option<i64>,
-    seen: HashSet<i64>,
-    order: VecDeque<i64>,
+    gaps: BTreeSet<i64>,
 }
 
 impl Reader {
-    /// Whether the event was not carried before. Remembers twice the overlap, so that whatever is read again is known.
-    fn is_new(&mut self, id: i64) -> bool {
-        if !self.seen.insert(id) {
-            return false;
+    /// Notes what was carried. A sequence that was passed over stays a gap until it is seen, or lies too far back for any transaction
+    /// to be still open.
+    fn carried(&mut self, id: i64) {
+        let highest = self.highest.unwrap_or(0);
+        if id > highest {
+            self.gaps.extend((highest + 1).max(id - OVERLAP)..id);
+            self.highest = Some(id);
         }
-        self.order.push_back(id);
-        while self.order.len() > usize::try_from(2 * BATCH).unwrap_or(2_000) {
-            if let Some(oldest) = self.order.pop_front() {
-                self.seen.remove(&oldest);
-            }
-        }
-        self.highest = Some(self.highest.unwrap_or(0).max(id));
-        true
+        self.gaps.remove(&id);
+        let oldest = self.highest.unwrap_or(0) - OVERLAP;
+        self.gaps = self.gaps.split_off(&oldest);
     }
 }
 
 async fn read(state: &State, reader: &mut Reader) -> Result<Vec<OutboxEvent>, storage::error::StorageError> {
     let Some(highest) = reader.highest else {
-        reader.highest = Some(state.storage.read(outbox::newest).await?);
-        // What lies within the overlap was there before this process listened: it is known, not news.
-        let from = reader.highest.unwrap_or(0) - OVERLAP;
-        for event in state.storage.read(move |conn| outbox::after(conn, from, BATCH)).await? {
-            reader.is_new(event.id);
-        }
+        let newest = state.storage.read(outbox::newest).await?;
+        reader.highest = Some(newest);
+        // What is there was there before this process listened; what is missing may still come.
+        let there: BTreeSet<i64> = state.storage.read(move |conn| outbox::sequences(conn, newest - OVERLAP)).await?.into_iter().collect();
+        reader.gaps = ((newest - OVERLAP).max(1)..newest).filter(|id| !there.contains(id)).collect();
         return Ok(Vec::new());
     };
-    let events = state.storage.read(move |conn| outbox::after(conn, highest - OVERLAP, BATCH)).await?;
-    Ok(events.into_iter().filter(|event| reader.is_new(event.id)).collect())
+    let gaps: Vec<i64> = reader.gaps.iter().copied().collect();
+    let events = state.storage.read(move |conn| outbox::after(conn, highest, &gaps, BATCH)).await?;
+    events.iter().for_each(|event| reader.carried(event.id));
+    Ok(events)
 }
 
 /// A broadcast on the event's topic (and on the tenant's own, when it has one), and a change when the payload is a row's.
@@ -271,14 +294,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_is_carried_once() {
-        let mut reader = Reader::default();
-        assert!(reader.is_new(5) && reader.is_new(4) && !reader.is_new(5));
-        assert_eq!(reader.highest, Some(5));
-        for id in 6..6 + 3 * BATCH {
-            assert!(reader.is_new(id));
-        }
-        assert!(reader.seen.len() <= 2 * 1_000);
-        assert!(!reader.is_new(5 + 3 * BATCH));
+    fn gaps_are_remembered_until_they_are_filled_or_too_old() {
+        let mut reader = Reader { highest: Some(10), ..Reader::default() };
+        reader.carried(13);
+        assert_eq!((reader.highest, reader.gaps.iter().copied().collect::<Vec<_>>()), (Some(13), vec![11, 12]));
+        reader.carried(12);
+        assert_eq!(reader.gaps.iter().copied().collect::<Vec<_>>(), [11], "a late one fills its gap");
+        reader.carried(13 + 2 * OVERLAP);
+        assert!(!reader.gaps.contains(&11) && reader.gaps.len() <= usize::try_from(OVERLAP).unwrap_or(0), "the past is given up");
     }
 }

@@ -5,8 +5,10 @@ use domain::role::Role;
 use domain::rubric::{self, Reason, ReasonSide};
 use domain::task::{CONFIDENCE_WORDS, Choice, TaskType};
 use serde_json::{Map, Value, json};
-use storage::assignments::Assignment;
 use storage::tasks::Task;
+
+use crate::dispatch::Given;
+use crate::queue::Part;
 
 /// `candidate_a` for place 0.
 #[must_use]
@@ -27,7 +29,8 @@ pub fn as_shown(choice: Choice, display_order: &[usize]) -> Choice {
 
 /// An assignment with its task in the blind order: what `POST /v1/assignments/next` answers.
 #[must_use]
-pub fn assignment(assignment: &Assignment, task: &Task) -> Value {
+pub fn assignment(given: &Given) -> Value {
+    let Given { assignment, task, why } = given;
     let order = assignment.order();
     let stored = task.candidates();
     let task_type: Option<TaskType> = task.task_type.parse().ok();
@@ -58,7 +61,8 @@ pub fn assignment(assignment: &Assignment, task: &Task) -> Value {
         "leased_at": assignment.leased_at,
         "draft": assignment.draft,
         "confidence_words": CONFIDENCE_WORDS.map(|(word, value)| json!({"word": word, "value": value})),
-        "why": why(assignment, task),
+        "why": words_of(why),
+        "why_parts": why,
         "task": view,
     })
 }
@@ -138,11 +142,12 @@ fn reasons(task_type: TaskType, n_candidates: usize) -> Value {
 }
 
 /// Why this task, in words that are the same for work and for golden items among it.
-fn why(assignment: &Assignment, task: &Task) -> String {
-    if assignment.purpose == "calibration" {
+fn words_of(why: &[Part]) -> String {
+    if why.is_empty() {
         return "Calibration: an expert has answered this one; you see the expert's answer after yours.".to_owned();
     }
-    format!("Next in the queue for you: priority {} of 100, not judged by you yet.", task.priority)
+    let words: Vec<&str> = why.iter().filter(|part| part.weight > 0.0).map(|part| part.words.as_str()).collect();
+    format!("Next in the queue for you: {}. You have not judged it yet.", words.join(", "))
 }
 
 #[cfg(test)]

@@ -4,16 +4,21 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use learning::calibration::Decision;
 use learning::intervals::{Z_95, wilson};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use storage::qualifications::Qualification;
 use storage::raters::Rater;
 use web::caller::Caller;
+use web::json::JsonBody;
 use web::problem::Problem;
-use web::settings::Settings;
 
 use crate::assignments::rules;
-use crate::dispatch::calibration_of;
+use crate::dispatch::{self, Rules};
+use crate::qualification;
 use crate::state::State;
+
+const MAX_NAME_CHARS: usize = 100;
 
 /// A share with the number it rests on and its Wilson 95 % interval; without data all but `n` is null.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, utoipa::ToSchema)]
@@ -48,8 +53,12 @@ pub fn share(count: i64, n: i64) -> Share {
 /// The caller's rater profile with its calibration. Creates nothing.
 #[utoipa::path(get, path = "/v1/raters/me", tag = "raters", responses((status = 200, description = "Profile and calibration"), (status = 404, description = "The account has no rater profile")))]
 pub async fn get_own_rater(state: Data<State>, caller: Caller) -> Result<HttpResponse, Problem> {
-    let rater = find_own(&state, &caller).await?;
-    let mut body = profile(&rater, caller.role.may_review(), &state.settings);
+    let rater_id = caller.rater_id.clone().ok_or_else(|| Problem::not_found("rater profile", &caller.account_id))?;
+    let (rater, tests) = state
+        .storage
+        .read(move |conn| Ok((storage::raters::find(conn, &rater_id)?, storage::qualifications::of_rater(conn, &rater_id)?)))
+        .await?;
+    let mut body = profile(&rater, &tests, dispatch::is_exempt(&rater, caller.role), &rules(&state.settings));
     if let Some(body) = body.as_object_mut() {
         body.insert("account_id".to_owned(), json!(caller.account_id));
         body.insert("role".to_owned(), json!(caller.role));
@@ -78,20 +87,58 @@ pub async fn get_rater_stats(state: Data<State>, caller: Caller, path: Path<Stri
     Ok(HttpResponse::Ok().json(stats(&rater)))
 }
 
-/// A profile as its owner sees it.
+/// What a rater changes about the own profile.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileChange {
+    /// The name that others see, when they see it.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Whether others see the name on the leaderboard; else they see an alias.
+    #[serde(default)]
+    pub shows_name: Option<bool>,
+}
+
+/// Changes the caller's name, and whether others see it on the leaderboard.
+#[utoipa::path(patch, path = "/v1/raters/me", tag = "raters", request_body = ProfileChange, responses((status = 200, description = "The profile"), (status = 404, description = "The account has no rater profile"), (status = 422, description = "Wrong fields")))]
+pub async fn update_own_rater(state: Data<State>, caller: Caller, body: JsonBody<ProfileChange>) -> Result<HttpResponse, Problem> {
+    let rater_id = caller.rater_id.clone().ok_or_else(|| Problem::not_found("rater profile", &caller.account_id))?;
+    let change = body.0;
+    let name = change.name.as_deref().map(str::trim).map(str::to_owned);
+    if name.as_ref().is_some_and(|name| name.is_empty() || name.chars().count() > MAX_NAME_CHARS) {
+        return Err(Problem::invalid_field("name", format!("must be 1 to {MAX_NAME_CHARS} characters")));
+    }
+    let now = state.clock.now();
+    state
+        .storage
+        .transaction(move |tx| {
+            if let Some(name) = &name {
+                storage::raters::rename(tx, &rater_id, name, now)?;
+            }
+            if let Some(shows_name) = change.shows_name {
+                storage::raters::show_name(tx, &rater_id, shows_name, now)?;
+            }
+            Ok(())
+        })
+        .await?;
+    get_own_rater(state, caller).await
+}
+
+/// A profile as its owner sees it. `calibration` is that of the task type that was begun, or of all.
 #[must_use]
-pub fn profile(rater: &Rater, is_exempt: bool, settings: &Settings) -> Value {
-    let decision = calibration_of(rater, &rules(settings).calibration);
-    let (calibration, at_most_more) = match decision {
+pub fn profile(rater: &Rater, tests: &[Qualification], is_exempt: bool, rules: &Rules) -> Value {
+    let begun = tests.iter().filter(|test| test.state == "open").max_by_key(|test| test.total);
+    let test = begun.or_else(|| tests.iter().find(|test| test.is_passed())).or_else(|| tests.first());
+    let (state, at_most_more) = match test {
         _ if is_exempt => ("exempt", 0),
-        _ if rater.is_calibrated => ("passed", 0),
-        Decision::Pass => ("passed", 0),
-        Decision::Fail => ("failed", 0),
-        Decision::Continue { at_most } => ("continue", at_most),
+        Some(test) => state_of(test, rules),
+        None => ("continue", rules.calibration.cap()),
     };
     json!({
         "rater_id": rater.rater_id,
         "name": rater.name,
+        "alias": alias(&rater.rater_id),
+        "shows_name": rater.shows_name,
         "is_active": rater.is_active,
         "is_calibrated": rater.is_calibrated,
         "is_simulated": rater.is_simulated,
@@ -99,10 +146,42 @@ pub fn profile(rater: &Rater, is_exempt: bool, settings: &Settings) -> Value {
         "total_judgments": rater.total_judgments,
         "preferred_task_types": rater.preferred_task_types,
         "calibration": {
-            "state": calibration, "correct": rater.calibration_correct, "total": rater.calibration_total, "at_most_more": at_most_more,
+            "task_type": test.map(|test| &test.task_type),
+            "state": state,
+            "correct": test.map_or(0, |test| test.correct),
+            "total": test.map_or(0, |test| test.total),
+            "at_most_more": at_most_more,
         },
+        "qualifications": tests.iter().map(|test| qualification_view(test, rules)).collect::<Vec<_>>(),
         "created_at": rater.created_at,
     })
+}
+
+fn qualification_view(test: &Qualification, rules: &Rules) -> Value {
+    let (state, at_most_more) = state_of(test, rules);
+    let count = |n: i32| n.max(0).unsigned_abs();
+    let (lower, upper) = rules.calibration.bounds();
+    json!({
+        "task_type": test.task_type, "state": state, "correct": test.correct, "total": test.total, "attempt": test.attempt,
+        "at_most_more": at_most_more, "reason": test.reason, "decided_at": test.decided_at, "retry_at": test.retry_at,
+        "log_likelihood_ratio": rules.calibration.log_likelihood_ratio(count(test.correct), count(test.total)),
+        "fails_at": lower, "passes_at": upper,
+    })
+}
+
+fn state_of(test: &Qualification, rules: &Rules) -> (&'static str, u32) {
+    match qualification::standing(test, rules) {
+        Decision::Pass => ("passed", 0),
+        Decision::Fail => ("failed", 0),
+        Decision::Continue { at_most } => ("continue", at_most),
+    }
+}
+
+/// What others see of a rater who does not show the name: the same every time, and telling nothing.
+#[must_use]
+pub fn alias(rater_id: &str) -> String {
+    let digest = Sha256::digest(format!("alias {rater_id}"));
+    format!("Rater {}", digest.iter().take(3).map(|byte| format!("{byte:02X}")).collect::<String>())
 }
 
 /// A rater's figures.

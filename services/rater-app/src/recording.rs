@@ -2,21 +2,23 @@
 //! the task's progress, its consensus, and the events that tell of it.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::task::{Choice, TaskStatus};
+use domain::task::{Choice, TaskType};
 use learning::calibration::Decision as Calibration;
 use serde_json::json;
 use storage::assignments::{self, Assignment};
 use storage::connection::Connection;
-use storage::consensus::{self, NewConsensus};
 use storage::error::StorageError;
 use storage::golden::{self, GoldenItem};
-use storage::judgments::{self, Judgment, NewJudgment};
+use storage::judgments::{self, Judgment, NewJudgment, Opinion};
 use storage::outbox::{self, Destination, NewEvent};
+use storage::qualifications::Qualification;
+use storage::queue;
 use storage::raters::{self, Answer, Rater, Step};
-use storage::tasks::{self, Task};
+use storage::tasks::{self, TaskState};
 
-use crate::decision::{self, Votes};
-use crate::dispatch::{Rules, calibration_of};
+use crate::dispatch::Rules;
+use crate::progress::{self, Change};
+use crate::qualification;
 use crate::submission::{self, Submission};
 
 /// What became of a submission.
@@ -37,6 +39,8 @@ pub struct Recorded {
     pub judgment: Judgment,
     /// In calibration: the expert's answer and where the rater stands.
     pub calibration: Option<CalibrationResult>,
+    /// Whether it decided its task.
+    pub has_decided: bool,
 }
 
 /// What a rater learns after a calibration item.
@@ -48,62 +52,88 @@ pub struct CalibrationResult {
     pub expert_choice: Choice,
     /// The expert's reason.
     pub rationale: String,
+    /// The task type that is tested.
+    pub task_type: String,
     /// Where the rater stands.
     pub decision: Calibration,
-    /// Calibration items answered rightly.
+    /// Items of this attempt answered rightly.
     pub n_correct: i32,
-    /// Calibration items answered.
+    /// Items of this attempt answered.
     pub n_total: i32,
 }
 
-/// Records a submission that has passed [`Submission::check`]. Commit whatever it answers.
+/// Records a submission. Commit whatever it answers.
 ///
 /// # Errors
-/// [`StorageError::NotFound`] for somebody else's assignment; [`StorageError::Conflict`]: `judgment_exists` when another judgment
-/// was recorded for it, `lease_expired` when the task was passed over.
+/// [`StorageError::NotFound`] for somebody else's assignment; [`StorageError::Invalid`] with the fields that are wrong;
+/// [`StorageError::Conflict`]: `judgment_exists` when another judgment was recorded for it, `lease_expired` when the task was passed over.
 pub fn record(
     tx: &mut Connection,
     rater_id: &str,
     assignment_id: &str,
     submission: &Submission,
     rules: &Rules,
-    threshold: f64,
     now: DateTime<Utc>,
 ) -> Result<Outcome, StorageError> {
-    let (task, assignment, rater, others) = lock_for(tx, rater_id, assignment_id)?;
+    let assignment = assignments::find_of_rater(tx, rater_id, assignment_id)?;
+    let task = tasks::lock_state(tx, &assignment.task_id)?;
+    submission.check(task_type_of(&task)?, task.candidate_count())?;
     let item = if task.is_golden { golden::find(tx, &task.task_id)? } else { None };
-    if let Some(judgment) = judgments::find_of_assignment(tx, assignment_id)? {
-        if !submission.equals(&judgment) {
-            return Err(StorageError::conflict(
-                "judgment_exists",
-                "you have judged this task with another answer; undo it within its time to change it",
-            ));
-        }
-        let calibration = calibration_result(&assignment, &judgment, item.as_ref(), &rater, rules);
-        return Ok(Outcome::Repeated(Box::new(Recorded { judgment, calibration })));
+    if let Some(repeated) = repeated(tx, &assignment, &task, submission, item.as_ref(), rules)? {
+        return Ok(repeated);
     }
     if assignment.state == "skipped" {
         return Err(StorageError::conflict("lease_expired", "you passed over this task; ask for the next one"));
     }
-    if !assignment.is_open(now) && !slot_is_free(tx, &task, &assignment, now)? {
+    if !assignment.holds_a_slot() && assignment.purpose == "work" && !has_free_slot(tx, &task)? {
         assignments::save_draft(tx, rater_id, assignment_id, submission.draft(), now)?;
         return Ok(Outcome::LeaseExpired);
     }
+    let before = if task.is_golden { Vec::new() } else { judgments::opinions(tx, &task.task_id)? };
+    let raters = lock_raters(tx, rater_id, &before)?;
+    let rater = rater_of(&raters, rater_id)?;
     let judgment = insert_judgment(tx, &task, &assignment, submission, now)?;
     assignments::submit(tx, &assignment, now)?;
-    let answer = answer_of(&judgment, &task, &assignment);
-    let mut rater = raters::note_answer(tx, &rater, &answer, Step::Forward, now)?;
-    if let Some(matches) = judgment.matches_golden {
+    let rater = raters::note_answer(tx, rater, &answer_of(&judgment, &task, &assignment), Step::Forward, now)?;
+    let mut calibration = None;
+    if let (Some(item), Some(matches)) = (&item, judgment.matches_golden) {
         golden::note_answer(tx, &task.task_id, matches, Step::Forward, now)?;
+        let test = qualification::note_answer(tx, &rater, &task.task_type, &assignment.purpose, matches, rules, now)?;
+        calibration = test.and_then(|test| calibration_result(&test, &judgment, item, rules));
     }
-    if assignment.purpose == "calibration" && !rater.is_calibrated && calibration_of(&rater, &rules.calibration) == Calibration::Pass {
-        raters::pass_calibration(tx, rater_id, now)?;
-        rater = raters::find(tx, rater_id)?;
+    let given: Vec<Opinion> = before.into_iter().chain([opinion_of(&judgment)]).collect();
+    let change = Change { given: &given, raters: &raters, leases: -i32::from(assignment.holds_a_slot()), step: Step::Forward };
+    let decision = progress::move_on(tx, &task, &change, rules, now)?;
+    let has_decided = decision.is_some();
+    tell(tx, "judgment_recorded", &judgment, &rater, &task, decision, now)?;
+    Ok(Outcome::Recorded(Box::new(Recorded { judgment, calibration, has_decided })))
+}
+
+/// The answer to a submission whose assignment was judged before.
+fn repeated(
+    tx: &mut Connection,
+    assignment: &Assignment,
+    task: &TaskState,
+    submission: &Submission,
+    item: Option<&GoldenItem>,
+    rules: &Rules,
+) -> Result<Option<Outcome>, StorageError> {
+    if assignment.state != "submitted" {
+        return Ok(None);
     }
-    update_task(tx, &task, &others, threshold, now)?;
-    announce(tx, "judgment_recorded", &judgment, &rater, &task, now)?;
-    let calibration = calibration_result(&assignment, &judgment, item.as_ref(), &rater, rules);
-    Ok(Outcome::Recorded(Box::new(Recorded { judgment, calibration })))
+    let Some(judgment) = judgments::find_of_assignment(tx, &assignment.assignment_id)? else { return Ok(None) };
+    if !submission.equals(&judgment) {
+        return Err(StorageError::conflict(
+            "judgment_exists",
+            "you have judged this task with another answer; undo it within its time to change it",
+        ));
+    }
+    let calibration = match item.filter(|_| assignment.purpose == "calibration") {
+        Some(item) => storage::qualifications::find(tx, &assignment.rater_id, &task.task_type)?
+            .and_then(|test| calibration_result(&test, &judgment, item, rules)),
+        None => None,
+    };
+    Ok(Some(Outcome::Repeated(Box::new(Recorded { judgment, calibration, has_decided: false }))))
 }
 
 /// Takes a judgment back: its assignment is open again with the judgment as its draft, and all counts are as before.
@@ -118,15 +148,17 @@ pub fn undo(
     rater_id: &str,
     judgment_id: &str,
     within: TimeDelta,
-    lease: TimeDelta,
-    threshold: f64,
+    rules: &Rules,
     now: DateTime<Utc>,
 ) -> Result<Assignment, StorageError> {
     let refuse = |why: &str| Err(StorageError::conflict("undo_expired", why));
     let seen = judgments::find_of_rater(tx, rater_id, judgment_id)?;
-    let (task, assignment, rater, others) = lock_for(tx, rater_id, &seen.assignment_id)?;
-    // Read again under the lock: two requests to take back are one.
+    let mut task = tasks::lock_state(tx, &seen.task_id)?;
+    let before = if task.is_golden { Vec::new() } else { judgments::opinions(tx, &task.task_id)? };
+    let raters = lock_raters(tx, rater_id, &before)?;
+    // Read under the lock: two requests to take back are one.
     let judgment = judgments::find_of_rater(tx, rater_id, judgment_id)?;
+    let assignment = assignments::find_of_rater(tx, rater_id, &judgment.assignment_id)?;
     if now - judgment.created_at.0 > within {
         return refuse("the time to take a judgment back is over");
     }
@@ -140,83 +172,53 @@ pub fn undo(
         if !judgments::withdraw_decision(tx, &task.task_id)? {
             return refuse("the task is decided and its decision was passed on");
         }
-        note_decision(tx, &task.task_id, Step::Back, now)?;
+        progress::note_decision(tx, &task.task_id, &before, Step::Back, now)?;
+        task.status = "in_progress".to_owned();
     }
     judgments::delete(tx, &judgment)?;
-    let rater = raters::find(tx, &rater.rater_id)?;
-    let rater = raters::note_answer(tx, &rater, &answer_of(&judgment, &task, &assignment), Step::Back, now)?;
+    let rater = rater_of(&raters, rater_id)?;
+    let rater = raters::note_answer(tx, rater, &answer_of(&judgment, &task, &assignment), Step::Back, now)?;
     if let Some(matches) = judgment.matches_golden {
         golden::note_answer(tx, &task.task_id, matches, Step::Back, now)?;
     }
     let draft = submission::of_judgment(&judgment).draft();
-    let reopened = assignments::reopen(tx, &assignment, draft, lease, now)?;
-    update_task(tx, &task, &others, threshold, now)?;
-    announce(tx, "judgment_withdrawn", &judgment, &rater, &task, now)?;
+    let reopened = assignments::reopen(tx, assignment, draft, rules.lease, now)?;
+    let left: Vec<Opinion> = before.into_iter().filter(|opinion| opinion.rater_id != rater_id).collect();
+    let change = Change { given: &left, raters: &raters, leases: i32::from(reopened.holds_a_slot()), step: Step::Back };
+    let decision = progress::move_on(tx, &task, &change, rules, now)?;
+    tell(tx, "judgment_withdrawn", &judgment, &rater, &task, decision, now)?;
     Ok(reopened)
 }
 
-/// Enters the final consensus of a task into the records of all who judged it, or takes it back. Abstentions are left out. The
-/// raters must be locked.
-///
-/// # Errors
-/// As any query.
-pub fn note_decision(tx: &mut Connection, task_id: &str, step: Step, now: DateTime<Utc>) -> Result<(), StorageError> {
-    let decided = consensus::find(tx, task_id)?.filter(|consensus| consensus.is_final).and_then(|consensus| consensus.choice);
-    let Some(choice) = decided else { return Ok(()) };
-    for judgment in judgments::of_task(tx, task_id)?.iter().filter(|judgment| judgment.choice != Choice::Unsure.as_ref()) {
-        raters::note_decision(tx, &judgment.rater_id, judgment.choice == choice, step, now)?;
-    }
-    Ok(())
+/// Locks the rater and all who judged the task, in one order.
+fn lock_raters(tx: &mut Connection, rater_id: &str, judgments: &[Opinion]) -> Result<Vec<Rater>, StorageError> {
+    let mut ids: Vec<String> = judgments.iter().map(|judgment| judgment.rater_id.clone()).chain([rater_id.to_owned()]).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    raters::lock_all(tx, &ids)
 }
 
-/// Tells the RLHF backend that a task is decided.
-///
-/// # Errors
-/// As any query.
-pub fn tell_decision(tx: &mut Connection, task: &Task, decided: &NewConsensus, now: DateTime<Utc>) -> Result<(), StorageError> {
-    let event = NewEvent {
-        destination: Destination::RlhfBackend,
-        topic: "judgments_ready".to_owned(),
-        event: "judgments_ready".to_owned(),
-        payload: json!({
-            "task_id": task.task_id, "task_type": task.task_type, "retailer_id": task.retailer_id, "tenant_id": task.tenant_id,
-            "status": task.status, "choice": decided.choice, "posterior": decided.posterior, "judgments": decided.judgments_count,
-            "decided_at": now,
-        }),
-        tenant_id: task.tenant_id.clone(),
-    };
-    outbox::push(tx, &event, now)?;
-    Ok(())
+fn rater_of<'a>(raters: &'a [Rater], rater_id: &str) -> Result<&'a Rater, StorageError> {
+    raters.iter().find(|rater| rater.rater_id == rater_id).ok_or_else(|| StorageError::not_found("rater", rater_id))
 }
 
-/// Locks the task, then all raters concerned, then the assignment. The raters' ids come with them.
-fn lock_for(tx: &mut Connection, rater_id: &str, assignment_id: &str) -> Result<(Task, Assignment, Rater, Vec<String>), StorageError> {
-    let seen = assignments::find_of_rater(tx, rater_id, assignment_id)?;
-    let task = tasks::lock(tx, &seen.task_id)?;
-    let mut ids = vec![rater_id.to_owned()];
-    if !task.is_golden {
-        ids.extend(judgments::of_task(tx, &task.task_id)?.into_iter().map(|judgment| judgment.rater_id));
-        ids.sort_unstable();
-        ids.dedup();
-    }
-    let locked = raters::lock_all(tx, &ids)?;
-    let rater = locked.into_iter().find(|rater| rater.rater_id == rater_id).ok_or_else(|| StorageError::not_found("rater", rater_id))?;
-    let assignment = assignments::lock_of_rater(tx, rater_id, assignment_id)?;
-    Ok((task, assignment, rater, ids))
+/// Whether a judgment without a lease still finds a place: leases and judgments together never exceed what is wanted.
+fn has_free_slot(tx: &mut Connection, task: &TaskState) -> Result<bool, StorageError> {
+    let row = queue::find(tx, &task.task_id)?;
+    Ok(row.is_some_and(|row| row.open_leases + row.judgments < row.required))
 }
 
-fn slot_is_free(tx: &mut Connection, task: &Task, assignment: &Assignment, now: DateTime<Utc>) -> Result<bool, StorageError> {
-    if assignment.purpose != "work" {
-        return Ok(true);
-    }
-    let held = assignments::open_by_others(tx, &task.task_id, &assignment.rater_id, now)?;
-    let is_open = matches!(task.status.as_str(), "pending" | "in_progress");
-    Ok(is_open && held + i64::from(task.judgments_count) < i64::from(task.required_judgments))
+fn task_type_of(task: &TaskState) -> Result<TaskType, StorageError> {
+    task.task_type.parse().map_err(|_| StorageError::Corrupt(format!("task {} has type {:?}", task.task_id, task.task_type)))
+}
+
+fn opinion_of(judgment: &Judgment) -> Opinion {
+    Opinion { rater_id: judgment.rater_id.clone(), choice: judgment.choice.clone(), is_escalated: judgment.is_escalated }
 }
 
 fn insert_judgment(
     tx: &mut Connection,
-    task: &Task,
+    task: &TaskState,
     assignment: &Assignment,
     submission: &Submission,
     now: DateTime<Utc>,
@@ -246,7 +248,7 @@ fn insert_judgment(
     judgments::insert(tx, &new, now)
 }
 
-fn answer_of(judgment: &Judgment, task: &Task, assignment: &Assignment) -> Answer {
+fn answer_of(judgment: &Judgment, task: &TaskState, assignment: &Assignment) -> Answer {
     Answer {
         task_type: task.task_type.clone(),
         confidence: judgment.confidence,
@@ -256,75 +258,36 @@ fn answer_of(judgment: &Judgment, task: &Task, assignment: &Assignment) -> Answe
     }
 }
 
-/// Counts the judgments again and moves the task on. Golden items, and tasks that an expert has decided, only count.
-fn update_task(tx: &mut Connection, task: &Task, rater_ids: &[String], threshold: f64, now: DateTime<Utc>) -> Result<(), StorageError> {
-    let given = judgments::of_task(tx, &task.task_id)?;
-    let count = i32::try_from(given.len()).unwrap_or(i32::MAX);
-    if task.is_golden || task.status == "validated" {
-        tasks::set_progress(tx, task, &task.status, count, task.completed_at.map(|at| at.0), now)?;
-        return Ok(());
-    }
-    let raters = raters::find_all(tx, rater_ids)?;
-    let votes = Votes {
-        task_id: &task.task_id,
-        n_candidates: task.candidate_count(),
-        required: task.required_judgments,
-        judgments: &given,
-        raters: &raters,
-    };
-    let decision = decision::decide(&votes, threshold);
-    let completed_at = (decision.status == TaskStatus::Completed).then_some(now);
-    let task = tasks::set_progress(tx, task, decision.status.as_ref(), count, completed_at, now)?;
-    match decision.consensus {
-        Some(consensus) => {
-            consensus::save(tx, &consensus, now)?;
-            if consensus.is_final {
-                note_decision(tx, &task.task_id, Step::Forward, now)?;
-                tell_decision(tx, &task, &consensus, now)?;
-            }
-        }
-        None => consensus::delete(tx, &task.task_id)?,
-    }
-    Ok(())
-}
-
-fn announce(
+/// Writes the events of a judgment with one statement. The leaderboard's news is made of the rater's by the pump.
+fn tell(
     tx: &mut Connection,
     event: &str,
     judgment: &Judgment,
     rater: &Rater,
-    task: &Task,
+    task: &TaskState,
+    decision: Option<NewEvent>,
     now: DateTime<Utc>,
 ) -> Result<(), StorageError> {
-    let to = |topic: String, event: &str, payload| NewEvent {
+    let own = NewEvent {
         destination: Destination::Realtime,
-        topic,
+        topic: format!("rater:{}", rater.rater_id),
         event: event.to_owned(),
-        payload,
+        payload: json!({"judgment_id": judgment.judgment_id, "rater_id": rater.rater_id, "total_judgments": rater.total_judgments}),
         tenant_id: None,
     };
-    let own = json!({"judgment_id": judgment.judgment_id, "rater_id": rater.rater_id, "total_judgments": rater.total_judgments});
-    outbox::push(tx, &to(format!("rater:{}", rater.rater_id), event, own), now)?;
-    crate::tasks::announce(tx, task, now)?;
-    let standing = json!({"rater_id": rater.rater_id, "total_judgments": rater.total_judgments});
-    outbox::push(tx, &to("leaderboard".to_owned(), "leaderboard_changed", standing), now)?;
+    let events: Vec<NewEvent> = [own, crate::tasks::changed(&task.task_id, &task.task_type)].into_iter().chain(decision).collect();
+    outbox::push_all(tx, &events, now)?;
     Ok(())
 }
 
-fn calibration_result(
-    assignment: &Assignment,
-    judgment: &Judgment,
-    item: Option<&GoldenItem>,
-    rater: &Rater,
-    rules: &Rules,
-) -> Option<CalibrationResult> {
-    let item = item.filter(|_| assignment.purpose == "calibration")?;
+fn calibration_result(test: &Qualification, judgment: &Judgment, item: &GoldenItem, rules: &Rules) -> Option<CalibrationResult> {
     Some(CalibrationResult {
         correct: judgment.matches_golden == Some(true),
         expert_choice: item.expert_choice.parse().ok()?,
         rationale: item.expert_rationale.clone(),
-        decision: if rater.is_calibrated { Calibration::Pass } else { calibration_of(rater, &rules.calibration) },
-        n_correct: rater.calibration_correct,
-        n_total: rater.calibration_total,
+        task_type: test.task_type.clone(),
+        decision: qualification::standing(test, rules),
+        n_correct: test.correct,
+        n_total: test.total,
     })
 }

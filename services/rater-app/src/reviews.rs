@@ -20,7 +20,7 @@ use web::problem::Problem;
 use crate::assignments::REASON_HEADER;
 use crate::golden::{self, NewGolden};
 use crate::presentation;
-use crate::recording;
+use crate::progress;
 use crate::state::State;
 
 /// An expert's decision.
@@ -74,6 +74,7 @@ pub async fn review_task(state: Data<State>, caller: Caller, path: Path<String>,
     let (scope, task_id, review, now) = (caller.scope(), path.into_inner(), body.0, state.clock.now());
     let answer = state.storage.transaction(move |tx| decide(tx, &scope, &task_id, &review, now)).await?;
     state.after_commit();
+    state.after_decision();
     Ok(HttpResponse::Ok().json(answer))
 }
 
@@ -108,13 +109,17 @@ fn decide(
     raters::lock_all(tx, &rater_ids)?;
     let before = consensus::find(tx, task_id)?;
     let decided = expert_consensus(task_id, review, scope.actor(), &given, before.as_ref());
-    let saved = consensus::save(tx, &decided, now)?;
+    consensus::save(tx, &decided, now)?;
+    let saved = consensus::find(tx, task_id)?;
     judgments::note_review(tx, task_id, review.choice.as_ref(), &review.rationale, now)?;
-    recording::note_decision(tx, task_id, Step::Forward, now)?;
+    let opinions = judgments::opinions(tx, task_id)?;
+    progress::note_decision(tx, task_id, &opinions, Step::Forward, now)?;
     let task = tasks::set_progress(tx, &task, "validated", task.judgments_count, Some(now), now)?;
     let item = if review.make_golden { Some(golden::insert(tx, &task, scope.actor(), &golden, now)?) } else { None };
-    recording::tell_decision(tx, &task, &decided, now)?;
-    crate::tasks::announce(tx, &task, now)?;
+    let (retailer, tenant) = (task.retailer_id.as_deref(), task.tenant_id.as_deref());
+    let event = progress::decision_event(task_id, &task.task_type, retailer, tenant, &task.status, &decided, now);
+    storage::outbox::push(tx, &event, now)?;
+    crate::tasks::announce(tx, &task.task_id, &task.task_type, now)?;
     Ok(json!({"task_id": task.task_id, "status": task.status, "consensus": saved, "golden": item}))
 }
 

@@ -35,6 +35,7 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .route("/v1/assignments/{assignment_id}/judgment", route::post().to(judgments::submit_judgment))
         .route("/v1/judgments/{judgment_id}/undo", route::post().to(judgments::undo_judgment))
         .route("/v1/raters/me", route::get().to(raters::get_own_rater))
+        .route("/v1/raters/me", route::patch().to(raters::update_own_rater))
         .route("/v1/raters/{rater_id}/stats", route::get().to(raters::get_rater_stats))
         .route("/v1/leaderboard", route::get().to(leaderboard::get_leaderboard))
         .route("/v1/reviews/next", route::get().to(reviews::next_review))
@@ -90,6 +91,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         judgments::submit_judgment,
         judgments::undo_judgment,
         raters::get_own_rater,
+        raters::update_own_rater,
         raters::get_rater_stats,
         leaderboard::get_leaderboard,
         reviews::next_review,

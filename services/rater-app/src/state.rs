@@ -18,6 +18,7 @@ use web::settings::{ServiceName, Settings};
 
 use crate::attempts::Attempts;
 use crate::live::{KnownKeys, Listeners};
+use crate::queue::Served;
 
 /// State of the service; cheap to clone.
 #[derive(Clone)]
@@ -42,6 +43,8 @@ pub struct State {
     pub committed: Arc<Notify>,
     /// Told after a commit that decided a task.
     pub decided: Arc<Notify>,
+    /// Which retailers' tasks were given out lately.
+    pub served: Served,
 }
 
 impl State {
@@ -72,6 +75,7 @@ impl State {
             attempts: Arc::new(Attempts::default()),
             committed: Arc::new(Notify::new()),
             decided: Arc::new(Notify::new()),
+            served: Served::default(),
         })
     }
 
@@ -82,9 +86,13 @@ impl State {
         if storage::tasks::visible_tenant(scope).is_some() { self.storage.scoped(scope) } else { self.storage.clone() }
     }
 
-    /// Wakes what follows a commit: the pump for sockets, and the delivery to the RLHF backend.
+    /// Wakes what follows a commit that wrote realtime events: the pump for sockets.
     pub fn after_commit(&self) {
         self.committed.notify_one();
+    }
+
+    /// Wakes the delivery to the RLHF backend after a commit that decided a task.
+    pub fn after_decision(&self) {
         self.decided.notify_one();
     }
 }

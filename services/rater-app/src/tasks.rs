@@ -21,7 +21,7 @@ use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
 use web::server::ServiceCaller;
 
-use crate::intake;
+use crate::intake::{self, Intake};
 use crate::presentation;
 use crate::state::State;
 
@@ -66,13 +66,13 @@ pub async fn create_tasks(state: Data<State>, caller: Caller, key: RepeatKey, bo
     if rows.is_empty() || rows.len() > MAX_BATCH {
         return Err(Problem::invalid_field("", format!("send 1 to {MAX_BATCH} tasks, not {}", rows.len())));
     }
-    let (default_judgments, pii) = (state.settings.rating.judgments_per_task, state.settings.pii);
+    let intake = Intake::new(&state.settings);
     let prepared: Vec<Result<storage::tasks::NewTask, Vec<FieldError>>> = rows
         .into_iter()
         .map(|row| {
             let row = row.map_err(|problem| field_errors(&problem))?;
             let row = claim(row, &scope).map_err(|invalid| invalid.fields)?;
-            intake::prepare(&row, default_judgments, pii).map_err(|invalid| invalid.fields)
+            intake::prepare(&row, &intake).map_err(|invalid| invalid.fields)
         })
         .collect();
     let now = state.clock.now();
@@ -123,14 +123,14 @@ pub async fn get_task(state: Data<State>, caller: Caller, path: Path<String>) ->
 /// Takes a task from another service.
 pub async fn create_task_internally(state: Data<State>, caller: ServiceCaller, body: JsonBody<NewTask>) -> Result<HttpResponse, Problem> {
     let new = claim(body.0, &caller.scope())?;
-    let new = intake::prepare(&new, state.settings.rating.judgments_per_task, state.settings.pii)?;
+    let new = intake::prepare(&new, &Intake::new(&state.settings))?;
     let now = state.clock.now();
     let (task, created) = state
         .storage
         .transaction(move |tx| {
             let (task, created) = storage::tasks::create(tx, &new, now)?;
             if created {
-                announce(tx, &task, now)?;
+                announce(tx, &task.task_id, &task.task_type, now)?;
             }
             Ok((task, created))
         })
@@ -147,16 +147,21 @@ pub async fn create_task_internally(state: Data<State>, caller: ServiceCaller, b
 ///
 /// # Errors
 /// As any query.
-pub fn announce(tx: &mut Connection, task: &Task, now: chrono::DateTime<chrono::Utc>) -> Result<(), StorageError> {
-    let event = NewEvent {
+pub fn announce(tx: &mut Connection, task_id: &str, task_type: &str, now: chrono::DateTime<chrono::Utc>) -> Result<(), StorageError> {
+    outbox::push(tx, &changed(task_id, task_type), now)?;
+    Ok(())
+}
+
+/// The event of [`announce`].
+#[must_use]
+pub fn changed(task_id: &str, task_type: &str) -> NewEvent {
+    NewEvent {
         destination: Destination::Realtime,
         topic: "tasks".to_owned(),
         event: "task_changed".to_owned(),
-        payload: json!({"task_id": task.task_id, "task_type": task.task_type}),
+        payload: json!({"task_id": task_id, "task_type": task_type}),
         tenant_id: None,
-    };
-    outbox::push(tx, &event, now)?;
-    Ok(())
+    }
 }
 
 fn may_create(role: Role) -> bool {
@@ -181,7 +186,7 @@ fn store(tx: &mut Connection, new: &storage::tasks::NewTask, now: chrono::DateTi
     match storage::tasks::create(tx, new, now) {
         Ok((task, created)) => {
             if created {
-                announce(tx, &task, now)?;
+                announce(tx, &task.task_id, &task.task_type, now)?;
             }
             Ok(Row::Stored(Box::new(task), created))
         }

@@ -1,27 +1,29 @@
-//! Giving out the next task: a bounded look at the queue, then one task locked, looked at again, and leased.
+//! Giving out the next task: a bounded look at the queue, then one task locked, a place taken, and the lease written.
+//!
+//! The rater is locked first, so that two requests of one rater are one after the other; tasks that others hold the lock of are passed
+//! over and never waited for, so that nobody waits for somebody who waits.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
+use serde_json::json;
 
-use super::{Assignment, find_of_rater, insert, open_by_others, open_of_rater};
+use super::{Assignment, blind_order, changed_once, find_of_rater};
 use crate::connection::Connection;
 use crate::error::StorageError;
+use crate::queue::{self, DONE_STATES, Waiting};
 use crate::schema::{golden_set_items as golden, rating_tasks as tasks, task_assignments as t};
 use crate::tasks::Task;
-use crate::types::{Instant, Timestamp};
-use crate::{lease, lock, on, raters};
+use crate::types::{Json, Timestamp};
+use crate::{lease, on};
 
-/// Tasks looked at in one round.
-const LOOK_AHEAD: i64 = 20;
+/// Tasks looked at in one round (per task type, when types are asked for).
+const LOOK_AHEAD: i64 = 24;
 
-/// Rounds in which held tasks are passed over; in the round after them the first one is waited for.
-const ROUNDS: usize = 2;
+/// Rounds of looking, before the caller is to try again: each finds what others took in the round before.
+const ROUNDS: usize = 3;
 
-const OPEN_STATUSES: [&str; 2] = ["pending", "in_progress"];
-
-/// States in which a task never comes to the same rater again.
-const DONE_STATES: [&str; 2] = ["submitted", "skipped"];
+/// Leases ended at most when the queue is empty for this rater.
+const SWEEP_AT_ONCE: i64 = 50;
 
 /// Why somebody is given a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,35 +72,44 @@ pub enum Nothing {
     AllHeld,
 }
 
-/// Leases the next task: highest priority first, then the oldest. Call it in a transaction. A rater who holds a task already
-/// gets that one. A task that the rater gave back or lost may come again, with its draft and its blind order.
+/// What could be given out: a golden item has no place in the queue.
+struct Candidate {
+    task_id: String,
+    own: Option<String>,
+}
+
+/// Leases the next task: of the first in the queue the one with the highest `score` for this rater (of equal ones the first). The rater
+/// must be locked by this transaction and hold no lease. A task that the rater gave back or lost may come again, with its draft and its
+/// blind order.
 ///
 /// # Errors
-/// As any query.
-pub fn lease_next(conn: &mut Connection, request: &LeaseRequest, now: DateTime<Utc>) -> Result<Option<Assignment>, StorageError> {
-    for round in 0..=ROUNDS {
-        let ids = candidates(conn, request, LOOK_AHEAD, now)?;
-        if ids.is_empty() {
+/// [`StorageError::Raced`] when others took every task looked at.
+pub fn lease_next(
+    conn: &mut Connection,
+    request: &LeaseRequest,
+    score: &dyn Fn(&Waiting) -> f64,
+    now: DateTime<Utc>,
+) -> Result<Option<(Assignment, Task)>, StorageError> {
+    let mut has_swept = request.purpose != Purpose::Work;
+    for _ in 0..ROUNDS {
+        let mut found = candidates(conn, request, score)?;
+        if found.is_empty() && !has_swept {
+            // Perhaps only leases whose time is over are in the way.
+            has_swept = true;
+            if !super::sweep_expired(conn, now, SWEEP_AT_ONCE)?.is_empty() {
+                found = candidates(conn, request, score)?;
+            }
+        }
+        if found.is_empty() {
             return Ok(None);
         }
-        for id in ids {
-            let locked: Vec<Task> = if round < ROUNDS {
-                lease!(conn, tasks::table.find(id).select(Task::as_select()) => Task)?
-            } else {
-                lock!(conn, tasks::table.find(id).select(Task::as_select()) => Task)?
-            };
-            let Some(task) = locked.into_iter().next() else { continue };
-            // A second request of the same rater waits here, and then finds the lease of the first.
-            raters::lock_one(conn, &request.rater_id)?;
-            if let Some(open) = open_of_rater(conn, &request.rater_id, now)? {
-                return Ok(Some(open));
-            }
-            if let Some(assignment) = take(conn, &task, request, now)? {
-                return Ok(Some(assignment));
+        for candidate in found {
+            if let Some(leased) = take(conn, &candidate, request, now)? {
+                return Ok(Some(leased));
             }
         }
     }
-    Ok(None)
+    Err(StorageError::Raced("others took every task that was looked at"))
 }
 
 /// Why [`lease_next`] found nothing.
@@ -106,100 +117,141 @@ pub fn lease_next(conn: &mut Connection, request: &LeaseRequest, now: DateTime<U
 /// # Errors
 /// As any query.
 pub fn nothing_because(conn: &mut Connection, request: &LeaseRequest) -> Result<Nothing, StorageError> {
-    let open = count(conn, request, None)?;
-    let unseen = count(conn, request, Some(&request.rater_id))?;
-    Ok(match (open, unseen) {
-        (0, _) => Nothing::NoTasks,
-        (_, 0) => Nothing::AllDoneByYou,
-        _ => Nothing::AllHeld,
+    let (any, unseen) = match request.purpose {
+        Purpose::Work => queue::has_any(conn, &request.rater_id, &request.task_types)?,
+        Purpose::Calibration | Purpose::Golden => (count_golden(conn, &request.task_types)? > 0, false),
+    };
+    Ok(match (any, unseen) {
+        (false, _) => Nothing::NoTasks,
+        (true, false) => Nothing::AllDoneByYou,
+        (true, true) => Nothing::AllHeld,
     })
 }
 
-/// Leases a task that is locked, when it is still to be had: between the look and the lock somebody may have taken the last slot.
-fn take(conn: &mut Connection, task: &Task, request: &LeaseRequest, now: DateTime<Utc>) -> Result<Option<Assignment>, StorageError> {
-    if request.purpose == Purpose::Work {
-        let held = open_by_others(conn, &task.task_id, &request.rater_id, now)?;
-        let is_open = OPEN_STATUSES.contains(&task.status.as_str()) && !task.is_golden;
-        if !is_open || held + i64::from(task.judgments_count) >= i64::from(task.required_judgments) {
-            return Ok(None);
-        }
+/// Leases a task, when nobody has its lock and a place is still free.
+fn take(
+    conn: &mut Connection,
+    candidate: &Candidate,
+    request: &LeaseRequest,
+    now: DateTime<Utc>,
+) -> Result<Option<(Assignment, Task)>, StorageError> {
+    let is_work = request.purpose == Purpose::Work;
+    let wanted = tasks::table.filter(tasks::task_id.eq(&candidate.task_id).and(tasks::is_golden.eq(!is_work)));
+    let locked: Vec<Task> = lease!(conn, wanted.select(Task::as_select()) => Task)?;
+    let Some(mut task) = locked.into_iter().next() else { return Ok(None) };
+    if is_work && !queue::take_place(conn, &task.task_id)? {
+        return Ok(None);
     }
-    let own = t::task_id.eq(&task.task_id).and(t::rater_id.eq(&request.rater_id));
-    let before: Option<Assignment> = on!(conn, c => t::table.filter(own).select(Assignment::as_select()).first(c).optional())?;
-    let assignment = match before {
-        Some(before) if DONE_STATES.contains(&before.state.as_str()) => return Ok(None),
-        Some(before) => renew(conn, &before, request, now)?,
-        None => insert(conn, task, request, now)?,
+    let assignment = match &candidate.own {
+        Some(own) => renew(conn, own, request, now)?,
+        None => insert(conn, &task, request, now)?,
     };
-    if request.purpose == Purpose::Work && (task.status == "pending" || task.assigned_at.is_none()) {
-        let first = task.assigned_at.unwrap_or(Timestamp(now));
-        let changes = (tasks::status.eq("in_progress"), tasks::assigned_at.eq(Some(first)), tasks::updated_at.eq(Timestamp(now)));
+    if is_work && task.status == "pending" {
+        task.status = "in_progress".to_owned();
+        task.assigned_at = Some(task.assigned_at.unwrap_or(Timestamp(now)));
+        let changes = (tasks::status.eq("in_progress"), tasks::assigned_at.eq(task.assigned_at), tasks::updated_at.eq(Timestamp(now)));
         on!(conn, c => diesel::update(tasks::table.find(task.id)).set(changes).execute(c))?;
     }
-    Ok(Some(assignment))
+    Ok(Some((assignment, task)))
 }
 
-fn renew(conn: &mut Connection, before: &Assignment, request: &LeaseRequest, now: DateTime<Utc>) -> Result<Assignment, StorageError> {
+fn insert(conn: &mut Connection, task: &Task, request: &LeaseRequest, now: DateTime<Utc>) -> Result<Assignment, StorageError> {
+    let assignment_id = domain::id::new("asg");
+    let order = Json(json!(blind_order(&assignment_id, task.candidate_count())));
+    let (now, until) = (Timestamp(now), Timestamp(now + request.lease));
+    let row = (
+        t::assignment_id.eq(&assignment_id),
+        t::task_id.eq(&task.task_id),
+        t::rater_id.eq(&request.rater_id),
+        t::state.eq("leased"),
+        t::purpose.eq(request.purpose.word()),
+        t::display_order.eq(order.clone()),
+        t::leased_at.eq(now),
+        t::expires_at.eq(until),
+        t::heartbeat_at.eq(now),
+        t::created_at.eq(now),
+        t::updated_at.eq(now),
+    );
+    on!(conn, c => diesel::insert_into(t::table).values(row).execute(c))?;
+    Ok(Assignment {
+        assignment_id,
+        task_id: task.task_id.clone(),
+        rater_id: request.rater_id.clone(),
+        state: "leased".to_owned(),
+        purpose: request.purpose.word().to_owned(),
+        display_order: order,
+        leased_at: now,
+        expires_at: until,
+        heartbeat_at: now,
+        draft: None,
+        skip_reason: None,
+        finished_at: None,
+        created_at: now,
+        updated_at: now,
+    })
+}
+
+/// Leases a task again to a rater who gave it back or lost it.
+fn renew(conn: &mut Connection, assignment_id: &str, request: &LeaseRequest, now: DateTime<Utc>) -> Result<Assignment, StorageError> {
     let changes = (
         t::state.eq("leased"),
         t::purpose.eq(request.purpose.word()),
         t::leased_at.eq(Timestamp(now)),
         t::expires_at.eq(Timestamp(now + request.lease)),
         t::heartbeat_at.eq(Timestamp(now)),
+        t::warned_at.eq(None::<Timestamp>),
         t::finished_at.eq(None::<Timestamp>),
         t::updated_at.eq(Timestamp(now)),
     );
-    on!(conn, c => diesel::update(t::table.find(before.id)).set(changes).execute(c))?;
-    find_of_rater(conn, &before.rater_id, &before.assignment_id)
+    let ended = t::assignment_id.eq(assignment_id).and(t::state.eq_any(["released", "expired"]));
+    changed_once(on!(conn, c => diesel::update(t::table.filter(ended)).set(changes).execute(c))?)?;
+    find_of_rater(conn, &request.rater_id, assignment_id)
 }
 
-/// Primary keys of tasks that could be given out, best first.
-fn candidates(conn: &mut Connection, request: &LeaseRequest, limit: i64, now: DateTime<Utc>) -> Result<Vec<i64>, StorageError> {
-    let is_work = request.purpose == Purpose::Work;
-    Ok(on!(conn, c => {
-        let done = t::table.filter(t::rater_id.eq(&request.rater_id).and(t::state.eq_any(DONE_STATES))).select(t::task_id);
-        let mut query = tasks::table
-            .select(tasks::id)
-            .filter(tasks::is_golden.eq(!is_work))
-            .filter(tasks::task_id.ne_all(done))
-            .order((tasks::priority.desc(), tasks::id))
-            .limit(limit)
+/// What could be given out, best first.
+fn candidates(conn: &mut Connection, request: &LeaseRequest, score: &dyn Fn(&Waiting) -> f64) -> Result<Vec<Candidate>, StorageError> {
+    if request.purpose != Purpose::Work {
+        return golden_candidates(conn, request);
+    }
+    let mut scored: Vec<(f64, Candidate)> = queue::look(conn, &request.rater_id, &request.task_types, LOOK_AHEAD)?
+        .into_iter()
+        .map(|(waiting, own)| (score(&waiting), Candidate { task_id: waiting.task_id, own }))
+        .collect();
+    // Stable: of equal scores the first in the queue.
+    scored.sort_by(|(left, _), (right, _)| right.total_cmp(left));
+    Ok(scored.into_iter().map(|(_, candidate)| candidate).collect())
+}
+
+/// Active golden items that this rater has not answered or passed over: the least used first.
+fn golden_candidates(conn: &mut Connection, request: &LeaseRequest) -> Result<Vec<Candidate>, StorageError> {
+    let found: Vec<(String, Option<String>)> = on!(conn, c => {
+        let own = t::task_id.eq(golden::task_id).and(t::rater_id.eq(&request.rater_id));
+        let mut query = golden::table
+            .inner_join(tasks::table.on(tasks::task_id.eq(golden::task_id)))
+            .left_join(t::table.on(own))
+            .filter(golden::is_active.eq(true))
+            .filter(t::state.nullable().is_null().or(t::state.nullable().ne_all(DONE_STATES)))
+            .order((golden::times_used, golden::id))
+            .limit(LOOK_AHEAD)
+            .select((golden::task_id, t::assignment_id.nullable()))
             .into_boxed();
         if !request.task_types.is_empty() {
             query = query.filter(tasks::task_type.eq_any(&request.task_types));
         }
-        if is_work {
-            let has_free_slot = diesel::dsl::sql::<Bool>(
-                "(SELECT COUNT(*) FROM task_assignments held WHERE held.task_id = rating_tasks.task_id AND held.state = 'leased' AND held.expires_at > ",
-            )
-            .bind::<Instant, _>(Timestamp(now))
-            .sql(") + rating_tasks.judgments_count < rating_tasks.required_judgments");
-            query = query.filter(tasks::status.eq_any(OPEN_STATUSES)).filter(has_free_slot);
-        } else {
-            let active = golden::table.filter(golden::is_active.eq(true)).select(golden::task_id);
-            query = query.filter(tasks::task_id.eq_any(active));
-        }
         query.load(c)
-    })?)
+    })?;
+    Ok(found.into_iter().map(|(task_id, own)| Candidate { task_id, own }).collect())
 }
 
-/// Open tasks of the types asked for, without those that `unseen_by` is done with.
-fn count(conn: &mut Connection, request: &LeaseRequest, unseen_by: Option<&str>) -> Result<i64, StorageError> {
-    let is_work = request.purpose == Purpose::Work;
+fn count_golden(conn: &mut Connection, task_types: &[String]) -> Result<i64, StorageError> {
     Ok(on!(conn, c => {
-        let mut query = tasks::table.select(diesel::dsl::count_star()).filter(tasks::is_golden.eq(!is_work)).into_boxed();
-        if !request.task_types.is_empty() {
-            query = query.filter(tasks::task_type.eq_any(&request.task_types));
-        }
-        if is_work {
-            query = query.filter(tasks::status.eq_any(OPEN_STATUSES));
-        } else {
-            let active = golden::table.filter(golden::is_active.eq(true)).select(golden::task_id);
-            query = query.filter(tasks::task_id.eq_any(active));
-        }
-        if let Some(rater_id) = unseen_by {
-            let done = t::table.filter(t::rater_id.eq(rater_id).and(t::state.eq_any(DONE_STATES))).select(t::task_id);
-            query = query.filter(tasks::task_id.ne_all(done));
+        let mut query = golden::table
+            .inner_join(tasks::table.on(tasks::task_id.eq(golden::task_id)))
+            .filter(golden::is_active.eq(true))
+            .select(diesel::dsl::count_star())
+            .into_boxed();
+        if !task_types.is_empty() {
+            query = query.filter(tasks::task_type.eq_any(task_types));
         }
         query.get_result(c)
     })?)

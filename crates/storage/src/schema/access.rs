@@ -27,6 +27,8 @@ diesel::table! {
         is_active -> Bool,
         is_calibrated -> Bool,
         is_simulated -> Bool,
+        is_exempt -> Bool,
+        shows_name -> Bool,
         calibration_date -> Nullable<Instant>,
         created_at -> Instant,
         updated_at -> Instant,

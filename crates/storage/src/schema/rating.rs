@@ -57,6 +57,7 @@ diesel::table! {
         expires_at -> Instant,
         heartbeat_at -> Instant,
         draft -> Nullable<Document>,
+        warned_at -> Nullable<Instant>,
         skip_reason -> Nullable<Text>,
         finished_at -> Nullable<Instant>,
         created_at -> Instant,
@@ -115,6 +116,7 @@ diesel::table! {
         difficulty_level -> Text,
         edge_case_type -> Nullable<Text>,
         is_active -> Bool,
+        is_attention_check -> Bool,
         created_at -> Instant,
         updated_at -> Instant,
     }
@@ -138,6 +140,52 @@ diesel::table! {
         is_final -> Bool,
         decided_by -> Nullable<Text>,
         rationale -> Nullable<Text>,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Instant;
+
+    /// Tasks that wait for judgments, in the order in which they are given out; gone when decided.
+    task_queue (id) {
+        id -> BigInt,
+        task_id -> Text,
+        task_type -> Text,
+        retailer_id -> Nullable<Text>,
+        priority -> Integer,
+        uncertainty_score -> Nullable<Double>,
+        leading_posterior -> Nullable<Double>,
+        judgments -> Integer,
+        required -> Integer,
+        max_judgments -> Integer,
+        open_leases -> Integer,
+        position -> Double,
+        is_open -> Bool,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Instant;
+
+    /// The sequential test of a rater for a task type.
+    rater_qualifications (id) {
+        id -> BigInt,
+        rater_id -> Text,
+        task_type -> Text,
+        state -> Text,
+        correct -> Integer,
+        total -> Integer,
+        attempt -> Integer,
+        drift -> Double,
+        reason -> Nullable<Text>,
+        decided_at -> Nullable<Instant>,
+        retry_at -> Nullable<Instant>,
         created_at -> Instant,
         updated_at -> Instant,
     }

@@ -87,7 +87,7 @@ fn an_import_that_stops_anywhere_and_goes_on_gives_the_same_table() {
         let again = import(&mut conn, &wanted);
         assert_eq!((again.inserted, again.resumed_after, totals(&mut conn)), (0, 0, totals(&mut other)));
         let events: Vec<String> =
-            outbox::after(&mut conn, 0, 1000).unwrap().into_iter().filter(|e| e.topic == "imports").map(|e| e.event).collect();
+            outbox::after(&mut conn, 0, &[], 1000).unwrap().into_iter().filter(|e| e.topic == "imports").map(|e| e.event).collect();
         assert!(events.contains(&"import_progressed".to_owned()) && events.contains(&"import_finished".to_owned()));
     }
 }

@@ -31,11 +31,11 @@ async fn events_of_a_failed_transaction_are_never_seen() {
             })
             .await
             .unwrap();
-        let seen = database.storage.read(|conn| outbox::after(conn, 0, 10)).await.unwrap();
+        let seen = database.storage.read(|conn| outbox::after(conn, 0, &[], 10)).await.unwrap();
         assert_eq!(seen.iter().map(|e| e.event.as_str()).collect::<Vec<_>>(), ["first", "second"], "{}", database.kind());
         let (last, newest) = (seen[1].id, database.storage.read(outbox::newest).await.unwrap());
         assert_eq!(last, newest);
-        assert!(database.storage.read(move |conn| outbox::after(conn, last, 10)).await.unwrap().is_empty());
+        assert!(database.storage.read(move |conn| outbox::after(conn, last, &[], 10)).await.unwrap().is_empty());
     }
 }
 

@@ -58,6 +58,8 @@ use Kind::{Address, Number, OneOf, Secret, Text, Url, Whole};
 
 const PORT: Kind = Whole { min: 0, max: 65_535 };
 const SHARE: Kind = Number { min: 0.0, max: 1.0 };
+const WEIGHT: Kind = Number { min: 0.0, max: 100.0 };
+const COUNT: Kind = Whole { min: 1, max: 100 };
 
 /// All keys, in the order of the documentation.
 pub const KEYS: &[Key] = &[
@@ -274,7 +276,48 @@ pub const KEYS: &[Key] = &[
         "300",
         "How long an assignment is held without a heartbeat, in seconds.",
     ),
-    key("ENDCAP_JUDGMENTS_PER_TASK", Whole { min: 1, max: 100 }, Value("3"), "3", "Judgments wanted for a task that names no number."),
+    key("ENDCAP_JUDGMENTS_PER_TASK", COUNT, Value("2"), "2", "Judgments asked for at first for a task that names no number."),
+    key(
+        "ENDCAP_MAX_JUDGMENTS_PER_TASK",
+        COUNT,
+        Value("5"),
+        "5",
+        "Judgments at most for a task that names no number: one more is asked for until ENDCAP_ADAPTIVE_POSTERIOR is reached, then an expert.",
+    ),
+    key(
+        "ENDCAP_ADAPTIVE_POSTERIOR",
+        Number { min: 0.5, max: 1.0 },
+        Value("0.90"),
+        "0.90",
+        "Posterior probability from which no further judgment is asked for, for a task that names no number.",
+    ),
+    key("ENDCAP_QUEUE_WEIGHT_PRIORITY", WEIGHT, Value("1"), "1", "How much a task's priority (0 to 1) counts in the queue."),
+    key("ENDCAP_QUEUE_WEIGHT_AGE", WEIGHT, Value("0.25"), "0.25", "How much each day of waiting counts in the queue."),
+    key("ENDCAP_QUEUE_WEIGHT_UNCERTAINTY", WEIGHT, Value("0.5"), "0.5", "How much uncertainty (0 to 1) counts in the queue."),
+    key(
+        "ENDCAP_QUEUE_WEIGHT_SKILL",
+        WEIGHT,
+        Value("0.25"),
+        "0.25",
+        "How much the bits that a rater is expected to add count in the queue.",
+    ),
+    key(
+        "ENDCAP_QUEUE_WEIGHT_QUOTA",
+        WEIGHT,
+        Value("0.25"),
+        "0.25",
+        "How much it counts that a retailer was served less than others (-1 to 1).",
+    ),
+    key(
+        "ENDCAP_DAILY_JUDGMENTS_PER_RATER",
+        Whole { min: 0, max: 100_000 },
+        Value("0"),
+        "400",
+        "Judgments a rater may give in 24 hours; 0 is no bound.",
+    ),
+    key("ENDCAP_MAX_SKIPS_PER_TASK", COUNT, Value("3"), "3", "Raters who may pass over a task before an expert looks at it."),
+    key("ENDCAP_CALIBRATION_RETRY_HOURS", Whole { min: 0, max: 8_760 }, Value("24"), "24", "Hours until calibration may be tried again."),
+    key("ENDCAP_CALIBRATION_ATTEMPTS", COUNT, Value("3"), "3", "How often a rater may try calibration for a task type."),
     key("ENDCAP_UNDO_SECONDS", Whole { min: 0, max: 3600 }, Value("60"), "60", "How long a judgment may be taken back, in seconds."),
     key("ENDCAP_CALIBRATION_P0", SHARE, Value("0.60"), "0.60", "Accuracy on golden items that is not enough."),
     key("ENDCAP_CALIBRATION_P1", SHARE, Value("0.85"), "0.85", "Accuracy on golden items that is enough; over ENDCAP_CALIBRATION_P0."),

@@ -177,6 +177,34 @@ pub struct Calibration {
     pub beta: f64,
     /// Most golden items before a decision.
     pub cap: u32,
+    /// How long after a failure the next attempt may begin.
+    pub retry: Duration,
+    /// Attempts per task type.
+    pub attempts: u32,
+}
+
+/// How many judgments a task gets that names no number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Overlap {
+    /// At most so many, then an expert decides.
+    pub max_judgments: u32,
+    /// From this posterior probability on no further one is asked for.
+    pub posterior: f64,
+}
+
+/// How much each part of a task's score counts in the queue.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct QueueWeights {
+    /// Of the priority, 0 to 1.
+    pub priority: f64,
+    /// Of each day of waiting.
+    pub age: f64,
+    /// Of the uncertainty, 0 to 1.
+    pub uncertainty: f64,
+    /// Of the bits that a rater is expected to add.
+    pub skill: f64,
+    /// Of the retailer's lack, -1 to 1.
+    pub quota: f64,
 }
 
 /// How tasks are given out and judged.
@@ -184,7 +212,7 @@ pub struct Calibration {
 pub struct Rating {
     /// How long an assignment is held without a heartbeat.
     pub lease: Duration,
-    /// Judgments wanted for a task that names no number.
+    /// Judgments asked for at first for a task that names no number.
     pub judgments_per_task: u32,
     /// How long a judgment may be taken back.
     pub undo: Duration,
@@ -196,6 +224,14 @@ pub struct Rating {
     pub close_call_margin: f64,
     /// The calibration test.
     pub calibration: Calibration,
+    /// Judgments of a task that names no number.
+    pub overlap: Overlap,
+    /// The order of the queue.
+    pub queue: QueueWeights,
+    /// Judgments a rater may give in 24 hours; 0 is no bound.
+    pub daily_judgments: u32,
+    /// Raters who may pass over a task before an expert looks at it.
+    pub max_skips: u32,
 }
 
 /// Bounds of the HTTP servers.

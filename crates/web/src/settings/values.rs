@@ -11,8 +11,8 @@ use crate::sealing::{SEALED_PREFIX, SealKeys};
 use super::keys::{DefaultValue, KEYS, Key, Kind};
 use super::rates::{self, RateLimits, RateRule};
 use super::{
-    Calibration, Environment, Limits, LogFormat, Mistake, PiiRule, Pool, Rating, ServiceAddress, Settings, SettingsError, SignIn, Signup,
-    Supabase,
+    Calibration, Environment, Limits, LogFormat, Mistake, Overlap, PiiRule, Pool, QueueWeights, Rating, ServiceAddress, Settings,
+    SettingsError, SignIn, Signup, Supabase,
 };
 
 /// Known to everybody who reads the source: only good for development.
@@ -191,7 +191,13 @@ impl Values {
             alpha: self.number("ENDCAP_CALIBRATION_ALPHA"),
             beta: self.number("ENDCAP_CALIBRATION_BETA"),
             cap: self.whole("ENDCAP_CALIBRATION_CAP"),
+            retry: Duration::from_secs(3_600 * self.whole::<u64>("ENDCAP_CALIBRATION_RETRY_HOURS")),
+            attempts: self.whole("ENDCAP_CALIBRATION_ATTEMPTS"),
         };
+        let (first, most): (u32, u32) = (self.whole("ENDCAP_JUDGMENTS_PER_TASK"), self.whole("ENDCAP_MAX_JUDGMENTS_PER_TASK"));
+        if first > most && self.texts.contains_key("ENDCAP_MAX_JUDGMENTS_PER_TASK") {
+            self.mistake("ENDCAP_MAX_JUDGMENTS_PER_TASK", format!("is {most}, under ENDCAP_JUDGMENTS_PER_TASK, which is {first}"));
+        }
         let both_given = self.texts.contains_key("ENDCAP_CALIBRATION_P0") && self.texts.contains_key("ENDCAP_CALIBRATION_P1");
         if both_given && calibration.p0 >= calibration.p1 {
             let problem = format!("is {}, which must be over ENDCAP_CALIBRATION_P0, which is {}", calibration.p1, calibration.p0);
@@ -205,6 +211,19 @@ impl Values {
             consensus_posterior: self.number("ENDCAP_CONSENSUS_POSTERIOR"),
             close_call_margin: self.number("ENDCAP_CLOSE_CALL_MARGIN"),
             calibration,
+            overlap: Overlap {
+                max_judgments: self.whole("ENDCAP_MAX_JUDGMENTS_PER_TASK"),
+                posterior: self.number("ENDCAP_ADAPTIVE_POSTERIOR"),
+            },
+            queue: QueueWeights {
+                priority: self.number("ENDCAP_QUEUE_WEIGHT_PRIORITY"),
+                age: self.number("ENDCAP_QUEUE_WEIGHT_AGE"),
+                uncertainty: self.number("ENDCAP_QUEUE_WEIGHT_UNCERTAINTY"),
+                skill: self.number("ENDCAP_QUEUE_WEIGHT_SKILL"),
+                quota: self.number("ENDCAP_QUEUE_WEIGHT_QUOTA"),
+            },
+            daily_judgments: self.whole("ENDCAP_DAILY_JUDGMENTS_PER_RATER"),
+            max_skips: self.whole("ENDCAP_MAX_SKIPS_PER_TASK"),
         }
     }
 

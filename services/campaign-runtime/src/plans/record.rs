@@ -103,6 +103,7 @@ impl Proposal {
             priority: PRIORITY,
             uncertainty_score: self.decision.win_probability.map(|p| (1.0 - (2.0 * p - 1.0).abs()).clamp(0.0, 1.0)),
             required_judgments: None,
+            max_judgments: None,
             source: Some(plan_set_id.to_owned()),
         })
     }

@@ -112,7 +112,7 @@ async fn read_at_its_end(bench: Bench) {
     assert_eq!((found.len(), found[0].placement_type.as_str(), found[0].spend_micros, found[0].n), (1, "mailer", 500_000_000, 2000));
     // sqrt(9 / 1000 + 9 / 1000) / 0.5.
     assert!((found[0].iroas - 4.0).abs() < 1e-9 && (found[0].standard_error - 0.018_f64.sqrt() / 0.5).abs() < 1e-9);
-    let events = outbox::after(&mut conn, 0, 100).unwrap();
+    let events = outbox::after(&mut conn, 0, &[], 100).unwrap();
     assert!(
         events.iter().any(|event| event.event == "experiment_concluded" && event.tenant_id.as_deref() == Some(campaign.tenant_id.as_str()))
     );

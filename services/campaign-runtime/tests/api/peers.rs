@@ -47,6 +47,7 @@ async fn take_task(fake: Data<Fake>, task: Json<Value>) -> HttpResponse {
         priority: 50,
         uncertainty_score: task["uncertainty_score"].as_f64(),
         required_judgments: 3,
+        max_judgments: None,
         source: text("source"),
     };
     let now = "2026-01-15T12:00:00Z".parse().unwrap();

@@ -30,7 +30,10 @@ async fn a_newcomer_calibrates_and_then_works() {
         assert_eq!(answer.body["correct"], json!(choice == shown));
         assert_eq!((answer.body["expert_choice"].as_str(), answer.body["rationale"].as_str()), (Some(shown), Some("It keeps the budget.")));
         answered += 1;
-        assert_eq!(answer.body["calibration"]["total"], json!(answered));
+        assert_eq!(
+            (&answer.body["calibration"]["total"], answer.body["calibration"]["task_type"].as_str()),
+            (&json!(answered), Some("plan_quality"))
+        );
         let undo = format!("/v1/judgments/{}/undo", answer.body["judgment_id"].as_str().unwrap());
         assert_eq!(ask!(app, post(&undo, &rater, json!({}))).code(), "undo_expired", "the answer was shown");
         match answer.body["calibration"]["state"].as_str().unwrap() {

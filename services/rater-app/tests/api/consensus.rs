@@ -4,14 +4,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::role::Role;
 use domain::task::Choice;
 use learning::calibration::SequentialTest;
-use rater_app::dispatch::{self, Next, Rules, Wanted};
-use rater_app::intake;
+use rater_app::dispatch::{self, Next, Request, Rules, Wanted};
+use rater_app::intake::{self, Intake};
+use rater_app::queue::Shares;
 use rater_app::recording::{self, Outcome};
 use rater_app::submission::Submission;
 use serde_json::json;
 use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::outbox::{self, Destination};
+use storage::queue::Weights;
 use storage::raters::{self, NewRater};
 use storage::store::transaction;
 use storage::{consensus, judgments, tasks};
@@ -26,11 +28,23 @@ fn noon() -> DateTime<Utc> {
 }
 
 fn rules() -> Rules {
-    Rules { lease: TimeDelta::minutes(5), golden_rate: 0.0, calibration: SequentialTest::default() }
+    Rules {
+        lease: TimeDelta::minutes(5),
+        golden_rate: 0.0,
+        calibration: SequentialTest::default(),
+        calibration_retry: TimeDelta::hours(24),
+        calibration_attempts: 3,
+        weights: Weights::default(),
+        daily_judgments: 0,
+        threshold: THRESHOLD,
+        enough: 0.9,
+        max_skips: 3,
+    }
 }
 
 fn make_task(conn: &mut Connection, task_id: &str, required: i32) {
-    let new = intake::prepare(&serde_json::from_value(plan_task(task_id, required)).unwrap(), 3, web::settings::PiiRule::Redact).unwrap();
+    let intake = Intake { judgments: 2, max_judgments: 5, weights: Weights::default(), pii: web::settings::PiiRule::Redact };
+    let new = intake::prepare(&serde_json::from_value(plan_task(task_id, required)).unwrap(), &intake).unwrap();
     tasks::create(conn, &new, noon()).unwrap();
 }
 
@@ -41,21 +55,28 @@ fn make_rater(conn: &mut Connection, name: &str) -> String {
 
 /// Judges the next task; `stored` is the wanted choice in the stored order.
 fn judge(conn: &mut Connection, rater_id: &str, stored: Choice, escalate: bool) -> String {
-    let given = transaction(conn, |tx| dispatch::next(tx, rater_id, Role::Rater, Wanted::Anything, &[], &rules(), noon())).unwrap();
+    let request = Request {
+        rater_id: rater_id.to_owned(),
+        role: Role::Rater,
+        wanted: Wanted::Anything,
+        task_types: Vec::new(),
+        shares: Shares::default(),
+    };
+    let given = transaction(conn, |tx| dispatch::next(tx, &request, &rules(), noon())).unwrap();
     let Next::Given(given) = given else { panic!("nothing to judge: {given:?}") };
-    let choice = rater_app::presentation::as_shown(stored, &given.0.order());
+    let choice = rater_app::presentation::as_shown(stored, &given.assignment.order());
     let body = json!({"choice": choice, "confidence": 0.75, "escalate": escalate, "escalation_reason": escalate.then_some("look at this")});
     let submission: Submission = serde_json::from_value(body).unwrap();
-    let id = given.0.assignment_id;
-    match transaction(conn, |tx| recording::record(tx, rater_id, &id, &submission, &rules(), THRESHOLD, noon())).unwrap() {
+    let id = given.assignment.assignment_id;
+    match transaction(conn, |tx| recording::record(tx, rater_id, &id, &submission, &rules(), noon())).unwrap() {
         Outcome::Recorded(recorded) => recorded.judgment.judgment_id,
         other => panic!("{other:?}"),
     }
 }
 
 fn undo(conn: &mut Connection, rater_id: &str, judgment_id: &str, at: DateTime<Utc>) -> Result<(), StorageError> {
-    let (within, lease) = (TimeDelta::seconds(60), TimeDelta::minutes(5));
-    transaction(conn, |tx| recording::undo(tx, rater_id, judgment_id, within, lease, THRESHOLD, at)).map(drop)
+    let within = TimeDelta::seconds(60);
+    transaction(conn, |tx| recording::undo(tx, rater_id, judgment_id, within, &rules(), at)).map(drop)
 }
 
 fn status(conn: &mut Connection, task_id: &str) -> (String, i32) {
@@ -141,5 +162,40 @@ fn a_decision_is_taken_back_until_it_is_passed_on() {
         let refused = undo(&mut conn, &raters[1], &again, noon());
         assert!(matches!(refused, Err(StorageError::Conflict { code: "undo_expired", .. })), "{}: {refused:?}", db.kind());
         assert_eq!(judgments::of_task(&mut conn, "t1").unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn a_task_that_names_no_number_asks_on_until_it_is_clear() {
+    for db in database::all() {
+        let mut conn = db.connect();
+        let raters: Vec<String> = ["a", "b", "c", "d", "e"].iter().map(|name| make_rater(&mut conn, name)).collect();
+        let make = |conn: &mut Connection, task_id: &str| {
+            let mut body = plan_task(task_id, 1);
+            body.as_object_mut().unwrap().remove("required_judgments");
+            let intake = Intake { judgments: 2, max_judgments: 4, weights: Weights::default(), pii: web::settings::PiiRule::Redact };
+            let new = intake::prepare(&serde_json::from_value(body).unwrap(), &intake).unwrap();
+            tasks::create(conn, &new, noon()).unwrap();
+        };
+        // Two without a golden record who agree: 0.92, which is over 0.90.
+        make(&mut conn, "clear");
+        judge(&mut conn, &raters[0], Choice::CandidateA, false);
+        judge(&mut conn, &raters[1], Choice::CandidateA, false);
+        assert_eq!(status(&mut conn, "clear"), ("completed".to_owned(), 2), "{}", db.kind());
+        // Two who do not: a third is asked, and a fourth, then an expert.
+        make(&mut conn, "open");
+        for (rater, choice) in raters.iter().zip([Choice::CandidateA, Choice::CandidateB, Choice::CandidateA]) {
+            judge(&mut conn, rater, choice, false);
+        }
+        assert_eq!(status(&mut conn, "open"), ("in_progress".to_owned(), 3), "{}: 0.82 is under 0.90", db.kind());
+        assert_eq!(tasks::read(&mut conn, "open").unwrap().required_judgments, 4);
+        judge(&mut conn, &raters[3], Choice::CandidateB, false);
+        assert_eq!(status(&mut conn, "open"), ("expert_review".to_owned(), 4), "{}", db.kind());
+        // At the most that may be asked for, the usual threshold decides.
+        make(&mut conn, "late");
+        for (rater, choice) in raters.iter().zip([Choice::Tie, Choice::CandidateB, Choice::Unsure, Choice::CandidateB]) {
+            judge(&mut conn, rater, choice, false);
+        }
+        assert_eq!(status(&mut conn, "late"), ("completed".to_owned(), 4), "{}: 0.82 is over 0.66", db.kind());
     }
 }

@@ -119,7 +119,7 @@ async fn news_of_a_decided_task_is_taken_once() {
     let first = service.internal("/internal/v1/judgments-ready", event.clone()).await;
     assert_eq!((first.status.as_u16(), first.json()), (200, json!({ "event_id": "evt_1", "duplicate": false })));
     assert_eq!(service.internal("/internal/v1/judgments-ready", event).await.json()["duplicate"], true);
-    let events = service.database.storage.read(|conn| storage::outbox::after(conn, 0, 100)).await.unwrap();
+    let events = service.database.storage.read(|conn| storage::outbox::after(conn, 0, &[], 100)).await.unwrap();
     let ready: Vec<_> = events.iter().filter(|event| event.event == "training_data_ready").collect();
     assert_eq!((ready.len(), &ready[0].payload.0["decided_tasks"]), (1, &json!(40)));
 }

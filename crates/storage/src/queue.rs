@@ -1,0 +1,346 @@
+//! The queue: tasks that wait for judgments, in the order in which they are given out. One narrow row a task, kept while the task is
+//! open for work. Whoever changes a row holds the lock of its task (`tasks::lock`), so a row needs no lock of its own.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+
+use crate::connection::Connection;
+use crate::error::StorageError;
+use crate::on;
+use crate::schema::{task_assignments as assignments, task_queue as t};
+use crate::tasks::Task;
+use crate::types::Timestamp;
+
+/// States in which a task never comes to the same rater again.
+pub(crate) const DONE_STATES: [&str; 2] = ["submitted", "skipped"];
+
+/// How much each part of a task's score counts. The score is their sum; the highest is given out first.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Weights {
+    /// Of the priority, taken as 0 to 1.
+    pub priority: f64,
+    /// Of each day that a task has waited.
+    pub age: f64,
+    /// Of the uncertainty, 0 to 1: the model's, or once there are judgments what they leave open.
+    pub uncertainty: f64,
+    /// Of the bits that this rater's judgment is expected to add.
+    pub skill: f64,
+    /// Of the retailer's lack among the tasks given out lately, -1 to 1.
+    pub quota: f64,
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self { priority: 1.0, age: 0.25, uncertainty: 0.5, skill: 0.25, quota: 0.25 }
+    }
+}
+
+/// A task that waits, as the order sees it.
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
+#[diesel(table_name = t)]
+pub struct Waiting {
+    /// The task.
+    pub task_id: String,
+    /// Task type word.
+    pub task_type: String,
+    /// Retailer.
+    pub retailer_id: Option<String>,
+    /// 0 to 100.
+    pub priority: i32,
+    /// What the model does not know, 0 to 1.
+    pub uncertainty_score: Option<f64>,
+    /// Probability of the leading choice, once there are judgments.
+    pub leading_posterior: Option<f64>,
+    /// Judgments given.
+    pub judgments: i32,
+    /// Judgments wanted so far.
+    pub required: i32,
+    /// Judgments wanted at most, before an expert is asked.
+    pub max_judgments: i32,
+    /// Leases that are not over, counting those whose time has run out unseen.
+    pub open_leases: i32,
+    /// Smaller comes first: less what of the score is the same for all raters.
+    pub position: f64,
+    /// When the task was made.
+    pub created_at: Timestamp,
+}
+
+impl Waiting {
+    /// What is not known about the task, 0 to 1.
+    #[must_use]
+    pub fn uncertainty(&self) -> f64 {
+        uncertainty_of(self.uncertainty_score, self.leading_posterior)
+    }
+}
+
+/// Uncertainty of a task: what its judgments leave open once there are some, else the model's, else in the middle.
+#[must_use]
+pub fn uncertainty_of(model: Option<f64>, leading_posterior: Option<f64>) -> f64 {
+    leading_posterior.map(|p| (1.0 - p).clamp(0.0, 1.0)).or(model).unwrap_or(0.5)
+}
+
+/// The place of a task: less the part of its score that is the same for all raters. Age enters by the day of creation, so that the
+/// order of two waiting tasks never changes by waiting and the place need not be written again.
+#[must_use]
+pub fn position(weights: &Weights, priority: i32, uncertainty: f64, created_at: DateTime<Utc>) -> f64 {
+    const DAY_SECONDS: f64 = 86_400.0;
+    let day = created_at.timestamp_millis() as f64 / 1_000.0 / DAY_SECONDS;
+    weights.age * day - weights.priority * f64::from(priority) / 100.0 - weights.uncertainty * uncertainty
+}
+
+/// Puts a task that is open for work into the queue, or brings its row up to date; takes it out when it is not open. Leases stay counted.
+/// The task must be locked by this transaction, or new.
+///
+/// # Errors
+/// As any query.
+pub fn sync(conn: &mut Connection, task: &Task, weights: &Weights, now: DateTime<Utc>) -> Result<(), StorageError> {
+    if task.is_golden || !is_open_status(&task.status) {
+        return remove(conn, &task.task_id);
+    }
+    let values = (
+        t::judgments.eq(task.judgments_count),
+        t::required.eq(task.required_judgments),
+        t::priority.eq(task.priority),
+        t::uncertainty_score.eq(task.uncertainty_score),
+        t::updated_at.eq(Timestamp(now)),
+    );
+    let own = t::table.filter(t::task_id.eq(&task.task_id));
+    if on!(conn, c => diesel::update(own).set(values).execute(c))? > 0 {
+        return Ok(());
+    }
+    let held: i64 = on!(conn, c => assignments::table
+        .filter(assignments::task_id.eq(&task.task_id).and(assignments::state.eq("leased")).and(assignments::purpose.eq("work")))
+        .count()
+        .get_result(c))?;
+    let row = new_row(task, i32::try_from(held).unwrap_or(i32::MAX), task.required_judgments, weights, now);
+    on!(conn, c => diesel::insert_into(t::table).values(row).execute(c))?;
+    Ok(())
+}
+
+/// Puts a new task into the queue, asking for at most `max_judgments` before an expert is asked.
+///
+/// # Errors
+/// As any query.
+pub fn insert(conn: &mut Connection, task: &Task, max_judgments: i32, weights: &Weights, now: DateTime<Utc>) -> Result<(), StorageError> {
+    let row = new_row(task, 0, max_judgments, weights, now);
+    on!(conn, c => diesel::insert_into(t::table).values(row).execute(c))?;
+    Ok(())
+}
+
+type NewRow<'a> = (
+    (
+        diesel::dsl::Eq<t::task_id, &'a str>,
+        diesel::dsl::Eq<t::task_type, &'a str>,
+        diesel::dsl::Eq<t::retailer_id, Option<&'a str>>,
+        diesel::dsl::Eq<t::priority, i32>,
+        diesel::dsl::Eq<t::uncertainty_score, Option<f64>>,
+    ),
+    (
+        diesel::dsl::Eq<t::judgments, i32>,
+        diesel::dsl::Eq<t::required, i32>,
+        diesel::dsl::Eq<t::max_judgments, i32>,
+        diesel::dsl::Eq<t::open_leases, i32>,
+        diesel::dsl::Eq<t::position, f64>,
+        diesel::dsl::Eq<t::created_at, Timestamp>,
+        diesel::dsl::Eq<t::updated_at, Timestamp>,
+    ),
+);
+
+fn new_row<'a>(task: &'a Task, open_leases: i32, max_judgments: i32, weights: &Weights, now: DateTime<Utc>) -> NewRow<'a> {
+    let place = position(weights, task.priority, uncertainty_of(task.uncertainty_score, None), task.created_at.0);
+    (
+        (
+            t::task_id.eq(task.task_id.as_str()),
+            t::task_type.eq(task.task_type.as_str()),
+            t::retailer_id.eq(task.retailer_id.as_deref()),
+            t::priority.eq(task.priority),
+            t::uncertainty_score.eq(task.uncertainty_score),
+        ),
+        (
+            t::judgments.eq(task.judgments_count),
+            t::required.eq(task.required_judgments),
+            t::max_judgments.eq(max_judgments.max(task.required_judgments)),
+            t::open_leases.eq(open_leases),
+            t::position.eq(place),
+            t::created_at.eq(task.created_at),
+            t::updated_at.eq(Timestamp(now)),
+        ),
+    )
+}
+
+fn is_open_status(status: &str) -> bool {
+    matches!(status, "pending" | "in_progress")
+}
+
+/// Takes a task out of the queue.
+///
+/// # Errors
+/// As any query.
+pub fn remove(conn: &mut Connection, task_id: &str) -> Result<(), StorageError> {
+    on!(conn, c => diesel::delete(t::table.filter(t::task_id.eq(task_id))).execute(c))?;
+    Ok(())
+}
+
+/// The row of a task, while it is open for work.
+///
+/// # Errors
+/// As any query.
+pub fn find(conn: &mut Connection, task_id: &str) -> Result<Option<Waiting>, StorageError> {
+    Ok(on!(conn, c => t::table.filter(t::task_id.eq(task_id)).select(Waiting::as_select()).first(c).optional())?)
+}
+
+/// Counts a lease, when a place is free; whether it was.
+///
+/// # Errors
+/// As any query.
+pub(crate) fn take_place(conn: &mut Connection, task_id: &str) -> Result<bool, StorageError> {
+    let free = t::table.filter(t::task_id.eq(task_id).and(t::is_open.eq(true)));
+    Ok(on!(conn, c => diesel::update(free).set(t::open_leases.eq(t::open_leases + 1)).execute(c))? > 0)
+}
+
+/// Frees the places of leases that ended without a judgment.
+///
+/// # Errors
+/// As any query.
+pub(crate) fn free_places(conn: &mut Connection, task_id: &str, places: i32) -> Result<(), StorageError> {
+    let held = t::table.filter(t::task_id.eq(task_id).and(t::open_leases.ge(places)));
+    on!(conn, c => diesel::update(held).set(t::open_leases.eq(t::open_leases - places)).execute(c))?;
+    Ok(())
+}
+
+/// What a judgment, given or taken back, changes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// Judgments now.
+    pub judgments: i32,
+    /// Judgments wanted now.
+    pub required: i32,
+    /// By how much the number of leases changes.
+    pub leases: i32,
+    /// Probability of the leading choice.
+    pub leading_posterior: Option<f64>,
+    /// The new place.
+    pub position: f64,
+}
+
+/// Enters a judgment, given or taken back, that leaves the task open; whether the task was in the queue.
+///
+/// # Errors
+/// As any query.
+pub fn note_progress(conn: &mut Connection, task_id: &str, progress: &Progress, now: DateTime<Utc>) -> Result<bool, StorageError> {
+    let changes = (
+        t::judgments.eq(progress.judgments),
+        t::required.eq(progress.required),
+        t::open_leases.eq(t::open_leases + progress.leases),
+        t::leading_posterior.eq(progress.leading_posterior),
+        t::position.eq(progress.position),
+        t::updated_at.eq(Timestamp(now)),
+    );
+    Ok(on!(conn, c => diesel::update(t::table.filter(t::task_id.eq(task_id))).set(changes).execute(c))? > 0)
+}
+
+/// Tasks with a free place that this rater has not judged or passed over, in their order, with the rater's earlier assignment (one that was
+/// given back or lost). Per task type when types are named, so that a long queue of others is not walked over.
+///
+/// # Errors
+/// As any query.
+pub(crate) fn look(
+    conn: &mut Connection,
+    rater_id: &str,
+    task_types: &[String],
+    limit: i64,
+) -> Result<Vec<(Waiting, Option<String>)>, StorageError> {
+    if task_types.is_empty() {
+        return look_at(conn, rater_id, None, limit);
+    }
+    let mut found = Vec::new();
+    for task_type in task_types {
+        found.extend(look_at(conn, rater_id, Some(task_type), limit)?);
+    }
+    Ok(found)
+}
+
+fn look_at(
+    conn: &mut Connection,
+    rater_id: &str,
+    task_type: Option<&str>,
+    limit: i64,
+) -> Result<Vec<(Waiting, Option<String>)>, StorageError> {
+    Ok(on!(conn, c => {
+        let own = assignments::task_id.eq(t::task_id).and(assignments::rater_id.eq(rater_id));
+        let mut query = t::table
+            .left_join(assignments::table.on(own))
+            .filter(t::is_open.eq(true))
+            .filter(assignments::state.nullable().is_null().or(assignments::state.nullable().ne_all(DONE_STATES)))
+            .order((t::position, t::id))
+            .limit(limit)
+            .select((Waiting::as_select(), assignments::assignment_id.nullable()))
+            .into_boxed();
+        if let Some(task_type) = task_type {
+            query = query.filter(t::task_type.eq(task_type));
+        }
+        query.load(c)
+    })?)
+}
+
+/// Writes the places of one batch of waiting tasks anew, for weights that have changed: the last row looked at, and how many changed.
+///
+/// # Errors
+/// As any query.
+pub fn reorder(conn: &mut Connection, weights: &Weights, after: i64, limit: i64) -> Result<(Option<i64>, usize), StorageError> {
+    let rows: Vec<(i64, Waiting)> = on!(conn, c => t::table
+        .filter(t::id.gt(after))
+        .order(t::id)
+        .limit(limit.clamp(1, 1_000))
+        .select((t::id, Waiting::as_select()))
+        .load(c))?;
+    let last = rows.last().map(|(id, _)| *id);
+    let mut changed = 0;
+    for (id, row) in rows {
+        let place = position(weights, row.priority, row.uncertainty(), row.created_at.0);
+        if (place - row.position).abs() > 1e-9 {
+            // Judged in between: the judgment has written the place already.
+            let same = t::table.filter(t::id.eq(id).and(t::judgments.eq(row.judgments)));
+            changed += on!(conn, c => diesel::update(same).set(t::position.eq(place)).execute(c))?;
+        }
+    }
+    Ok((last, changed))
+}
+
+/// Whether there is an open task of these types at all, and one that the rater has not judged or passed over.
+///
+/// # Errors
+/// As any query.
+pub(crate) fn has_any(conn: &mut Connection, rater_id: &str, task_types: &[String]) -> Result<(bool, bool), StorageError> {
+    let done = assignments::table
+        .filter(assignments::rater_id.eq(rater_id).and(assignments::state.eq_any(DONE_STATES)))
+        .select(assignments::task_id);
+    Ok(on!(conn, c => {
+        let mut any = t::table.select(t::id).limit(1).into_boxed();
+        let mut unseen = t::table.filter(t::task_id.ne_all(done)).select(t::id).limit(1).into_boxed();
+        if !task_types.is_empty() {
+            any = any.filter(t::task_type.eq_any(task_types));
+            unseen = unseen.filter(t::task_type.eq_any(task_types));
+        }
+        let (any, unseen): (Option<i64>, Option<i64>) = (any.first(c).optional()?, unseen.first(c).optional()?);
+        (any.is_some(), unseen.is_some())
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_day_of_waiting_priority_and_uncertainty_bring_a_task_forward() {
+        let weights = Weights::default();
+        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
+        let base = position(&weights, 50, 0.5, at("2026-01-15T12:00:00Z"));
+        assert!(position(&weights, 60, 0.5, at("2026-01-15T12:00:00Z")) < base);
+        assert!(position(&weights, 50, 0.9, at("2026-01-15T12:00:00Z")) < base);
+        let older = position(&weights, 50, 0.5, at("2026-01-14T12:00:00Z"));
+        assert!((base - older - weights.age).abs() < 1e-9);
+        assert!((uncertainty_of(Some(0.9), Some(0.75)) - 0.25).abs() < 1e-12, "judgments say more than the model");
+    }
+}

@@ -1,0 +1,170 @@
+//! Where a task stands after its judgments have changed: status, consensus, place in the queue, and the records of its raters.
+
+use chrono::{DateTime, Utc};
+use domain::task::{Choice, TaskStatus};
+use serde_json::json;
+use storage::connection::Connection;
+use storage::consensus::{self, NewConsensus};
+use storage::error::StorageError;
+use storage::judgments::Opinion;
+use storage::outbox::{Destination, NewEvent};
+use storage::queue::{self, Progress};
+use storage::raters::{self, Rater, Step};
+use storage::tasks::{self, TaskState};
+use storage::types::Timestamp;
+
+use crate::decision::{self, Bars, Votes};
+use crate::dispatch::Rules;
+
+/// What has changed about the judgments of a task.
+#[derive(Debug, Clone, Copy)]
+pub struct Change<'a> {
+    /// All its judgments now; none for golden items, which only count.
+    pub given: &'a [Opinion],
+    /// Who gave them, locked.
+    pub raters: &'a [Rater],
+    /// By how much the number of leases on it changes.
+    pub leases: i32,
+    /// Whether a judgment came in or was taken back.
+    pub step: Step,
+}
+
+/// Moves a task on: status, count, consensus, place in the queue, and when it is decided the records of its raters. Golden items, and
+/// tasks that an expert has decided, only count. The task and the raters must be locked. The event to be told when it is decided.
+///
+/// # Errors
+/// As any query.
+pub fn move_on(
+    tx: &mut Connection,
+    task: &TaskState,
+    change: &Change<'_>,
+    rules: &Rules,
+    now: DateTime<Utc>,
+) -> Result<Option<NewEvent>, StorageError> {
+    let mut after = task.clone();
+    if task.is_golden || task.status == "validated" {
+        after.judgments_count = (task.judgments_count + if change.step == Step::Forward { 1 } else { -1 }).max(0);
+        tasks::save_state(tx, &after, now)?;
+        return Ok(None);
+    }
+    after.judgments_count = i32::try_from(change.given.len()).unwrap_or(i32::MAX);
+    let votes = Votes {
+        task_id: &task.task_id,
+        n_candidates: task.candidate_count(),
+        required: task.required_judgments,
+        at_most: at_most(tx, task, after.judgments_count)?,
+        judgments: change.given,
+        raters: change.raters,
+    };
+    let decision = decision::decide(&votes, Bars { threshold: rules.threshold, enough: rules.enough });
+    let is_final = decision.status == TaskStatus::Completed;
+    after.status = decision.status.as_ref().to_owned();
+    after.required_judgments = decision.required;
+    after.completed_at = is_final.then_some(Timestamp(now));
+    tasks::save_state(tx, &after, now)?;
+    place(tx, task, &after, decision.consensus.as_ref(), change.leases, rules, now)?;
+    let Some(consensus) = decision.consensus else {
+        consensus::delete(tx, &task.task_id)?;
+        return Ok(None);
+    };
+    consensus::save(tx, &consensus, now)?;
+    let Some(choice) = consensus.choice.as_ref().filter(|_| is_final) else { return Ok(None) };
+    note_choice(tx, choice, change.given, Step::Forward, now)?;
+    let (retailer, tenant) = (after.retailer_id.as_deref(), after.tenant_id.as_deref());
+    Ok(Some(decision_event(&after.task_id, &after.task_type, retailer, tenant, &after.status, &consensus, now)))
+}
+
+/// How many judgments a task may get; looked up only when it matters.
+fn at_most(tx: &mut Connection, task: &TaskState, count: i32) -> Result<i32, StorageError> {
+    if count < task.required_judgments {
+        return Ok(task.required_judgments);
+    }
+    Ok(queue::find(tx, &task.task_id)?.map_or(task.required_judgments, |row| row.max_judgments))
+}
+
+/// Keeps the queue in step: an open task gets its new place, a decided one leaves, one that was taken back comes in again.
+fn place(
+    tx: &mut Connection,
+    before: &TaskState,
+    after: &TaskState,
+    consensus: Option<&NewConsensus>,
+    leases: i32,
+    rules: &Rules,
+    now: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    if !is_open(&after.status) {
+        return if is_open(&before.status) { queue::remove(tx, &after.task_id) } else { Ok(()) };
+    }
+    let leading_posterior = consensus.and_then(|consensus| consensus.posterior);
+    let uncertainty = queue::uncertainty_of(after.uncertainty_score, leading_posterior);
+    let progress = Progress {
+        judgments: after.judgments_count,
+        required: after.required_judgments,
+        leases,
+        leading_posterior,
+        position: queue::position(&rules.weights, after.priority, uncertainty, after.created_at.0),
+    };
+    if !queue::note_progress(tx, &after.task_id, &progress, now)? {
+        // Its leases are counted from the assignments, which are up to date.
+        let task = tasks::read(tx, &after.task_id)?;
+        queue::sync(tx, &task, &rules.weights, now)?;
+    }
+    Ok(())
+}
+
+fn is_open(status: &str) -> bool {
+    matches!(status, "pending" | "in_progress")
+}
+
+/// Enters the final consensus of a task into the records of all who judged it, or takes it back. Abstentions are left out. The
+/// raters must be locked.
+///
+/// # Errors
+/// As any query.
+pub fn note_decision(
+    tx: &mut Connection,
+    task_id: &str,
+    judgments: &[Opinion],
+    step: Step,
+    now: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    let decided = consensus::find(tx, task_id)?.filter(|consensus| consensus.is_final).and_then(|consensus| consensus.choice);
+    match decided {
+        Some(choice) => note_choice(tx, &choice, judgments, step, now),
+        None => Ok(()),
+    }
+}
+
+fn note_choice(tx: &mut Connection, choice: &str, judgments: &[Opinion], step: Step, now: DateTime<Utc>) -> Result<(), StorageError> {
+    let voted = judgments.iter().filter(|judgment| judgment.choice != Choice::Unsure.as_ref());
+    let (agreeing, other): (Vec<&Opinion>, Vec<&Opinion>) = voted.partition(|judgment| judgment.choice == choice);
+    for (raters, agrees) in [(agreeing, true), (other, false)] {
+        let ids: Vec<&str> = raters.iter().map(|judgment| judgment.rater_id.as_str()).collect();
+        raters::note_decision(tx, &ids, agrees, step, now)?;
+    }
+    Ok(())
+}
+
+/// Tells the RLHF backend that a task is decided.
+#[must_use]
+pub fn decision_event(
+    task_id: &str,
+    task_type: &str,
+    retailer_id: Option<&str>,
+    tenant_id: Option<&str>,
+    status: &str,
+    decided: &NewConsensus,
+    now: DateTime<Utc>,
+) -> NewEvent {
+    NewEvent {
+        destination: Destination::RlhfBackend,
+        topic: "judgments_ready".to_owned(),
+        event: "judgments_ready".to_owned(),
+        payload: json!({
+            "task_id": task_id, "task_type": task_type, "retailer_id": retailer_id, "tenant_id": tenant_id,
+            "status": status, "choice": decided.choice, "posterior": decided.posterior, "judgments": decided.judgments_count,
+            "decided_at": now,
+        }),
+        tenant_id: tenant_id.map(str::to_owned),
+    }
+}
