@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::connection::Connection;
 use crate::error::StorageError;
 use crate::on;
-use crate::schema::task_consensus as t;
+use crate::schema::{judgments, rating_tasks as tasks, task_consensus as t};
 use crate::types::{Json, Timestamp};
 
 /// A stored consensus; choices are in the stored order.
@@ -99,6 +99,38 @@ pub fn save(conn: &mut Connection, new: &NewConsensus, now: DateTime<Utc>) -> Re
 /// As any query.
 pub fn find(conn: &mut Connection, task_id: &str) -> Result<Option<Consensus>, StorageError> {
     Ok(on!(conn, c => t::table.filter(t::task_id.eq(task_id)).select(Consensus::as_select()).first(c).optional())?)
+}
+
+/// One judgment of a task that raters or an expert have decided.
+#[derive(Debug, Clone, PartialEq, Queryable)]
+pub struct DecidedVote {
+    /// The task.
+    pub task_id: String,
+    /// Task type word.
+    pub task_type: String,
+    /// Whether the task has a third candidate.
+    pub has_third: bool,
+    /// Who judged.
+    pub rater_id: String,
+    /// What the rater chose, in the stored order.
+    pub given: String,
+    /// What was decided.
+    pub decided: Option<String>,
+}
+
+/// The newest judgments of decided tasks, newest first, golden items left out: what is known about raters from work.
+///
+/// # Errors
+/// As any query.
+pub fn decided_votes(conn: &mut Connection, limit: i64) -> Result<Vec<DecidedVote>, StorageError> {
+    Ok(on!(conn, c => judgments::table
+        .inner_join(tasks::table.on(tasks::task_id.eq(judgments::task_id)))
+        .inner_join(t::table.on(t::task_id.eq(judgments::task_id)))
+        .filter(tasks::is_golden.eq(false).and(t::is_final.eq(true)))
+        .order(judgments::id.desc())
+        .limit(limit.clamp(1, 100_000))
+        .select((t::task_id, tasks::task_type, tasks::candidate_c.is_not_null(), judgments::rater_id, judgments::choice, t::choice))
+        .load(c))?)
 }
 
 /// Forgets the consensus of a task whose last judgment was taken back.

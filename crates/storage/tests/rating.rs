@@ -319,8 +319,8 @@ fn a_record_goes_forward_and_back() {
         assert_eq!(two.reliability_by_task_type.0["plan_quality"], json!({"judgments": 2, "golden_correct": 1, "golden_total": 1}));
         let back = raters::note_answer(&mut conn, &two, &answer(1.0, None), Step::Back, noon()).unwrap();
         assert_eq!((back.total_judgments, back.avg_confidence), (1, Some(0.5)));
-        raters::note_decision(&mut conn, &rater_id, true, Step::Forward, noon()).unwrap();
-        raters::note_decision(&mut conn, &rater_id, false, Step::Forward, noon()).unwrap();
+        raters::note_decision(&mut conn, &[&rater_id], true, Step::Forward, noon()).unwrap();
+        raters::note_decision(&mut conn, &[&rater_id], false, Step::Forward, noon()).unwrap();
         assert_eq!(raters::find(&mut conn, &rater_id).unwrap().inter_rater_agreement, Some(0.5));
     }
 }

@@ -57,6 +57,12 @@ pub struct SkipRequest {
     pub reason: String,
 }
 
+/// The rules of this installation, with what is known about raters now.
+#[must_use]
+pub fn rules_now(state: &State) -> Rules {
+    Rules { evidence: state.known.now(), ..rules(&state.settings) }
+}
+
 /// The rules of this installation.
 #[must_use]
 pub fn rules(settings: &Settings) -> Rules {
@@ -74,6 +80,7 @@ pub fn rules(settings: &Settings) -> Rules {
         threshold: rating.consensus_posterior,
         enough: rating.overlap.posterior,
         max_skips: rating.max_skips.into(),
+        evidence: std::sync::Arc::default(),
     }
 }
 

@@ -1,14 +1,14 @@
-//! When a task is decided: the posterior of the votes, weighted by each rater's golden record, against a threshold. No I/O.
+//! When a task is decided: the posterior of the votes, by the method that the amount of data can carry, against a threshold. No I/O.
 
 use domain::task::{Choice, TaskStatus};
-use learning::consensus::{clear_winner, vote::task_posterior};
+use learning::consensus::online::{self, DataSize, RaterEvidence, Vote};
+use learning::judgment::GoldRecord;
 use serde_json::{Map, Value, json};
 use storage::consensus::NewConsensus;
 use storage::judgments::Opinion;
 use storage::raters::Rater;
 
-/// How the posterior is computed; the name that `endcap consensus` uses.
-pub const METHOD: &str = "gold-vote";
+use crate::evidence::OfType;
 
 /// What the votes of a task come to.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +36,8 @@ pub struct Votes<'a> {
     pub judgments: &'a [Opinion],
     /// The raters who gave them.
     pub raters: &'a [Rater],
+    /// What earlier decisions on such tasks say.
+    pub known: Option<&'a OfType>,
 }
 
 /// From which posterior probability on a task is decided.
@@ -53,9 +55,10 @@ pub struct Bars {
 #[must_use]
 pub fn decide(votes: &Votes<'_>, bars: Bars) -> Decision {
     let labels = labels(votes.n_candidates);
-    let cast: Vec<(u32, u32, u32)> = votes.judgments.iter().filter_map(|judgment| vote(judgment, votes.raters, &labels)).collect();
-    let posterior = task_posterior(&cast, labels.len());
-    let winner = if cast.is_empty() { None } else { clear_winner(&posterior).and_then(|label| usize::try_from(label).ok()) };
+    let cast: Vec<Vote<'_>> = votes.judgments.iter().filter_map(|judgment| vote(judgment, votes, &labels)).collect();
+    let (size, decided) = votes.known.map_or((DataSize::default(), [].as_slice()), |known| (known.size, known.decided.as_slice()));
+    let online::Decision { label, posterior, method } = online::decide(&cast, labels.len(), decided, size);
+    let winner = label.and_then(|label| usize::try_from(label).ok());
     let choice = winner.and_then(|label| labels.get(label)).copied();
     let probability = winner.and_then(|label| posterior.get(label)).copied();
     let count = i32::try_from(votes.judgments.len()).unwrap_or(i32::MAX);
@@ -82,7 +85,7 @@ pub fn decide(votes: &Votes<'_>, bars: Bars) -> Decision {
         choice: choice.map(|choice| choice.as_ref().to_owned()),
         posterior: probability,
         posteriors: Value::Object(if cast.is_empty() { Map::new() } else { by_choice }),
-        method: METHOD.to_owned(),
+        method: method.to_string(),
         judgments_count: count,
         agreement: choice.map(|_| agreeing as f64 / cast.len() as f64),
         is_final,
@@ -98,10 +101,18 @@ pub fn labels(n_candidates: usize) -> Vec<Choice> {
     (0..n_candidates).filter_map(Choice::of_candidate).chain([Choice::Tie, Choice::BothBad]).collect()
 }
 
-/// `(correct, total, label)`; the record is the rater's on golden items, calibration included.
-fn vote(judgment: &Opinion, raters: &[Rater], labels: &[Choice]) -> Option<(u32, u32, u32)> {
+/// A judgment with what is known of its rater: golden items, calibration included, and earlier decisions.
+fn vote<'a>(judgment: &Opinion, votes: &Votes<'a>, labels: &[Choice]) -> Option<Vote<'a>> {
     let label = labels.iter().position(|label| label.as_ref() == judgment.choice)?;
-    let rater = raters.iter().find(|rater| rater.rater_id == judgment.rater_id);
-    let record = |figure: fn(&Rater) -> i32| rater.map_or(0, |rater| figure(rater).max(0).unsigned_abs());
-    Some((record(|rater| rater.golden_correct), record(|rater| rater.golden_total), u32::try_from(label).ok()?))
+    let rater = votes.raters.iter().find(|rater| rater.rater_id == judgment.rater_id);
+    let count = |n: i32| n.max(0).unsigned_abs();
+    let record = |correct: fn(&Rater) -> i32, total: fn(&Rater) -> i32| {
+        rater.map_or(GoldRecord::default(), |rater| GoldRecord { correct: count(correct(rater)), total: count(total(rater)) })
+    };
+    let evidence = RaterEvidence {
+        gold: record(|rater| rater.golden_correct, |rater| rater.golden_total),
+        agreement: record(|rater| rater.consensus_agreed, |rater| rater.consensus_total),
+        confusion: votes.known.and_then(|known| known.tables.get(&judgment.rater_id)).map(Vec::as_slice),
+    };
+    Some(Vote { rater: evidence, label: u32::try_from(label).ok()? })
 }

@@ -1,5 +1,7 @@
 //! Which task a rater gets next: calibration for a task type before work on it, then work with golden items mixed in.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::role::Role;
 use domain::task::TaskType;
@@ -13,6 +15,7 @@ use storage::queue::{self as stored, Weights};
 use storage::raters::{self, Rater};
 use storage::tasks::{self, Task};
 
+use crate::evidence::Evidence;
 use crate::queue::{self, Known, Part, Shares};
 
 /// What the rater asks for.
@@ -68,7 +71,7 @@ impl Reason {
 }
 
 /// The rules of giving out and judging.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Rules {
     /// How long a task is held.
     pub lease: TimeDelta,
@@ -90,6 +93,8 @@ pub struct Rules {
     pub enough: f64,
     /// Raters who may pass over a task before an expert looks at it.
     pub max_skips: i64,
+    /// What earlier decisions say about raters.
+    pub evidence: Arc<Evidence>,
 }
 
 /// Who asks for what.

@@ -13,6 +13,7 @@ use storage::{accounts, idempotency, rate_limits};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::evidence::{self, Evidence};
 use crate::leases;
 use crate::live;
 use crate::state::State;
@@ -23,6 +24,8 @@ const DELIVERY_BATCH: i64 = 50;
 const DELIVER_EVERY: Duration = Duration::from_secs(1);
 /// Leases past their time are marked this often; they count as free at once.
 const END_LEASES_EVERY: Duration = Duration::from_secs(5);
+/// Decisions are looked over this often.
+const LEARN_EVERY: Duration = Duration::from_secs(300);
 /// The order of the queue is looked over this often.
 const REORDER_EVERY: Duration = Duration::from_secs(600);
 /// Rows of the queue looked over in one transaction.
@@ -40,6 +43,7 @@ pub fn start(state: &State, shutdown: &CancellationToken) -> Vec<JoinHandle<()>>
         tokio::spawn(deliver_always(state.clone(), shutdown.clone())),
         tokio::spawn(end_leases_always(state.clone(), shutdown.clone())),
         tokio::spawn(clear_always(state.clone(), shutdown.clone())),
+        tokio::spawn(learn_always(state.clone(), shutdown.clone())),
         tokio::spawn(reorder_always(state.clone(), shutdown.clone())),
     ]
 }
@@ -116,6 +120,33 @@ async fn end_leases_always(state: State, shutdown: CancellationToken) {
         log("warn of leases", state.storage.transaction(move |tx| leases::warn(tx, now)).await);
         state.after_commit();
     }
+}
+
+/// Looks over what earlier decisions say about raters.
+async fn learn_always(state: State, shutdown: CancellationToken) {
+    loop {
+        log("look over decisions", learn(&state).await);
+        if !pause(LEARN_EVERY, &shutdown).await {
+            return;
+        }
+    }
+}
+
+/// Looks over the newest decisions; how many judgments of them.
+///
+/// # Errors
+/// As any query.
+pub async fn learn(state: &State) -> Result<usize, StorageError> {
+    let known = state.known.clone();
+    state
+        .storage
+        .read(move |conn| {
+            // Counted here, on the thread that waits for the database anyway, and not on one that answers requests.
+            let votes = storage::consensus::decided_votes(conn, evidence::NEWEST)?;
+            known.replace(Evidence::from_votes(&votes));
+            Ok(votes.len())
+        })
+        .await
 }
 
 /// Puts the queue in the order of the present weights: at the start, because they may have changed, and now and then.

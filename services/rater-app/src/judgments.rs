@@ -9,7 +9,7 @@ use web::caller::Caller;
 use web::json::{JsonBody, QueryOf};
 use web::problem::Problem;
 
-use crate::assignments::{AndNext, NextRequest, add_next, request_of, rules};
+use crate::assignments::{AndNext, NextRequest, add_next, request_of, rules_now};
 use crate::dispatch::{self, Next};
 use crate::presentation;
 use crate::recording::{self, Outcome, Recorded};
@@ -47,7 +47,7 @@ pub async fn submit_judgment(
 /// 404 for somebody else's assignment, 409 when another judgment is recorded, 422 with the fields that are wrong.
 pub async fn submit(state: &State, caller: &Caller, assignment_id: &str, submission: Submission) -> Result<Outcome, Problem> {
     let (rater_id, id) = (caller.require_rater()?.to_owned(), assignment_id.to_owned());
-    let (rules, now) = (rules(&state.settings), state.clock.now());
+    let (rules, now) = (rules_now(state), state.clock.now());
     let outcome = state.storage.transaction(move |tx| recording::record(tx, &rater_id, &id, &submission, &rules, now)).await?;
     state.after_commit();
     if matches!(&outcome, Outcome::Recorded(recorded) if recorded.has_decided) {
@@ -60,7 +60,7 @@ pub async fn submit(state: &State, caller: &Caller, assignment_id: &str, submiss
 #[utoipa::path(post, path = "/v1/judgments/{judgment_id}/undo", tag = "judgments", params(("judgment_id" = String, Path)), responses((status = 200, description = "The assignment, as next answers it"), (status = 404, description = "Not your judgment"), (status = 409, description = "undo_expired, with the reason")))]
 pub async fn undo_judgment(state: Data<State>, caller: Caller, path: Path<String>) -> Result<HttpResponse, Problem> {
     let request = request_of(&state, &caller, NextRequest::default())?;
-    let (id, within, rules, now) = (path.into_inner(), undo_time(&state), rules(&state.settings), state.clock.now());
+    let (id, within, rules, now) = (path.into_inner(), undo_time(&state), rules_now(&state), state.clock.now());
     let reopened = state
         .storage
         .transaction(move |tx| {

@@ -15,6 +15,7 @@ pub mod attempts;
 pub mod auth_refusal;
 pub mod decision;
 pub mod dispatch;
+pub mod evidence;
 pub mod golden;
 pub mod intake;
 pub mod jobs;

@@ -55,6 +55,7 @@ pub fn move_on(
         at_most: at_most(tx, task, after.judgments_count)?,
         judgments: change.given,
         raters: change.raters,
+        known: rules.evidence.of(&task.task_type, task.candidate_count()),
     };
     let decision = decision::decide(&votes, Bars { threshold: rules.threshold, enough: rules.enough });
     let is_final = decision.status == TaskStatus::Completed;

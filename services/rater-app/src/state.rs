@@ -17,6 +17,7 @@ use web::database::{KeyStore, limiter};
 use web::settings::{ServiceName, Settings};
 
 use crate::attempts::Attempts;
+use crate::evidence::Known;
 use crate::live::{KnownKeys, Listeners};
 use crate::queue::Served;
 
@@ -43,6 +44,8 @@ pub struct State {
     pub committed: Arc<Notify>,
     /// Told after a commit that decided a task.
     pub decided: Arc<Notify>,
+    /// What earlier decisions say about raters.
+    pub known: Known,
     /// Which retailers' tasks were given out lately.
     pub served: Served,
 }
@@ -75,6 +78,7 @@ impl State {
             attempts: Arc::new(Attempts::default()),
             committed: Arc::new(Notify::new()),
             decided: Arc::new(Notify::new()),
+            known: Known::default(),
             served: Served::default(),
         })
     }

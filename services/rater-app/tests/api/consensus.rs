@@ -39,6 +39,7 @@ fn rules() -> Rules {
         threshold: THRESHOLD,
         enough: 0.9,
         max_skips: 3,
+        evidence: std::sync::Arc::default(),
     }
 }
 
