@@ -47,7 +47,7 @@ pub fn raters(path: &Path, consensus: &Consensus, raters: &Names) -> Result<()> 
     let mut writer = csv::Writer::from_path(path).with_context(|| format!("cannot write {}", path.display()))?;
     writer.write_record(["rater_id", "reliability", "judgments", "gold_correct", "gold_total"])?;
     for (number, rater) in consensus.raters.iter().enumerate() {
-        let reliability = rater.reliability.map_or(String::new(), |value| format!("{value:.6}"));
+        let reliability = rater.reliability.map_or(String::new(), |value| format!("{value:.9}"));
         let (judgments, correct, total) = (rater.judgments.to_string(), rater.gold.correct.to_string(), rater.gold.total.to_string());
         writer.write_record([raters.name(number), &reliability, &judgments, &correct, &total])?;
     }

@@ -40,9 +40,12 @@ pub(super) fn fit_indexed(evidence: &Evidence<'_>, indexed: &Indexed, settings: 
                 log_likelihood += log_probability;
             }
         }
-        prior = indexed.class_prior(evidence, &posterior, settings.class);
-        accuracy = accuracies(evidence, indexed, settings, &posterior);
         converged = has_settled(before, log_likelihood, settings.tolerance);
+        // Reported are the parameters that gave the posteriors.
+        if iterations < settings.max_iterations && !converged {
+            prior = indexed.class_prior(evidence, &posterior, settings.class);
+            accuracy = accuracies(evidence, indexed, settings, &posterior);
+        }
     }
     Fitted {
         method: Method::OneCoin,
