@@ -183,7 +183,7 @@ fn gold_stays_fixed_and_helps_the_others() {
     let set = small_set();
     let gold: Vec<Option<u32>> = (0..set.n_tasks).map(|task| set.truth[task].filter(|_| task < 8)).collect();
     let evidence = Evidence { gold: &gold, ..evidence(&set, 3) };
-    for method in [Method::Majority, Method::GoldVote, Method::OneCoin, Method::DawidSkene] {
+    for (method, _) in Method::NAMES {
         let consensus = estimate(&evidence, method).unwrap();
         for (task, truth) in consensus.tasks.iter().zip(&gold).filter(|(_, truth)| truth.is_some()) {
             assert_eq!(task.label, *truth);

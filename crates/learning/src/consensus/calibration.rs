@@ -22,5 +22,6 @@ pub(super) fn calibrate(posteriors: &[(&[f64], f64)], votes: Option<&[f64]>, n_l
     if let Some(votes) = votes {
         mixed.iter_mut().zip(votes).for_each(|(value, share)| *value += VOTES * share);
     }
+    mixed.iter_mut().for_each(|value| *value = value.min(1.0));
     mixed
 }

@@ -20,8 +20,7 @@ pub fn fit(evidence: &Evidence<'_>, settings: &EmSettings) -> Result<Consensus, 
     check_cells(evidence.n_raters.saturating_mul(k).saturating_mul(k))?;
     let indexed = Indexed::new(evidence);
     let pseudo = pseudo_counts(evidence, settings.right, settings.wrong);
-    let mut is_used = vec![!(settings.right == 0.0 && settings.wrong == 0.0); evidence.n_raters * k];
-    evidence.judgments.iter().for_each(|judgment| is_used[judgment.rater as usize * k + judgment.label as usize] = true);
+    let is_used = used_labels(evidence, &pseudo);
     let rounds = Rounds {
         clusters: k,
         max_iterations: settings.max_iterations,
@@ -76,6 +75,16 @@ pub(super) fn pseudo_counts(evidence: &Evidence<'_>, right: f64, wrong: f64) -> 
         }
     }
     counts
+}
+
+/// Which labels a rater has used, at `rater * K + label`; by pseudo-judgments too. All labels of a rater who
+/// used none.
+fn used_labels(evidence: &Evidence<'_>, pseudo: &[f64]) -> Vec<bool> {
+    let k = evidence.n_labels;
+    let mut is_used: Vec<bool> = pseudo.chunks_exact(k).map(|cells| cells.iter().any(|cell| *cell > 0.0)).collect();
+    evidence.judgments.iter().for_each(|judgment| is_used[judgment.rater as usize * k + judgment.label as usize] = true);
+    is_used.chunks_exact_mut(k).filter(|used| !used.contains(&true)).for_each(|used| used.fill(true));
+    is_used
 }
 
 /// Counts to P(given | true), for each true label over the labels that the rater has used.

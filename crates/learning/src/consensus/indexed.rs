@@ -90,7 +90,7 @@ impl Indexed {
         let raters = fitted.reliability.iter().zip(judgments).zip(gold).map(|((&accuracy, judgments), gold)| {
             let seen = judgments > 0 || gold.total > 0;
             let confusion = confusions.next();
-            RaterReliability { judgments, gold, reliability: seen.then_some(accuracy), confusion }
+            RaterReliability { judgments, gold, reliability: seen.then_some(accuracy.clamp(0.0, 1.0)), confusion }
         });
         Consensus {
             method: fitted.method,
