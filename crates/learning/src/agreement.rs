@@ -4,6 +4,8 @@
 
 pub mod cohen;
 pub mod krippendorff;
+pub mod pairwise;
+pub mod suite;
 
 use serde::{Deserialize, Serialize};
 

@@ -2,10 +2,15 @@
 //! reliable each rater was. The method is named in every result, because figures from different methods
 //! must not be compared silently.
 
+mod auto;
+mod calibration;
 pub mod dawid_skene;
+mod engine;
+pub mod hierarchical;
 mod indexed;
-mod ladder;
 pub mod one_coin;
+pub mod online;
+mod predictive;
 pub mod vote;
 
 use std::fmt;
@@ -30,17 +35,27 @@ pub enum Method {
     OneCoin,
     /// Expectation maximisation with one confusion matrix per rater (Dawid and Skene 1979).
     DawidSkene,
-    /// One of the others, chosen by the amount of data.
+    /// Dawid-Skene with priors around each rater's accuracy and habit; calibrated probabilities.
+    Hierarchical,
+    /// Raters copy the truth or answer by habit (Hovy et al. 2013); calibrated probabilities.
+    Mace,
+    /// The average of hierarchical, MACE and one-coin: in equal parts when asked for, in parts that the
+    /// data speak for when [`Method::Auto`] chose it; calibrated probabilities.
+    ModelAverage,
+    /// One of the others, chosen by what the data can carry and what predicts unseen judgments.
     Auto,
 }
 
 impl Method {
     /// Every method with its name.
-    pub const NAMES: [(Method, &'static str); 5] = [
+    pub const NAMES: [(Method, &'static str); 8] = [
         (Method::Majority, "majority"),
         (Method::GoldVote, "gold-vote"),
         (Method::OneCoin, "one-coin"),
         (Method::DawidSkene, "dawid-skene"),
+        (Method::Hierarchical, "hierarchical"),
+        (Method::Mace, "mace"),
+        (Method::ModelAverage, "model-average"),
         (Method::Auto, "auto"),
     ];
 }
@@ -54,7 +69,7 @@ impl fmt::Display for Method {
 
 /// A method name that does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no consensus method {0:?}; use majority, gold-vote, one-coin, dawid-skene or auto")]
+#[error("there is no consensus method {0:?}; use majority, gold-vote, one-coin, dawid-skene, hierarchical, mace, model-average or auto")]
 pub struct UnknownMethod(pub String);
 
 impl FromStr for Method {
@@ -110,7 +125,7 @@ impl Evidence<'_> {
                 return Err(InvalidJudgments::Record { rater, correct, total });
             }
         }
-        check_cells(self.n_tasks.saturating_mul(self.n_labels).max(self.n_raters))?;
+        check_cells(self.n_tasks.max(self.n_raters).saturating_mul(self.n_labels))?;
         check_indices(self.judgments, self.n_tasks, self.n_raters, self.n_labels)
     }
 
@@ -153,7 +168,7 @@ pub struct RaterReliability {
     /// Probability that a judgment of this rater is right under the method's model; for
     /// [`Method::Majority`] the mean vote share of the labels given. `None` without judgments.
     pub reliability: Option<f64>,
-    /// Only for [`Method::DawidSkene`]: rows are true labels, columns given labels, rows sum to 1.
+    /// Only of methods with matrices: rows are true labels, columns given labels, rows sum to 1.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub confusion: Option<Vec<Vec<f64>>>,
 }
@@ -201,29 +216,32 @@ impl EmSettings {
         Self { max_iterations: iterations, tolerance: 0.0, right: 0.0, wrong: 0.0, class: 0.0 }
     }
 
-    fn is_unsmoothed(&self) -> bool {
-        self.right == 0.0 && self.wrong == 0.0
+    /// Maximum likelihood without smoothing, to convergence: a relative change below 1e-11.
+    pub fn published() -> Self {
+        Self { tolerance: 1e-11, ..Self::unsmoothed(3000) }
     }
 }
 
-/// Estimates the consensus by `method` with its default settings.
+/// Estimates the consensus by `method` with its default settings: one-coin and Dawid-Skene as published
+/// ([`EmSettings::published`]), the others as their modules say.
 ///
 /// # Errors
 /// When an index, a gold label or a record is impossible, or the tables would be too large.
 pub fn estimate(evidence: &Evidence<'_>, method: Method) -> Result<Consensus, InvalidJudgments> {
     evidence.check()?;
-    let (method, reason) = match method {
-        Method::Auto => ladder::choose(evidence),
-        asked => (asked, "asked for".to_owned()),
-    };
-    let mut consensus = match method {
+    match method {
         Method::Majority => vote::majority(evidence),
-        Method::GoldVote | Method::Auto => vote::gold_weighted(evidence),
-        Method::OneCoin => one_coin::fit(evidence, &one_coin::SETTINGS),
-        Method::DawidSkene => dawid_skene::fit(evidence, &dawid_skene::SETTINGS),
-    }?;
-    consensus.reason = reason;
-    Ok(consensus)
+        Method::GoldVote => vote::gold_weighted(evidence),
+        Method::OneCoin => one_coin::fit(evidence, &EmSettings::published()),
+        Method::DawidSkene => dawid_skene::fit(evidence, &EmSettings::published()),
+        Method::Hierarchical => hierarchical::fit(evidence),
+        Method::Mace => hierarchical::fit_mace(evidence),
+        Method::ModelAverage => {
+            check_cells(evidence.n_raters.saturating_mul(evidence.n_labels).saturating_mul(evidence.n_labels))?;
+            Ok(auto::in_equal_parts(evidence))
+        }
+        Method::Auto => auto::fit(evidence),
+    }
 }
 
 /// The single most probable label, or `None` when the two best are within [`TIE_MARGIN`].

@@ -111,10 +111,10 @@ fn both_fitted_models_match_crowd_kit_on_bluebird() {
 }
 
 #[test]
-fn the_ladder_beats_majority_on_biased_real_raters() {
+fn auto_beats_majority_on_biased_real_raters() {
     let set = reference::bluebird();
     let auto = estimate(&evidence(&set, 2), Method::Auto).unwrap();
-    assert_eq!(auto.method, Method::DawidSkene);
+    assert_eq!(auto.method, Method::Hierarchical);
     assert!(accuracy(&auto, &set.truth) >= 0.88, "{}", accuracy(&auto, &set.truth));
     let majority = estimate(&evidence(&set, 2), Method::Majority).unwrap();
     assert!(accuracy(&auto, &set.truth) > accuracy(&majority, &set.truth) + 0.1);
@@ -167,15 +167,15 @@ fn golden_records_weigh_votes_where_fitting_is_too_early() {
 }
 
 #[test]
-fn the_ladder_climbs_with_the_data() {
-    let method = |tasks, per_task| {
+fn too_little_overlap_is_left_to_the_vote() {
+    let auto = |tasks, per_task| {
         let set = generated(1, tasks, per_task);
-        estimate(&evidence(&set, 3), Method::Auto).unwrap().method
+        estimate(&evidence(&set, 3), Method::Auto).unwrap()
     };
-    assert_eq!(method(99, 3), Method::GoldVote);
-    assert_eq!(method(2000, 1), Method::GoldVote);
-    assert_eq!(method(100, 2), Method::OneCoin);
-    assert_eq!(method(400, 3), Method::DawidSkene);
+    assert_eq!(auto(99, 3).method, Method::GoldVote);
+    assert_eq!(auto(2000, 1).method, Method::GoldVote);
+    assert_ne!(auto(100, 2).method, Method::GoldVote);
+    assert!(auto(2000, 1).reason.contains("0 tasks have two or more judgments"));
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn gold_stays_fixed_and_helps_the_others() {
     let set = small_set();
     let gold: Vec<Option<u32>> = (0..set.n_tasks).map(|task| set.truth[task].filter(|_| task < 8)).collect();
     let evidence = Evidence { gold: &gold, ..evidence(&set, 3) };
-    for method in [Method::Majority, Method::GoldVote, Method::OneCoin, Method::DawidSkene] {
+    for (method, _) in Method::NAMES {
         let consensus = estimate(&evidence, method).unwrap();
         for (task, truth) in consensus.tasks.iter().zip(&gold).filter(|(_, truth)| truth.is_some()) {
             assert_eq!(task.label, *truth);

@@ -85,7 +85,7 @@ proptest! {
         let mut renamed = case.clone();
         renamed.judgments.iter_mut().for_each(|judgment| judgment.label = rename(judgment.label));
         renamed.gold.iter_mut().flatten().for_each(|label| *label = rename(*label));
-        for method in [Method::Majority, Method::GoldVote, Method::OneCoin, Method::DawidSkene] {
+        for method in [Method::Majority, Method::GoldVote, Method::OneCoin, Method::DawidSkene, Method::Hierarchical, Method::Mace] {
             let first = estimate(&evidence(&case), method).unwrap();
             let second = estimate(&evidence(&renamed), method).unwrap();
             for (x, y) in first.tasks.iter().zip(&second.tasks) {

@@ -37,6 +37,54 @@ fn consensus_weighs_the_reliable_rater_and_names_the_method() {
 }
 
 #[test]
+fn consensus_reads_quoted_files_alike_and_tells_agreement_with_intervals_and_reasons() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (mut plain, mut quoted) = (String::from("task_id,rater_id,label\n"), String::from("\"label\",\"task_id\",\"rater_id\"\r\n"));
+    for task in 0..120 {
+        for rater in 0..3 {
+            let label = (task + i32::from((task + rater) % 7 == 0)) % 3;
+            plain += &format!("t{task},r{rater},{label}\n");
+            quoted += &format!("\"{label}\",\"t{task}\",\"r{rater}\"\r\n");
+        }
+    }
+    std::fs::write(path("plain.csv"), plain).unwrap();
+    std::fs::write(path("quoted.csv"), quoted).unwrap();
+    let of = |file: &str| succeeds(&["consensus", &path(file), "--stats", &path("stats.json")]);
+    let out = of("plain.csv");
+    assert_eq!(out, of("quoted.csv"));
+    assert_eq!(out.lines().count(), 121);
+    let stats: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path("stats.json")).unwrap()).unwrap();
+    for name in ["percent_agreement", "cohen_kappa", "fleiss_kappa", "krippendorff_alpha", "krippendorff_alpha_ordinal", "gwet_ac1"] {
+        let (value, interval) = (stats[name].as_f64().unwrap(), &stats["intervals"][name]);
+        assert!(interval["low"].as_f64().unwrap() < value && value < interval["high"].as_f64().unwrap(), "{name}");
+        assert_eq!(stats["based_on"][name]["n_tasks"], 120, "{name}");
+    }
+    // Names have no order, and one judgment a task cannot be compared.
+    std::fs::write(path("plain.csv"), "task_id,rater_id,label\na,r,yes\nb,r,no\n").unwrap();
+    of("plain.csv");
+    let stats: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path("stats.json")).unwrap()).unwrap();
+    assert!(stats["fleiss_kappa"].is_null() && stats["intervals"]["fleiss_kappa"].is_null());
+    assert!(stats["undefined_because"]["gwet_ac1"].as_str().unwrap().contains("nothing to compare"));
+    assert!(stats["undefined_because"]["krippendorff_alpha_ordinal"].as_str().unwrap().contains("no order"));
+}
+
+#[test]
+fn consensus_runs_an_exact_number_of_rounds_of_the_published_methods() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let answers = project("crates/learning/tests/data/anaesthesia_answers.csv");
+    succeeds(&["consensus", &answers, "--method", "dawid-skene", "--iterations", "20", "--out", &path("out.csv"), "--stats", &path("stats.json")]);
+    let stats: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path("stats.json")).unwrap()).unwrap();
+    assert_eq!((stats["iterations"].as_u64(), stats["method"].as_str()), (Some(20), Some("dawid-skene")));
+    // crowd-kit's class prior after 20 rounds on the data of Dawid and Skene's paper.
+    for (class, want) in [("1", 0.399_554_752_9), ("2", 0.421_983_392_1), ("3", 0.111_795_188_4), ("4", 0.066_666_666_7)] {
+        assert!((stats["class_prior"][class].as_f64().unwrap() - want).abs() < 1e-9, "{class}");
+    }
+    assert!(fails(&["consensus", &answers, "--iterations", "20"]).contains("--iterations goes with --method"));
+}
+
+#[test]
 fn a_wrong_answers_file_is_named_by_line_and_column() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("answers.csv");

@@ -90,6 +90,15 @@ fn alpha_of<'a>(units: impl Iterator<Item = &'a Unit>, n_labels: usize, scale: S
     if n_tasks == 0 {
         return Coefficient::undefined(NO_OVERLAP, 0, 0);
     }
+    match value(&observed, n_labels, n_judgments as f64, scale) {
+        Some(value) => Coefficient::defined(value, n_tasks, n_judgments),
+        None => Coefficient::undefined(super::ONE_LABEL, n_tasks, n_judgments),
+    }
+}
+
+/// Alpha from a table of coincidences, which sum to the number of judgments; `None` when only one label
+/// was given.
+pub(super) fn value(observed: &[f64], n_labels: usize, n_judgments: f64, scale: Scale) -> Option<f64> {
     let marginals: Vec<f64> = observed.chunks_exact(n_labels).map(|row| row.iter().sum()).collect();
     let mut up_to = marginals.clone();
     for label in 1..n_labels {
@@ -110,9 +119,5 @@ fn alpha_of<'a>(units: impl Iterator<Item = &'a Unit>, n_labels: usize, scale: S
             by_chance += marginals[c] * marginals[k] * cost;
         }
     }
-    if by_chance <= 0.0 {
-        return Coefficient::undefined(super::ONE_LABEL, n_tasks, n_judgments);
-    }
-    let value = 1.0 - (n_judgments as f64 - 1.0) * disagreement / by_chance;
-    Coefficient::defined(value, n_tasks, n_judgments)
+    (by_chance > 0.0).then(|| 1.0 - (n_judgments - 1.0) * disagreement / by_chance)
 }

@@ -90,7 +90,7 @@ impl Indexed {
         let raters = fitted.reliability.iter().zip(judgments).zip(gold).map(|((&accuracy, judgments), gold)| {
             let seen = judgments > 0 || gold.total > 0;
             let confusion = confusions.next();
-            RaterReliability { judgments, gold, reliability: seen.then_some(accuracy), confusion }
+            RaterReliability { judgments, gold, reliability: seen.then_some(accuracy.clamp(0.0, 1.0)), confusion }
         });
         Consensus {
             method: fitted.method,
@@ -107,6 +107,14 @@ impl Indexed {
 
 /// Smallest probability that a parameter may take, so that logarithms stay finite.
 pub(super) const FLOOR: f64 = 1e-10;
+
+impl Fitted {
+    /// Vote shares as they are: no model, no rater figures.
+    pub(super) fn of_votes(method: Method, posterior: Vec<f64>, evidence: &Evidence<'_>) -> Self {
+        let (reliability, class_prior) = (vec![0.0; evidence.n_raters], vec![1.0 / evidence.n_labels as f64; evidence.n_labels]);
+        Self { method, posterior, reliability, confusions: None, class_prior, iterations: 0, converged: true, log_likelihood: None }
+    }
+}
 
 /// What an estimator hands to [`Indexed::finish`].
 pub(super) struct Fitted {

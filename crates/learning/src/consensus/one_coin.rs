@@ -1,13 +1,13 @@
-//! One accuracy per rater, by expectation maximisation: the right model when raters have too few
-//! judgments for a confusion matrix each.
+//! One accuracy per rater, by expectation maximisation: the right model when raters differ in care and
+//! not in habits, or have too few judgments for a confusion matrix each.
 
 use super::indexed::{FLOOR, Fitted, Indexed, has_settled, normalise_log};
-use super::vote::add_vote;
 use super::{Consensus, EmSettings, Evidence, Method};
 use crate::judgment::InvalidJudgments;
 
-/// Default settings: each rater starts with 4 right and 1 wrong pseudo-judgments.
-pub const SETTINGS: EmSettings = EmSettings { max_iterations: 300, tolerance: 1e-9, right: 4.0, wrong: 1.0, class: 1.0 };
+/// Smoothed settings, used where models are averaged: each rater starts with 4 right and 1 wrong
+/// pseudo-judgments.
+pub const SMOOTHED: EmSettings = EmSettings { max_iterations: 300, tolerance: 1e-9, right: 4.0, wrong: 1.0, class: 1.0 };
 
 /// Fits the one-coin model: a rater is right with one probability, errors fall evenly on the other
 /// labels. Gold labels stay fixed, golden records count as further judgments of known tasks. Starts at
@@ -18,32 +18,36 @@ pub const SETTINGS: EmSettings = EmSettings { max_iterations: 300, tolerance: 1e
 pub fn fit(evidence: &Evidence<'_>, settings: &EmSettings) -> Result<Consensus, InvalidJudgments> {
     evidence.check()?;
     let indexed = Indexed::new(evidence);
-    let k = evidence.n_labels;
+    let fitted = fit_indexed(evidence, &indexed, settings);
+    Ok(indexed.finish(evidence, fitted))
+}
+
+/// [`fit`] on checked and grouped judgments.
+pub(super) fn fit_indexed(evidence: &Evidence<'_>, indexed: &Indexed, settings: &EmSettings) -> Fitted {
     let mut posterior = indexed.soft_votes(evidence);
     let mut prior = indexed.class_prior(evidence, &posterior, settings.class);
-    let mut accuracy = accuracies(evidence, settings, &posterior);
+    let mut accuracy = accuracies(evidence, indexed, settings, &posterior);
     let mut log_likelihood = f64::NEG_INFINITY;
     let (mut iterations, mut converged) = (0, false);
     while iterations < settings.max_iterations && !converged {
         iterations += 1;
-        let log_prior: Vec<f64> = prior.iter().map(|p| p.ln()).collect();
+        let model = Model::new(&prior, &accuracy);
         let before = log_likelihood;
         log_likelihood = 0.0;
-        for (task, row) in posterior.chunks_exact_mut(k).enumerate() {
-            row.copy_from_slice(&log_prior);
-            for &(rater, label) in indexed.task(task) {
-                add_vote(row, accuracy[rater as usize], label);
-            }
-            let log_probability = normalise_log(row, evidence.gold_label(task));
+        for (task, row) in posterior.chunks_exact_mut(evidence.n_labels).enumerate() {
+            let log_probability = model.posterior(row, indexed.task(task), evidence.gold_label(task));
             if indexed.is_known(evidence, task) {
                 log_likelihood += log_probability;
             }
         }
-        prior = indexed.class_prior(evidence, &posterior, settings.class);
-        accuracy = accuracies(evidence, settings, &posterior);
         converged = has_settled(before, log_likelihood, settings.tolerance);
+        // Reported are the parameters that gave the posteriors.
+        if iterations < settings.max_iterations && !converged {
+            prior = indexed.class_prior(evidence, &posterior, settings.class);
+            accuracy = accuracies(evidence, indexed, settings, &posterior);
+        }
     }
-    let fitted = Fitted {
+    Fitted {
         method: Method::OneCoin,
         posterior,
         reliability: accuracy,
@@ -52,21 +56,60 @@ pub fn fit(evidence: &Evidence<'_>, settings: &EmSettings) -> Result<Consensus, 
         iterations,
         converged,
         log_likelihood: Some(log_likelihood).filter(|value| value.is_finite()),
-    };
-    Ok(indexed.finish(evidence, fitted))
+    }
+}
+
+/// Log probability of each task's judgments under a class prior and accuracies, for tasks that did not
+/// help to find them.
+pub(super) fn task_log_likelihoods(evidence: &Evidence<'_>, indexed: &Indexed, prior: &[f64], accuracy: &[f64]) -> Vec<f64> {
+    let model = Model::new(prior, accuracy);
+    let mut row = vec![0.0; evidence.n_labels];
+    (0..evidence.n_tasks).map(|task| model.posterior(&mut row, indexed.task(task), None)).collect()
+}
+
+/// Logarithms of the parameters, once a round.
+struct Model {
+    prior: Vec<f64>,
+    /// Log probability of one given wrong label, and what a right label adds to it.
+    raters: Vec<(f64, f64)>,
+}
+
+impl Model {
+    fn new(prior: &[f64], accuracy: &[f64]) -> Self {
+        let others = prior.len().saturating_sub(1).max(1) as f64;
+        let rater = |&accuracy: &f64| {
+            let error = ((1.0 - accuracy) / others).ln();
+            (error, accuracy.ln() - error)
+        };
+        Self { prior: prior.iter().map(|p| p.ln()).collect(), raters: accuracy.iter().map(rater).collect() }
+    }
+
+    /// Fills in the posterior of one task and returns the log probability of its judgments.
+    fn posterior(&self, row: &mut [f64], votes: &[(u32, u32)], gold: Option<u32>) -> f64 {
+        row.copy_from_slice(&self.prior);
+        let mut errors = 0.0;
+        for &(rater, label) in votes {
+            let (error, right) = self.raters[rater as usize];
+            errors += error;
+            row[label as usize] += right;
+        }
+        errors + normalise_log(row, gold)
+    }
 }
 
 /// Posterior mass on the labels given, with pseudo-judgments and golden records.
-fn accuracies(evidence: &Evidence<'_>, settings: &EmSettings, posterior: &[f64]) -> Vec<f64> {
+fn accuracies(evidence: &Evidence<'_>, indexed: &Indexed, settings: &EmSettings, posterior: &[f64]) -> Vec<f64> {
     let mut counts = vec![(settings.right, settings.right + settings.wrong); evidence.n_raters];
     for (count, record) in counts.iter_mut().zip(evidence.records) {
         count.0 += f64::from(record.correct);
         count.1 += f64::from(record.total);
     }
-    for judgment in evidence.judgments {
-        let (right, all) = &mut counts[judgment.rater as usize];
-        *right += posterior[judgment.task as usize * evidence.n_labels + judgment.label as usize];
-        *all += 1.0;
+    for (task, row) in posterior.chunks_exact(evidence.n_labels).enumerate() {
+        for &(rater, label) in indexed.task(task) {
+            let (right, all) = &mut counts[rater as usize];
+            *right += row[label as usize];
+            *all += 1.0;
+        }
     }
     let ratio = |&(right, all): &(f64, f64)| if all > 0.0 { right / all } else { 0.5 };
     counts.iter().map(|count| ratio(count).clamp(FLOOR, 1.0 - FLOOR)).collect()
