@@ -57,9 +57,9 @@ fn too_few_say_nothing_and_say_so() {
 #[test]
 fn the_time_floor_follows_the_length_of_the_text() {
     let rules = Rules::default();
-    // 400 characters at 25 ms are 10 s; a click alone takes 1 s; nobody has to read for more than 15 s.
-    assert_eq!([0, 400, 4000].map(|chars| rules.floor_seconds(chars)), [1.0, 10.0, 15.0]);
-    let fast = |n: usize| evidence((0..40).map(|at| observed(LEFT, if at < n { 9.9 } else { 10.1 })).collect());
+    // 400 characters at 15 ms are 6 s; a click alone takes 1 s; nobody has to read for more than 8 s.
+    assert_eq!([0, 400, 4000].map(|chars| rules.floor_seconds(chars)), [1.0, 6.0, 8.0]);
+    let fast = |n: usize| evidence((0..40).map(|at| observed(LEFT, if at < n { 5.9 } else { 6.1 })).collect());
     assert_eq!(signal(&fast(20), &Pool::default(), Name::TimeFloor).value, Some(0.5));
     assert!(signal(&fast(4), &Pool::default(), Name::TimeFloor).p.unwrap() > 0.4, "one in ten is tolerated");
     assert!(signal(&fast(20), &Pool::default(), Name::TimeFloor).p.unwrap() < 1e-8);
@@ -174,25 +174,25 @@ fn flag(name: Name, adjusted: f64) -> Signal {
 }
 
 /// What follows after an hour and 60 judgments.
-fn next(rung: Rung, signals: &[Signal]) -> Option<Action> {
+fn next<const N: usize>(rung: Rung, signals: [Signal; N]) -> Option<Action> {
     let standing = Standing { rung, seconds: Some(3600), judgments: 60 };
-    propose(standing, signals, &Rules::default(), &LadderRules::default()).map(|proposal| proposal.action)
+    propose(standing, &signals, &Rules::default(), &LadderRules::default()).map(|proposal| proposal.action)
 }
 
 #[test]
 fn the_ladder_goes_up_one_step_at_a_time() {
     let (weak, severe) = (flag(Name::Golden, 0.005), flag(Name::SideBias, 1e-9));
-    assert_eq!(next(Rung::None, &[weak.clone()]), Some(Action::Warn));
-    assert_eq!(next(Rung::None, &[severe.clone()]), Some(Action::Warn), "however severe, a warning comes first");
-    assert_eq!(next(Rung::Warn, &[weak.clone()]), Some(Action::MoreGold));
-    assert_eq!(next(Rung::MoreGold, &[weak.clone()]), None, "one doubtful signal pauses nobody");
-    assert_eq!(next(Rung::MoreGold, &[severe.clone()]), Some(Action::Pause));
-    assert_eq!(next(Rung::MoreGold, &[weak.clone(), flag(Name::TimeFloor, 0.005)]), Some(Action::Pause));
-    assert_eq!(next(Rung::MoreGold, &[weak, flag(Name::Attention, 0.005)]), None, "golden and attention items are one kind of evidence");
-    assert_eq!(next(Rung::Pause, &[severe.clone()]), None, "an expert has a day to look");
-    assert_eq!(next(Rung::Void, &[severe]), None);
-    assert_eq!(next(Rung::None, &[flag(Name::Golden, 0.011)]), None);
-    assert_eq!(next(Rung::None, &[Signal { is_large: false, ..flag(Name::ChoiceMix, 1e-9) }]), None);
+    assert_eq!(next(Rung::None, [weak.clone()]), Some(Action::Warn));
+    assert_eq!(next(Rung::None, [severe.clone()]), Some(Action::Warn), "however severe, a warning comes first");
+    assert_eq!(next(Rung::Warn, [weak.clone()]), Some(Action::MoreGold));
+    assert_eq!(next(Rung::MoreGold, [weak.clone()]), None, "one doubtful signal pauses nobody");
+    assert_eq!(next(Rung::MoreGold, [severe.clone()]), Some(Action::Pause));
+    assert_eq!(next(Rung::MoreGold, [weak.clone(), flag(Name::TimeFloor, 0.005)]), Some(Action::Pause));
+    assert_eq!(next(Rung::MoreGold, [weak, flag(Name::Attention, 0.005)]), None, "golden and attention items are one kind of evidence");
+    assert_eq!(next(Rung::Pause, [severe.clone()]), None, "an expert has a day to look");
+    assert_eq!(next(Rung::Void, [severe]), None);
+    assert_eq!(next(Rung::None, [flag(Name::Golden, 0.011)]), None);
+    assert_eq!(next(Rung::None, [Signal { is_large: false, ..flag(Name::ChoiceMix, 1e-9) }]), None);
 }
 
 #[test]
