@@ -17,6 +17,7 @@ pub mod decision;
 pub mod dispatch;
 pub mod golden;
 pub mod intake;
+pub mod integrity;
 pub mod jobs;
 pub mod judgments;
 pub mod leaderboard;

@@ -127,6 +127,9 @@ pub fn undo(
     let (task, assignment, rater, others) = lock_for(tx, rater_id, &seen.assignment_id)?;
     // Read again under the lock: two requests to take back are one.
     let judgment = judgments::find_of_rater(tx, rater_id, judgment_id)?;
+    if storage::integrity::voiding::counts(tx, judgment_id)? == Some(false) {
+        return refuse("it was taken out of the count");
+    }
     if now - judgment.created_at.0 > within {
         return refuse("the time to take a judgment back is over");
     }
@@ -257,7 +260,13 @@ fn answer_of(judgment: &Judgment, task: &Task, assignment: &Assignment) -> Answe
 }
 
 /// Counts the judgments again and moves the task on. Golden items, and tasks that an expert has decided, only count.
-fn update_task(tx: &mut Connection, task: &Task, rater_ids: &[String], threshold: f64, now: DateTime<Utc>) -> Result<(), StorageError> {
+pub(crate) fn update_task(
+    tx: &mut Connection,
+    task: &Task,
+    rater_ids: &[String],
+    threshold: f64,
+    now: DateTime<Utc>,
+) -> Result<(), StorageError> {
     let given = judgments::of_task(tx, &task.task_id)?;
     let count = i32::try_from(given.len()).unwrap_or(i32::MAX);
     if task.is_golden || task.status == "validated" {

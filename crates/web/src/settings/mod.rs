@@ -196,6 +196,19 @@ pub struct Rating {
     pub close_call_margin: f64,
     /// The calibration test.
     pub calibration: Calibration,
+    /// What is done about raters whose judgments look dishonest.
+    pub integrity: Integrity,
+}
+
+/// What is done about raters whose judgments look dishonest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Integrity {
+    /// Whether actions are taken without a person.
+    pub is_automatic: bool,
+    /// How long a pause lasts before recent judgments are voided.
+    pub pause: Duration,
+    /// How far back judgments are voided.
+    pub void_window: Duration,
 }
 
 /// Bounds of the HTTP servers.

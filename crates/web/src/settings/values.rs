@@ -205,6 +205,11 @@ impl Values {
             consensus_posterior: self.number("ENDCAP_CONSENSUS_POSTERIOR"),
             close_call_margin: self.number("ENDCAP_CLOSE_CALL_MARGIN"),
             calibration,
+            integrity: super::Integrity {
+                is_automatic: self.text("ENDCAP_INTEGRITY_ACTIONS") == "automatic",
+                pause: Duration::from_secs(self.whole::<u64>("ENDCAP_INTEGRITY_PAUSE_HOURS").saturating_mul(3_600)),
+                void_window: Duration::from_secs(self.whole::<u64>("ENDCAP_INTEGRITY_VOID_DAYS").saturating_mul(86_400)),
+            },
         }
     }
 
