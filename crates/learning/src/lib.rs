@@ -7,8 +7,13 @@
 pub mod agreement;
 pub mod calibration;
 pub mod consensus;
+pub mod drift;
+pub mod exact;
 pub mod features;
+pub mod golden;
+pub mod integrity;
 pub mod intervals;
 pub mod judgment;
+pub mod overlap;
 pub mod reward;
 pub mod uncertainty;

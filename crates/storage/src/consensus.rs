@@ -126,7 +126,7 @@ pub fn decided_votes(conn: &mut Connection, limit: i64) -> Result<Vec<DecidedVot
     Ok(on!(conn, c => judgments::table
         .inner_join(tasks::table.on(tasks::task_id.eq(judgments::task_id)))
         .inner_join(t::table.on(t::task_id.eq(judgments::task_id)))
-        .filter(tasks::is_golden.eq(false).and(t::is_final.eq(true)))
+        .filter(tasks::is_golden.eq(false).and(t::is_final.eq(true)).and(judgments::voided_at.is_null()))
         .order(judgments::id.desc())
         .limit(limit.clamp(1, 100_000))
         .select((t::task_id, tasks::task_type, tasks::candidate_c.is_not_null(), judgments::rater_id, judgments::choice, t::choice))

@@ -185,12 +185,17 @@ pub fn find_of_assignment(conn: &mut Connection, assignment_id: &str) -> Result<
     Ok(on!(conn, c => t::table.filter(t::assignment_id.eq(assignment_id)).select(Judgment::as_select()).first(c).optional())?)
 }
 
-/// The judgments of a task, oldest first: at most as many as it required, or all raters' on a golden item (the first 500).
+/// The judgments of a task that count, oldest first: at most as many as it required, or all raters' on a golden item (the first 500).
 ///
 /// # Errors
 /// As any query.
 pub fn of_task(conn: &mut Connection, task_id: &str) -> Result<Vec<Judgment>, StorageError> {
-    Ok(on!(conn, c => t::table.filter(t::task_id.eq(task_id)).order(t::id).limit(500).select(Judgment::as_select()).load(c))?)
+    Ok(on!(conn, c => t::table
+        .filter(t::task_id.eq(task_id).and(t::voided_at.is_null()))
+        .order(t::id)
+        .limit(500)
+        .select(Judgment::as_select())
+        .load(c))?)
 }
 
 /// What one rater said of a task, as a decision needs it.
@@ -204,13 +209,13 @@ pub struct Opinion {
     pub is_escalated: bool,
 }
 
-/// What was said of a task, oldest first (the first 500).
+/// What was said of a task and counts, oldest first (the first 500).
 ///
 /// # Errors
 /// As any query.
 pub fn opinions(conn: &mut Connection, task_id: &str) -> Result<Vec<Opinion>, StorageError> {
     Ok(on!(conn, c => t::table
-        .filter(t::task_id.eq(task_id))
+        .filter(t::task_id.eq(task_id).and(t::voided_at.is_null()))
         .order(t::id)
         .limit(500)
         .select((t::rater_id, t::choice, t::is_escalated))
@@ -262,14 +267,14 @@ pub fn note_review(
     Ok(())
 }
 
-/// The newest judgments, newest first, golden items left out.
+/// The newest judgments that count, newest first, golden items left out.
 ///
 /// # Errors
 /// As any query.
 pub fn newest_votes(conn: &mut Connection, limit: i64) -> Result<Vec<Vote>, StorageError> {
     Ok(on!(conn, c => t::table
         .inner_join(tasks::table.on(tasks::task_id.eq(t::task_id)))
-        .filter(tasks::is_golden.eq(false))
+        .filter(tasks::is_golden.eq(false).and(t::voided_at.is_null()))
         .order(t::id.desc())
         .limit(limit)
         .select((t::task_id, tasks::task_type, t::rater_id, t::choice))

@@ -18,6 +18,7 @@ pub mod feedback;
 pub mod golden;
 pub mod idempotency;
 pub mod imports;
+pub mod integrity;
 pub mod jobs;
 pub mod judgments;
 pub mod leaderboard;

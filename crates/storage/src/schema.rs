@@ -49,6 +49,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     task_consensus,
     task_queue,
     rater_profiles,
+    rater_standings,
     rater_qualifications
 );
 diesel::allow_tables_to_appear_in_same_query!(brands, feedback);

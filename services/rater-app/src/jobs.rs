@@ -1,4 +1,4 @@
-//! What runs beside requests: the pump to sockets, delivery to the RLHF backend, ending leases, and clearing away.
+//! What runs beside requests: the pump to sockets, delivery to the RLHF backend, ending leases, looking at raters, and clearing away.
 
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::evidence::{self, Evidence};
+use crate::integrity;
 use crate::leases;
 use crate::live;
 use crate::state::State;
@@ -45,6 +46,7 @@ pub fn start(state: &State, shutdown: &CancellationToken) -> Vec<JoinHandle<()>>
         tokio::spawn(clear_always(state.clone(), shutdown.clone())),
         tokio::spawn(learn_always(state.clone(), shutdown.clone())),
         tokio::spawn(reorder_always(state.clone(), shutdown.clone())),
+        tokio::spawn(look_always(state.clone(), shutdown.clone())),
     ]
 }
 
@@ -180,6 +182,13 @@ async fn clear_always(state: State, shutdown: CancellationToken) {
         log("clear kept answers", state.storage.transaction(move |tx| idempotency::sweep(tx, before)).await);
         log("clear buckets", state.storage.transaction(move |tx| rate_limits::sweep(tx, before)).await);
         log("clear refresh tokens", state.storage.transaction(move |tx| accounts::sweep_tokens(tx, before)).await);
+    }
+}
+
+/// Looks after the honesty of raters.
+async fn look_always(state: State, shutdown: CancellationToken) {
+    while pause(integrity::LOOK_EVERY, &shutdown).await {
+        log("look at raters", integrity::round(&state).await);
     }
 }
 

@@ -18,6 +18,7 @@ pub mod dispatch;
 pub mod evidence;
 pub mod golden;
 pub mod intake;
+pub mod integrity;
 pub mod jobs;
 pub mod judgments;
 pub mod leaderboard;

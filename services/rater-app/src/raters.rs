@@ -50,16 +50,20 @@ pub fn share(count: i64, n: i64) -> Share {
     }
 }
 
-/// The caller's rater profile with its calibration. Creates nothing.
+/// The caller's rater profile with its calibration, and what is held against it (`notices`). Creates nothing.
 #[utoipa::path(get, path = "/v1/raters/me", tag = "raters", responses((status = 200, description = "Profile and calibration"), (status = 404, description = "The account has no rater profile")))]
 pub async fn get_own_rater(state: Data<State>, caller: Caller) -> Result<HttpResponse, Problem> {
     let rater_id = caller.rater_id.clone().ok_or_else(|| Problem::not_found("rater profile", &caller.account_id))?;
-    let (rater, tests) = state
+    let (rater, tests, notices) = state
         .storage
-        .read(move |conn| Ok((storage::raters::find(conn, &rater_id)?, storage::qualifications::of_rater(conn, &rater_id)?)))
+        .read(move |conn| {
+            let tests = storage::qualifications::of_rater(conn, &rater_id)?;
+            Ok((storage::raters::find(conn, &rater_id)?, tests, crate::integrity::notices(conn, &rater_id)?))
+        })
         .await?;
     let mut body = profile(&rater, &tests, dispatch::is_exempt(&rater, caller.role), &rules(&state.settings));
     if let Some(body) = body.as_object_mut() {
+        body.insert("notices".to_owned(), json!(notices));
         body.insert("account_id".to_owned(), json!(caller.account_id));
         body.insert("role".to_owned(), json!(caller.role));
         body.insert("email".to_owned(), json!(caller.email));

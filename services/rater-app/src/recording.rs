@@ -159,6 +159,9 @@ pub fn undo(
     // Read under the lock: two requests to take back are one.
     let judgment = judgments::find_of_rater(tx, rater_id, judgment_id)?;
     let assignment = assignments::find_of_rater(tx, rater_id, &judgment.assignment_id)?;
+    if storage::integrity::voiding::counts(tx, judgment_id)? == Some(false) {
+        return refuse("it was taken out of the count");
+    }
     if now - judgment.created_at.0 > within {
         return refuse("the time to take a judgment back is over");
     }

@@ -6,7 +6,7 @@ use actix_web::web::{self as route, Data, ServiceConfig};
 use utoipa::OpenApi;
 
 use crate::state::State;
-use crate::{accounts, assignments, golden, judgments, leaderboard, live, pages, quality, raters, reviews, session, tasks};
+use crate::{accounts, assignments, golden, integrity, judgments, leaderboard, live, pages, quality, raters, reviews, session, tasks};
 
 /// The public listener.
 pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
@@ -44,6 +44,10 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .route("/v1/golden", route::get().to(golden::list_golden))
         .route("/v1/quality/agreement", route::get().to(quality::get_agreement))
         .route("/v1/quality/consensus/{task_id}", route::get().to(quality::get_consensus))
+        .route("/v1/quality/raters", route::get().to(integrity::api::list_raters))
+        .route("/v1/quality/actions", route::get().to(integrity::api::list_actions))
+        .route("/v1/quality/actions", route::post().to(integrity::api::create_action))
+        .route("/v1/quality/actions/{action_id}/reverse", route::post().to(integrity::api::reverse_action))
         .configure(pages::configure)
         .service(
             route::scope("")
@@ -100,6 +104,10 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         golden::list_golden,
         quality::get_agreement,
         quality::get_consensus,
+        integrity::api::list_raters,
+        integrity::api::list_actions,
+        integrity::api::create_action,
+        integrity::api::reverse_action,
     )
 )]
 struct Document;

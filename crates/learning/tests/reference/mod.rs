@@ -66,3 +66,8 @@ pub fn bluebird() -> Set {
 pub fn anaesthesia() -> Set {
     set(include_str!("../data/anaesthesia_answers.csv"), "task_id,label\n", &["1", "2", "3", "4"])
 }
+
+/// The expected values of the quality rules.
+pub fn quality_reference() -> Value {
+    serde_json::from_str(include_str!("../data/quality_reference.json")).unwrap()
+}

@@ -42,7 +42,7 @@ pub struct Day {
     pub retailer_id: Option<String>,
 }
 
-/// Judgments of the day, at most [`MAX_ROWS`].
+/// Judgments of the day that count, at most [`MAX_ROWS`].
 ///
 /// # Errors
 /// As any query.
@@ -51,7 +51,7 @@ pub fn judgments(conn: &mut Connection, day: &Day) -> Result<Vec<DayJudgment>, S
         let mut query = j::table
             .inner_join(t::table.on(t::task_id.eq(j::task_id)))
             .filter(j::created_at.ge(Timestamp(day.from)))
-            .filter(j::created_at.lt(Timestamp(day.to)))
+            .filter(j::created_at.lt(Timestamp(day.to)).and(j::voided_at.is_null()))
             .select((j::task_id, j::rater_id, j::choice, j::matches_golden, t::is_golden, t::status, j::is_escalated))
             .order(j::id)
             .limit(MAX_ROWS)

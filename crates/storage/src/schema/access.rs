@@ -32,6 +32,8 @@ diesel::table! {
         calibration_date -> Nullable<Instant>,
         created_at -> Instant,
         updated_at -> Instant,
+        golden_rate_factor -> Double,
+        paused_reason -> Nullable<Text>,
     }
 }
 

@@ -94,6 +94,8 @@ diesel::table! {
         rubric_version -> Integer,
         created_at -> Instant,
         updated_at -> Instant,
+        voided_at -> Nullable<Instant>,
+        voided_by_action -> Nullable<Text>,
     }
 }
 
@@ -186,6 +188,50 @@ diesel::table! {
         reason -> Nullable<Text>,
         decided_at -> Nullable<Instant>,
         retry_at -> Nullable<Instant>,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Document;
+    use crate::types::Instant;
+
+    /// What was done about a rater whose judgments look dishonest, why, and whether it was taken back.
+    rater_actions (id) {
+        id -> BigInt,
+        action_id -> Text,
+        rater_id -> Text,
+        kind -> Text,
+        signals -> Document,
+        reason -> Text,
+        actor -> Text,
+        voided_judgments -> Integer,
+        created_at -> Instant,
+        finished_at -> Nullable<Instant>,
+        reversed_at -> Nullable<Instant>,
+        reversed_by -> Nullable<Text>,
+        reverse_reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Document;
+    use crate::types::Instant;
+
+    /// Where a rater stands: the step that holds, and what the last look at the judgments found.
+    rater_standings (id) {
+        id -> BigInt,
+        rater_id -> Text,
+        rung -> Text,
+        since -> Nullable<Instant>,
+        looks -> Integer,
+        looked_judgments -> Integer,
+        signals -> Document,
+        attention -> Double,
+        looked_at -> Nullable<Instant>,
         created_at -> Instant,
         updated_at -> Instant,
     }

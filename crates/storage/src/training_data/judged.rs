@@ -197,7 +197,7 @@ pub fn count_golden(conn: &mut Connection, scope: &Scope, filter: &TrainingFilte
     })?)
 }
 
-/// Judgments after a primary key, in its order, on tasks that the filter selects.
+/// Judgments that count, after a primary key, in its order, on tasks that the filter selects.
 ///
 /// # Errors
 /// As any query.
@@ -217,7 +217,7 @@ pub fn judgments(
                 j::confidence, j::time_spent_seconds, j::rubric_version, j::created_at,
                 r::golden_correct, r::golden_total, r::is_simulated,
             ))
-            .filter(j::id.gt(after))
+            .filter(j::id.gt(after).and(j::voided_at.is_null()))
             .order(j::id)
             .limit(limit.clamp(1, 1000))
             .into_boxed();
@@ -225,7 +225,7 @@ pub fn judgments(
     })?)
 }
 
-/// The newest judgments on tasks of this scope that are no golden items: `(task, rater, choice)`, newest first.
+/// The newest judgments that count, on tasks of this scope that are no golden items: `(task, rater, choice)`, newest first.
 ///
 /// # Errors
 /// As any query.
@@ -235,6 +235,7 @@ pub fn newest_choices(conn: &mut Connection, scope: &Scope, limit: i64) -> Resul
         let all = j::table
             .inner_join(t::table.on(t::task_id.eq(j::task_id)))
             .select((j::task_id, j::rater_id, j::choice))
+            .filter(j::voided_at.is_null())
             .order(j::id.desc())
             .limit(limit.clamp(1, 50_000))
             .into_boxed();
@@ -242,7 +243,7 @@ pub fn newest_choices(conn: &mut Connection, scope: &Scope, limit: i64) -> Resul
     })?)
 }
 
-/// Who judged each of these tasks.
+/// Who judged each of these tasks; voided judgments are left out.
 ///
 /// # Errors
 /// As any query.
@@ -252,7 +253,7 @@ pub fn rater_mix(conn: &mut Connection, task_ids: &[String]) -> Result<BTreeMap<
         for is_simulated in [false, true] {
             let rows: Vec<(String, i64)> = on!(conn, c => j::table
                 .inner_join(r::table.on(r::rater_id.eq(j::rater_id)))
-                .filter(j::task_id.eq_any(chunk).and(r::is_simulated.eq(is_simulated)))
+                .filter(j::task_id.eq_any(chunk).and(r::is_simulated.eq(is_simulated)).and(j::voided_at.is_null()))
                 .group_by(j::task_id)
                 .select((j::task_id, count_star()))
                 .load(c))?;

@@ -338,6 +338,27 @@ pub const KEYS: &[Key] = &[
     key("ENDCAP_CALIBRATION_CAP", Whole { min: 1, max: 1000 }, Value("40"), "40", "Most golden items before calibration decides."),
     key("ENDCAP_GOLDEN_RATE", SHARE, Value("0.10"), "0.10", "Share of golden items among the tasks given to calibrated raters."),
     key(
+        "ENDCAP_INTEGRITY_ACTIONS",
+        OneOf(&["automatic", "by_hand"]),
+        Value("automatic"),
+        "automatic",
+        "Whether raters whose judgments look dishonest are warned, tested, paused and voided automatically, or only listed.",
+    ),
+    key(
+        "ENDCAP_INTEGRITY_PAUSE_HOURS",
+        Whole { min: 0, max: 8_760 },
+        Value("24"),
+        "24",
+        "How long a paused rater waits for somebody to look before recent judgments are voided, in hours.",
+    ),
+    key(
+        "ENDCAP_INTEGRITY_VOID_DAYS",
+        Whole { min: 1, max: 365 },
+        Value("7"),
+        "7",
+        "How far back the judgments of a voided rater are taken out of the count, in days.",
+    ),
+    key(
         "ENDCAP_CONSENSUS_POSTERIOR",
         Number { min: 0.5, max: 1.0 },
         Value("0.66"),

@@ -232,6 +232,19 @@ pub struct Rating {
     pub daily_judgments: u32,
     /// Raters who may pass over a task before an expert looks at it.
     pub max_skips: u32,
+    /// What is done about raters whose judgments look dishonest.
+    pub integrity: Integrity,
+}
+
+/// What is done about raters whose judgments look dishonest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Integrity {
+    /// Whether actions are taken without a person.
+    pub is_automatic: bool,
+    /// How long a pause lasts before recent judgments are voided.
+    pub pause: Duration,
+    /// How far back judgments are voided.
+    pub void_window: Duration,
 }
 
 /// Bounds of the HTTP servers.

@@ -224,6 +224,11 @@ impl Values {
             },
             daily_judgments: self.whole("ENDCAP_DAILY_JUDGMENTS_PER_RATER"),
             max_skips: self.whole("ENDCAP_MAX_SKIPS_PER_TASK"),
+            integrity: super::Integrity {
+                is_automatic: self.text("ENDCAP_INTEGRITY_ACTIONS") == "automatic",
+                pause: Duration::from_secs(self.whole::<u64>("ENDCAP_INTEGRITY_PAUSE_HOURS").saturating_mul(3_600)),
+                void_window: Duration::from_secs(self.whole::<u64>("ENDCAP_INTEGRITY_VOID_DAYS").saturating_mul(86_400)),
+            },
         }
     }
 

@@ -54,7 +54,11 @@ impl House {
     }
 
     pub fn at(instant: &str, variables: &[(&str, &str)]) -> Self {
-        let db = database::of_choice();
+        Self::on(database::of_choice(), instant, variables)
+    }
+
+    /// On this database.
+    pub fn on(db: TestDatabase, instant: &str, variables: &[(&str, &str)]) -> Self {
         let (clock, hand) = testkit::clock::fixed(instant);
         // Nobody listens there: the RLHF backend is down unless a test says otherwise.
         let mut all = vec![("ENDCAP_RLHF_BACKEND_PRIVATE_URL", "http://127.0.0.1:9"), ("ENDCAP_GOLDEN_RATE", "0")];
@@ -89,7 +93,7 @@ impl House {
             session_id: "ses_test".to_owned(),
             user_metadata: serde_json::Map::new(),
         };
-        let (token, _) = self.state.access.tokens().issue_access(&subject, std::time::Duration::from_secs(3600)).unwrap();
+        let (token, _) = self.state.access.tokens().issue_access(&subject, std::time::Duration::from_secs(30 * 86_400)).unwrap();
         Person { token, rater_id: rater_id.unwrap_or_default() }
     }
 

@@ -9,6 +9,7 @@ mod bad_input;
 mod calibration;
 mod consensus;
 mod delivery;
+mod integrity;
 mod judging;
 mod live;
 mod reviews;

@@ -1,0 +1,212 @@
+//! What experts and administrators see of the honesty of raters, and what they may do about it.
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Path};
+use domain::role::Role;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use storage::integrity::{self as stored, Listed, NewAction, Standing};
+use storage::raters;
+use web::caller::Caller;
+use web::database::repeat::{self, Answer, RepeatKey};
+use web::json::{JsonBody, JsonBytes, QueryOf};
+use web::paging::{ListQuery, Slice};
+use web::problem::Problem;
+
+use super::{act, reverse, voiding};
+use crate::raters::share;
+use crate::state::State;
+
+const MAX_RATERS: i64 = 200;
+const MAX_REASON_CHARS: usize = 1_000;
+
+/// How many raters to list.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct RatersQuery {
+    /// 1 to 200; 50 by default.
+    pub limit: Option<i64>,
+}
+
+/// Which actions to list.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct ActionQuery {
+    /// Of one rater.
+    pub rater_id: Option<String>,
+}
+
+/// What is to be done about a rater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Tell what was seen.
+    Warn,
+    /// Golden items more often.
+    MoreGold,
+    /// No work until somebody has looked.
+    Pause,
+    /// Recent judgments do not count, and their tasks are judged again.
+    Void,
+    /// All that holds ends; voided judgments stay so.
+    Lift,
+}
+
+/// An action.
+#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ActionRequest {
+    /// About whom.
+    pub rater_id: String,
+    /// What.
+    pub kind: Kind,
+    /// Why, in words that the rater reads.
+    pub reason: String,
+}
+
+/// Taking an action back.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReverseRequest {
+    /// Why, in words that the rater reads.
+    pub reason: String,
+}
+
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Warn => "warn",
+            Self::MoreGold => "more_gold",
+            Self::Pause => "pause",
+            Self::Void => "void",
+            Self::Lift => "lift",
+        }
+    }
+}
+
+/// Raters with the signals of the last look at their judgments, those who need attention first.
+#[utoipa::path(get, path = "/v1/quality/raters", tag = "quality", params(RatersQuery), responses((status = 200, description = "{data, ordered_by}"), (status = 403, description = "Experts and administrators only")))]
+pub async fn list_raters(state: Data<State>, caller: Caller, query: QueryOf<RatersQuery>) -> Result<HttpResponse, Problem> {
+    caller.require(Role::may_review)?;
+    let limit = query.0.limit.unwrap_or(50);
+    if !(1..=MAX_RATERS).contains(&limit) {
+        return Err(Problem::invalid_field("limit", format!("must be 1 to {MAX_RATERS}")));
+    }
+    let found = state.storage.read(move |conn| stored::by_attention(conn, limit)).await?;
+    let data: Vec<Value> = found.iter().map(view).collect();
+    Ok(HttpResponse::Ok().json(json!({
+        "data": data,
+        "ordered_by": "paused raters who wait for a person first, then flagged signals (a severe one counts twice), then the least p-value",
+    })))
+}
+
+/// Actions on raters, newest first.
+#[utoipa::path(get, path = "/v1/quality/actions", tag = "quality", params(ActionQuery, web::paging::Page), responses((status = 200, description = "{data, next_cursor}"), (status = 403, description = "Experts and administrators only")))]
+pub async fn list_actions(state: Data<State>, caller: Caller, query: ListQuery<ActionQuery>) -> Result<HttpResponse, Problem> {
+    caller.require(Role::may_review)?;
+    let (page, rater_id) = (storage::page::Page::try_from(&query.page)?, query.filter.rater_id);
+    let slice = state.storage.read(move |conn| stored::list(conn, rater_id.as_deref(), &page)).await?;
+    Ok(HttpResponse::Ok().json(Slice::from(slice).map(|action| json!(action))))
+}
+
+/// Acts on a rater, who is told. Any step may be taken at any time; voiding takes out what was judged in the last days
+/// (`ENDCAP_INTEGRITY_VOID_DAYS`), and is finished when `finished_at` is set.
+#[utoipa::path(post, path = "/v1/quality/actions", tag = "quality", request_body = ActionRequest, responses((status = 201, description = "The action"), (status = 403, description = "Experts and administrators only"), (status = 404, description = "No such rater")))]
+pub async fn create_action(
+    state: Data<State>,
+    caller: Caller,
+    key: RepeatKey,
+    body: JsonBytes<ActionRequest>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Role::may_review)?;
+    let request = key.of(&caller, &body.bytes);
+    let (asked, actor, now) = (body.value, caller.account_id.clone(), state.clock.now());
+    let reason = reason(&asked.reason)?;
+    if caller.rater_id.as_deref() == Some(asked.rater_id.as_str()) {
+        return Err(Problem::invalid_field("rater_id", "nobody acts on oneself; ask somebody else"));
+    }
+    let response = repeat::create(&state.storage, request, now, move |tx| {
+        raters::lock_one(tx, &asked.rater_id)?;
+        let new = NewAction {
+            rater_id: asked.rater_id.clone(),
+            kind: asked.kind.word().to_owned(),
+            signals: json!([]),
+            reason: reason.clone(),
+            actor: actor.clone(),
+            is_finished: asked.kind != Kind::Void,
+        };
+        Ok(Answer::created(json!(act(tx, &new, now)?)))
+    })
+    .await?;
+    go_on(&state).await?;
+    Ok(response)
+}
+
+/// Takes an action back: the rater stands where the action before had led. Voided judgments count again where their place is still free.
+#[utoipa::path(post, path = "/v1/quality/actions/{action_id}/reverse", tag = "quality", params(("action_id" = String, Path)), request_body = ReverseRequest, responses((status = 200, description = "{action, stays_voided}"), (status = 403, description = "Experts and administrators only"), (status = 409, description = "It was reversed already")))]
+pub async fn reverse_action(
+    state: Data<State>,
+    caller: Caller,
+    path: Path<String>,
+    body: JsonBody<ReverseRequest>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Role::may_review)?;
+    let (reason, by, action_id, now) = (reason(&body.0.reason)?, caller.account_id.clone(), path.into_inner(), state.clock.now());
+    let own = caller.rater_id.clone();
+    let seen = action_id.clone();
+    let about = state.storage.read(move |conn| stored::find(conn, &seen)).await?.rater_id;
+    if own.as_deref() == Some(about.as_str()) {
+        return Err(Problem::invalid_field("action_id", "nobody acts on oneself; ask somebody else"));
+    }
+    let id = action_id.clone();
+    let reversed = state.storage.transaction(move |tx| reverse(tx, &id, &by, &reason, now)).await?;
+    voiding::go_on(&state, &reversed).await?;
+    state.after_commit();
+    let action = state.storage.read(move |conn| stored::find(conn, &action_id)).await?;
+    let note = match (action.finished_at, action.voided_judgments) {
+        (None, _) => "judgments are still being given back".to_owned(),
+        (_, 0) => "nothing stays voided".to_owned(),
+        (_, n) => format!("{n} judgments stay voided: somebody else has judged in their place"),
+    };
+    Ok(HttpResponse::Ok().json(json!({"action": action, "stays_voided": action.voided_judgments, "note": note})))
+}
+
+/// Voids what the newest action is to void, before the answer is given.
+async fn go_on(state: &State) -> Result<(), Problem> {
+    for action in state.storage.read(|conn| stored::voiding::unfinished(conn, 1)).await? {
+        voiding::go_on(state, &action).await?;
+    }
+    state.after_commit();
+    Ok(())
+}
+
+fn reason(words: &str) -> Result<String, Problem> {
+    let words = words.trim();
+    if words.is_empty() || words.chars().count() > MAX_REASON_CHARS {
+        return Err(Problem::invalid_field("reason", format!("must be 1 to {MAX_REASON_CHARS} characters: the rater reads it")));
+    }
+    Ok(words.to_owned())
+}
+
+fn view(listed: &Listed) -> Value {
+    let standing = listed.standing.clone().unwrap_or_default();
+    let Standing { rung, since, looks, signals, attention, looked_at, .. } = standing;
+    json!({
+        "rater_id": listed.rater_id,
+        "name": listed.name,
+        "is_active": listed.is_active,
+        "is_simulated": listed.is_simulated,
+        "total_judgments": listed.total_judgments,
+        "golden_accuracy": share(listed.golden_correct.into(), listed.golden_total.into()),
+        "golden_rate_factor": listed.golden_rate_factor,
+        "paused_reason": listed.paused_reason,
+        "rung": rung,
+        "since": since,
+        "looks": looks,
+        "looked_at": looked_at,
+        "attention": attention,
+        "signals": signals,
+    })
+}
