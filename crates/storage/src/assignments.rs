@@ -170,6 +170,15 @@ pub fn skip(
     end(conn, assignment, "skipped", Some(reason), now)
 }
 
+/// Golden items that a rater was given since an instant, those of calibration left out.
+///
+/// # Errors
+/// As any query.
+pub fn count_golden_since(conn: &mut Connection, rater_id: &str, since: DateTime<Utc>) -> Result<i64, StorageError> {
+    let given = t::rater_id.eq(rater_id).and(t::purpose.eq("golden")).and(t::leased_at.ge(Timestamp(since)));
+    Ok(on!(conn, c => t::table.filter(given).count().get_result(c))?)
+}
+
 /// How many raters have passed over a task.
 ///
 /// # Errors

@@ -59,6 +59,8 @@ pub struct Rater {
     pub is_exempt: bool,
     /// Whether others see the name; else they see an alias.
     pub shows_name: bool,
+    /// How much more often golden items come than usual.
+    pub golden_rate_factor: f64,
     /// When calibration was passed.
     pub calibration_date: Option<Timestamp>,
     /// When it was made.
@@ -180,6 +182,16 @@ pub fn lock_one(conn: &mut Connection, rater_id: &str) -> Result<Rater, StorageE
 /// As any query.
 pub fn find_all(conn: &mut Connection, rater_ids: &[String]) -> Result<Vec<Rater>, StorageError> {
     Ok(on!(conn, c => t::table.filter(t::rater_id.eq_any(rater_ids)).order(t::rater_id).select(Rater::as_select()).load(c))?)
+}
+
+/// Ends the exemption from calibration of a rater: from now on the tests of the task types say what the rater may judge.
+///
+/// # Errors
+/// As any query.
+pub fn end_exemption(conn: &mut Connection, rater_id: &str, now: DateTime<Utc>) -> Result<(), StorageError> {
+    let changes = (t::is_exempt.eq(false), t::updated_at.eq(Timestamp(now)));
+    on!(conn, c => diesel::update(t::table.filter(t::rater_id.eq(rater_id))).set(changes).execute(c))?;
+    Ok(())
 }
 
 /// Whether others see a rater's name.

@@ -1,4 +1,3 @@
-ALTER TABLE golden_set_items DROP COLUMN is_attention_check;
 ALTER TABLE task_assignments DROP COLUMN warned_at;
 ALTER TABLE rater_profiles DROP COLUMN shows_name;
 ALTER TABLE rater_profiles DROP COLUMN is_exempt;

@@ -55,5 +55,3 @@ ALTER TABLE rater_profiles ADD COLUMN shows_name BOOLEAN NOT NULL DEFAULT FALSE;
 UPDATE rater_profiles SET is_exempt = is_calibrated;
 -- When the holder was warned that a lease ends, and told that somebody else took the place.
 ALTER TABLE task_assignments ADD COLUMN warned_at DATETIME(6);
--- Attention checks: items whose answer is plain, so that a wrong one says that nobody looked.
-ALTER TABLE golden_set_items ADD COLUMN is_attention_check BOOLEAN NOT NULL DEFAULT FALSE;

@@ -5,6 +5,8 @@ use actix_web::web::{Data, Path};
 use chrono::TimeDelta;
 use domain::task::TaskType;
 use learning::calibration::SequentialTest;
+use learning::drift::DriftTest;
+use learning::golden::ExposureCaps;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use storage::assignments as stored;
@@ -75,6 +77,8 @@ pub fn rules(settings: &Settings) -> Rules {
             .unwrap_or_default(),
         calibration_retry: TimeDelta::from_std(calibration.retry).unwrap_or(TimeDelta::hours(24)),
         calibration_attempts: i32::try_from(calibration.attempts).unwrap_or(i32::MAX),
+        drift: DriftTest::new(calibration.p1, calibration.p0, DriftTest::default().threshold()).unwrap_or_default(),
+        exposure: ExposureCaps::default(),
         weights: weights(settings),
         daily_judgments: rating.daily_judgments.into(),
         threshold: rating.consensus_posterior,

@@ -6,6 +6,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::role::Role;
 use domain::task::TaskType;
 use learning::calibration::{Decision, SequentialTest};
+use learning::drift::DriftTest;
+use learning::golden::{ExposureCaps, RateRules};
+use learning::judgment::GoldRecord;
 use sha2::{Digest, Sha256};
 use storage::assignments::{self, Assignment, LeaseRequest, Nothing, Purpose};
 use storage::connection::Connection;
@@ -83,6 +86,10 @@ pub struct Rules {
     pub calibration_retry: TimeDelta,
     /// Attempts at calibration per task type.
     pub calibration_attempts: i32,
+    /// When golden answers after calibration ask for it again.
+    pub drift: DriftTest,
+    /// How often a golden item may be seen.
+    pub exposure: ExposureCaps,
     /// The order of the queue.
     pub weights: Weights,
     /// Judgments a rater may give in 24 hours; 0 is no bound.
@@ -158,6 +165,11 @@ pub fn next(tx: &mut Connection, request: &Request, rules: &Rules, now: DateTime
     let score = |waiting: &stored::Waiting| queue::score(&queue::parts(&waiting.into(), &rater, &request.shares, &rules.weights, now));
     let mut reason = Reason::NoTasks;
     for (purpose, task_types) in plan {
+        if purpose == Purpose::Golden
+            && assignments::count_golden_since(tx, &rater.rater_id, now - TimeDelta::hours(24))? >= rules.exposure.per_rater_and_day.into()
+        {
+            continue;
+        }
         let wanted = LeaseRequest { rater_id: rater.rater_id.clone(), task_types, purpose, lease: rules.lease };
         if let Some((assignment, task)) = assignments::lease_next(tx, &wanted, &score, now)? {
             let why = why(tx, &assignment, &task, &rater, request, rules, now)?;
@@ -218,6 +230,15 @@ pub fn golden_is_due(rater_id: &str, total_judgments: i32, golden_rate: f64) -> 
     f64::from(number) / (f64::from(u32::MAX) + 1.0) < golden_rate
 }
 
+/// How often golden items come to a rater: the more, the less is known of the rater, and while the rater seems to drift.
+fn golden_rate(rater: &Rater, tests: &[Qualification], rules: &Rules) -> f64 {
+    let count = |n: i32| n.max(0).unsigned_abs();
+    let record = GoldRecord { correct: count(rater.golden_correct), total: count(rater.golden_total) };
+    let sums = tests.iter().filter(|test| test.is_passed()).map(|test| test.drift);
+    let drift = rules.drift.verdict(sums.fold(0.0, f64::max));
+    RateRules::with_base(rules.golden_rate).rate(record, drift, rater.golden_rate_factor)
+}
+
 /// Whether somebody may work without calibration.
 #[must_use]
 pub fn is_exempt(rater: &Rater, role: Role) -> bool {
@@ -239,7 +260,7 @@ fn plan(
     now: DateTime<Utc>,
 ) -> Result<Vec<(Purpose, Vec<String>)>, Reason> {
     let work = |task_types: Vec<String>| {
-        let golden_first = golden_is_due(&rater.rater_id, rater.total_judgments, rules.golden_rate);
+        let golden_first = golden_is_due(&rater.rater_id, rater.total_judgments, golden_rate(rater, tests, rules));
         let golden = golden_first.then(|| (Purpose::Golden, task_types.clone()));
         golden.into_iter().chain([(Purpose::Work, task_types)]).collect()
     };

@@ -1,7 +1,9 @@
 //! A rater's test per task type: how an answer on a golden item moves it on. The test itself is in `learning::calibration`.
 
 use chrono::{DateTime, Utc};
+use domain::task::TaskType;
 use learning::calibration::Decision;
+use learning::drift::Drift;
 use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::qualifications::{self, Qualification};
@@ -47,8 +49,8 @@ pub fn after_answer(before: &Qualification, is_right: bool, rules: &Rules, now: 
     test
 }
 
-/// Enters an answer on a golden item into the rater's test for the task type; the test, when the answer was given in calibration. The
-/// rater must be locked.
+/// Enters an answer on a golden item into the rater's test for the task type; the test, when the answer was given in calibration. In the
+/// flow of work it moves the test of drift, which may open calibration again. The rater must be locked.
 ///
 /// # Errors
 /// As any query.
@@ -61,14 +63,91 @@ pub fn note_answer(
     rules: &Rules,
     now: DateTime<Utc>,
 ) -> Result<Option<Qualification>, StorageError> {
+    let before = qualifications::find(tx, &rater.rater_id, task_type)?;
     if purpose != "calibration" {
+        note_work(tx, rater, before, task_type, is_right, rules, now)?;
         return Ok(None);
     }
-    let before = qualifications::find(tx, &rater.rater_id, task_type)?.unwrap_or_else(|| Qualification::new(&rater.rater_id, task_type));
+    let before = before.unwrap_or_else(|| Qualification::new(&rater.rater_id, task_type));
     let after = after_answer(&before, is_right, rules, now);
     qualifications::save(tx, &after, now)?;
     if after.is_passed() && !rater.is_calibrated {
         raters::pass_calibration(tx, &rater.rater_id, now)?;
     }
     Ok(Some(after))
+}
+
+/// A golden answer among work: Page's cumulative sum of the evidence that the rater has become worse.
+fn note_work(
+    tx: &mut Connection,
+    rater: &Rater,
+    before: Option<Qualification>,
+    task_type: &str,
+    is_right: bool,
+    rules: &Rules,
+    now: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    let passed = || Qualification { state: "passed".to_owned(), ..Qualification::new(&rater.rater_id, task_type) };
+    let before = match before {
+        Some(test) => test,
+        None if rater.is_exempt => passed(),
+        // A reviewer: nobody tests experts.
+        None => return Ok(()),
+    };
+    if !before.is_passed() {
+        return Ok(());
+    }
+    let after = after_work(&before, is_right, rules);
+    if !after.is_passed() && rater.is_exempt {
+        for other in TaskType::ALL.iter().filter(|other| other.as_ref() != task_type) {
+            if qualifications::find(tx, &rater.rater_id, other.as_ref())?.is_none() {
+                qualifications::save(tx, &Qualification { task_type: other.as_ref().to_owned(), ..passed() }, now)?;
+            }
+        }
+        raters::end_exemption(tx, &rater.rater_id, now)?;
+    }
+    qualifications::save(tx, &after, now)
+}
+
+/// A passed test after one more golden answer among work: open again once the rater has drifted.
+#[must_use]
+pub fn after_work(before: &Qualification, is_right: bool, rules: &Rules) -> Qualification {
+    let drift = rules.drift.step(before.drift, is_right);
+    if rules.drift.verdict(drift) != Drift::Retest {
+        return Qualification { drift, ..before.clone() };
+    }
+    Qualification {
+        reason: Some("your answers on known items have become less sure; calibration shows whether that was chance".to_owned()),
+        ..Qualification::new(&before.rater_id, &before.task_type)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_failed_test_may_be_tried_again_after_its_time_and_drift_opens_a_passed_one() {
+        let rules = crate::assignments::rules(&web::settings::Settings::load_with(&[]).unwrap());
+        let now = Utc::now();
+        let mut test = Qualification::new("rtr_1", "plan_quality");
+        while test.state == "open" {
+            test = after_answer(&test, false, &rules, now);
+        }
+        assert_eq!((test.state.as_str(), test.attempt), ("failed", 1));
+        assert!(!test.may_be_tried(now) && test.may_be_tried(now + rules.calibration_retry));
+        test = after_answer(&test, true, &rules, now);
+        assert_eq!((test.state.as_str(), test.attempt, test.correct, test.total), ("open", 2, 1, 1), "the next attempt begins at nothing");
+        while test.state == "open" {
+            test = after_answer(&test, true, &rules, now);
+        }
+        assert!(test.is_passed());
+        // Each wrong answer is ln(0.40 / 0.15) = 0.98 of evidence; 4.5 are reached with the fifth.
+        let answers = (1..=5).map(|_| {
+            test = after_work(&test, false, &rules);
+            test.state.clone()
+        });
+        assert_eq!(answers.collect::<Vec<_>>(), ["passed", "passed", "passed", "passed", "open"]);
+    }
 }

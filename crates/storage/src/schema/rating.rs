@@ -118,7 +118,6 @@ diesel::table! {
         difficulty_level -> Text,
         edge_case_type -> Nullable<Text>,
         is_active -> Bool,
-        is_attention_check -> Bool,
         created_at -> Instant,
         updated_at -> Instant,
     }

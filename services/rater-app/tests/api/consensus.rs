@@ -4,6 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::role::Role;
 use domain::task::Choice;
 use learning::calibration::SequentialTest;
+use learning::drift::DriftTest;
+use learning::golden::ExposureCaps;
 use rater_app::dispatch::{self, Next, Request, Rules, Wanted};
 use rater_app::intake::{self, Intake};
 use rater_app::queue::Shares;
@@ -34,6 +36,8 @@ fn rules() -> Rules {
         calibration: SequentialTest::default(),
         calibration_retry: TimeDelta::hours(24),
         calibration_attempts: 3,
+        drift: DriftTest::default(),
+        exposure: ExposureCaps::default(),
         weights: Weights::default(),
         daily_judgments: 0,
         threshold: THRESHOLD,
