@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_failed_test_may_be_tried_again_after_its_time_and_drift_opens_a_passed_one() {
-        let rules = crate::assignments::rules(&web::settings::Settings::load_with(&[]).unwrap());
+        let rules = crate::assignments::rules(&web::settings::Settings::from_variables(Vec::<(&str, &str)>::new()).unwrap());
         let now = Utc::now();
         let mut test = Qualification::new("rtr_1", "plan_quality");
         while test.state == "open" {

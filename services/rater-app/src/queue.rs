@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use learning::judgment::GoldRecord;
+use learning::overlap::information_gain;
 use serde::Serialize;
 use serde_json::Value;
 use storage::queue::{Waiting, Weights, uncertainty_of};
@@ -78,7 +79,7 @@ pub fn parts(task: &Known<'_>, rater: &Rater, shares: &Shares, weights: &Weights
     let days = ((now - task.created_at).num_seconds().max(0) as f64) / 86_400.0;
     let uncertainty = uncertainty_of(task.model_uncertainty, task.leading_posterior);
     let accuracy = accuracy(rater, task.task_type);
-    let gain = information_gain(task.leading_posterior, accuracy);
+    let gain = gain(task.leading_posterior, accuracy);
     let quota = shares.lack_of(task.retailer_id);
     let part = |name, value, weight, words: String| Part { name, value, weight, words };
     vec![
@@ -135,17 +136,12 @@ fn accuracy(rater: &Rater, task_type: &str) -> f64 {
     (f64::from(of_type.correct) + 5.0 * expected) / (f64::from(of_type.total) + 5.0)
 }
 
-/// Expected fall of the entropy of a binary question by one more answer that is right with `accuracy`, in bits: the mutual information
-/// between the answer and the truth (Cover and Thomas 2006, 2.4). Before any answer the truth is taken as even.
-fn information_gain(leading_posterior: Option<f64>, accuracy: f64) -> f64 {
-    let p = leading_posterior.unwrap_or(0.5).clamp(0.0, 1.0);
-    let says_yes = p * accuracy + (1.0 - p) * (1.0 - accuracy);
-    (entropy(says_yes) - entropy(accuracy)).max(0.0)
-}
-
-fn entropy(p: f64) -> f64 {
-    let term = |p: f64| if p > 0.0 { -p * p.log2() } else { 0.0 };
-    term(p) + term(1.0 - p)
+/// Bits that one more answer is expected to tell. Only the leading choice's probability is known here; the rest is taken as even over the
+/// other three, and before any answer all four choices are.
+fn gain(leading_posterior: Option<f64>, accuracy: f64) -> f64 {
+    let leading = leading_posterior.map_or(0.25, |p| p.clamp(0.0, 1.0));
+    let other = (1.0 - leading) / 3.0;
+    information_gain(&[leading, other, other, other], accuracy)
 }
 
 /// How much each retailer was served lately, by this process. Approximate on purpose: it spreads work, nothing depends on it.
@@ -202,10 +198,10 @@ mod tests {
 
     #[test]
     fn an_answer_tells_most_where_the_others_disagree_and_nothing_from_a_coin() {
-        assert!((information_gain(Some(0.5), 1.0) - 1.0).abs() < 1e-12);
-        assert!(information_gain(Some(0.5), 0.8) > information_gain(Some(0.9), 0.8));
-        assert!(information_gain(Some(0.5), 0.9) > information_gain(Some(0.5), 0.7));
-        assert!(information_gain(Some(0.7), 0.5).abs() < 1e-12);
+        assert!((gain(None, 1.0) - 2.0).abs() < 1e-12, "one of four, told for sure");
+        assert!(gain(Some(0.5), 0.8) > gain(Some(0.9), 0.8));
+        assert!(gain(Some(0.5), 0.9) > gain(Some(0.5), 0.7));
+        assert!(gain(Some(0.7), 0.25).abs() < 1e-12);
     }
 
     #[test]
