@@ -133,6 +133,9 @@ impl Evidence<'_> {
     fn complete_records(&self) -> Vec<GoldRecord> {
         let mut records = self.records.to_vec();
         records.resize(self.n_raters, GoldRecord::default());
+        if self.gold.is_empty() {
+            return records;
+        }
         for judgment in self.judgments {
             if let Some(gold) = self.gold_label(judgment.task as usize)
                 && let Some(record) = records.get_mut(judgment.rater as usize)
@@ -228,7 +231,6 @@ impl EmSettings {
 /// # Errors
 /// When an index, a gold label or a record is impossible, or the tables would be too large.
 pub fn estimate(evidence: &Evidence<'_>, method: Method) -> Result<Consensus, InvalidJudgments> {
-    evidence.check()?;
     match method {
         Method::Majority => vote::majority(evidence),
         Method::GoldVote => vote::gold_weighted(evidence),
@@ -236,10 +238,7 @@ pub fn estimate(evidence: &Evidence<'_>, method: Method) -> Result<Consensus, In
         Method::DawidSkene => dawid_skene::fit(evidence, &EmSettings::published()),
         Method::Hierarchical => hierarchical::fit(evidence),
         Method::Mace => hierarchical::fit_mace(evidence),
-        Method::ModelAverage => {
-            check_cells(evidence.n_raters.saturating_mul(evidence.n_labels).saturating_mul(evidence.n_labels))?;
-            Ok(auto::in_equal_parts(evidence))
-        }
+        Method::ModelAverage => auto::in_equal_parts(evidence),
         Method::Auto => auto::fit(evidence),
     }
 }

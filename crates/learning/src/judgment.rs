@@ -96,6 +96,12 @@ pub enum InvalidJudgments {
 /// # Errors
 /// Names the first judgment that is out of range and what was wrong with it.
 pub fn check_indices(judgments: &[Judgment], n_tasks: usize, n_raters: usize, n_labels: usize) -> Result<(), InvalidJudgments> {
+    let largest = judgments.iter().fold([0; 3], |[task, rater, label]: [u32; 3], judgment| {
+        [task.max(judgment.task), rater.max(judgment.rater), label.max(judgment.label)]
+    });
+    if largest.iter().zip([n_tasks, n_raters, n_labels]).all(|(index, count)| (*index as usize) < count) {
+        return Ok(());
+    }
     for (position, judgment) in judgments.iter().enumerate() {
         for (what, index, count) in
             [("task", judgment.task, n_tasks), ("rater", judgment.rater, n_raters), ("label", judgment.label, n_labels)]

@@ -4,6 +4,8 @@
 use anyhow::{Context, Result};
 
 const FREE: u32 = u32::MAX;
+/// Names shorter than this are compared as one number.
+const WORD: usize = 8;
 
 /// Numbered names.
 #[derive(Default)]
@@ -11,8 +13,8 @@ pub struct Names {
     text: String,
     /// Where each name ends in `text`.
     ends: Vec<usize>,
-    /// Numbers by hash, open addressing; the length is a power of two, at most half of it is used.
-    table: Vec<u32>,
+    /// Key and number by hash, open addressing; the length is a power of two, at most half of it is used.
+    table: Vec<(u64, u32)>,
 }
 
 impl Names {
@@ -30,59 +32,70 @@ impl Names {
 
     /// The number of a name that has one.
     pub fn find(&self, name: &str) -> Option<u32> {
-        let place = self.place(name)?;
-        self.table.get(place).copied().filter(|number| *number != FREE)
+        let (_, number) = *self.table.get(self.place(name, key(name)))?;
+        Some(number).filter(|number| *number != FREE)
     }
 
     /// The number of the name, given to it now if it is new.
     pub fn number(&mut self, name: &str) -> Result<u32> {
-        if self.table.len() < 2 * (self.ends.len() + 1) {
+        let key = key(name);
+        let place = self.place(name, key);
+        if let Some(&(_, number)) = self.table.get(place).filter(|(_, number)| *number != FREE) {
+            return Ok(number);
+        }
+        let number = u32::try_from(self.ends.len()).ok().filter(|number| *number != FREE);
+        let number = number.context("more than four billion different names")?;
+        self.text.push_str(name);
+        self.ends.push(self.text.len());
+        if self.table.len() < 2 * self.ends.len() {
             self.grow();
+        } else if let Some(entry) = self.table.get_mut(place) {
+            *entry = (key, number);
         }
-        let place = self.place(name).context("the table of names is full")?;
-        let Some(entry) = self.table.get_mut(place) else { unreachable!("the place lies in the table") };
-        if *entry == FREE {
-            let number = u32::try_from(self.ends.len()).ok().filter(|number| *number != FREE);
-            *entry = number.context("more than four billion different names")?;
-            self.text.push_str(name);
-            self.ends.push(self.text.len());
-        }
-        Ok(*entry)
+        Ok(number)
     }
 
-    /// Where the name is or would be in the table; `None` without a table.
-    fn place(&self, name: &str) -> Option<usize> {
-        let mask = self.table.len().checked_sub(1)?;
-        let mut place = hash(name.as_bytes()) as usize & mask;
+    /// Where the name is or would be in the table; beyond its end without a table.
+    fn place(&self, name: &str, key: u64) -> usize {
+        let mask = self.table.len().wrapping_sub(1);
+        let mut place = spread(key) as usize & mask;
         loop {
-            match self.table.get(place)? {
-                &FREE => return Some(place),
-                &number if self.name(number as usize) == name => return Some(place),
-                _ => place = (place + 1) & mask,
+            match self.table.get(place) {
+                Some(&(known, number)) if number != FREE => {
+                    if known == key && (name.len() < WORD || self.name(number as usize) == name) {
+                        return place;
+                    }
+                    place = (place + 1) & mask;
+                }
+                _ => return place,
             }
         }
     }
 
     fn grow(&mut self) {
-        let len = (4 * (self.ends.len() + 1)).next_power_of_two().max(16);
-        self.table = vec![FREE; len];
-        for number in 0..self.ends.len() {
-            let place = self.place(self.name(number));
-            if let Some((entry, number)) = place.and_then(|place| self.table.get_mut(place)).zip(u32::try_from(number).ok()) {
-                *entry = number;
+        self.table = vec![(0, FREE); (4 * self.ends.len()).next_power_of_two().max(16)];
+        for (index, number) in (0..self.ends.len()).zip(0u32..) {
+            let key = key(self.name(index));
+            let place = self.place(self.name(index), key);
+            if let Some(entry) = self.table.get_mut(place) {
+                *entry = (key, number);
             }
         }
     }
 }
 
-/// Multiply and fold, eight bytes at a time: names are short and the file is the caller's own.
-fn hash(name: &[u8]) -> u64 {
-    const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
-    let (words, rest) = name.as_chunks::<8>();
-    let fold = |hash: u64, word: u64| {
-        let product = u128::from(hash ^ word) * u128::from(FACTOR);
-        (product >> 64) as u64 ^ product as u64
-    };
-    let hash = words.iter().fold(FACTOR ^ name.len() as u64, |hash, word| fold(hash, u64::from_le_bytes(*word)));
-    fold(hash, rest.iter().fold(1, |word, byte| word << 8 | u64::from(*byte)))
+/// Short names themselves with their length in the top byte; a hash of others with all bits set there.
+fn key(name: &str) -> u64 {
+    let word = |bytes: &[u8]| bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    if name.len() < WORD {
+        return word(name.as_bytes()) | (name.len() as u64) << 56;
+    }
+    let (words, rest) = name.as_bytes().as_chunks::<WORD>();
+    words.iter().fold(spread(word(rest) ^ name.len() as u64), |hash, word| spread(hash ^ u64::from_le_bytes(*word))) | 0xFF << 56
+}
+
+/// Multiply and fold: the file is the caller's own, so nobody picks names that collide.
+fn spread(word: u64) -> u64 {
+    let product = u128::from(word ^ 0xD1B5_4A32_D192_ED03) * u128::from(0x9E37_79B9_7F4A_7C15_u64);
+    (product >> 64) as u64 ^ product as u64
 }

@@ -12,6 +12,8 @@ use super::names::Names;
 const COLUMNS: [&str; 3] = ["task_id", "rater_id", "label"];
 /// Files with more columns are not split in place.
 const MAX_COLUMNS: usize = 16;
+/// Bytes of a short row; memory that is reserved and not used costs nothing.
+const USUAL_ROW: usize = 8;
 
 /// The judgments of a file, and what their numbers mean.
 #[derive(Default)]
@@ -24,9 +26,8 @@ pub struct Answers {
 
 impl Answers {
     fn add(&mut self, [task, rater, label]: [&str; 3]) -> Result<()> {
-        let last = self.judgments.last().map(|judgment| judgment.task).filter(|last| self.tasks.name(*last as usize) == task);
-        let task = last.map_or_else(|| self.tasks.number(task), Ok)?;
-        self.judgments.push(Judgment { task, rater: self.raters.number(rater)?, label: self.labels.number(label)? });
+        let (task, rater, label) = (self.tasks.number(task)?, self.raters.number(rater)?, self.labels.number(label)?);
+        self.judgments.push(Judgment { task, rater, label });
         Ok(())
     }
 }
@@ -83,6 +84,7 @@ fn split_in_place(text: &str) -> Option<Answers> {
         *place = header.iter().position(|name| *name == column)?;
     }
     let mut answers = Answers::default();
+    answers.judgments.reserve(rows.len() / USUAL_ROW);
     let mut fields = [(0, 0); MAX_COLUMNS];
     let (mut column, mut start, mut is_odd) = (0, 0, false);
     let mut end_row = |fields: &[(usize, usize)], is_odd: bool| {

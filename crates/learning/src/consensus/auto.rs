@@ -9,7 +9,7 @@ use super::hierarchical::{self, LIMITS, Pooling};
 use super::indexed::{Fitted, Indexed};
 use super::predictive::{Findings, compare};
 use super::{Consensus, Evidence, Method, clear_winner, one_coin, vote};
-use crate::judgment::InvalidJudgments;
+use crate::judgment::{InvalidJudgments, check_cells};
 
 /// Fewer tasks with two judgments than this cannot carry rater models.
 pub(super) const MIN_TASKS_FOR_FITTING: usize = 100;
@@ -28,8 +28,9 @@ struct Weights {
     one_coin: f64,
 }
 
-/// Chooses and estimates. The evidence has been checked.
+/// Chooses and estimates.
 pub(super) fn fit(evidence: &Evidence<'_>) -> Result<Consensus, InvalidJudgments> {
+    evidence.check()?;
     let indexed = Indexed::new(evidence);
     let overlapping = (0..evidence.n_tasks).filter(|task| indexed.task(*task).len() >= 2).count();
     if overlapping < MIN_TASKS_FOR_FITTING {
@@ -62,9 +63,11 @@ enum Choice {
 }
 
 /// The average of the three families in equal parts.
-pub(super) fn in_equal_parts(evidence: &Evidence<'_>) -> Consensus {
+pub(super) fn in_equal_parts(evidence: &Evidence<'_>) -> Result<Consensus, InvalidJudgments> {
+    evidence.check()?;
+    check_cells(evidence.n_raters.saturating_mul(evidence.n_labels).saturating_mul(evidence.n_labels))?;
     let third = 1.0 / 3.0;
-    average(evidence, &Indexed::new(evidence), Weights { hierarchical: third, mace: third, one_coin: third })
+    Ok(average(evidence, &Indexed::new(evidence), Weights { hierarchical: third, mace: third, one_coin: third }))
 }
 
 /// Weights by what predicts unseen judgments. The one-coin model takes part only if it explains more than
@@ -72,8 +75,9 @@ pub(super) fn in_equal_parts(evidence: &Evidence<'_>) -> Consensus {
 /// when the matrices gain little, or when much of what they gain comes from labels that hide tasks of
 /// different kinds, for then their classes need not be the labels; three quarters when they predict worse.
 fn choose(findings: &Findings) -> (Weights, String) {
-    let Findings { matrices_over_habits, matrices_over_one_coin: matrices, one_coin_over_nothing, subtypes, judgments } = *findings;
-    let is_small = matrices_over_habits.z < -2.0;
+    let Findings { matrices_over_habits, matrices_over_one_coin: matrices, one_coin_over_nothing, subtypes, judgments, is_whole } = *findings;
+    // In a part of the data raters have fewer judgments than in the whole.
+    let is_small = is_whole && matrices_over_habits.z < -2.0;
     let (one_coin, why) = if one_coin_over_nothing.z <= 2.0 {
         (0.0, "the one-coin model explains no more than the raters' habits")
     } else if matrices.z < -2.0 {

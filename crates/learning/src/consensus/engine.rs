@@ -6,7 +6,7 @@ use super::Evidence;
 use super::indexed::{FLOOR, Indexed, has_settled};
 
 /// Judgments multiplied between two looks at the size: 16 factors of at least 1e-10 stay above 1e-160.
-const BETWEEN_RESCALES: usize = 16;
+pub(super) const BETWEEN_RESCALES: usize = 16;
 /// The product of task probabilities is turned into a logarithm below this.
 const SMALL: f64 = 1e-130;
 
@@ -226,7 +226,7 @@ pub(super) fn task_log_likelihoods(evidence: &Evidence<'_>, indexed: &Indexed, p
 }
 
 /// The sum of logarithms of probabilities, most of them gathered as one product first.
-struct Likelihood {
+pub(super) struct Likelihood {
     sum: f64,
     product: f64,
 }
@@ -239,7 +239,7 @@ impl Default for Likelihood {
 
 impl Likelihood {
     #[inline(always)]
-    fn take(&mut self, factor: f64) {
+    pub(super) fn take(&mut self, factor: f64) {
         self.product *= factor;
         if self.product < SMALL {
             self.sum += self.product.ln();
@@ -249,7 +249,7 @@ impl Likelihood {
 
     /// Divides by the largest value and keeps account of it.
     #[inline(always)]
-    fn rescale(&mut self, joint: &mut [f64]) {
+    pub(super) fn rescale(&mut self, joint: &mut [f64]) {
         let top = joint.iter().copied().fold(0.0, f64::max);
         if top > 0.0 {
             joint.iter_mut().for_each(|value| *value /= top);
@@ -259,7 +259,7 @@ impl Likelihood {
 
     /// Turns joint probabilities into a posterior; one-hot with `gold`.
     #[inline(always)]
-    fn normalise(&mut self, joint: &mut [f64], gold: Option<u32>, counted: bool) {
+    pub(super) fn normalise(&mut self, joint: &mut [f64], gold: Option<u32>, counted: bool) {
         let probability = match gold {
             Some(gold) => {
                 let probability = joint[gold as usize];
@@ -279,7 +279,7 @@ impl Likelihood {
         }
     }
 
-    fn finish(self) -> f64 {
+    pub(super) fn finish(self) -> f64 {
         self.sum + self.product.ln()
     }
 }

@@ -1,13 +1,14 @@
 //! One accuracy per rater, by expectation maximisation: the right model when raters differ in care and
 //! not in habits, or have too few judgments for a confusion matrix each.
 
-use super::indexed::{FLOOR, Fitted, Indexed, has_settled, normalise_log};
+use super::engine::{BETWEEN_RESCALES, Likelihood};
+use super::indexed::{FLOOR, Fitted, Indexed, has_settled};
 use super::{Consensus, EmSettings, Evidence, Method};
 use crate::judgment::InvalidJudgments;
 
 /// Smoothed settings, used where models are averaged: each rater starts with 4 right and 1 wrong
 /// pseudo-judgments.
-pub const SMOOTHED: EmSettings = EmSettings { max_iterations: 300, tolerance: 1e-9, right: 4.0, wrong: 1.0, class: 1.0 };
+pub const SMOOTHED: EmSettings = EmSettings { max_iterations: 300, tolerance: 1e-8, right: 4.0, wrong: 1.0, class: 1.0 };
 
 /// Fits the one-coin model: a rater is right with one probability, errors fall evenly on the other
 /// labels. Gold labels stay fixed, golden records count as further judgments of known tasks. Starts at
@@ -33,13 +34,12 @@ pub(super) fn fit_indexed(evidence: &Evidence<'_>, indexed: &Indexed, settings: 
         iterations += 1;
         let model = Model::new(&prior, &accuracy);
         let before = log_likelihood;
+        let mut likelihood = Likelihood::default();
         log_likelihood = 0.0;
         for (task, row) in posterior.chunks_exact_mut(evidence.n_labels).enumerate() {
-            let log_probability = model.posterior(row, indexed.task(task), evidence.gold_label(task));
-            if indexed.is_known(evidence, task) {
-                log_likelihood += log_probability;
-            }
+            log_likelihood += model.posterior(row, indexed.task(task), evidence.gold_label(task), &mut likelihood);
         }
+        log_likelihood += likelihood.finish();
         converged = has_settled(before, log_likelihood, settings.tolerance);
         // Reported are the parameters that gave the posteriors.
         if iterations < settings.max_iterations && !converged {
@@ -64,36 +64,55 @@ pub(super) fn fit_indexed(evidence: &Evidence<'_>, indexed: &Indexed, settings: 
 pub(super) fn task_log_likelihoods(evidence: &Evidence<'_>, indexed: &Indexed, prior: &[f64], accuracy: &[f64]) -> Vec<f64> {
     let model = Model::new(prior, accuracy);
     let mut row = vec![0.0; evidence.n_labels];
-    (0..evidence.n_tasks).map(|task| model.posterior(&mut row, indexed.task(task), None)).collect()
+    let of_task = |task| {
+        let mut likelihood = Likelihood::default();
+        model.posterior(&mut row, indexed.task(task), None, &mut likelihood) + likelihood.finish()
+    };
+    (0..evidence.n_tasks).map(of_task).collect()
 }
 
-/// Logarithms of the parameters, once a round.
-struct Model {
-    prior: Vec<f64>,
-    /// Log probability of one given wrong label, and what a right label adds to it.
+/// The parameters as the posterior needs them, once a round.
+struct Model<'a> {
+    prior: &'a [f64],
+    /// Log probability of one given wrong label, and how many times as probable the right one is.
     raters: Vec<(f64, f64)>,
 }
 
-impl Model {
-    fn new(prior: &[f64], accuracy: &[f64]) -> Self {
+impl<'a> Model<'a> {
+    fn new(prior: &'a [f64], accuracy: &[f64]) -> Self {
         let others = prior.len().saturating_sub(1).max(1) as f64;
         let rater = |&accuracy: &f64| {
-            let error = ((1.0 - accuracy) / others).ln();
-            (error, accuracy.ln() - error)
+            let error = (1.0 - accuracy) / others;
+            (error.ln(), accuracy / error)
         };
-        Self { prior: prior.iter().map(|p| p.ln()).collect(), raters: accuracy.iter().map(rater).collect() }
+        Self { prior, raters: accuracy.iter().map(rater).collect() }
     }
 
-    /// Fills in the posterior of one task and returns the log probability of its judgments.
-    fn posterior(&self, row: &mut [f64], votes: &[(u32, u32)], gold: Option<u32>) -> f64 {
-        row.copy_from_slice(&self.prior);
+    /// Fills in the posterior of one task. The log probability of its judgments is the number returned plus
+    /// what `likelihood` takes in.
+    fn posterior(&self, row: &mut [f64], votes: &[(u32, u32)], gold: Option<u32>, likelihood: &mut Likelihood) -> f64 {
+        row.copy_from_slice(self.prior);
         let mut errors = 0.0;
-        for &(rater, label) in votes {
-            let (error, right) = self.raters[rater as usize];
-            errors += error;
-            row[label as usize] += right;
+        for votes in votes.chunks(BETWEEN_RESCALES) {
+            for &(rater, label) in votes {
+                let (error, ratio) = self.raters[rater as usize];
+                errors += error;
+                row[label as usize] *= ratio;
+            }
+            if votes.len() == BETWEEN_RESCALES {
+                let top = row.iter().copied().fold(0.0, f64::max);
+                row.iter_mut().for_each(|value| *value /= top);
+                errors += top.ln();
+            }
         }
-        errors + normalise_log(row, gold)
+        // Sums above 1 would let the product of the probabilities grow without bound.
+        let scale = row.iter().sum::<f64>().max(1.0);
+        if scale > 1.0 {
+            row.iter_mut().for_each(|value| *value /= scale);
+            errors += scale.ln();
+        }
+        likelihood.normalise(row, gold, !votes.is_empty() || gold.is_some());
+        errors
     }
 }
 

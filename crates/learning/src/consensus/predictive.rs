@@ -43,6 +43,8 @@ pub(super) struct Findings {
     pub(super) subtypes: Gain,
     /// Held-out judgments.
     pub(super) judgments: usize,
+    /// Whether all tasks took part.
+    pub(super) is_whole: bool,
 }
 
 /// Log probabilities of the held-out tasks, by family.
@@ -65,6 +67,7 @@ pub(super) fn compare(evidence: &Evidence<'_>) -> Findings {
         judgments += indexed.task(**task as usize).len();
         judgments <= MOST
     };
+    let judged = tasks.len();
     let enough = tasks.iter().take_while(within).count();
     tasks.truncate(enough);
     let folds = if judgments <= CROSS_VALIDATED { FOLDS } else { 1 };
@@ -85,6 +88,7 @@ pub(super) fn compare(evidence: &Evidence<'_>) -> Findings {
         one_coin_over_nothing: gain(&scores.one_coin, &scores.habit),
         subtypes: gain(&scores.subtypes, &scores.hierarchical),
         judgments: held_out,
+        is_whole: tasks.len() == judged,
     }
 }
 
