@@ -1,27 +1,33 @@
 //! Auto-checks: what a machine can find out about a candidate before a person looks at it.
 //!
 //! Real parsers (JSON, JSON Schema, SQL, exact decimals, words), no I/O, no panic, bounded work: whatever is too large is refused before it is looked into.
-//! A check whose context is missing is absent, neither passed nor failed. Each check reports once per candidate.
+//! A check that does not apply, because its context is missing or an earlier check failed, is absent: neither passed nor failed; [`catalogue`] tells what
+//! each needs. Each check reports once per candidate, a failed one with its rule and [`place::Place`].
 //!
 //! # Shapes (the contract for task authors)
 //! A context snippet is an object with `kind`; `title` and further members are for raters. The first snippet of a kind counts.
 //!
 //! | task type | context | candidate |
 //! |---|---|---|
-//! | `tool_call_qa` | `tools` `{tools:[{name, parameters}]}` (`parameters`: JSON Schema without references), `sql_schema` `{tables:{name:[column]}}` | `{"call":{"name","arguments"}}`, `{"call_text":"…JSON…"}` or `{"sql":"…"}` |
-//! | `schema_mapping` | `source_fields` `{fields:[{name, type, example?, unit?}]}`, `canonical_schema` `{fields:[{name, type, required?, unit?}]}` | `{"mapping":{source:{"to":canonical,"transform"?}}}`; transforms in [`transform::NAMES`] |
-//! | `policy_compliance` | `policy` `{disallowed_terms?, required_disclaimers?, max_headline_length?, max_body_length?, allowed_formats?}` (formats: `headline_body`, `text`) | `{"headline","body"}` or `{"text"}` |
-//! | `plan_quality` | `plan_request` `{objective, budget, currency, horizon_days, constraints}` (any snippet with a `budget` is taken, too) | `{summary, lines, other_lines?, expected, constraints, budget, …}` |
-//! | `tagging_normalization` | `taxonomy` `{tags:[tag], variants?:{variant: tag}, noisy_tag?}`; without `noisy_tag` the longest variant in the prompt | `{"tag"}` |
+//! | `tool_call_qa` | `tools` `{tools:[{name, parameters}]}` (`parameters`: JSON Schema, references within it allowed), `sql_schema` `{tables:{name:[column]}, functions?:[name]}` | `{"call":{"name","arguments"}}`, `{"call_text":"…JSON…"}` or `{"sql":"…"}` |
+//! | `schema_mapping` | `source_fields` `{fields:[{name, type, example?, examples?, unit?}]}`, `canonical_schema` `{fields:[{name, type, required?, unit?}]}` | `{"mapping":{source:{"to":canonical,"transform"?}}}`; transforms in [`transform::NAMES`] |
+//! | `policy_compliance` | `policy` `{disallowed_terms?, required_disclaimers?, max_headline_length?, max_body_length?, max_lengths?:{field: n}, allowed_formats?}` (formats: `headline_body`, `text`) | `{"headline","body"}` or `{"text"}` |
+//! | `plan_quality` | `plan_request` `{objective, budget, currency, horizon_days, constraints, start_date?, end_date?}` (any snippet with a `budget` is taken, too) | `{summary, lines, other_lines?, expected, constraints, budget, …}` |
+//! | `tagging_normalization` | `taxonomy` `{tags:[tag], variants?:{variant: tag}, noisy_tag?}`; without `noisy_tag` what the prompt quotes, else the longest variant in it | `{"tag"}` |
 //! | `edge_case_red_team` | `input` `{input, expects:{mentions?:[word or [alternatives]], must_not?:[phrase], missing?:[name]}}` | `{"answer"}` |
 //!
 //! Field types are `string`, `integer`, `number`, `money`, `boolean`, `date`, `timestamp`. `expects` is for the machine, not for raters.
 
+pub mod catalogue;
+mod clauses;
 mod disguise;
 mod edge_case;
+mod json_text;
 mod mapping;
+pub mod place;
 mod plan;
 pub(crate) mod policy;
+mod schema;
 mod sql;
 mod tag;
 mod tool_call;
@@ -33,7 +39,7 @@ use serde_json::Value;
 use crate::task::TaskType;
 
 /// Version of all rules together; findings of different versions are not compared.
-pub const VERSION: i32 = 3;
+pub const VERSION: i32 = 4;
 
 /// Most JSON values (nested ones included) of one candidate.
 pub const MAX_CANDIDATE_VALUES: usize = 5_000;
@@ -67,7 +73,7 @@ pub struct Finding {
     pub passed: bool,
     /// What was found, where, and what would put it right, in a sentence for a person.
     pub message: String,
-    /// Where in the candidate: a JSON pointer, `line:column`, or the word.
+    /// Where in the candidate, as [`place::Place`] is written; every failed finding has one.
     pub place: Option<String>,
 }
 
@@ -95,7 +101,7 @@ pub fn run(task_type: TaskType, context: &[Value], prompt: &str, candidates: &[&
             report.fail(
                 "size",
                 format!("the candidate is too large to check: at most {MAX_CANDIDATE_VALUES} values, {MAX_CANDIDATE_BYTES} bytes of text, {MAX_DEPTH} levels"),
-                None,
+                largest(value),
             );
         }
         findings.append(&mut report.findings);
@@ -127,7 +133,8 @@ impl Report {
         self.findings.push(Finding { check, candidate: self.candidate, passed: true, message: message.into(), place: None });
     }
 
-    fn fail(&mut self, check: &'static str, message: impl Into<String>, place: Option<String>) {
+    fn fail(&mut self, check: &'static str, message: impl Into<String>, place: impl Into<String>) {
+        let place = Some(place.into());
         self.findings.push(Finding { check, candidate: self.candidate, passed: false, message: message.into(), place });
     }
 
@@ -150,13 +157,25 @@ impl Report {
 /// One thing that is wrong.
 struct Problem {
     message: String,
-    place: Option<String>,
+    place: String,
 }
 
 impl Problem {
     fn at(place: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { message: message.into(), place: Some(place.into()) }
+        Self { message: message.into(), place: place.into() }
     }
+}
+
+/// The place of the member of an object that holds most texts and values, for a candidate that is too large.
+fn largest(value: &Value) -> String {
+    let size = |member: &Value| match member {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.len().saturating_mul(MAX_CANDIDATE_BYTES / MAX_CANDIDATE_VALUES),
+        Value::Object(members) => members.len().saturating_mul(MAX_CANDIDATE_BYTES / MAX_CANDIDATE_VALUES),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    };
+    let largest = value.as_object().and_then(|members| members.iter().max_by_key(|(_, member)| size(member)));
+    largest.map_or_else(String::new, |(name, _)| format!("/{}", pointer(name)))
 }
 
 /// Whether a value keeps the limits; walks no further than they reach, and without recursion.

@@ -6,6 +6,7 @@
 
 pub mod agreement;
 pub mod calibration;
+pub mod checks_agreement;
 pub mod consensus;
 pub mod drift;
 pub mod exact;

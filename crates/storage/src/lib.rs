@@ -9,6 +9,7 @@ pub mod assignments;
 pub mod brands;
 pub mod calibrations;
 pub mod campaigns;
+pub mod check_evidence;
 pub mod connection;
 pub mod consensus;
 pub mod dialect;

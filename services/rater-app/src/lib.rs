@@ -13,6 +13,7 @@ pub mod accounts;
 pub mod assignments;
 pub mod attempts;
 pub mod auth_refusal;
+pub mod check_figures;
 pub mod decision;
 pub mod dispatch;
 pub mod evidence;

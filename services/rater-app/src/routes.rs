@@ -6,7 +6,9 @@ use actix_web::web::{self as route, Data, ServiceConfig};
 use utoipa::OpenApi;
 
 use crate::state::State;
-use crate::{accounts, assignments, golden, integrity, judgments, leaderboard, live, pages, quality, raters, reviews, session, tasks};
+use crate::{
+    accounts, assignments, check_figures, golden, integrity, judgments, leaderboard, live, pages, quality, raters, reviews, session, tasks,
+};
 
 /// The public listener.
 pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
@@ -43,6 +45,7 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .route("/v1/golden", route::post().to(golden::create_golden))
         .route("/v1/golden", route::get().to(golden::list_golden))
         .route("/v1/quality/agreement", route::get().to(quality::get_agreement))
+        .route("/v1/quality/checks", route::get().to(check_figures::get_checks))
         .route("/v1/quality/consensus/{task_id}", route::get().to(quality::get_consensus))
         .route("/v1/quality/raters", route::get().to(integrity::api::list_raters))
         .route("/v1/quality/actions", route::get().to(integrity::api::list_actions))
@@ -103,6 +106,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         golden::create_golden,
         golden::list_golden,
         quality::get_agreement,
+        check_figures::get_checks,
         quality::get_consensus,
         integrity::api::list_raters,
         integrity::api::list_actions,

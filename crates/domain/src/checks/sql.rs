@@ -1,14 +1,19 @@
-//! Checks of `tool_call_qa`, second half: one reading SQL statement over tables and columns that exist.
+//! Checks of `tool_call_qa`, second half: one reading SQL statement over functions, tables and columns that exist.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod functions;
+mod names;
+mod scope;
+
 use std::ops::ControlFlow;
 
 use serde_json::Value;
-use sqlparser::ast::{Expr, Ident, ObjectName, Query, Select, SelectItem, SetExpr, Spanned, Statement, TableFactor, Visit, Visitor};
+use sqlparser::ast::{Expr, ObjectName, Query, Select, SelectFlavor, SetExpr, Statement, TableFactor, Visit, Visitor};
 use sqlparser::dialect::GenericDialect;
+use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Token, Tokenizer};
+use sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Whitespace};
 
+use super::place::Place;
 use super::{Context, Problem, Report, quoted};
 
 /// Longest query that is parsed, in bytes.
@@ -20,200 +25,205 @@ const MAX_SQL_TOKENS: usize = 1_000;
 /// Deepest nesting that is parsed.
 const MAX_SQL_DEPTH: usize = 30;
 
+/// Member of the candidate that holds the query.
+const SQL: &str = "/sql";
+
 pub(super) fn check(context: &Context<'_>, text: &str, report: &mut Report) {
     if text.len() > MAX_SQL_BYTES {
-        report.fail(
-            "sql_parses",
-            format!("the query has {} bytes, at most {MAX_SQL_BYTES} are checked", text.len()),
-            Some("/sql".to_owned()),
-        );
+        report.fail("sql_parses", format!("the query has {} bytes, but at most {MAX_SQL_BYTES} are checked", text.len()), SQL.to_owned());
         return;
     }
-    let dialect = GenericDialect {};
-    let parsed = Tokenizer::new(&dialect, text).tokenize_with_location().map_err(ParserError::from).and_then(|tokens| {
-        if tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).count() > MAX_SQL_TOKENS {
-            return Err(ParserError::ParserError(format!("more than {MAX_SQL_TOKENS} words and signs")));
-        }
-        Parser::new(&dialect).with_recursion_limit(MAX_SQL_DEPTH).with_tokens_with_locations(tokens).parse_statements()
-    });
-    let statements = match parsed {
-        Ok(statements) => {
-            report.pass("sql_parses", "the SQL parses");
-            statements
-        }
-        Err(error) => {
-            let message: String = error.to_string().chars().take(300).collect();
-            let place = message.rsplit_once("Line: ").map(|(_, place)| place.replace(", Column: ", ":"));
-            report.fail("sql_parses", format!("the SQL does not parse: {message}"), place.or_else(|| Some("/sql".to_owned())));
+    // Some databases end a comment at a lone carriage return: what follows must be seen.
+    let text = text.replace("\r\n", " \n").replace('\r', "\n");
+    let (tokens, statements) = match parse(&text) {
+        Ok(parsed) => parsed,
+        Err((message, place)) => {
+            report.fail("sql_parses", message, place);
             return;
         }
     };
-    if statements.len() != 1 {
-        let message = format!("there are {} statements, exactly one is allowed", statements.len());
-        report.fail("one_statement", message, Some("/sql".to_owned()));
-        if statements.is_empty() {
-            return;
-        }
-    } else {
-        report.pass("one_statement", "there is exactly one statement");
-    }
-    let mut seen = Seen::default();
+    let mut seen = Seen { tokens: &tokens, ..Seen::default() };
     for statement in &statements {
         let _ = statement.visit(&mut seen);
     }
-    let writing = std::mem::take(&mut seen.writing);
-    report.sum_up("reads_only", "it only reads", writing);
-    if let Some(tables) = context.kind("sql_schema").and_then(|s| s.get("tables")).and_then(Value::as_object) {
-        let schema = tables
-            .iter()
-            .map(|(name, columns)| (name.to_lowercase(), super::texts(Some(columns)).iter().map(|c| c.to_lowercase()).collect()))
-            .collect();
-        known_names(&schema, &seen, report);
+    if let Some(empty) = seen.selects_nothing.first() {
+        report.fail("sql_parses", "SELECT names nothing to select; list columns or *", empty.clone());
+    } else {
+        report.pass("sql_parses", "the SQL parses");
     }
-}
-
-type Schema = BTreeMap<String, BTreeSet<String>>;
-
-fn known_names(schema: &Schema, seen: &Seen, report: &mut Report) {
-    let own = |name: &str| seen.common_tables.contains(name) || seen.derived.contains(name);
-    let unknown = seen.tables.iter().filter(|(name, _)| !schema.contains_key(*name) && !own(name));
-    let problems: Vec<Problem> = unknown
-        .map(|(name, place)| {
-            Problem::at(
-                place.clone(),
-                format!("there is no table {}; there are {}", quoted(name), schema.keys().take(12).cloned().collect::<Vec<_>>().join(", ")),
-            )
-        })
-        .collect();
-    let tables_known = problems.is_empty();
-    report.sum_up("known_tables", "all tables exist", problems);
-    if !tables_known {
-        return;
-    }
-    let mut loose: BTreeSet<&str> = seen.names_given.iter().map(String::as_str).collect();
-    for columns in seen.tables.keys().filter_map(|name| schema.get(name)) {
-        loose.extend(columns.iter().map(String::as_str));
-    }
-    let mut problems = Vec::new();
-    for ((qualifier, column), place) in &seen.columns {
-        let known = match qualifier.as_deref() {
-            None => loose.contains(column.as_str()),
-            Some(qualifier) if own(qualifier) || seen.aliases.get(qualifier).is_some_and(|table| own(table)) => {
-                loose.contains(column.as_str())
-            }
-            Some(qualifier) => {
-                let table = seen.aliases.get(qualifier).map_or(qualifier, String::as_str);
-                seen.tables.contains_key(table) && schema.get(table).is_some_and(|columns| columns.contains(column))
-            }
-        };
-        if !known {
-            let full = qualifier.as_ref().map_or_else(|| column.clone(), |qualifier| format!("{qualifier}.{column}"));
-            problems.push(Problem::at(place.clone(), format!("there is no column {} in the tables of this query", quoted(&full))));
+    let starts = starts(&tokens);
+    if statements.len() == 1 {
+        report.pass("one_statement", "there is exactly one statement");
+    } else {
+        let message = format!("there are {} statements, but exactly one is allowed", statements.len());
+        report.fail("one_statement", message, starts.get(1).map_or_else(|| SQL.to_owned(), |token| place(token.span.start)));
+        if statements.is_empty() {
+            return;
         }
     }
-    report.sum_up("known_columns", "all columns exist", problems);
-}
-
-/// What stands in a query. Names are lower case; a place is `line:column`.
-#[derive(Default)]
-struct Seen {
-    writing: Vec<Problem>,
-    tables: BTreeMap<String, String>,
-    common_tables: BTreeSet<String>,
-    derived: BTreeSet<String>,
-    aliases: BTreeMap<String, String>,
-    columns: BTreeMap<(Option<String>, String), String>,
-    names_given: BTreeSet<String>,
-}
-
-impl Seen {
-    fn select(&mut self, select: &Select) {
-        if select.into.is_some() {
-            self.writing.push(Problem { message: "SELECT INTO writes a table; leave INTO out".to_owned(), place: Some("/sql".to_owned()) });
-        }
-        for item in &select.projection {
-            if let SelectItem::ExprWithAlias { alias, .. } = item {
-                self.names_given.insert(alias.value.to_lowercase());
-            }
-        }
-    }
-
-    fn column(&mut self, qualifier: Option<&Ident>, column: &Ident) {
-        let key = (qualifier.map(|q| q.value.to_lowercase()), column.value.to_lowercase());
-        let start = column.span.start;
-        let place = format!("{}:{}", start.line, start.column);
-        self.columns.entry(key).or_insert(place);
-    }
-}
-
-impl Visitor for Seen {
-    type Break = ();
-
-    fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<()> {
+    let mut writing = hidden_code(&text, &tokens);
+    for (at, statement) in statements.iter().enumerate() {
         if !matches!(statement, Statement::Query(_)) {
-            self.writing.push(Problem::at("/sql", "only SELECT and WITH … SELECT are allowed; this statement is another one"));
+            let first = starts.get(at).or(starts.first());
+            let word = first.map_or_else(String::new, |token| format!("; this statement is {}", quoted(&token.token.to_string())));
+            let message = format!("only SELECT (also after WITH) is allowed{word}");
+            writing.push(Problem::at(first.map_or_else(|| SQL.to_owned(), |token| place(token.span.start)), message));
         }
-        ControlFlow::Continue(())
     }
+    writing.append(&mut seen.writing);
+    report.sum_up("reads_only", "it only reads", writing);
+    let schema = context.kind("sql_schema");
+    let own = super::texts(schema.and_then(|s| s.get("functions")));
+    let unknown = seen.functions.iter().filter(|(name, _)| !functions::is_known(name) && !own.iter().any(|own| own.eq_ignore_ascii_case(name)));
+    let problems = unknown.map(|(name, place)| {
+        Problem::at(place.clone(), format!("there is no SQL function {} that only reads; use one that databases share", quoted(name)))
+    });
+    report.sum_up("known_sql_functions", "all functions are known", problems.collect());
+    if let Some(tables) = schema.and_then(|s| s.get("tables")).and_then(Value::as_object) {
+        names::check(tables, &statements, report);
+    }
+}
+
+type Parsed = (Vec<TokenWithSpan>, Vec<Statement>);
+
+/// Tokens and statements, or why there are none and where.
+fn parse(text: &str) -> Result<Parsed, (String, String)> {
+    let dialect = GenericDialect {};
+    let end = || {
+        let last = text.trim_end().lines().last().unwrap_or_default();
+        let n_lines = text.trim_end().lines().count().max(1);
+        Place::line(SQL, u64::try_from(n_lines).unwrap_or(u64::MAX), u64::try_from(last.chars().count().max(1)).unwrap_or(u64::MAX))
+    };
+    let fault = |error: &ParserError| {
+        let whole = match error {
+            ParserError::RecursionLimitExceeded => {
+                return (format!("the query is nested more than {MAX_SQL_DEPTH} levels deep; make it flatter"), SQL.to_owned());
+            }
+            ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
+        };
+        let (message, place) = match whole.rsplit_once(" at Line: ") {
+            Some((message, place)) => {
+                let (line, column) = place.split_once(", Column: ").unwrap_or((place, ""));
+                let place = line.parse().ok().zip(column.parse().ok()).map_or_else(end, |(line, column)| Place::line(SQL, line, column));
+                (message, place)
+            }
+            None => (whole.as_str(), end()),
+        };
+        let message: String = message.replace("found: EOF", "found the end of the query").chars().take(300).collect();
+        (format!("the SQL does not parse: {message}"), place)
+    };
+    let tokens = Tokenizer::new(&dialect, text).tokenize_with_location().map_err(|error| fault(&ParserError::from(error)))?;
+    if tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).count() > MAX_SQL_TOKENS {
+        return Err((format!("the query has more than {MAX_SQL_TOKENS} words and signs; make it shorter"), SQL.to_owned()));
+    }
+    let parser = Parser::new(&dialect).with_recursion_limit(MAX_SQL_DEPTH).with_tokens_with_locations(tokens.clone());
+    let statements = { parser }.parse_statements().map_err(|error| fault(&error))?;
+    Ok((tokens, statements))
+}
+
+/// The first word of each statement.
+fn starts(tokens: &[TokenWithSpan]) -> Vec<&TokenWithSpan> {
+    let parts = tokens.split(|token| token.token == Token::SemiColon);
+    parts.filter_map(|part| part.iter().find(|token| !matches!(token.token, Token::Whitespace(_) | Token::EOF))).collect()
+}
+
+/// Comments that some databases run or read otherwise: they may hide what is done.
+fn hidden_code(text: &str, tokens: &[TokenWithSpan]) -> Vec<Problem> {
+    let run_by_some = "a comment that begins with /*! is run by MySQL and MariaDB, and by no other database; leave it out";
+    let mut problems = Vec::new();
+    // The reader takes what stands in such a comment for a part of the query.
+    let marks = tokens.iter().map(|token| token.token.to_string().matches("/*!").count()).sum::<usize>();
+    if text.matches("/*!").count() > marks {
+        let line = text.lines().position(|line| line.contains("/*!")).unwrap_or_default();
+        let column = text.lines().nth(line).and_then(|line| line.split_once("/*!")).map_or(0, |(before, _)| before.chars().count());
+        let at = |n: usize| u64::try_from(n + 1).unwrap_or(u64::MAX);
+        problems.push(Problem::at(Place::line(SQL, at(line), at(column)), run_by_some));
+    }
+    for token in tokens {
+        let Token::Whitespace(Whitespace::MultiLineComment(comment)) = &token.token else { continue };
+        if comment.starts_with("M!") {
+            problems.push(Problem::at(place(token.span.start), run_by_some));
+        } else if comment.contains("/*") || comment.contains("*/") {
+            let why = "a comment within a comment ends at different places in different databases; leave it out";
+            problems.push(Problem::at(place(token.span.start), why));
+        }
+    }
+    problems
+}
+
+fn place(location: Location) -> String {
+    Place::line(SQL, location.line, location.column)
+}
+
+/// What stands in a query beside names.
+#[derive(Default)]
+struct Seen<'a> {
+    tokens: &'a [TokenWithSpan],
+    writing: Vec<Problem>,
+    selects_nothing: Vec<String>,
+    /// Functions with the places of their names, lower case.
+    functions: Vec<(String, String)>,
+}
+
+impl Seen<'_> {
+    /// The place of the first of these words.
+    fn keyword(&self, keywords: &[Keyword]) -> String {
+        let found = self.tokens.iter().find(|token| matches!(&token.token, Token::Word(word) if keywords.contains(&word.keyword)));
+        found.map_or_else(|| SQL.to_owned(), |token| place(token.span.start))
+    }
+
+    fn function(&mut self, name: &ObjectName) {
+        let Some(last) = name.0.last().and_then(|part| part.as_ident()) else { return };
+        let start = last.span.start;
+        let at = if start.line > 0 { place(start) } else { SQL.to_owned() };
+        let lower = last.value.to_lowercase();
+        if functions::has_effects(&lower) {
+            let message = format!("the function {} does more than reading tables; leave it out", quoted(&lower));
+            self.writing.push(Problem::at(at, message));
+        } else {
+            self.functions.push((lower, at));
+        }
+    }
+}
+
+impl Visitor for Seen<'_> {
+    type Break = ();
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
         if !query.locks.is_empty() {
-            self.writing
-                .push(Problem { message: "FOR UPDATE or FOR SHARE locks rows; leave it out".to_owned(), place: Some("/sql".to_owned()) });
+            let problem = Problem::at(self.keyword(&[Keyword::FOR, Keyword::LOCK]), "FOR UPDATE or FOR SHARE locks rows; leave it out");
+            self.writing.push(problem);
         }
-        for table in query.with.iter().flat_map(|with| &with.cte_tables) {
-            self.common_tables.insert(table.alias.name.value.to_lowercase());
-            self.names_given.extend(table.alias.columns.iter().map(|column| column.name.value.to_lowercase()));
-        }
-        if matches!(query.body.as_ref(), SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_)) {
-            self.writing
-                .push(Problem { message: "the query changes rows; only reading is allowed".to_owned(), place: Some("/sql".to_owned()) });
+        let changes = matches!(query.body.as_ref(), SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_));
+        if changes {
+            let place = self.keyword(&[Keyword::INSERT, Keyword::UPDATE, Keyword::DELETE, Keyword::MERGE]);
+            self.writing.push(Problem::at(place, "the query changes rows within WITH or a subquery; only reading is allowed"));
         }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
-        self.select(select);
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_relation(&mut self, relation: &ObjectName) -> ControlFlow<()> {
-        let name = relation.0.last().and_then(|part| part.as_ident()).map_or_else(|| relation.to_string(), |ident| ident.value.clone());
-        self.tables.entry(name.to_lowercase()).or_insert_with(|| place(relation).unwrap_or_default());
+        if select.into.is_some() {
+            self.writing.push(Problem::at(self.keyword(&[Keyword::INTO]), "SELECT INTO writes a table; leave INTO out"));
+        }
+        if select.projection.is_empty() && !matches!(select.flavor, SelectFlavor::FromFirstNoSelect) {
+            self.selects_nothing.push(place(select.select_token.0.span.start));
+        }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> ControlFlow<()> {
         match factor {
-            TableFactor::Table { name, alias: Some(alias), .. } => {
-                let table = name.0.last().and_then(|part| part.as_ident()).map_or_else(|| name.to_string(), |ident| ident.value.clone());
-                self.aliases.insert(alias.name.value.to_lowercase(), table.to_lowercase());
-            }
-            TableFactor::Derived { alias: Some(alias), .. } => {
-                self.derived.insert(alias.name.value.to_lowercase());
-                self.names_given.extend(alias.columns.iter().map(|column| column.name.value.to_lowercase()));
-            }
+            TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => self.function(name),
             _ => {}
         }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<()> {
-        match expr {
-            Expr::Identifier(column) => self.column(None, column),
-            Expr::CompoundIdentifier(parts) => {
-                if let [.., qualifier, column] = parts.as_slice() {
-                    self.column(Some(qualifier), column);
-                }
-            }
-            _ => {}
+        if let Expr::Function(function) = expr {
+            self.function(&function.name);
         }
         ControlFlow::Continue(())
     }
-}
-
-/// `line:column` of a name, where the parser knows it. Not for whole expressions: their spans are found by unbounded recursion.
-fn place(part: &ObjectName) -> Option<String> {
-    let start = part.span().start;
-    (start.line > 0).then(|| format!("{}:{}", start.line, start.column))
 }

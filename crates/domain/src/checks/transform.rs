@@ -1,6 +1,6 @@
 //! The transforms that a schema mapping may name: what each takes and gives, and what it does to an example value.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime};
 use serde_json::Value;
 
 /// What a field holds.
@@ -19,13 +19,13 @@ impl FieldType {
     /// From the word of a field list; `None` for a type that is not known here.
     pub(super) fn parse(word: &str) -> Option<Self> {
         Some(match word.to_ascii_lowercase().as_str() {
-            "string" | "text" => Self::Text,
-            "integer" | "int" | "bigint" => Self::Integer,
-            "number" | "float" | "double" | "decimal" => Self::Number,
+            "string" | "text" | "varchar" | "char" | "str" => Self::Text,
+            "integer" | "int" | "bigint" | "smallint" | "int64" | "int32" | "long" => Self::Integer,
+            "number" | "float" | "double" | "decimal" | "numeric" | "real" | "float64" => Self::Number,
             "money" => Self::Money,
             "boolean" | "bool" => Self::Boolean,
             "date" => Self::Date,
-            "timestamp" | "datetime" => Self::Timestamp,
+            "timestamp" | "datetime" | "timestamptz" => Self::Timestamp,
             _ => return None,
         })
     }
@@ -105,20 +105,24 @@ pub(super) fn refuses(transform: &str, example: &Value) -> Option<String> {
     if text.is_empty() || text.len() > 100 {
         return None;
     }
-    let date = |format: &str| NaiveDate::parse_from_str(&text, format).is_ok();
+    // Four digits for the year: `12/31/17` is no date of the year 17.
+    let date = |format: &str, length: usize| {
+        text.len() <= length && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'/' | b'.' | b'-'))
+            && NaiveDate::parse_from_str(&text, format).is_ok_and(|day| day.year() >= 1000)
+    };
     let (works, wanted) = match transform {
         "divide_by_100" | "micros_to_units" | "percent_to_fraction" | "fraction_to_percent" => {
             (text.parse::<f64>().is_ok_and(f64::is_finite), "a number")
         }
-        "parse_number" => (is_number_text(&text), "a number written with digits"),
+        "parse_number" => (is_number_text(&text), "a number written like 1,234.50"),
         "yes_no_to_boolean" => {
             (matches!(text.to_lowercase().as_str(), "yes" | "no" | "y" | "n" | "true" | "false" | "0" | "1"), "yes or no")
         }
-        "date_iso" => (date("%Y-%m-%d"), "a date such as 2017-12-31"),
-        "date_yyyymmdd" => (text.len() == 8 && date("%Y%m%d"), "a date such as 20171231"),
-        "date_mm_dd_yyyy" => (date("%m/%d/%Y"), "a date such as 12/31/2017"),
-        "date_dd_mm_yyyy" => (date("%d/%m/%Y"), "a date such as 31/12/2017"),
-        "date_dd_mm_yyyy_dots" => (date("%d.%m.%Y"), "a date such as 31.12.2017"),
+        "date_iso" => (date("%Y-%m-%d", 10), "a date such as 2017-12-31"),
+        "date_yyyymmdd" => (text.len() == 8 && date("%Y%m%d", 8), "a date such as 20171231"),
+        "date_mm_dd_yyyy" => (date("%m/%d/%Y", 10), "a date such as 12/31/2017"),
+        "date_dd_mm_yyyy" => (date("%d/%m/%Y", 10), "a date such as 31/12/2017"),
+        "date_dd_mm_yyyy_dots" => (date("%d.%m.%Y", 10), "a date such as 31.12.2017"),
         "timestamp_iso" | "timestamp_to_date" => (is_timestamp(&text), "a time such as 2017-12-31T23:59:59Z"),
         "unix_seconds_to_timestamp" | "unix_seconds_to_date" => (
             text.parse::<i64>().is_ok_and(|seconds| (0..100_000_000_000).contains(&seconds)),
@@ -129,11 +133,42 @@ pub(super) fn refuses(transform: &str, example: &Value) -> Option<String> {
     (!works).then(|| format!("{transform} wants {wanted}"))
 }
 
+/// `-$1,234.50`: a comma parts thousands, so that `1,5` and `1.234,50` are not taken for other numbers than they are.
 fn is_number_text(text: &str) -> bool {
-    let digits: String = text.trim_start_matches('$').chars().filter(|c| *c != ',').collect();
-    digits.parse::<f64>().is_ok_and(f64::is_finite) && digits.contains(|c: char| c.is_ascii_digit())
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let plain = unsigned.strip_prefix('$').unwrap_or(unsigned);
+    let (whole, fraction) = plain.split_once('.').map_or((plain, None), |(whole, fraction)| (whole, Some(fraction)));
+    let is_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let mut groups = whole.split(',');
+    let first = groups.next().unwrap_or_default();
+    let rest: Vec<&str> = groups.collect();
+    let whole_fits = if rest.is_empty() { is_digits(first) } else { is_digits(first) && first.len() <= 3 && rest.iter().all(|g| g.len() == 3 && is_digits(g)) };
+    whole_fits && fraction.is_none_or(is_digits)
 }
 
 fn is_timestamp(text: &str) -> bool {
     DateTime::parse_from_rfc3339(text).is_ok() || NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S").is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_that_would_be_read_as_others_are_refused() {
+        for text in ["1234", "1,234", "-1,234,567.5", "$12.30", "0.5"] {
+            assert!(is_number_text(text), "{text}");
+        }
+        for text in ["", "n/a", "1,5", "1.234,50", "12,34", "1e5", "1.2.3", "$", "1,2345", "5%", "Infinity", "0x10", "１"] {
+            assert!(!is_number_text(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_need_four_digits_for_the_year() {
+        let refused = |transform: &str, text: &str| refuses(transform, &Value::from(text)).is_some();
+        assert!(!refused("date_mm_dd_yyyy", "12/31/2017") && !refused("date_iso", "2017-12-31"));
+        assert!(refused("date_mm_dd_yyyy", "12/31/17") && refused("date_mm_dd_yyyy", "31/12/2017") && refused("date_iso", "2017-02-29"));
+        assert!(refused("date_yyyymmdd", "2017123") && refused("unix_seconds_to_date", "1514764799000"));
+    }
 }

@@ -12,6 +12,8 @@ pub(crate) struct Word {
     pub text: String,
     /// Place in the text, in characters from 1.
     pub at: usize,
+    /// Place of its last character in the text.
+    pub end: usize,
     /// Bytes of the text before a possessive `'s`, of which the text holds the `s`.
     pub owner: Option<usize>,
 }
@@ -27,6 +29,7 @@ pub(crate) fn words(text: &str) -> Vec<Word> {
 struct Growing {
     text: String,
     at: usize,
+    end: usize,
     /// A point or comma after a digit, which belongs to the word if a digit follows.
     separator: Option<char>,
     /// Bytes before the last apostrophe.
@@ -35,15 +38,16 @@ struct Growing {
 
 impl Growing {
     fn end(&mut self, found: &mut Vec<Word>) {
-        let Self { text, at, apostrophe, .. } = std::mem::take(self);
+        let Self { text, at, end, apostrophe, .. } = std::mem::take(self);
         if !text.is_empty() {
             let owner = apostrophe.filter(|bytes| *bytes > 0 && text.get(*bytes..) == Some("s"));
-            found.push(Word { text, at, owner });
+            found.push(Word { text, at, end, owner });
         }
     }
 }
 
-fn words_of(text: &[Placed]) -> Vec<Word> {
+/// As [`words`], of characters with places.
+pub(super) fn words_of(text: &[Placed]) -> Vec<Word> {
     let mut found: Vec<Word> = Vec::new();
     let mut word = Growing::default();
     for (at, character) in text.iter().copied() {
@@ -61,6 +65,7 @@ fn words_of(text: &[Placed]) -> Vec<Word> {
             if word.text.is_empty() {
                 word.at = at;
             }
+            word.end = at;
             word.text.extend(character.to_lowercase());
             continue;
         }
@@ -74,27 +79,11 @@ fn words_of(text: &[Placed]) -> Vec<Word> {
         }
         word.end(&mut found);
         if matches!(character, '%' | '$' | '#' | '+' | '€') {
-            found.push(Word { text: character.to_string(), at, owner: None });
+            found.push(Word { text: character.to_string(), at, end: at, owner: None });
         }
     }
     word.end(&mut found);
     found
-}
-
-/// The words of each clause: texts between full stops, commas, semicolons, brackets and the like; points and commas inside figures do not count.
-pub(super) fn clauses(text: &str) -> Vec<Vec<Word>> {
-    let mut parts = vec![String::new()];
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        let before_space = characters.peek().is_none_or(|next| next.is_whitespace());
-        let ends = matches!(character, ';' | '!' | '?' | '\n' | '(' | ')' | '—') || (matches!(character, '.' | ',') && before_space);
-        if ends {
-            parts.push(String::new());
-        } else if let Some(part) = parts.last_mut() {
-            part.push(character);
-        }
-    }
-    parts.iter().map(|part| words(part)).filter(|words| !words.is_empty()).collect()
 }
 
 /// The place (index into `text`) at which the words of `phrase` first stand in a row. An empty phrase is nowhere.
@@ -128,6 +117,7 @@ struct Disguised {
     /// As it stands, with digits as the letters they stand for, without a possessive `'s`.
     forms: Vec<String>,
     at: usize,
+    end: usize,
 }
 
 /// A term made ready.
@@ -177,6 +167,11 @@ impl Searchable {
 
     /// The character (from 1) at which a term stands.
     pub(crate) fn find(&self, term: &Term) -> Option<usize> {
+        self.find_range(term).map(|(first, _)| first)
+    }
+
+    /// The first and the last character (from 1) of a term in the text.
+    pub(super) fn find_range(&self, term: &Term) -> Option<(usize, usize)> {
         self.readings.iter().find_map(|reading| reading.find(term))
     }
 }
@@ -205,17 +200,17 @@ impl Reading {
         Self { words, places, runs, flat }
     }
 
-    fn find(&self, term: &Term) -> Option<usize> {
+    fn find(&self, term: &Term) -> Option<(usize, usize)> {
         if term.words.is_empty() {
             return None;
         }
-        if let Some(at) = self.find_plain(term) {
-            return Some(at);
+        if let Some(found) = self.find_plain(term) {
+            return Some(found);
         }
         if let Some(wanted) = &term.flat
-            && let Some(at) = place_of(&self.flat, wanted)
+            && let Some(found) = place_of(&self.flat, wanted)
         {
-            return Some(at);
+            return Some(found);
         }
         if term.joined.chars().count() < 3 {
             return None;
@@ -224,20 +219,23 @@ impl Reading {
     }
 
     /// Begins at the term's rarest word, so that a term of which one word is nowhere costs nothing.
-    fn find_plain(&self, term: &Term) -> Option<usize> {
+    fn find_plain(&self, term: &Term) -> Option<(usize, usize)> {
         let places: Option<Vec<&Vec<usize>>> = term.words.iter().map(|word| self.places.get(word)).collect();
         let (offset, rarest) = places?.into_iter().enumerate().min_by_key(|(_, places)| places.len())?;
         rarest.iter().find_map(|place| {
             let window = place.checked_sub(offset).and_then(|start| self.words.get(start..start + term.words.len()))?;
-            window.iter().zip(&term.words).all(|(word, wanted)| word.forms.contains(wanted)).then(|| window.first().map(|word| word.at))?
+            let is_it = window.iter().zip(&term.words).all(|(word, wanted)| word.forms.contains(wanted));
+            is_it.then(|| window.first().zip(window.last()).map(|(first, last)| (first.at, last.end)))?
         })
     }
 }
 
-/// Where a joined text first holds this at the beginning of a character.
-fn place_of((joined, letters): &(String, Vec<(usize, usize)>), wanted: &str) -> Option<usize> {
+/// Where a joined text first holds this at the beginning of a character: the places of its first and last one.
+fn place_of((joined, letters): &(String, Vec<(usize, usize)>), wanted: &str) -> Option<(usize, usize)> {
     let byte = joined.find(wanted).filter(|_| !wanted.is_empty())?;
-    letters.iter().find(|(begins, _)| *begins == byte).map(|(_, at)| *at)
+    let first = letters.iter().find(|(begins, _)| *begins == byte)?.1;
+    let last = letters.iter().take_while(|(begins, _)| *begins < byte + wanted.len()).last()?.1;
+    Some((first, last))
 }
 
 impl Disguised {
@@ -245,7 +243,7 @@ impl Disguised {
         let mut forms = vec![fold(&word.text)];
         forms.extend(word.owner.and_then(|bytes| word.text.get(..bytes)).map(fold));
         forms.extend(forms.clone().iter().filter_map(|form| unmasked(form)));
-        Self { forms, at: word.at }
+        Self { forms, at: word.at, end: word.end }
     }
 
     /// The word as it stands.
@@ -294,12 +292,6 @@ fn unmasked(word: &str) -> Option<String> {
         other => other,
     };
     Some(word.chars().map(plain).collect())
-}
-
-/// Whether a word is a figure, such as `3`, `0.5`, `1,200` or `3x`.
-pub(super) fn is_figure(word: &str) -> bool {
-    let digits = word.strip_suffix('x').unwrap_or(word);
-    digits.starts_with(|c: char| c.is_ascii_digit()) && digits.chars().all(|c| c.is_ascii_digit() || c == '.' || c == ',')
 }
 
 #[cfg(test)]
@@ -374,6 +366,5 @@ mod tests {
     fn figures_keep_their_points() {
         let all: Vec<String> = words("1,200.50 and 3. Next 0,5").into_iter().map(|w| w.text).collect();
         assert_eq!(all, ["1,200.50", "and", "3", "next", "0,5"]);
-        assert!(is_figure("1,200.50") && is_figure("3x") && !is_figure("x") && !is_figure("3rd"));
     }
 }

@@ -7,6 +7,7 @@ mod house;
 
 mod bad_input;
 mod calibration;
+mod checks;
 mod consensus;
 mod delivery;
 mod integrity;
