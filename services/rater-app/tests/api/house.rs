@@ -18,7 +18,7 @@ use web::token::Subject;
 
 /// A rater app over its own database.
 pub struct House {
-    _db: TestDatabase,
+    pub db: TestDatabase,
     pub state: State,
     pub hand: Hand,
     pub shutdown: CancellationToken,
@@ -54,7 +54,10 @@ impl House {
     }
 
     pub fn at(instant: &str, variables: &[(&str, &str)]) -> Self {
-        let db = database::of_choice();
+        Self::over(database::of_choice(), instant, variables)
+    }
+
+    pub fn over(db: TestDatabase, instant: &str, variables: &[(&str, &str)]) -> Self {
         let (clock, hand) = testkit::clock::fixed(instant);
         // Nobody listens there: the RLHF backend is down unless a test says otherwise.
         let mut all = vec![("ENDCAP_RLHF_BACKEND_PRIVATE_URL", "http://127.0.0.1:9"), ("ENDCAP_GOLDEN_RATE", "0")];
@@ -63,7 +66,7 @@ impl House {
         let settings = Settings::from_variables(all).unwrap();
         let shutdown = CancellationToken::new();
         let state = State::new(db.storage.clone(), settings, clock, shutdown.clone()).unwrap();
-        Self { _db: db, state, hand, shutdown }
+        Self { db, state, hand, shutdown }
     }
 
     pub fn now(&self) -> DateTime<Utc> {
