@@ -126,7 +126,12 @@ async fn nothing_is_lost(kind: &str) {
         if left.is_empty() {
             break;
         }
-        assert!(door.began.elapsed() < DEADLINE, "{kind}, RACE_SEED={seed}: never finished:\n{}\n{}", left.join("\n"), service.as_ref().unwrap().log());
+        assert!(
+            door.began.elapsed() < DEADLINE,
+            "{kind}, RACE_SEED={seed}: never finished:\n{}\n{}",
+            left.join("\n"),
+            service.as_ref().unwrap().log()
+        );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     actors.push(gone);

@@ -20,7 +20,7 @@ use crate::ledger;
 const RATERS: usize = 24;
 const TASKS: usize = 40;
 /// Things that each rater does before all work off what is left.
-const STEPS: usize = 25;
+const STEPS: usize = 40;
 /// Uncalibrated raters among them.
 const NEWCOMERS: usize = 4;
 const GOLDEN: usize = 6;

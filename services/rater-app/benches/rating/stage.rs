@@ -1,7 +1,6 @@
-//! What the rating benchmark plays on: a PostgreSQL database with raters and tasks, and the release build of the rater app over it.
+//! What the rating benchmark plays on: a PostgreSQL database with raters and tasks, and the rater app over it.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -50,7 +49,7 @@ impl Stage {
     /// Starts everything; `None` without a PostgreSQL server.
     pub async fn set(raters: usize, tasks: usize) -> Result<Option<Self>> {
         let Some(database) = database::of_kind("postgres") else { return Ok(None) };
-        let service = Service::start(&release_build("rater-app")?, &variables(&database.url))?;
+        let service = Service::start(Path::new(env!("CARGO_BIN_EXE_rater-app")), &variables(&database.url))?;
         let postmaster = postmaster(&mut database.connect())?;
         let mut stage = Self { database, service, postmaster, raters: Vec::new(), idle: (0.0, 0.0) };
         stage.add_raters(raters).await?;
@@ -132,16 +131,6 @@ fn variables(url: &str) -> [(&str, &str); 5] {
         ("ENDCAP_RLHF_BACKEND_PRIVATE_URL", "http://127.0.0.1:9"),
         ("RUST_LOG", "error,web::server=info"),
     ]
-}
-
-/// The release build of a service, made when it is not there or not of this source.
-fn release_build(name: &str) -> Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    build.args(["build", "--release", "--locked", "--quiet", "--package", name]).current_dir(&root);
-    ensure!(build.status()?.success(), "the release build of {name} failed");
-    let folder = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    Ok(folder.join("release").join(name))
 }
 
 fn bearer(account_id: &str, role: Role, rater_id: Option<&String>) -> Result<String> {
