@@ -71,6 +71,17 @@ pub fn of_choice() -> TestDatabase {
     on_server(&std::env::var(key).unwrap_or_else(|_| panic!("TEST_DATABASE_KIND asks for a server that {key} does not name")))
 }
 
+/// A database of this kind (`sqlite`, `postgres`, `mysql`); `None` when its server is not configured.
+#[must_use]
+pub fn of_kind(kind: &str) -> Option<TestDatabase> {
+    let key = match kind {
+        "postgres" => "TEST_POSTGRES_URL",
+        "mysql" => "TEST_MYSQL_URL",
+        _ => return Some(sqlite()),
+    };
+    std::env::var(key).ok().map(|server| on_server(&server))
+}
+
 /// One database of each kind that is configured.
 #[must_use]
 pub fn all() -> Vec<TestDatabase> {

@@ -5,4 +5,6 @@
 pub mod bench;
 pub mod clock;
 pub mod database;
+pub mod http;
+pub mod service;
 pub mod walk;

@@ -18,7 +18,7 @@ use web::token::Subject;
 
 /// A rater app over its own database.
 pub struct House {
-    _db: TestDatabase,
+    pub db: TestDatabase,
     pub state: State,
     pub hand: Hand,
     pub shutdown: CancellationToken,
@@ -67,7 +67,7 @@ impl House {
         let settings = Settings::from_variables(all).unwrap();
         let shutdown = CancellationToken::new();
         let state = State::new(db.storage.clone(), settings, clock, shutdown.clone()).unwrap();
-        Self { _db: db, state, hand, shutdown }
+        Self { db, state, hand, shutdown }
     }
 
     pub fn now(&self) -> DateTime<Utc> {
