@@ -41,7 +41,15 @@ diesel::allow_tables_to_appear_in_same_query!(
     campaign_plans,
     reflection_logs
 );
-diesel::allow_tables_to_appear_in_same_query!(rating_tasks, judgments, task_assignments, golden_set_items, task_consensus, rater_profiles,);
+diesel::allow_tables_to_appear_in_same_query!(
+    rating_tasks,
+    judgments,
+    task_assignments,
+    golden_set_items,
+    task_consensus,
+    rater_profiles,
+    expert_reviews
+);
 diesel::allow_tables_to_appear_in_same_query!(brands, feedback);
 diesel::allow_tables_to_appear_in_same_query!(imports, import_errors);
 diesel::allow_tables_to_appear_in_same_query!(campaign_plans, task_consensus);

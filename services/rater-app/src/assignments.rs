@@ -63,6 +63,7 @@ pub fn rules(settings: &Settings) -> Rules {
         golden_rate: settings.rating.golden_rate,
         calibration: SequentialTest::new(calibration.p0, calibration.p1, calibration.alpha, calibration.beta, calibration.cap)
             .unwrap_or_default(),
+        review_sla: crate::reviews::deadline::sla(settings),
     }
 }
 

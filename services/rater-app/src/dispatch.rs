@@ -49,6 +49,8 @@ pub struct Rules {
     pub golden_rate: f64,
     /// The calibration test.
     pub calibration: SequentialTest,
+    /// How long experts have for a task that waits for one.
+    pub review_sla: TimeDelta,
 }
 
 /// The answer.

@@ -11,7 +11,7 @@ use web::caller::Caller;
 use web::json::JsonBody;
 use web::problem::Problem;
 
-use crate::assignments::{lease, rules};
+use crate::assignments::rules;
 use crate::presentation;
 use crate::recording::{self, Outcome, Recorded};
 use crate::state::State;
@@ -65,12 +65,12 @@ pub async fn submit(state: &State, caller: &Caller, assignment_id: &str, submiss
 #[utoipa::path(post, path = "/v1/judgments/{judgment_id}/undo", tag = "judgments", params(("judgment_id" = String, Path)), responses((status = 200, description = "The assignment, as next answers it"), (status = 404, description = "Not your judgment"), (status = 409, description = "undo_expired, with the reason")))]
 pub async fn undo_judgment(state: Data<State>, caller: Caller, path: Path<String>) -> Result<HttpResponse, Problem> {
     let (rater_id, id) = (caller.require_rater()?.to_owned(), path.into_inner());
-    let (within, lease, threshold, now) =
-        (undo_time(&state), lease(&state.settings), state.settings.rating.consensus_posterior, state.clock.now());
+    let (within, rules, threshold, now) =
+        (undo_time(&state), rules(&state.settings), state.settings.rating.consensus_posterior, state.clock.now());
     let (assignment, task) = state
         .storage
         .transaction(move |tx| {
-            let assignment = recording::undo(tx, &rater_id, &id, within, lease, threshold, now)?;
+            let assignment = recording::undo(tx, &rater_id, &id, within, &rules, threshold, now)?;
             let task = storage::tasks::read(tx, &assignment.task_id)?;
             Ok((assignment, task))
         })

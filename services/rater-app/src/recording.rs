@@ -17,6 +17,7 @@ use storage::tasks::{self, Task};
 
 use crate::decision::{self, Votes};
 use crate::dispatch::{Rules, calibration_of};
+use crate::reviews;
 use crate::submission::{self, Submission};
 
 /// What became of a submission.
@@ -100,7 +101,7 @@ pub fn record(
         raters::pass_calibration(tx, rater_id, now)?;
         rater = raters::find(tx, rater_id)?;
     }
-    update_task(tx, &task, &others, threshold, now)?;
+    update_task(tx, &task, &others, threshold, rules.review_sla, now)?;
     announce(tx, "judgment_recorded", &judgment, &rater, &task, now)?;
     let calibration = calibration_result(&assignment, &judgment, item.as_ref(), &rater, rules);
     Ok(Outcome::Recorded(Box::new(Recorded { judgment, calibration })))
@@ -118,7 +119,7 @@ pub fn undo(
     rater_id: &str,
     judgment_id: &str,
     within: TimeDelta,
-    lease: TimeDelta,
+    rules: &Rules,
     threshold: f64,
     now: DateTime<Utc>,
 ) -> Result<Assignment, StorageError> {
@@ -149,8 +150,8 @@ pub fn undo(
         golden::note_answer(tx, &task.task_id, matches, Step::Back, now)?;
     }
     let draft = submission::of_judgment(&judgment).draft();
-    let reopened = assignments::reopen(tx, &assignment, draft, lease, now)?;
-    update_task(tx, &task, &others, threshold, now)?;
+    let reopened = assignments::reopen(tx, &assignment, draft, rules.lease, now)?;
+    update_task(tx, &task, &others, threshold, rules.review_sla, now)?;
     announce(tx, "judgment_withdrawn", &judgment, &rater, &task, now)?;
     Ok(reopened)
 }
@@ -257,7 +258,14 @@ fn answer_of(judgment: &Judgment, task: &Task, assignment: &Assignment) -> Answe
 }
 
 /// Counts the judgments again and moves the task on. Golden items, and tasks that an expert has decided, only count.
-fn update_task(tx: &mut Connection, task: &Task, rater_ids: &[String], threshold: f64, now: DateTime<Utc>) -> Result<(), StorageError> {
+fn update_task(
+    tx: &mut Connection,
+    task: &Task,
+    rater_ids: &[String],
+    threshold: f64,
+    review_sla: TimeDelta,
+    now: DateTime<Utc>,
+) -> Result<(), StorageError> {
     let given = judgments::of_task(tx, &task.task_id)?;
     let count = i32::try_from(given.len()).unwrap_or(i32::MAX);
     if task.is_golden || task.status == "validated" {
@@ -274,7 +282,9 @@ fn update_task(tx: &mut Connection, task: &Task, rater_ids: &[String], threshold
     };
     let decision = decision::decide(&votes, threshold);
     let completed_at = (decision.status == TaskStatus::Completed).then_some(now);
+    let before = task;
     let task = tasks::set_progress(tx, task, decision.status.as_ref(), count, completed_at, now)?;
+    reviews::deadline::keep(tx, &task.task_id, &before.status, &task.status, review_sla, now)?;
     match decision.consensus {
         Some(consensus) => {
             consensus::save(tx, &consensus, now)?;

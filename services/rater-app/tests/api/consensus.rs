@@ -26,7 +26,7 @@ fn noon() -> DateTime<Utc> {
 }
 
 fn rules() -> Rules {
-    Rules { lease: TimeDelta::minutes(5), golden_rate: 0.0, calibration: SequentialTest::default() }
+    Rules { lease: TimeDelta::minutes(5), golden_rate: 0.0, calibration: SequentialTest::default(), review_sla: TimeDelta::hours(24) }
 }
 
 fn make_task(conn: &mut Connection, task_id: &str, required: i32) {
@@ -54,8 +54,8 @@ fn judge(conn: &mut Connection, rater_id: &str, stored: Choice, escalate: bool) 
 }
 
 fn undo(conn: &mut Connection, rater_id: &str, judgment_id: &str, at: DateTime<Utc>) -> Result<(), StorageError> {
-    let (within, lease) = (TimeDelta::seconds(60), TimeDelta::minutes(5));
-    transaction(conn, |tx| recording::undo(tx, rater_id, judgment_id, within, lease, THRESHOLD, at)).map(drop)
+    let within = TimeDelta::seconds(60);
+    transaction(conn, |tx| recording::undo(tx, rater_id, judgment_id, within, &rules(), THRESHOLD, at)).map(drop)
 }
 
 fn status(conn: &mut Connection, task_id: &str) -> (String, i32) {

@@ -54,7 +54,20 @@ impl House {
     }
 
     pub fn at(instant: &str, variables: &[(&str, &str)]) -> Self {
-        let db = database::of_choice();
+        Self::over(database::of_choice(), instant, variables)
+    }
+
+    /// One on each configured database.
+    pub fn everywhere(variables: &[(&str, &str)]) -> Vec<Self> {
+        database::all().into_iter().map(|db| Self::over(db, "2096-01-15T12:00:00Z", variables)).collect()
+    }
+
+    /// Which database it is on: say it in failure messages.
+    pub fn kind(&self) -> &'static str {
+        self._db.kind()
+    }
+
+    fn over(db: TestDatabase, instant: &str, variables: &[(&str, &str)]) -> Self {
         let (clock, hand) = testkit::clock::fixed(instant);
         // Nobody listens there: the RLHF backend is down unless a test says otherwise.
         let mut all = vec![("ENDCAP_RLHF_BACKEND_PRIVATE_URL", "http://127.0.0.1:9"), ("ENDCAP_GOLDEN_RATE", "0")];
