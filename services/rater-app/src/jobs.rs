@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::live;
+use crate::reviews;
 use crate::state::State;
 
 /// Events delivered in one round.
@@ -35,6 +36,7 @@ pub fn start(state: &State, shutdown: &CancellationToken) -> Vec<JoinHandle<()>>
         tokio::spawn(deliver_always(state.clone(), shutdown.clone())),
         tokio::spawn(end_leases_always(state.clone(), shutdown.clone())),
         tokio::spawn(clear_always(state.clone(), shutdown.clone())),
+        tokio::spawn(reviews::gauges::measure_always(state.clone(), shutdown.clone())),
     ]
 }
 

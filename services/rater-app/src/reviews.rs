@@ -12,6 +12,7 @@ pub mod deadline;
 pub mod deciding;
 pub mod error_class;
 pub mod figures;
+pub mod gauges;
 pub mod queue;
 pub mod view;
 

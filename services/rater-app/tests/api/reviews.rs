@@ -221,7 +221,7 @@ async fn of_two_experts_the_first_decides_and_the_second_is_told() {
 
 #[actix_web::test]
 async fn the_queue_goes_by_due_time_and_says_who_looks() {
-    for house in House::everywhere(&[("ENDCAP_REVIEW_SLA_HOURS", "2"), ("ENDCAP_ACCESS_TOKEN_TTL_SECONDS", "86400")]) {
+    for house in House::everywhere(&[("ENDCAP_REVIEW_SLA_HOURS", "2")]) {
         let app = app!(house);
         let (admin, raters) = (house.admin(), two_raters(&house).await);
         let eve = house.person("eve", Role::Expert, true).await;
@@ -259,6 +259,7 @@ async fn the_queue_goes_by_due_time_and_says_who_looks() {
 
         assert_eq!(ids(&ask!(app, get("/v1/reviews?state=overdue", &eve)).body), Vec::<String>::new());
         house.hand.advance(TimeDelta::minutes(80));
+        let eve = house.sign("acc_eve", Role::Expert, None, None);
         let late = ask!(app, get("/v1/reviews?state=overdue", &eve)).body;
         assert_eq!((ids(&late), late["data"][0]["is_overdue"].as_bool()), (vec!["t0".to_owned(), "t1".to_owned()], Some(true)));
         let decided = ask!(app, post("/v1/reviews/t0", &eve, json!({"choice": "tie", "rationale": "late"}))).body;
