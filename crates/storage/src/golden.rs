@@ -41,6 +41,14 @@ pub struct GoldenItem {
     pub edge_case_type: Option<String>,
     /// Whether it is given out.
     pub is_active: bool,
+    /// `candidate`, `active` or `retired`.
+    pub state: String,
+    /// When it was taken out of use.
+    pub retired_at: Option<Timestamp>,
+    /// Why.
+    pub retire_reason: Option<String>,
+    /// Raters to whom it is given at most; null is any number.
+    pub max_exposures: Option<i32>,
     /// When it was made.
     pub created_at: Timestamp,
     /// Last change.
@@ -66,22 +74,94 @@ pub struct NewGoldenItem {
     pub edge_case_type: Option<String>,
 }
 
-/// Stores a golden item and marks its task as golden.
+/// Stores a golden item and marks its task as golden. A candidate of the same task gives way to it.
 ///
 /// # Errors
 /// [`StorageError::Conflict`] (`already_exists`) when the task has one; [`StorageError::NotFound`] without the task.
 pub fn insert(conn: &mut Connection, new: &NewGoldenItem, now: DateTime<Utc>) -> Result<GoldenItem, StorageError> {
+    mark_task(conn, &new.task_id, &new.expert_choice, &new.expert_reasons, now)?;
+    let candidate = t::table.filter(t::task_id.eq(&new.task_id).and(t::state.eq("candidate")));
+    on!(conn, c => diesel::delete(candidate).execute(c))?;
+    insert_as(conn, new, "active", now)
+}
+
+/// Proposes a golden item: an expert promotes or drops it, and until then it is given to nobody. A task that has an item keeps it.
+///
+/// # Errors
+/// As any query.
+pub fn propose(conn: &mut Connection, new: &NewGoldenItem, now: DateTime<Utc>) -> Result<GoldenItem, StorageError> {
+    match find(conn, &new.task_id)? {
+        Some(item) => Ok(item),
+        None => insert_as(conn, new, "candidate", now),
+    }
+}
+
+/// Gives out a candidate, or again an item that was retired, and marks its task as golden. The item must be locked by this transaction.
+///
+/// # Errors
+/// As any query.
+pub fn promote(
+    conn: &mut Connection,
+    item: &GoldenItem,
+    difficulty: &str,
+    max_exposures: Option<i32>,
+    now: DateTime<Utc>,
+) -> Result<GoldenItem, StorageError> {
+    mark_task(conn, &item.task_id, &item.expert_choice, &item.expert_reasons, now)?;
+    let changes = (
+        t::state.eq("active"),
+        t::is_active.eq(true),
+        t::difficulty_level.eq(difficulty),
+        t::max_exposures.eq(max_exposures),
+        t::retired_at.eq(None::<Timestamp>),
+        t::retire_reason.eq(None::<String>),
+        t::updated_at.eq(Timestamp(now)),
+    );
+    on!(conn, c => diesel::update(t::table.find(item.id)).set(changes).execute(c))?;
+    find(conn, &item.task_id)?.ok_or_else(|| StorageError::not_found("golden item of task", &item.task_id))
+}
+
+/// Takes an item out of use, or drops a candidate. Its task stays what it is: a golden one never becomes work again. The item must be
+/// locked by this transaction.
+///
+/// # Errors
+/// As any query.
+pub fn retire(conn: &mut Connection, item: &GoldenItem, reason: &str, now: DateTime<Utc>) -> Result<GoldenItem, StorageError> {
+    let changes = (
+        t::state.eq("retired"),
+        t::is_active.eq(false),
+        t::retired_at.eq(Some(Timestamp(now))),
+        t::retire_reason.eq(Some(reason)),
+        t::updated_at.eq(Timestamp(now)),
+    );
+    on!(conn, c => diesel::update(t::table.find(item.id)).set(changes).execute(c))?;
+    find(conn, &item.task_id)?.ok_or_else(|| StorageError::not_found("golden item of task", &item.task_id))
+}
+
+/// The golden item of a task, locked until the transaction ends.
+///
+/// # Errors
+/// [`StorageError::NotFound`].
+pub fn lock(conn: &mut Connection, task_id: &str) -> Result<GoldenItem, StorageError> {
+    let found: Vec<GoldenItem> = lock!(conn, t::table.filter(t::task_id.eq(task_id)).select(GoldenItem::as_select()) => GoldenItem)?;
+    found.into_iter().next().ok_or_else(|| StorageError::not_found("golden item of task", task_id))
+}
+
+fn mark_task(conn: &mut Connection, task_id: &str, choice: &str, reasons: &Value, now: DateTime<Utc>) -> Result<(), StorageError> {
     let marks = (
         tasks::is_golden.eq(true),
-        tasks::golden_choice.eq(Some(&new.expert_choice)),
-        tasks::golden_reasons.eq(Some(Json(new.expert_reasons.clone()))),
+        tasks::golden_choice.eq(Some(choice)),
+        tasks::golden_reasons.eq(Some(Json(reasons.clone()))),
         tasks::updated_at.eq(Timestamp(now)),
     );
-    let marked = on!(conn, c => diesel::update(tasks::table.filter(tasks::task_id.eq(&new.task_id))).set(marks).execute(c))?;
+    let marked = on!(conn, c => diesel::update(tasks::table.filter(tasks::task_id.eq(task_id))).set(marks).execute(c))?;
     if marked == 0 {
-        return Err(StorageError::not_found("task", &new.task_id));
+        return Err(StorageError::not_found("task", task_id));
     }
-    crate::queue::remove(conn, &new.task_id)?;
+    crate::queue::remove(conn, task_id)
+}
+
+fn insert_as(conn: &mut Connection, new: &NewGoldenItem, state: &str, now: DateTime<Utc>) -> Result<GoldenItem, StorageError> {
     let row = (
         t::task_id.eq(&new.task_id),
         t::expert_id.eq(&new.expert_id),
@@ -90,7 +170,8 @@ pub fn insert(conn: &mut Connection, new: &NewGoldenItem, now: DateTime<Utc>) ->
         t::expert_rationale.eq(&new.expert_rationale),
         t::difficulty_level.eq(&new.difficulty_level),
         t::edge_case_type.eq(new.edge_case_type.as_deref()),
-        t::is_active.eq(true),
+        t::is_active.eq(state == "active"),
+        t::state.eq(state),
         t::created_at.eq(Timestamp(now)),
         t::updated_at.eq(Timestamp(now)),
     );
@@ -107,13 +188,17 @@ pub fn find(conn: &mut Connection, task_id: &str) -> Result<Option<GoldenItem>, 
     Ok(on!(conn, c => t::table.filter(t::task_id.eq(task_id)).select(GoldenItem::as_select()).first(c).optional())?)
 }
 
-/// Golden items, newest first.
+/// Golden items in a state, newest first; without one all but candidates.
 ///
 /// # Errors
 /// As any query.
-pub fn list(conn: &mut Connection, page: &Page) -> Result<Slice<GoldenItem>, StorageError> {
+pub fn list(conn: &mut Connection, state: Option<&str>, page: &Page) -> Result<Slice<GoldenItem>, StorageError> {
     let rows: Vec<GoldenItem> = on!(conn, c => {
         let mut query = t::table.select(GoldenItem::as_select()).order(t::id.desc()).limit(page.fetch()).into_boxed();
+        query = match state {
+            Some(state) => query.filter(t::state.eq(state)),
+            None => query.filter(t::state.ne("candidate")),
+        };
         if let Some(after) = page.after {
             query = query.filter(t::id.lt(after));
         }

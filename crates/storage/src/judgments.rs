@@ -53,6 +53,8 @@ pub struct Judgment {
     pub expert_agrees: Option<bool>,
     /// What the expert said.
     pub expert_feedback: Option<String>,
+    /// When the expert's answer came back to the rater.
+    pub answered_at: Option<Timestamp>,
     /// Version of the rubric.
     pub rubric_version: i32,
     /// When it was given.
@@ -259,7 +261,12 @@ pub fn note_review(
     feedback: &str,
     now: DateTime<Utc>,
 ) -> Result<(), StorageError> {
-    let shared = (t::expert_reviewed.eq(true), t::expert_feedback.eq(Some(feedback)), t::updated_at.eq(Timestamp(now)));
+    let shared = (
+        t::expert_reviewed.eq(true),
+        t::expert_feedback.eq(Some(feedback)),
+        t::answered_at.eq(Some(Timestamp(now))),
+        t::updated_at.eq(Timestamp(now)),
+    );
     let same = t::table.filter(t::task_id.eq(task_id).and(t::choice.eq(expert_choice)));
     on!(conn, c => diesel::update(same).set((shared, t::expert_agrees.eq(Some(true)))).execute(c))?;
     let other = t::table.filter(t::task_id.eq(task_id).and(t::choice.ne(expert_choice)));

@@ -34,6 +34,7 @@ pub mod rate_limits;
 pub mod raters;
 pub mod reflections;
 pub mod retailers;
+pub mod reviews;
 pub mod reward_models;
 pub mod rlhf_metrics;
 pub mod row_security;

@@ -50,7 +50,8 @@ diesel::allow_tables_to_appear_in_same_query!(
     task_queue,
     rater_profiles,
     rater_standings,
-    rater_qualifications
+    rater_qualifications,
+    expert_reviews
 );
 diesel::allow_tables_to_appear_in_same_query!(brands, feedback);
 diesel::allow_tables_to_appear_in_same_query!(imports, import_errors);

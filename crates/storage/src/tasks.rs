@@ -76,6 +76,10 @@ pub struct Task {
     pub assigned_at: Option<Timestamp>,
     /// When it was decided.
     pub completed_at: Option<Timestamp>,
+    /// When it came to the experts.
+    pub escalated_at: Option<Timestamp>,
+    /// Until when an expert should have answered.
+    pub review_due_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
     /// Last change.
@@ -313,26 +317,6 @@ pub fn list(conn: &mut Connection, scope: &Scope, filter: &TaskFilter, page: &Pa
         query.load(c)
     })?;
     Ok(Slice::cut(rows, page, |row| row.id))
-}
-
-/// The oldest task that waits for an expert.
-///
-/// # Errors
-/// As any query.
-pub fn next_for_review(conn: &mut Connection, scope: &Scope) -> Result<Option<Task>, StorageError> {
-    let found: Vec<Task> = on!(conn, c => {
-        let mut query = t::table
-            .select(Task::as_select())
-            .filter(t::status.eq_any(["escalated", "expert_review"]))
-            .order(t::id)
-            .limit(1)
-            .into_boxed();
-        if let Some(tenant) = visible_tenant(scope) {
-            query = query.filter(t::tenant_id.eq(tenant));
-        }
-        query.load(c)
-    })?;
-    Ok(found.into_iter().next())
 }
 
 /// How many tasks are in each status, golden items left out; statuses without tasks are absent.

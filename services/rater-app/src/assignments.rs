@@ -85,6 +85,7 @@ pub fn rules(settings: &Settings) -> Rules {
         enough: rating.overlap.posterior,
         max_skips: rating.max_skips.into(),
         evidence: std::sync::Arc::default(),
+        review_sla: crate::reviews::deadline::sla(settings),
     }
 }
 
@@ -199,8 +200,8 @@ pub async fn skip_assignment(
         return Err(Problem::invalid_field("reason", format!("must be 1 to {MAX_SKIP_REASON_CHARS} characters")));
     }
     let (rater_id, id, now) = (caller.require_rater()?.to_owned(), path.into_inner(), state.clock.now());
-    let max_skips = rules(&state.settings).max_skips;
-    let assignment = state.storage.transaction(move |tx| pass_over(tx, &rater_id, &id, &reason, max_skips, now)).await?;
+    let rules = rules(&state.settings);
+    let assignment = state.storage.transaction(move |tx| pass_over(tx, &rater_id, &id, &reason, &rules, now)).await?;
     state.after_commit();
     let mut answer = standing(&assignment);
     add_next(&state, &caller, &and_next.0, &mut answer).await;
@@ -213,14 +214,16 @@ fn pass_over(
     rater_id: &str,
     assignment_id: &str,
     reason: &str,
-    max_skips: i64,
+    rules: &Rules,
     now: chrono::DateTime<chrono::Utc>,
 ) -> Result<stored::Assignment, StorageError> {
     let assignment = stored::skip(tx, rater_id, assignment_id, reason, now)?;
-    if assignment.purpose == "work" && stored::count_skips(tx, &assignment.task_id)? >= max_skips {
+    if assignment.purpose == "work" && stored::count_skips(tx, &assignment.task_id)? >= rules.max_skips {
         let task = storage::tasks::lock(tx, &assignment.task_id)?;
         if matches!(task.status.as_str(), "pending" | "in_progress") {
+            let before = task.status.clone();
             let task = storage::tasks::set_progress(tx, &task, "expert_review", task.judgments_count, None, now)?;
+            crate::reviews::deadline::keep(tx, &task.task_id, &before, &task.status, rules.review_sla, now)?;
             crate::tasks::announce(tx, &task.task_id, &task.task_type, now)?;
         }
     }

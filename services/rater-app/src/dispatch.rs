@@ -102,6 +102,8 @@ pub struct Rules {
     pub max_skips: i64,
     /// What earlier decisions say about raters.
     pub evidence: Arc<Evidence>,
+    /// How long experts have for a task that waits for one.
+    pub review_sla: TimeDelta,
 }
 
 /// Who asks for what.

@@ -1,7 +1,7 @@
 //! Golden items: experts write down the answer of a task, new or existing.
 
 use actix_web::HttpResponse;
-use actix_web::web::Data;
+use actix_web::web::{Data, Path};
 use domain::invalid::Invalid;
 use domain::role::Role;
 use domain::rubric;
@@ -16,8 +16,8 @@ use storage::golden::{GoldenItem, NewGoldenItem};
 use storage::tasks::{self, Task};
 use web::caller::Caller;
 use web::database::repeat::{self, Answer, RepeatKey};
-use web::json::JsonBytes;
-use web::paging::{ListQuery, NoFilter, Slice};
+use web::json::{JsonBody, JsonBytes};
+use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
 
 use crate::intake::{self, Intake};
@@ -25,6 +25,49 @@ use crate::state::State;
 use crate::submission::MAX_REASONS;
 
 const MAX_RATIONALE_CHARS: usize = 5_000;
+const MAX_RETIRE_REASON_CHARS: usize = 500;
+
+/// Which items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ItemState {
+    /// Proposed by a decision, given to nobody yet.
+    Candidate,
+    /// Given out.
+    Active,
+    /// Not given out any more.
+    Retired,
+}
+
+/// Filters of the list.
+#[derive(Debug, Clone, Copy, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct GoldenQuery {
+    /// `candidate`, `active` or `retired`; without it all but candidates.
+    #[param(inline)]
+    pub state: Option<ItemState>,
+}
+
+/// What becomes of a candidate.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Promotion {
+    /// How hard it is; absent leaves it as proposed.
+    #[serde(default)]
+    pub difficulty: Option<Difficulty>,
+    /// Raters to whom it is given at most; absent is any number.
+    #[serde(default)]
+    pub max_exposures: Option<i32>,
+}
+
+/// Why an item is taken out of use.
+#[derive(Debug, Clone, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Retirement {
+    /// In a few words.
+    pub reason: String,
+}
 
 /// A golden item to be made, for a new task or an existing one.
 #[derive(Debug, Clone, Deserialize)]
@@ -86,13 +129,76 @@ pub async fn create_golden(
     .await
 }
 
-/// Golden items, newest first, with how raters did on them.
-#[utoipa::path(get, path = "/v1/golden", tag = "golden", params(web::paging::Page), responses((status = 200, description = "{data, next_cursor}"), (status = 403, description = "Experts and administrators only")))]
-pub async fn list_golden(state: Data<State>, caller: Caller, query: ListQuery<NoFilter>) -> Result<HttpResponse, Problem> {
+/// Golden items, newest first, with how raters did on them; `state=candidate` lists what decisions proposed.
+#[utoipa::path(get, path = "/v1/golden", tag = "golden", params(GoldenQuery, web::paging::Page), responses((status = 200, description = "{data, next_cursor}"), (status = 403, description = "Experts and administrators only")))]
+pub async fn list_golden(state: Data<State>, caller: Caller, query: ListQuery<GoldenQuery>) -> Result<HttpResponse, Problem> {
     caller.require(Role::may_review)?;
     let page = storage::page::Page::try_from(&query.page)?;
-    let slice = state.storage.read(move |conn| storage::golden::list(conn, &page)).await?;
+    let word = query.filter.state.map(|state| match state {
+        ItemState::Candidate => "candidate",
+        ItemState::Active => "active",
+        ItemState::Retired => "retired",
+    });
+    let slice = state.storage.read(move |conn| storage::golden::list(conn, word, &page)).await?;
     Ok(HttpResponse::Ok().json(Slice::from(slice).map(|item| view(&item))))
+}
+
+/// Gives out a candidate from now on, or again an item that was retired. Send `{}` to leave all as proposed.
+#[utoipa::path(post, path = "/v1/golden/{task_id}/promote", tag = "golden", params(("task_id" = String, Path)), request_body = Promotion, responses((status = 200, description = "The golden item"), (status = 403, description = "Experts and administrators only"), (status = 404, description = "No item of such a task"), (status = 409, description = "It is given out already")))]
+pub async fn promote_golden(
+    state: Data<State>,
+    caller: Caller,
+    path: Path<String>,
+    body: JsonBody<Promotion>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Role::may_review)?;
+    let (scope, task_id, promotion, now) = (caller.scope(), path.into_inner(), body.0, state.clock.now());
+    if let Some(most) = promotion.max_exposures.filter(|most| *most < 1) {
+        return Err(Problem::invalid_field("max_exposures", format!("must be at least 1, not {most}; leave it out for any number")));
+    }
+    let item = state
+        .storage
+        .transaction(move |tx| {
+            tasks::find(tx, &scope, &task_id)?;
+            tasks::lock(tx, &task_id)?;
+            let item = storage::golden::lock(tx, &task_id)?;
+            if item.state == "active" {
+                return Err(StorageError::conflict("already_exists", format!("task {task_id:?} is a golden item already")));
+            }
+            let difficulty = promotion.difficulty.map_or_else(|| item.difficulty_level.clone(), |given| given.as_ref().to_owned());
+            storage::golden::promote(tx, &item, &difficulty, promotion.max_exposures, now)
+        })
+        .await?;
+    Ok(HttpResponse::Ok().json(view(&item)))
+}
+
+/// Takes an item out of use, or drops a candidate. Its task does not become work again.
+#[utoipa::path(post, path = "/v1/golden/{task_id}/retire", tag = "golden", params(("task_id" = String, Path)), request_body = Retirement, responses((status = 200, description = "The golden item"), (status = 403, description = "Experts and administrators only"), (status = 404, description = "No item of such a task"), (status = 409, description = "It is retired already")))]
+pub async fn retire_golden(
+    state: Data<State>,
+    caller: Caller,
+    path: Path<String>,
+    body: JsonBody<Retirement>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(Role::may_review)?;
+    let (scope, task_id, reason, now) = (caller.scope(), path.into_inner(), body.0.reason.trim().to_owned(), state.clock.now());
+    if reason.is_empty() || reason.chars().count() > MAX_RETIRE_REASON_CHARS {
+        return Err(Problem::invalid_field("reason", format!("must be 1 to {MAX_RETIRE_REASON_CHARS} characters")));
+    }
+    let item = state
+        .storage
+        .transaction(move |tx| {
+            tasks::find(tx, &scope, &task_id)?;
+            tasks::lock(tx, &task_id)?;
+            let item = storage::golden::lock(tx, &task_id)?;
+            if item.state == "retired" {
+                let why = format!("the golden item of task {task_id:?} is retired: {}", item.retire_reason.unwrap_or_default());
+                return Err(StorageError::conflict("transition_not_allowed", why));
+            }
+            storage::golden::retire(tx, &item, &reason, now)
+        })
+        .await?;
+    Ok(HttpResponse::Ok().json(view(&item)))
 }
 
 /// Stores the expert's answer; the task counts as decided by the expert from then on.

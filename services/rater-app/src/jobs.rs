@@ -17,6 +17,7 @@ use crate::evidence::{self, Evidence};
 use crate::integrity;
 use crate::leases;
 use crate::live;
+use crate::reviews;
 use crate::state::State;
 
 /// Events delivered in one round.
@@ -47,6 +48,7 @@ pub fn start(state: &State, shutdown: &CancellationToken) -> Vec<JoinHandle<()>>
         tokio::spawn(learn_always(state.clone(), shutdown.clone())),
         tokio::spawn(reorder_always(state.clone(), shutdown.clone())),
         tokio::spawn(look_always(state.clone(), shutdown.clone())),
+        tokio::spawn(reviews::gauges::measure_always(state.clone(), shutdown.clone())),
     ]
 }
 

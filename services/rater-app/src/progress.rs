@@ -15,6 +15,7 @@ use storage::types::Timestamp;
 
 use crate::decision::{self, Bars, Votes};
 use crate::dispatch::Rules;
+use crate::reviews::deadline;
 
 /// What has changed about the judgments of a task.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +64,7 @@ pub fn move_on(
     after.required_judgments = decision.required;
     after.completed_at = is_final.then_some(Timestamp(now));
     tasks::save_state(tx, &after, now)?;
+    deadline::keep(tx, &task.task_id, &task.status, &after.status, rules.review_sla, now)?;
     place(tx, task, &after, decision.consensus.as_ref(), change.leases, rules, now)?;
     let Some(consensus) = decision.consensus else {
         consensus::delete(tx, &task.task_id)?;

@@ -38,12 +38,19 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .route("/v1/judgments/{judgment_id}/undo", route::post().to(judgments::undo_judgment))
         .route("/v1/raters/me", route::get().to(raters::get_own_rater))
         .route("/v1/raters/me", route::patch().to(raters::update_own_rater))
+        .route("/v1/raters/me/answers", route::get().to(reviews::answers::list_answers))
         .route("/v1/raters/{rater_id}/stats", route::get().to(raters::get_rater_stats))
         .route("/v1/leaderboard", route::get().to(leaderboard::get_leaderboard))
         .route("/v1/reviews/next", route::get().to(reviews::next_review))
+        .route("/v1/reviews", route::get().to(reviews::queue::list_reviews))
+        .route("/v1/reviews/{task_id}", route::get().to(reviews::open_review))
         .route("/v1/reviews/{task_id}", route::post().to(reviews::review_task))
+        .route("/v1/reviews/{task_id}/blind", route::post().to(reviews::record_blind))
         .route("/v1/golden", route::post().to(golden::create_golden))
         .route("/v1/golden", route::get().to(golden::list_golden))
+        .route("/v1/golden/{task_id}/promote", route::post().to(golden::promote_golden))
+        .route("/v1/golden/{task_id}/retire", route::post().to(golden::retire_golden))
+        .route("/v1/quality/errors", route::get().to(reviews::figures::get_errors))
         .route("/v1/quality/agreement", route::get().to(quality::get_agreement))
         .route("/v1/quality/checks", route::get().to(check_figures::get_checks))
         .route("/v1/quality/consensus/{task_id}", route::get().to(quality::get_consensus))
@@ -99,12 +106,19 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         judgments::undo_judgment,
         raters::get_own_rater,
         raters::update_own_rater,
+        reviews::answers::list_answers,
         raters::get_rater_stats,
         leaderboard::get_leaderboard,
         reviews::next_review,
+        reviews::queue::list_reviews,
+        reviews::open_review,
+        reviews::record_blind,
         reviews::review_task,
         golden::create_golden,
         golden::list_golden,
+        golden::promote_golden,
+        golden::retire_golden,
+        reviews::figures::get_errors,
         quality::get_agreement,
         check_figures::get_checks,
         quality::get_consensus,

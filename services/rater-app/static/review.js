@@ -1,111 +1,274 @@
-// The expert's queue: a task, all judgments without names, and one decision with its rationale.
+// The experts' desk: opens tasks from the queue, records the own view, shows the judgments, sends the decision, and hears of what others do.
 'use strict';
 (() => {
   const rater = window.rater;
-  const { element, LETTERS, CHOICES, choiceWords, words, percent, announce, isTyping } = rater;
+  const { element, CHOICES, choiceWords, words, announce, isTyping } = rater;
+  const { queueRow, blindForm, reveal, decisionForm, verdict, dueWords } = rater.review;
+  const LOOK_AGAIN_MS = 60_000, KEEP_LOOKING_MS = 240_000, LEAST_BETWEEN_LOOKS_MS = 2000;
   const page = document.getElementById('review');
-  const rubrics = JSON.parse(page.dataset.rubrics), titles = JSON.parse(page.dataset.titles);
+  const [rubrics, titles, confidenceWords, classes] = ['rubrics', 'titles', 'confidence', 'classes'].map((name) => JSON.parse(page.dataset[name]));
   const part = (name) => page.querySelector(`[data-part="${name}"]`);
-  let held = null, isBusy = false;
+  const call = (path, options = {}) => window.endcap.call(path, { quiet: true, ...options });
+  const pathOf = (taskId) => `/v1/reviews/${encodeURIComponent(taskId)}`;
+  let list = 'waiting', cursor = null, held = null, isBusy = false, isListing = false;
 
-  async function next() {
+  // Queue
+
+  async function loadQueue(isMore = false) {
+    if (isListing) return;
+    isListing = true;
+    const asked = list;
+    try {
+      const path = asked === 'candidate' ? '/v1/golden?state=candidate&limit=50' : `/v1/reviews?state=${asked}&limit=50`;
+      const body = await call(isMore && cursor ? `${path}&cursor=${encodeURIComponent(cursor)}` : path);
+      if (asked !== list) return;
+      cursor = body.next_cursor;
+      const rows = body.data.map((one) => queueRow(one, asked, titles, openRow));
+      // The focus stays on its row when the list is drawn again.
+      const focused = part('queue').contains(document.activeElement) ? document.activeElement.dataset.task : null;
+      if (isMore) part('queue').append(...rows); else part('queue').replaceChildren(...rows);
+      part('more').hidden = !cursor;
+      part('queue-note').textContent = body.data.length || isMore ? '' : { waiting: 'Nothing waits.', overdue: 'Nothing is overdue.', decided: 'Nothing is decided yet.', candidate: 'No decision proposes a golden item.' }[asked];
+      markCurrent();
+      if (focused) itemOf(focused)?.focus();
+    } catch (problem) {
+      part('queue-note').textContent = problem.message;
+    } finally {
+      isListing = false;
+      if (asked !== list) loadQueue();
+    }
+  }
+  const items = () => [...part('queue').querySelectorAll('.queue-item')];
+  const itemOf = (taskId) => items().find((one) => one.dataset.task === taskId);
+  function markCurrent() { for (const one of items()) one.setAttribute('aria-current', String(one.dataset.task === held?.task.task_id)); }
+  function choosePart(name) {
+    list = name;
+    cursor = null;
+    for (const button of page.querySelectorAll('[data-list]')) button.setAttribute('aria-pressed', String(button.dataset.list === name));
+    loadQueue();
+  }
+  function openRow(one) { if (list === 'candidate') openCandidate(one); else open(() => call(pathOf(one.task_id))); }
+
+  // Task
+
+  async function open(fetchTask) {
     if (isBusy) return;
     isBusy = true;
     try {
-      const body = await window.endcap.call('/v1/reviews/next', { quiet: true });
-      if (body) open(body); else showEmpty();
+      const body = await fetchTask();
+      if (body) show(body); else showEmpty();
     } catch (problem) {
-      say('bad', problem.message, element('button', { type: 'button', class: 'button button-small', onclick: next }, 'Try again'));
+      say('bad', problem.message, element('button', { type: 'button', class: 'button button-small', onclick: next }, 'Next task'));
     } finally { isBusy = false; }
+    loadQueue();
+  }
+  const next = () => open(() => call('/v1/reviews/next'));
+
+  function setState(state) {
+    page.dataset.state = state;
+    for (const one of page.querySelectorAll('[data-when]')) one.hidden = one.dataset.when !== state;
+    for (const one of page.querySelectorAll('[data-needs-task]')) one.disabled = state !== 'task';
   }
 
   function showEmpty() {
     held = null;
-    part('task').hidden = true;
-    part('empty').hidden = false;
-    announce('Nothing to review.');
+    setState('empty');
+    part('type').textContent = 'Review';
+    part('title').textContent = 'Review';
+    part('due').replaceChildren();
+    part('side').replaceChildren(element('p', { class: 'muted' }, 'What you decided is under Decided.'));
+    part('foot').hidden = true;
+    announce('Nothing waits for an expert.');
   }
 
-  function open({ task, judgments }) {
-    const candidates = CHOICES.map((name) => task[name]).filter((one) => one !== undefined && one !== null);
-    const rubric = rubrics[task.task_type];
-    held = { task: { ...task, candidates, rubric, context: task.context_snippets ?? [] }, choice: null };
+  function show(body, item = null) {
+    const candidates = CHOICES.map((name) => body.task[name]).filter((one) => one !== undefined && one !== null);
+    const rubric = rubrics[body.task.task_type] ?? { reasons: [], criteria: [], guideline: '', example: '' };
+    const task = { ...body.task, candidates, rubric, context: body.task.context_snippets ?? [] };
+    held = { ...body, task, rubric, item, form: null };
+    setState('task');
     part('message').replaceChildren();
-    part('empty').hidden = true;
-    part('task').hidden = false;
-    part('type').textContent = titles[task.task_type] || task.task_type;
-    part('status').textContent = task.status === 'escalated' ? 'Escalated' : 'Disputed';
+    part('type').textContent = titles[task.task_type] ?? words(task.task_type);
     part('title').textContent = task.title;
-    part('context').replaceChildren(...rater.context(held.task).flat(Infinity).filter(Boolean));
-    part('candidates').replaceChildren(...rater.candidates(held.task));
-    part('votes').replaceChildren(...(judgments.length ? judgments.map((one, i) => vote(one, i, rubric)) : [element('li', { class: 'muted' }, 'Nobody has judged it.')]));
-    part('form').reset();
-    part('difficulty').hidden = true;
-    part('problem').textContent = '';
-    const options = [...CHOICES.slice(0, candidates.length).map((choice, i) => [choice, `${LETTERS[i]} is better`, i < 2 ? String(i + 1) : '6']), ['tie', 'Tie', '3'], ['both_bad', 'Both bad', '4'], ['unsure', 'Unsure', '5']];
-    part('choices').replaceChildren(...options.map(([choice, text, key]) => element('button', { type: 'button', class: `button button-quiet choice-button ${CHOICES.includes(choice) ? 'is-candidate' : ''}`, 'data-choice': choice, 'aria-pressed': 'false', 'aria-keyshortcuts': key, onclick: () => choose(choice) }, element('kbd', { 'aria-hidden': 'true' }, key), text)));
+    part('context').replaceChildren(...rater.context(task).flat(Infinity).filter(Boolean));
+    part('candidates').dataset.count = String(candidates.length);
+    part('candidates').replaceChildren(...rater.candidates(task));
+    showDifference(false);
+    document.querySelector('[data-guideline]').replaceChildren(element('p', {}, rubric.guideline), element('p', { class: 'muted' }, rubric.example), element('ul', {}, rubric.criteria.map((one) => element('li', {}, one.question, one.required ? ' (required)' : ''))));
+    drawDue();
+    drawSide();
+    markCurrent();
     part('title').focus({ preventScroll: true });
-    scrollTo({ top: 0 });
+    page.querySelector('.review-task .pane-scroll').scrollTop = 0;
   }
 
-  function vote(one, i, rubric) {
-    const labels = (one.reasons ?? []).map((code) => rubric.reasons.find((reason) => reason.code === code)?.label ?? words(code));
-    return element('li', {}, element('strong', {}, `Judgment ${i + 1}: ${choiceWords(one.choice)}`), element('span', { class: 'muted small' }, ` confidence ${percent(one.confidence)}`),
-      one.is_escalated ? element('span', { class: 'badge badge-warn' }, 'asked for an expert') : null,
-      labels.length ? element('p', { class: 'small' }, labels.join('; ')) : null,
-      one.escalation_reason ? element('p', { class: 'prose' }, one.escalation_reason) : null, one.free_text_feedback ? element('p', { class: 'prose' }, one.free_text_feedback) : null);
+  function drawDue() {
+    if (!held?.due_at && !held?.looked_at_by_others) { part('due').replaceChildren(); return; }
+    const looked = held.looked_at_by_others;
+    const isWaiting = held.review?.state !== 'decided' && !held.item;
+    part('due').replaceChildren(...[isWaiting ? element('span', { class: `badge ${held.is_overdue ? 'badge-bad' : ''}` }, dueWords(held.due_at, held.is_overdue)) : null, isWaiting ? element('span', { class: 'badge badge-warn' }, held.reason.words) : null, looked ? element('span', { class: 'badge badge-note' }, `${looked.count} other${looked.count === 1 ? '' : 's'} looking`) : null].filter(Boolean));
   }
 
-  function choose(choice) {
-    held.choice = choice;
-    for (const button of part('choices').children) button.setAttribute('aria-pressed', String(button.dataset.choice === choice));
+  function drawSide() {
+    const { review, rubric, task } = held;
+    const side = part('side');
+    const about = { judgments: held.judgments ?? [], consensus: held.consensus, review, rubric, confidenceWords };
+    let title, action = null;
+    if (held.item) {
+      title = 'Golden candidate';
+      held.form = null;
+      side.replaceChildren(candidateForm(held.item, rubric));
+    } else if (review?.state === 'decided') {
+      title = 'Decided';
+      held.form = null;
+      side.replaceChildren(verdict(review, rubric), reveal(about));
+    } else if (held.judgments) {
+      title = 'Decide';
+      action = 'Decide and next';
+      held.form = decisionForm({ task, rubric, classes, blind: review?.blind });
+      side.replaceChildren(reveal(about), held.form.root);
+    } else {
+      title = 'Your view first';
+      action = 'Record and see the judgments';
+      held.form = blindForm({ task, rubric, confidenceWords, count: held.judgments_count });
+      side.replaceChildren(held.form.root);
+    }
+    part('side-title').textContent = title;
     part('problem').textContent = '';
-    announce(choiceWords(choice));
+    part('foot').hidden = !action;
+    if (action) part('submit').replaceChildren(element('kbd', { 'aria-hidden': 'true' }, 'Ctrl ↵'), action);
+    side.scrollTop = 0;
   }
 
-  async function decide() {
-    if (isBusy || !held) return;
-    const rationale = part('form').elements.rationale;
-    if (!held.choice) { part('problem').textContent = 'Choose first: 1 for A, 2 for B, 3 tie, 4 both bad, 5 unsure.'; part('choices').firstElementChild.focus(); return; }
-    if (!rationale.value.trim()) { part('problem').textContent = 'Say why: raters of this task read it.'; rationale.focus(); return; }
+  async function submit() {
+    if (isBusy || !held?.form) return;
+    const { json, problem, at } = held.form.read();
+    if (problem) { part('problem').textContent = problem; at(); return; }
     isBusy = true;
     part('submit').disabled = true;
-    const json = { choice: held.choice, rationale: rationale.value.trim() };
-    if (part('golden').checked) Object.assign(json, { make_golden: true, difficulty: part('form').elements.difficulty.value });
+    const isDecision = Boolean(held.judgments);
     let isDone = false;
     try {
-      await window.endcap.call(`/v1/reviews/${encodeURIComponent(held.task.task_id)}`, { json, quiet: true });
-      window.endcap.toast(`Decided: ${choiceWords(held.choice)}${json.make_golden ? '; it is a golden item now' : ''}.`, 'good');
-      isDone = true;
-    } catch (problem) {
-      part('problem').textContent = problem.status === 409 ? `${problem.message} Somebody else may have decided it; your rationale is still here.` : problem.message;
-      if (problem.status === 409) say('warn', 'This task no longer waits for an expert.', element('button', { type: 'button', class: 'button button-small', onclick: next }, 'Next task'));
-    } finally {
+      const body = await call(isDecision ? pathOf(held.task.task_id) : `${pathOf(held.task.task_id)}/blind`, { json });
+      if (isDecision) {
+        const made = body.golden ? '; it is a golden item now' : body.golden_candidate ? '; proposed as a golden item' : '';
+        window.endcap.toast(`Decided: ${choiceWords(json.choice)}${made}. The raters are told.`, 'good');
+        isDone = true;
+      } else {
+        Object.assign(held, { review: body.review, judgments: body.judgments, consensus: body.consensus });
+        drawSide();
+        document.getElementById('reveal-title').focus();
+        announce(`Recorded. ${held.judgments.length} judgments are shown; decide now.`);
+      }
+    } catch (problem) { refuse(problem); } finally {
       isBusy = false;
       part('submit').disabled = false;
     }
-    if (isDone) await next();
+    if (isDone) next();
   }
 
-  function say(kind, text, ...actions) { part('message').replaceChildren(element('div', { class: `notice notice-${kind} row spread` }, element('span', {}, text), actions)); announce(text); }
+  function refuse(problem) {
+    part('problem').textContent = problem.message;
+    const first = problem.body?.decision;
+    if (problem.status !== 409 || problem.code !== 'transition_not_allowed') return;
+    const taskId = held.task.task_id;
+    say('warn', first ? `${first.expert.name ?? first.expert.account_id} decided it at ${new Date(first.decided_at).toLocaleTimeString()}: ${choiceWords(first.choice)}. What you entered is still here.` : 'This task no longer waits for an expert.',
+      first ? element('button', { type: 'button', class: 'button button-small button-quiet', onclick: () => open(() => call(pathOf(taskId))) }, 'See the decision') : null, element('button', { type: 'button', class: 'button button-small', onclick: next }, 'Next task'));
+    loadQueue();
+  }
 
-  const KEYS = { 1: CHOICES[0], 2: CHOICES[1], 3: 'tie', 4: 'both_bad', 5: 'unsure', 6: CHOICES[2] };
+  // Golden candidates
+
+  async function openCandidate(item) {
+    if (isBusy) return;
+    isBusy = true;
+    try { show(await call(pathOf(item.task_id)), item); } catch (problem) { say('bad', problem.message); } finally { isBusy = false; }
+  }
+
+  function candidateForm(item, rubric) {
+    const difficulty = element('select', { id: 'candidate-difficulty' }, ['easy', 'medium', 'hard'].map((value) => element('option', { value, selected: value === item.difficulty_level }, words(value))));
+    const most = element('input', { id: 'candidate-most', class: 'input', type: 'number', min: '1', step: '1', placeholder: 'any number' });
+    const reason = element('input', { id: 'candidate-reason', class: 'input', type: 'text', maxlength: '500', value: 'not needed' });
+    const act = async (verb, json, done) => {
+      if (isBusy) return;
+      isBusy = true;
+      try {
+        await call(`/v1/golden/${encodeURIComponent(item.task_id)}/${verb}`, { json });
+        window.endcap.toast(done, 'good');
+        showEmpty();
+      } catch (problem) { say('bad', problem.message); } finally { isBusy = false; }
+      loadQueue();
+    };
+    return element('div', { class: 'review-form' }, verdict(held.review, rubric),
+      element('div', { class: 'field' }, element('label', { for: 'candidate-difficulty' }, 'How hard is it?'), difficulty),
+      element('div', { class: 'field' }, element('label', { for: 'candidate-most' }, 'Raters who see it at most'), most),
+      element('button', { type: 'button', class: 'button', onclick: () => act('promote', { difficulty: difficulty.value, ...(most.value ? { max_exposures: Number(most.value) } : {}) }, 'It is a golden item now.') }, 'Promote to a golden item'),
+      element('div', { class: 'field' }, element('label', { for: 'candidate-reason' }, 'Or drop it, because'), reason),
+      element('button', { type: 'button', class: 'button button-quiet', onclick: () => act('retire', { reason: reason.value }, 'Dropped.') }, 'Drop it'));
+  }
+
+  // Difference, messages, keys
+
+  function showDifference(isOn) {
+    const [a, b] = held?.task.candidates ?? [];
+    part('difference').hidden = !isOn;
+    part('difference-button').setAttribute('aria-pressed', String(isOn));
+    part('difference').replaceChildren(...(isOn ? rater.difference(held.task.task_type, a, b, ['A', 'B']).flat(Infinity).filter(Boolean) : []));
+    if (isOn) part('difference').scrollIntoView({ block: 'nearest' });
+  }
+  function say(kind, text, ...actions) { part('message').replaceChildren(element('div', { class: `notice notice-${kind} ide-notice` }, element('span', {}, text), element('span', { class: 'row' }, actions))); announce(text); }
+
+  const DIGITS = { 1: CHOICES[0], 2: CHOICES[1], 3: 'tie', 4: 'both_bad', 5: 'unsure', 6: CHOICES[2] };
+  function move(step) {
+    const all = items();
+    const at = all.indexOf(document.activeElement);
+    const now = at >= 0 ? at : all.findIndex((one) => one.getAttribute('aria-current') === 'true');
+    all[Math.max(0, Math.min(all.length - 1, now + step))]?.focus();
+  }
+  const KEYS = {
+    r: () => held?.form?.focusReasons(), c: () => held?.form?.focusConfidence(), f: () => held?.form?.focusClass?.(), w: () => held?.form?.focusRationale?.(),
+    j: () => move(1), k: () => move(-1), n: () => next(), v: () => held && showDifference(part('difference').hidden),
+    g: () => held && document.getElementById('guideline-dialog').showModal(), '?': () => document.getElementById('keys-dialog').showModal(),
+  };
   document.addEventListener('keydown', (event) => {
-    if (!held || isBusy) return;
-    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) { event.preventDefault(); decide(); return; }
-    if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey || event.repeat || !KEYS[event.key]) return;
-    if (!part('choices').querySelector(`[data-choice="${KEYS[event.key]}"]`)) return;
-    event.preventDefault();
-    choose(KEYS[event.key]);
+    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) { if (!document.querySelector('dialog[open]')) { event.preventDefault(); submit(); } return; }
+    if (event.key === 'Escape' && page.contains(document.activeElement) && !document.querySelector('dialog[open]')) { part('title').focus({ preventScroll: true }); return; }
+    if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey || event.repeat || isBusy) return;
+    const digit = Number(event.key);
+    if (held?.form && digit >= 1 && digit <= 9) {
+      event.preventDefault();
+      if (!held.form.digit(digit) && DIGITS[digit]) held.form.choose(DIGITS[digit]);
+      return;
+    }
+    const act = KEYS[event.key.toLowerCase()];
+    if (act) { event.preventDefault(); act(); }
   });
-  part('form').addEventListener('submit', (event) => { event.preventDefault(); decide(); });
-  part('golden').addEventListener('change', () => { part('difficulty').hidden = !part('golden').checked; });
+  part('submit').addEventListener('click', submit);
+  part('next').addEventListener('click', next);
   part('again').addEventListener('click', next);
+  part('more').addEventListener('click', () => loadQueue(true));
+  part('difference-button').addEventListener('click', () => showDifference(part('difference').hidden));
+  for (const button of page.querySelectorAll('[data-list]')) button.addEventListener('click', () => choosePart(button.dataset.list));
+
   let lastLook = 0;
-  window.endcap.live({ topic: 'realtime:tasks', onEvent: () => {
-    if (held || performance.now() - lastLook < 2000) return;
+  function lookAgain() {
+    if (performance.now() - lastLook < LEAST_BETWEEN_LOOKS_MS || document.hidden) return;
     lastLook = performance.now();
-    next();
-  } });
+    if (held) loadQueue(); else if (page.dataset.state === 'empty' && list === 'waiting') next();
+  }
+  window.endcap.live({ topic: 'realtime:tasks', onEvent: lookAgain });
+  setInterval(lookAgain, LOOK_AGAIN_MS);
+  // Others see that somebody is at the task for as long as it is on the screen, and this page sees who came or decided.
+  setInterval(async () => {
+    if (!held || held.item || held.review?.state === 'decided' || document.hidden || isBusy) return;
+    const taskId = held.task.task_id;
+    try {
+      const body = await call(pathOf(taskId));
+      if (held?.task.task_id !== taskId) return;
+      if (body.review.state === 'decided') { say('warn', `${body.review.expert.name ?? body.review.expert.account_id} has decided it meanwhile: ${choiceWords(body.review.choice)}.`, element('button', { type: 'button', class: 'button button-small', onclick: next }, 'Next task')); return; }
+      Object.assign(held, { looked_at_by_others: body.looked_at_by_others, is_overdue: body.is_overdue });
+      drawDue();
+    } catch { /* the next round asks again */ }
+  }, KEEP_LOOKING_MS);
   next();
 })();

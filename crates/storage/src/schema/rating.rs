@@ -34,6 +34,8 @@ diesel::table! {
         content_hash -> Text,
         assigned_at -> Nullable<Instant>,
         completed_at -> Nullable<Instant>,
+        escalated_at -> Nullable<Instant>,
+        review_due_at -> Nullable<Instant>,
         created_at -> Instant,
         updated_at -> Instant,
     }
@@ -91,6 +93,7 @@ diesel::table! {
         expert_reviewed -> Bool,
         expert_agrees -> Nullable<Bool>,
         expert_feedback -> Nullable<Text>,
+        answered_at -> Nullable<Instant>,
         rubric_version -> Integer,
         created_at -> Instant,
         updated_at -> Instant,
@@ -118,6 +121,10 @@ diesel::table! {
         difficulty_level -> Text,
         edge_case_type -> Nullable<Text>,
         is_active -> Bool,
+        state -> Text,
+        retired_at -> Nullable<Instant>,
+        retire_reason -> Nullable<Text>,
+        max_exposures -> Nullable<Integer>,
         created_at -> Instant,
         updated_at -> Instant,
     }
@@ -231,6 +238,43 @@ diesel::table! {
         signals -> Document,
         attention -> Double,
         looked_at -> Nullable<Instant>,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Document;
+    use crate::types::Instant;
+
+    /// What experts thought before and after they saw the raters' judgments.
+    expert_reviews (id) {
+        id -> BigInt,
+        review_id -> Text,
+        task_id -> Text,
+        tenant_id -> Nullable<Text>,
+        task_type -> Text,
+        expert_id -> Text,
+        kind -> Text,
+        state -> Text,
+        blind_choice -> Nullable<Text>,
+        blind_reasons -> Nullable<Document>,
+        blind_confidence -> Nullable<Double>,
+        blind_at -> Nullable<Instant>,
+        choice -> Nullable<Text>,
+        error_class -> Nullable<Text>,
+        reasons -> Nullable<Document>,
+        rationale -> Nullable<Text>,
+        note_to_raters -> Nullable<Text>,
+        majority_choice -> Nullable<Text>,
+        changed_after_reveal -> Nullable<Bool>,
+        rubric_version -> Nullable<Integer>,
+        seconds -> Nullable<Double>,
+        due_at -> Nullable<Instant>,
+        opened_at -> Instant,
+        seen_at -> Nullable<Instant>,
+        decided_at -> Nullable<Instant>,
         created_at -> Instant,
         updated_at -> Instant,
     }

@@ -319,6 +319,13 @@ pub const KEYS: &[Key] = &[
     key("ENDCAP_CALIBRATION_RETRY_HOURS", Whole { min: 0, max: 8_760 }, Value("24"), "24", "Hours until calibration may be tried again."),
     key("ENDCAP_CALIBRATION_ATTEMPTS", COUNT, Value("3"), "3", "How often a rater may try calibration for a task type."),
     key("ENDCAP_UNDO_SECONDS", Whole { min: 0, max: 3600 }, Value("60"), "60", "How long a judgment may be taken back, in seconds."),
+    key(
+        "ENDCAP_REVIEW_SLA_HOURS",
+        Whole { min: 1, max: 2160 },
+        Value("24"),
+        "8",
+        "Until when an expert should have decided a task that raters escalated or dispute, in hours; then it counts as overdue.",
+    ),
     key("ENDCAP_CALIBRATION_P0", SHARE, Value("0.60"), "0.60", "Accuracy on golden items that is not enough."),
     key("ENDCAP_CALIBRATION_P1", SHARE, Value("0.85"), "0.85", "Accuracy on golden items that is enough; over ENDCAP_CALIBRATION_P0."),
     key(

@@ -216,6 +216,8 @@ pub struct Rating {
     pub judgments_per_task: u32,
     /// How long a judgment may be taken back.
     pub undo: Duration,
+    /// Until when an expert should have decided a task that waits for one.
+    pub review_sla: Duration,
     /// Share of golden items among the tasks given out.
     pub golden_rate: f64,
     /// Posterior probability from which a task counts as decided.

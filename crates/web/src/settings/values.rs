@@ -207,6 +207,7 @@ impl Values {
             lease: Duration::from_secs(self.whole("ENDCAP_LEASE_SECONDS")),
             judgments_per_task: self.whole("ENDCAP_JUDGMENTS_PER_TASK"),
             undo: Duration::from_secs(self.whole("ENDCAP_UNDO_SECONDS")),
+            review_sla: Duration::from_secs(3600 * self.whole::<u64>("ENDCAP_REVIEW_SLA_HOURS")),
             golden_rate: self.number("ENDCAP_GOLDEN_RATE"),
             consensus_posterior: self.number("ENDCAP_CONSENSUS_POSTERIOR"),
             close_call_margin: self.number("ENDCAP_CLOSE_CALL_MARGIN"),

@@ -11,8 +11,9 @@ macro_rules! script {
 }
 
 /// All files, served under `/static/`.
-pub static FILES: [StaticFile; 12] = [
+pub static FILES: [StaticFile; 14] = [
     StaticFile::new("rater.css", "text/css; charset=utf-8", include_bytes!("../../static/rater.css")),
+    StaticFile::new("review.css", "text/css; charset=utf-8", include_bytes!("../../static/review.css")),
     script!("session.js"),
     script!("elements.js"),
     script!("difference.js"),
@@ -21,6 +22,7 @@ pub static FILES: [StaticFile; 12] = [
     script!("work.js"),
     script!("rate.js"),
     script!("calibration.js"),
+    script!("review-parts.js"),
     script!("review.js"),
     script!("live.js"),
     script!("login.js"),

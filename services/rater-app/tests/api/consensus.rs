@@ -44,6 +44,7 @@ fn rules() -> Rules {
         enough: 0.9,
         max_skips: 3,
         evidence: std::sync::Arc::default(),
+        review_sla: TimeDelta::hours(24),
     }
 }
 

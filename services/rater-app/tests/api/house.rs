@@ -57,6 +57,16 @@ impl House {
         Self::on(database::of_choice(), instant, variables)
     }
 
+    /// One on each configured database.
+    pub fn everywhere(variables: &[(&str, &str)]) -> Vec<Self> {
+        database::all().into_iter().map(|db| Self::on(db, "2096-01-15T12:00:00Z", variables)).collect()
+    }
+
+    /// Which database it is on: say it in failure messages.
+    pub fn kind(&self) -> &'static str {
+        self._db.kind()
+    }
+
     /// On this database.
     pub fn on(db: TestDatabase, instant: &str, variables: &[(&str, &str)]) -> Self {
         let (clock, hand) = testkit::clock::fixed(instant);

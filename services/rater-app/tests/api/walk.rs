@@ -45,6 +45,7 @@ async fn another_tenant_sees_nothing_on_any_route() {
         ("is_golden", "false"),
         ("metric", ""),
         ("sort", ""),
+        ("state", ""),
         ("limit", "50"),
         ("cursor", ""),
     ];
@@ -52,7 +53,12 @@ async fn another_tenant_sees_nothing_on_any_route() {
         ids: BTreeMap::from([("task_id", "tsk-first".to_owned())]),
         shared: BTreeMap::from([("assignment_id", none()), ("judgment_id", none()), ("rater_id", none())]),
         filters: filters.map(|(name, value)| (name, value.to_owned())).into(),
-        bodies: BTreeMap::from([("POST /v1/reviews/{task_id}", json!({"choice": "candidate_a", "rationale": "because"}))]),
+        bodies: BTreeMap::from([
+            ("POST /v1/reviews/{task_id}", json!({"choice": "candidate_a", "rationale": "because"})),
+            ("POST /v1/reviews/{task_id}/blind", json!({"choice": "candidate_a", "confidence": 0.75})),
+            ("POST /v1/golden/{task_id}/promote", json!({})),
+            ("POST /v1/golden/{task_id}/retire", json!({"reason": "because"})),
+        ]),
         left_out: [
             "POST /auth/v1/signup",
             "POST /auth/v1/token",
@@ -70,7 +76,11 @@ async fn another_tenant_sees_nothing_on_any_route() {
             ("GET /v1/raters/me", "an administrator is no rater"),
             ("GET /v1/raters/{rater_id}/stats", "raters work for every tenant"),
             ("GET /v1/leaderboard", "raters work for every tenant"),
+            ("GET /v1/raters/me/answers", "an administrator is no rater"),
             ("GET /v1/reviews/next", "for reviewers only"),
+            ("GET /v1/reviews", "for reviewers only"),
+            ("GET /v1/reviews/{task_id}", "for reviewers only"),
+            ("GET /v1/quality/errors", "for reviewers only"),
             ("GET /v1/golden", "for reviewers only"),
             ("GET /v1/quality/agreement", "figures of all tenants together"),
         ]),
