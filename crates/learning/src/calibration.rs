@@ -78,13 +78,28 @@ impl SequentialTest {
         let wrong = f64::from(total) - right;
         let log_ratio =
             right * (self.acceptable / self.unacceptable).ln() + wrong * ((1.0 - self.acceptable) / (1.0 - self.unacceptable)).ln();
-        if log_ratio >= ((1.0 - self.false_fail) / self.false_pass).ln() {
+        let (fail, pass) = self.bounds();
+        if log_ratio >= pass {
             return Decision::Pass;
         }
         let at_most = self.cap.saturating_sub(total);
-        if log_ratio <= (self.false_fail / (1.0 - self.false_pass)).ln() || at_most == 0 {
+        if log_ratio <= fail || at_most == 0 {
             return Decision::Fail;
         }
         Decision::Continue { at_most }
+    }
+
+    /// The log-likelihood ratios at which the test fails and passes (Wald 1945): ln(beta / (1 - alpha)) and ln((1 - beta) / alpha).
+    #[must_use]
+    pub fn bounds(&self) -> (f64, f64) {
+        ((self.false_fail / (1.0 - self.false_pass)).ln(), ((1.0 - self.false_fail) / self.false_pass).ln())
+    }
+
+    /// The log-likelihood ratio after each answer, in order: how the evidence moved between the two bounds.
+    #[must_use]
+    pub fn path(&self, answers: &[bool]) -> Vec<f64> {
+        let (right, wrong) = ((self.acceptable / self.unacceptable).ln(), ((1.0 - self.acceptable) / (1.0 - self.unacceptable)).ln());
+        let steps = answers.iter().map(|is_right| if *is_right { right } else { wrong });
+        steps.scan(0.0, |sum, step| { *sum += step; Some(*sum) }).collect()
     }
 }

@@ -16,6 +16,7 @@ pub mod auth_refusal;
 pub mod decision;
 pub mod dispatch;
 pub mod golden;
+pub mod history;
 pub mod intake;
 pub mod jobs;
 pub mod judgments;

@@ -6,7 +6,7 @@ use actix_web::web::{self as route, Data, ServiceConfig};
 use utoipa::OpenApi;
 
 use crate::state::State;
-use crate::{accounts, assignments, golden, judgments, leaderboard, live, pages, quality, raters, reviews, session, tasks};
+use crate::{accounts, assignments, golden, history, judgments, leaderboard, live, pages, quality, raters, reviews, session, tasks};
 
 /// The public listener.
 pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
@@ -33,6 +33,7 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .route("/v1/assignments/{assignment_id}/skip", route::post().to(assignments::skip_assignment))
         .route("/v1/assignments/{assignment_id}/draft", route::put().to(assignments::save_draft))
         .route("/v1/assignments/{assignment_id}/judgment", route::post().to(judgments::submit_judgment))
+        .route("/v1/judgments", route::get().to(history::list_own_judgments))
         .route("/v1/judgments/{judgment_id}/undo", route::post().to(judgments::undo_judgment))
         .route("/v1/raters/me", route::get().to(raters::get_own_rater))
         .route("/v1/raters/{rater_id}/stats", route::get().to(raters::get_rater_stats))
@@ -89,6 +90,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         assignments::save_draft,
         judgments::submit_judgment,
         judgments::undo_judgment,
+        history::list_own_judgments,
         raters::get_own_rater,
         raters::get_rater_stats,
         leaderboard::get_leaderboard,
