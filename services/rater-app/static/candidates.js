@@ -195,7 +195,8 @@
   function elementAt(root, pointer) {
     const all = [...root.querySelectorAll('[data-path]')];
     for (let at = pointer.startsWith('/') ? pointer : `/${pointer}`; at; at = at.slice(0, at.lastIndexOf('/'))) {
-      const found = all.find((one) => one.dataset.path === at);
+      // Some checks count from the call inside the candidate rather than from the candidate.
+      const found = all.find((one) => one.dataset.path === at) ?? all.find((one) => one.dataset.path.endsWith(at));
       if (found) return found;
     }
     return null;
@@ -268,6 +269,23 @@
     one.target.focus({ preventScroll: true });
     one.target.classList.remove('is-shown');
     requestAnimationFrame(() => one.target.classList.add('is-shown'));
+  }
+
+  /** One candidate with its head, body and checks. */
+  function candidate(task, place) {
+    const value = task.candidates[place];
+    let body;
+    // A candidate may have any shape; a renderer that cannot read it must not hide it.
+    try { body = (RENDERERS[task.task_type] || ((one) => facts(one)))(value, task, place); } catch { body = json(value); }
+    const results = (task.auto_checks || []).filter((one) => one.candidate === place).map((one) => ({ ...one }));
+    const failed = results.filter((one) => !one.passed);
+    const list = checks(results, showFinding);
+    const content = element('div', { class: 'candidate-content' }, body);
+    // A place that cannot be found must not hide the candidate either.
+    try { markFindings(content, failed); } catch { /* the list still says it */ }
+    return element('section', { class: 'candidate', 'aria-labelledby': `candidate-${place}`, 'data-place': String(place) },
+      element('h3', { id: `candidate-${place}`, class: 'candidate-head' }, element('span', { class: 'candidate-letter', 'aria-hidden': 'true' }, LETTERS[place]), `Candidate ${LETTERS[place]}`, failed.length ? element('span', { class: 'head-note' }, `✗ ${failed.length} ${failed.length === 1 ? 'check' : 'checks'}`) : null),
+      element('div', { class: 'candidate-body', tabindex: '0', role: 'region', 'aria-label': `Candidate ${LETTERS[place]}, content` }, content, list));
   }
 
   let scrollsTogether = true;

@@ -9,29 +9,49 @@
 
   /** Steps from `a` to `b` over tokens: [kind, text] with kind 'same', 'gone' or 'new'. */
   function wordSteps(a, b) {
-    const left = a.match(/\s+|[\p{L}\p{N}_]+|[^\s\p{L}\p{N}_]/gu) || [];
-    const right = b.match(/\s+|[\p{L}\p{N}_]+|[^\s\p{L}\p{N}_]/gu) || [];
+    // A word brings the space before it along, and is compared without it: spaces alone are no difference.
+    const left = a.match(TOKENS) || [], right = b.match(TOKENS) || [];
+    const isSame = (one, other) => one.trim() === other.trim();
     let start = 0;
-    while (start < left.length && start < right.length && left[start] === right[start]) start += 1;
+    while (start < left.length && start < right.length && isSame(left[start], right[start])) start += 1;
     let end = 0;
-    while (end < left.length - start && end < right.length - start && left[left.length - 1 - end] === right[right.length - 1 - end]) end += 1;
+    while (end < left.length - start && end < right.length - start && isSame(left[left.length - 1 - end], right[right.length - 1 - end])) end += 1;
     const x = left.slice(start, left.length - end), y = right.slice(start, right.length - end);
     const middle = x.length * y.length > MOST_PAIRS ? [['gone', x.join('')], ['new', y.join('')]] : longestCommon(x, y);
-    return join([['same', left.slice(0, start).join('')], ...middle, ['same', left.slice(left.length - end).join('')]]);
+    return smooth(join([['same', left.slice(0, start).join('')], ...middle, ['same', left.slice(left.length - end).join('')]]));
   }
+  const TOKENS = /\s*[\p{L}\p{N}_]+|\s*[^\s\p{L}\p{N}_]|\s+$/gu;
+
+  /** A dot or an "of" that happens to stand in both texts between two changes only cuts them into crumbs: it joins the change. */
+  function smooth(steps) {
+    const calm = [];
+    let gone = '', come = '';
+    const flush = () => { if (gone) calm.push(['gone', gone]); if (come) calm.push(['new', come]); gone = come = ''; };
+    steps.forEach(([kind, text], i) => {
+      const isBetween = (gone || come) && i < steps.length - 1;
+      if (kind === 'gone') gone += text;
+      else if (kind === 'new') come += text;
+      else if (isBetween && text.trim().length <= CRUMB) { gone += text; come += text; }
+      else { flush(); calm.push([kind, text]); }
+    });
+    flush();
+    return calm;
+  }
+  /** Longest such crumb, in characters. */
+  const CRUMB = 2;
 
   function longestCommon(x, y) {
     const width = y.length + 1;
     const best = new Uint32Array((x.length + 1) * width);
     for (let i = x.length - 1; i >= 0; i -= 1) {
       for (let j = y.length - 1; j >= 0; j -= 1) {
-        best[i * width + j] = x[i] === y[j] ? best[(i + 1) * width + j + 1] + 1 : Math.max(best[(i + 1) * width + j], best[i * width + j + 1]);
+        best[i * width + j] = x[i].trim() === y[j].trim() ? best[(i + 1) * width + j + 1] + 1 : Math.max(best[(i + 1) * width + j], best[i * width + j + 1]);
       }
     }
     const steps = [];
     let i = 0, j = 0;
     while (i < x.length || j < y.length) {
-      if (i < x.length && j < y.length && x[i] === y[j]) { steps.push(['same', x[i]]); i += 1; j += 1; }
+      if (i < x.length && j < y.length && x[i].trim() === y[j].trim()) { steps.push(['same', x[i]]); i += 1; j += 1; }
       else if (j >= y.length || (i < x.length && best[(i + 1) * width + j] >= best[i * width + j + 1])) { steps.push(['gone', x[i]]); i += 1; }
       else { steps.push(['new', y[j]]); j += 1; }
     }

@@ -101,7 +101,7 @@ fn quality(facts: &[Fact], now: DateTime<Utc>, days: i64) -> Headline {
             || "Agreement with experts is not defined because no golden item was answered in this window.".to_owned(),
             |view| format!("of golden items as the expert, {}, n = {}", view.range, view.n),
         ),
-        is_thin: view.is_none_or(|view| view.is_thin),
+        is_thin: view.is_some_and(|view| view.is_thin),
         trend: trend("Agreement with experts over the window", &golden, now, days),
         behind: "golden_wrong",
     }
@@ -128,7 +128,7 @@ fn cost(facts: &[Fact], now: DateTime<Utc>, days: i64) -> Headline {
                 format!("of active time per decided task, {:.1} to {:.1} min, n = {n}", (mean - half).max(0.0), mean + half)
             }
         },
-        is_thin: count(n).unsigned_abs() < THIN,
+        is_thin: n > 0 && count(n).unsigned_abs() < THIN,
         trend: trend("Active minutes per decided task over the window", &costs, now, days),
         behind: "decided",
     }

@@ -86,7 +86,7 @@ try {
 
   // Undo: the judgment is a draft again, with all that was entered.
   await page.waitForSelector('[data-part="undo"]:not([hidden])');
-  check(/0:[0-5]\d/.test(await page.textContent('[data-part="undo-time"]')), 'the time left to undo is not shown');
+  check(/[01]:[0-5]\d/.test(await page.textContent('[data-part="undo-time"]')), 'the time left to undo is not shown');
   await press('z');
   await page.waitForFunction((words) => document.querySelector('#ide h1').textContent === words, TASKS.three.title);
   check(await page.getAttribute('[data-choice="candidate_c"]', 'aria-pressed') === 'true', 'undo lost the choice');
