@@ -228,7 +228,8 @@
       if (marked) { marked.append(said()); one.target = marked; continue; }
       target.classList.add('has-finding');
       const cell = target.tagName === 'TR' ? target.querySelector('th, td') : target;
-      cell.append(said());
+      // A structure is tinted as a whole and numbered where it begins.
+      if (target.querySelector('.json-member')) { target.classList.replace('has-finding', 'has-finding-inside'); target.firstChild.after(said()); } else cell.append(said());
       one.target = target;
     }
   }

@@ -17,6 +17,7 @@
       pair = [0, 1];
       part('type').textContent = titles[task.task_type] || words(task.task_type);
       part('title').textContent = task.title;
+      part('title').title = task.title;
       part('context').replaceChildren(...rater.context(task).flat(Infinity).filter(Boolean), ...[why(assignment)].filter(Boolean));
       part('context').scrollTop = 0;
       draw();

@@ -117,8 +117,8 @@
       element('p', { class: 'muted small' }, `${differing.length} of ${paths.length} values differ${differing.length > MOST_PATHS ? `; the first ${MOST_PATHS} are shown` : ''}.`)];
   }
 
-  function table(heads, rows, caption) {
-    const head = element('tr', {}, heads.map((text) => (text ? element('th', { scope: 'col' }, text) : element('td', {}))));
+  function table(heads, rows, caption, isNumeric = false) {
+    const head = element('tr', {}, heads.map((text, i) => (text ? element('th', { scope: 'col', class: isNumeric && i ? 'number' : null }, text) : element('td', {}))));
     const body = rows.length ? rows : [element('tr', {}, element('td', { colspan: String(heads.length), class: 'muted' }, 'Nothing differs.'))];
     return element('div', { class: 'difference-frame', tabindex: '0', role: 'region', 'aria-label': caption },
       element('table', { class: 'compact-table' }, element('caption', { class: 'visually-hidden' }, caption), element('thead', {}, head), element('tbody', {}, body)));
@@ -144,8 +144,8 @@
     const sum = (map) => [...map.keys()].reduce((total, at) => total + (spend(map, at) ?? 0), 0);
     const total = element('tr', { class: 'total-row' }, element('th', { scope: 'row' }, 'All lines shown'), element('td', { class: 'number' }, money(sum(left))), element('td', { class: 'number' }, money(sum(right))), element('td', { class: 'number' }, delta(sum(right) - sum(left), money(Math.abs(sum(right) - sum(left))))));
     const title = `Spend${currency ? ` in ${currency}` : ''} by budget line`;
-    return [element('h4', {}, 'What is expected'), table(['Figure', names[0], names[1], `${names[1]} against ${names[0]}`], figureRows(a, b), 'Expected figures'),
-      element('h4', {}, title), table(['Budget line', names[0], names[1], `${names[1]} against ${names[0]}`], [...rows, total], title),
+    return [element('h4', {}, 'What is expected'), table(['Figure', names[0], names[1], `${names[1]} against ${names[0]}`], figureRows(a, b), 'Expected figures', true),
+      element('h4', {}, title), table(['Budget line', names[0], names[1], `${names[1]} against ${names[0]}`], [...rows, total], title, true),
       ...(a.summary || b.summary ? [element('h4', {}, 'Summary'), wordDifference(a.summary || '', b.summary || '', names)] : [])];
   }
 

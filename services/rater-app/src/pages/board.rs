@@ -142,16 +142,17 @@ fn blocked(facts: &[Fact], waiting: Waiting, now: DateTime<Utc>, days: i64) -> H
     let escalated = ShareView::new(count(tasks.values().filter(|is| **is).count()), count(tasks.len()));
     let marks: Vec<(DateTime<Utc>, f64)> =
         facts.iter().filter(|fact| !fact.is_golden).map(|fact| (fact.created_at.0, f64::from(u8::from(fact.is_escalated)))).collect();
+    let wait = if waiting.for_experts == 1 { "task waits" } else { "tasks wait" };
     Headline {
         label: "What is blocked?",
         value: waiting.for_experts.to_string(),
         note: match escalated {
             Some(view) => format!(
-                "tasks wait for an expert now, {} for raters. Raters escalated {} of the tasks judged, {}, n = {}",
+                "{wait} for an expert now, {} for raters. Raters escalated {} of the tasks judged, {}, n = {}",
                 waiting.for_raters, view.percent, view.range, view.n
             ),
             None => format!(
-                "tasks wait for an expert now, {} for raters. The share escalated is not defined because no task was judged in this window.",
+                "{wait} for an expert now, {} for raters. The share escalated is not defined because no task was judged in this window.",
                 waiting.for_raters
             ),
         },

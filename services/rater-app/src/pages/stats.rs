@@ -22,7 +22,7 @@ use web::problem::Problem;
 use web::tabular::{Column, Encoder, Format, Kind};
 
 use super::board::{self, Headline, PlaceRow, RaterRow, Waiting};
-use super::figures::{duration, title_of, word_of};
+use super::figures::{choice_words, duration, title_of, word_of};
 use super::own::{NEWEST, Own, own_figures};
 use super::rate::TASK_TYPES;
 use crate::quality;
@@ -246,17 +246,21 @@ fn behind(facts: &[Fact], show: Show, names: &HashMap<String, (String, bool)>) -
         rater: names.get(&fact.rater_id).map_or_else(|| fact.rater_id.clone(), |(name, _)| name.clone()),
         task_type: title_of(&fact.task_type),
         title: fact.title.clone(),
-        choice: title_of(&fact.choice),
+        choice: stored_words(&fact.choice),
         came_to: match (fact.matches_golden, &fact.decision) {
             (Some(true), _) => "✓ as the expert".to_owned(),
             (Some(false), _) => "✗ not as the expert".to_owned(),
             (None, Some(decision)) if *decision == fact.choice => "✓ decided so".to_owned(),
-            (None, Some(decision)) => format!("≠ decided: {}", title_of(decision)),
+            (None, Some(decision)) => format!("≠ decided: {}", stored_words(decision)),
             (None, None) => "… not decided yet".to_owned(),
         },
         time: fact.active_ms.map_or_else(|| "not measured".to_owned(), |ms| duration(ms as f64 / 1000.0)),
     });
     Behind { words, n: found.len(), rows: rows.collect() }
+}
+
+fn stored_words(word: &str) -> String {
+    word.parse().map_or_else(|_| title_of(word), |choice| choice_words(choice).to_owned())
 }
 
 fn agreement_rows(suite: &Value) -> Vec<AgreementRow> {

@@ -161,6 +161,24 @@ try {
   check(asked.escalate === true && asked.escalation_reason === 'Both readings are possible.' && asked.choice === 'unsure', `escalated: ${JSON.stringify(asked)}`);
   await ready(before);
 
+  // When the answer to a judgment brings the next task along, nothing more is asked for.
+  let isAsked = false;
+  const listen = (request) => { if (request.url().endsWith('/v1/assignments/next')) isAsked = true; };
+  await page.route('**/judgment?next=true', async (route) => {
+    const answer = await route.fetch(), body = await answer.json();
+    if (body.next === undefined) {
+      const next = await page.request.post(`${base}/v1/assignments/next`, { data: { purpose: 'work' }, headers: { Origin: base } });
+      body.next = next.status() === 204 ? null : await next.json();
+    }
+    await route.fulfill({ response: answer, json: body });
+  }, { times: 1 });
+  page.on('request', listen);
+  await press('1', 'r', '1', 'Escape', 'c', '3', 'Escape');
+  await send();
+  page.off('request', listen);
+  times.pop();
+  check(!isAsked, 'the next task came with the answer and was asked for all the same');
+
   // Guidelines, why, keys of one's own, sound off until it is asked for.
   await press('g');
   await page.waitForSelector('#guideline-dialog[open]');
