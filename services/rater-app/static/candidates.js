@@ -328,7 +328,7 @@
   /** What a plan is asked for: what is set, in the order people ask it; limits that are not set are not limits. */
   function planRequest({ campaign_name, objective, budget, currency, horizon_days, constraints, retailer_id, title, ...rest }) {
     const limits = Object.entries(constraints ?? {}).filter(([, one]) => one !== null && one !== undefined && !(Array.isArray(one) && one.length === 0));
-    const rows = [['Campaign', campaign_name], ['Objective', objective ? words(objective) : null], ['Budget', budget === undefined || budget === null ? null : money(budget, currency)], ['Horizon', horizon_days ? `${number(horizon_days)} days` : null], ['Retailer', retailer_id ? named(retailer_id.replace(/^rtl-/, '')) : null]];
+    const rows = [['Campaign', campaign_name], ['Objective', objective ? words(objective) : null], ['Budget', budget === undefined || budget === null ? null : money(budget, currency)], ['Horizon', horizon_days ? `${number(horizon_days)} days` : null], ['Retailer', retailer_id ? element('span', { title: retailer_id }, words(retailer_id.replace(/^rtl-/, '').replace(/-/g, ' '))) : null]];
     const list = [...rows.filter(([, one]) => one).map(([name, one]) => [element('dt', {}, name), element('dd', {}, one)]),
       [element('dt', {}, 'Constraints'), element('dd', {}, limits.length ? facts(Object.fromEntries(limits)) : element('span', { class: 'muted' }, 'none beyond the budget'))]];
     return [element('dl', { class: 'facts' }, list), Object.values(rest).some((one) => one !== null && one !== undefined) ? facts(Object.fromEntries(Object.entries(rest).filter(([, one]) => one !== null && one !== undefined))) : null];

@@ -115,7 +115,7 @@
 
   /** JSON with two spaces; every value knows its place as a JSON pointer, so that findings can point at it. */
   function json(value, path = '') {
-    const frame = element('pre', { class: 'json', tabindex: '0', role: 'group', 'aria-label': 'JSON' });
+    const frame = element('pre', { class: 'json' });
     const write = (one, at, indent) => {
       const inner = `${indent}  `;
       if (one === null || typeof one !== 'object' || Object.keys(one).length === 0) {

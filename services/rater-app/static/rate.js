@@ -10,7 +10,7 @@
   const desk = rater.desk({ part, titles: settings.titles, rubricVersion: page.dataset.rubricVersion });
   const progress = rater.progress({ part, today: Number(page.dataset.today || 0) });
   /** `held` is the task in hand; `isBusy` is true while the next one loads or a judgment is on its way. */
-  let held = null, isBusy = false, undo = null, sentAtMark = null, wasEmpty = false;
+  let held = null, isBusy = false, undo = null, sentAtMark = null, wasEmpty = false, sentWords = '';
 
   function show(state) {
     page.dataset.state = state;
@@ -74,7 +74,8 @@
       banner('note', `Your draft from ${when} is back; go on where you were.`, element('button', { type: 'button', class: 'button button-quiet button-small', onclick: hideBanner }, 'Good'));
     }
     part('title').focus({ preventScroll: true });
-    announce(`${settings.titles[task.task_type] || ''}, ${task.candidates.length} candidates.${draft ? ' Your draft is back.' : ''}`);
+    announce(`${sentWords} ${settings.titles[task.task_type] || ''}, ${task.candidates.length} candidates.${draft ? ' Your draft is back.' : ''}`);
+    sentWords = '';
     if (wasEmpty) feel.play('task');
     wasEmpty = false;
     measure();
@@ -89,7 +90,10 @@
   }
 
   function showDraftState(text, kind) {
+    // Saving is silent; that something was not saved is not.
+    if ((kind === 'kept' || kind === 'lost') && part('draft').textContent !== text) announce(text);
     part('draft').textContent = text;
+    part('draft').title = text;
     part('draft').dataset.kind = kind;
   }
 
@@ -179,6 +183,7 @@
       // One round trip sends this one and brings the next.
       answer = await window.endcap.call(`/v1/assignments/${id}/judgment?next=true`, { json, quiet: true, onHeaders: readHeaders(told) });
       close(false);
+      sentWords = `${extra.escalate ? 'Sent to an expert' : 'Sent'}; ${keys.of('undo')} undoes it.`;
       startUndo(answer, extra.escalate ? 'Sent to an expert' : `Sent: ${choiceWords(json.choice)}`, task.title);
       progress.add(json.active_ms);
       goesOn = true;

@@ -207,7 +207,7 @@ fn rater_row(rater_id: &str, facts: &[&Fact], names: &HashMap<String, (String, b
         weight += 2;
     }
     if let Some(median) = seconds.filter(|median| *median < QUICK_SECONDS && count(timed).unsigned_abs() >= THIN) {
-        attention.push(format!("half of the answers take less than {median:.0} s of active time"));
+        attention.push(format!("half of the answers take under {QUICK_SECONDS:.0} s of active time (median {median:.0} s)"));
         weight += 1;
     }
     let (name, is_simulated) = names.get(rater_id).cloned().unwrap_or_else(|| (rater_id.to_owned(), false));
@@ -233,8 +233,7 @@ pub fn places(facts: &[Fact]) -> Vec<PlaceRow> {
     for fact in facts {
         let Some(differs) = differs(fact) else { continue };
         let retailer = fact.retailer_id.clone().unwrap_or_else(|| "none named".to_owned());
-        let keys =
-            [("Task type", title_of(&fact.task_type)), ("Retailer", retailer), ("Rubric version", fact.rubric_version.to_string())];
+        let keys = [("Task type", title_of(&fact.task_type)), ("Retailer", retailer), ("Rubric version", fact.rubric_version.to_string())];
         for key in keys {
             let sum = parts.entry(key).or_default();
             *sum = (sum.0 + i64::from(differs), sum.1 + 1);

@@ -158,7 +158,10 @@ pub fn band(part: i64, whole: i64) -> Band {
         (low, high) if low < high => format!("surely between {low:.0} and {high:.0} of 10"),
         (low, _) => format!("close to {low:.0} of 10"),
     };
-    Band { head, words: format!("About {:.0} of 10 are as experts or decisions have it: {range}, from {} compared.", tenths(estimate), view.n) }
+    Band {
+        head,
+        words: format!("About {:.0} of 10 are as experts or decisions have it: {range}, from {} compared.", tenths(estimate), view.n),
+    }
 }
 
 /// Seconds as `48 s` or `2 min 5 s`.
@@ -186,7 +189,13 @@ mod tests {
         assert_eq!(band(0, 0).head, "Not known yet");
         assert_eq!(band(10, 10).head, "Too early to tell");
         // Wilson 95 % for 98 of 100 is 0.930 to 0.994.
-        assert_eq!(band(98, 100), Band { head: "Very reliable", words: "About 10 of 10 are as experts or decisions have it: surely between 9 and 10 of 10, from 100 compared.".to_owned() });
+        assert_eq!(
+            band(98, 100),
+            Band {
+                head: "Very reliable",
+                words: "About 10 of 10 are as experts or decisions have it: surely between 9 and 10 of 10, from 100 compared.".to_owned()
+            }
+        );
         assert_eq!((band(70, 100).head, band(40, 100).head), ("Not settled", "Needs attention"));
     }
 

@@ -126,7 +126,8 @@ fn offered_outcome(outcome: Outcome, query: &HistoryQuery) -> Offered {
 #[must_use]
 pub fn row(own: &OwnJudgment) -> HistoryRow {
     let judgment = &own.judgment;
-    let came_to = |choice: Choice| choice_words(choice).to_lowercase().replace("a is", "A is").replace("b is", "B is").replace("c is", "C is");
+    let came_to =
+        |choice: Choice| choice_words(choice).to_lowercase().replace("a is", "A is").replace("b is", "B is").replace("c is", "C is");
     let decision = own.decision().map(|stored| shown(own, stored));
     let (kind, sign, outcome) = match own.outcome() {
         Outcome::Waiting => ("waiting", "…", "Not decided yet".to_owned()),

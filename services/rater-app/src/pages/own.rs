@@ -116,4 +116,3 @@ fn by_day(newest: &[Judgment], now: DateTime<Utc>) -> Vec<Point> {
     }
     counts.into_iter().map(|(day, count)| Point::new(day.format("%-d %b").to_string(), Some(count))).collect()
 }
-

@@ -108,6 +108,8 @@ struct AgreementRow {
     says: &'static str,
     n: String,
     is_thin: bool,
+    /// Why none of the three is defined.
+    undefined: Option<String>,
 }
 
 /// The figures.
@@ -209,12 +211,7 @@ fn fits(fact: &Fact, query: &StatsQuery) -> bool {
 }
 
 fn vote(fact: &Fact) -> Vote {
-    Vote {
-        task_id: fact.task_id.clone(),
-        task_type: fact.task_type.clone(),
-        rater_id: fact.rater_id.clone(),
-        choice: fact.choice.clone(),
-    }
+    Vote { task_id: fact.task_id.clone(), task_type: fact.task_type.clone(), rater_id: fact.rater_id.clone(), choice: fact.choice.clone() }
 }
 
 /// The filters as a query string, without what is listed behind a number.
@@ -275,6 +272,7 @@ fn agreement_rows(suite: &Value) -> Vec<AgreementRow> {
                 format!("{tasks} tasks, {} judgments", figures.pointer("/percent/n_judgments").unwrap_or(&Value::Null))
             }),
             is_thin: tasks.unwrap_or(0) < super::figures::THIN,
+            undefined: at("/percent/value").is_none().then(|| coefficient("percent", figures.get("percent"))),
         }
     };
     let overall = suite.get("overall").map(|figures| row("All task types".to_owned(), figures));
@@ -331,13 +329,32 @@ fn table(name: &str, made: &Programme) -> Option<(Vec<&'static str>, Vec<Vec<Val
         ),
         "raters" => (
             vec![
-                "rater_id", "name", "is_simulated", "judgments", "attention", "experts", "experts_interval", "experts_n", "decisions",
-                "decisions_interval", "decisions_n", "left", "left_interval", "left_n", "median_active_seconds",
+                "rater_id",
+                "name",
+                "is_simulated",
+                "judgments",
+                "attention",
+                "experts",
+                "experts_interval",
+                "experts_n",
+                "decisions",
+                "decisions_interval",
+                "decisions_n",
+                "left",
+                "left_interval",
+                "left_n",
+                "median_active_seconds",
             ],
             made.raters
                 .iter()
                 .map(|row| {
-                    let mut cells = vec![json!(row.rater_id), json!(row.name), json!(row.is_simulated), json!(row.judgments), json!(row.attention.join("; "))];
+                    let mut cells = vec![
+                        json!(row.rater_id),
+                        json!(row.name),
+                        json!(row.is_simulated),
+                        json!(row.judgments),
+                        json!(row.attention.join("; ")),
+                    ];
                     cells.extend([&row.golden, &row.decided, &row.left].into_iter().flat_map(share));
                     cells.push(json!(row.seconds));
                     cells

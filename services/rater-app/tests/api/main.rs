@@ -9,6 +9,7 @@ mod bad_input;
 mod calibration;
 mod consensus;
 mod delivery;
+mod history;
 mod judging;
 mod live;
 mod reviews;
