@@ -102,4 +102,17 @@ impl SequentialTest {
     pub fn cap(&self) -> u32 {
         self.cap
     }
+
+    /// The log-likelihood ratio after each answer, in order: how the evidence moved between the two bounds.
+    #[must_use]
+    pub fn path(&self, answers: &[bool]) -> Vec<f64> {
+        let (right, wrong) = ((self.acceptable / self.unacceptable).ln(), ((1.0 - self.acceptable) / (1.0 - self.unacceptable)).ln());
+        let steps = answers.iter().map(|is_right| if *is_right { right } else { wrong });
+        steps
+            .scan(0.0, |sum, step| {
+                *sum += step;
+                Some(*sum)
+            })
+            .collect()
+    }
 }

@@ -18,6 +18,7 @@ pub mod decision;
 pub mod dispatch;
 pub mod evidence;
 pub mod golden;
+pub mod history;
 pub mod intake;
 pub mod integrity;
 pub mod jobs;

@@ -2,14 +2,18 @@
 //!
 //! A page asks storage what it shows first; its script then talks to the same API that programs use.
 
+pub mod board;
 pub mod calibration;
 pub mod figures;
 pub mod files;
+pub mod history;
 pub mod home;
 pub mod leaderboard;
 pub mod login;
+pub mod own;
 pub mod rate;
 pub mod review;
+pub mod sequence;
 pub mod stats;
 
 use actix_web::web::{ServiceConfig, get, post, resource};
@@ -23,7 +27,9 @@ pub fn configure(routes: &mut ServiceConfig) {
         .service(resource("/login/create").route(post().to(login::create_account)))
         .service(resource("/calibration").route(get().to(calibration::calibration)))
         .service(resource("/rate").route(get().to(rate::rate)))
+        .service(resource("/history").route(get().to(history::history)))
         .service(resource("/leaderboard").route(get().to(leaderboard::leaderboard)))
         .service(resource("/review").route(get().to(review::review)))
-        .service(resource("/stats").route(get().to(stats::stats)));
+        .service(resource("/stats").route(get().to(stats::stats)))
+        .service(resource("/stats/{table}.csv").route(get().to(stats::table_as_csv)));
 }

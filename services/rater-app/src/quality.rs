@@ -69,7 +69,11 @@ pub async fn get_consensus(state: Data<State>, caller: Caller, path: Path<String
     })))
 }
 
-fn describe(votes: &[Vote]) -> Result<Value, learning::judgment::InvalidJudgments> {
+/// The figures of some votes.
+///
+/// # Errors
+/// When they make no table.
+pub fn describe(votes: &[Vote]) -> Result<Value, learning::judgment::InvalidJudgments> {
     let mut by_type: BTreeMap<&str, Vec<&Vote>> = BTreeMap::new();
     for vote in votes {
         by_type.entry(&vote.task_type).or_default().push(vote);

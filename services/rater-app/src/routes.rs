@@ -7,7 +7,7 @@ use utoipa::OpenApi;
 
 use crate::state::State;
 use crate::{
-    accounts, assignments, check_figures, golden, integrity, judgments, leaderboard, live, pages, quality, raters, reviews, session, tasks,
+    accounts, assignments, check_figures, golden, history, integrity, judgments, leaderboard, live, pages, quality, raters, reviews, session, tasks,
 };
 
 /// The public listener.
@@ -35,6 +35,7 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .route("/v1/assignments/{assignment_id}/skip", route::post().to(assignments::skip_assignment))
         .route("/v1/assignments/{assignment_id}/draft", route::put().to(assignments::save_draft))
         .route("/v1/assignments/{assignment_id}/judgment", route::post().to(judgments::submit_judgment))
+        .route("/v1/judgments", route::get().to(history::list_own_judgments))
         .route("/v1/judgments/{judgment_id}/undo", route::post().to(judgments::undo_judgment))
         .route("/v1/raters/me", route::get().to(raters::get_own_rater))
         .route("/v1/raters/me", route::patch().to(raters::update_own_rater))
@@ -104,6 +105,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         assignments::save_draft,
         judgments::submit_judgment,
         judgments::undo_judgment,
+        history::list_own_judgments,
         raters::get_own_rater,
         raters::update_own_rater,
         reviews::answers::list_answers,

@@ -102,8 +102,18 @@
     part('progress').textContent = step.state === 'passed' ? `Passed: ${step.correct} of ${step.total} as the expert.`
       : step.state === 'failed' ? `Not passed: ${step.correct} of ${step.total} as the expert.`
       : `${step.total} answered, ${step.correct} as the expert. At most ${step.at_most_more} more; it ends as soon as the evidence is clear.`;
+    drawEvidence();
     part('verdict').scrollIntoView({ block: 'nearest' });
     document.getElementById('verdict-head').focus({ preventScroll: true });
+  }
+
+  /** The chart of the test is drawn by the server; it is fetched anew after each answer. */
+  async function drawEvidence() {
+    try {
+      const html = await window.endcap.call('/calibration', { headers: { Accept: 'text/html' }, quiet: true });
+      const fresh = new DOMParser().parseFromString(html, 'text/html').querySelector('[data-part="evidence"]');
+      if (fresh) part('evidence').replaceChildren(...fresh.childNodes);
+    } catch { /* the figures in words stand above it */ }
   }
 
   function say(kind, text, ...actions) { part('message').replaceChildren(element('div', { class: `notice notice-${kind} row spread` }, element('span', {}, text), actions)); announce(text); }
@@ -112,19 +122,18 @@
     if (reason === 'already_calibrated' || reason === 'calibration_failed') { location.reload(); return; }
     part('task').hidden = true;
     const texts = { no_tasks: 'There are no golden items yet; an expert has to write some first.', all_done_by_you: 'You have answered every golden item there is, and the result is still open. An expert has to add some.', paused: 'Your profile is paused; your programme manager can switch it on again.' };
-    say('warn', texts[reason] || 'There is no item for you right now.', element('a', { class: 'button button-small', href: '/' }, 'Home'));
+    const known = JSON.parse(page.dataset.reasons)[reason];
+    say('warn', texts[reason] || (known ? `${known[0]}. ${known[1]}` : 'There is no item for you right now.'), element('a', { class: 'button button-small', href: '/' }, 'Home'));
   }
 
-  const CHOICE_KEYS = { 1: CHOICES[0], 2: CHOICES[1], 3: 'tie', 4: 'both_bad', 5: 'unsure', 6: CHOICES[2] };
   document.addEventListener('keydown', (event) => {
-    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey) && held) { event.preventDefault(); if (held.isAnswered) held.go.click(); else submit(); return; }
+    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey) && held) { event.preventDefault(); if (event.repeat) return; if (held.isAnswered) held.go.click(); else submit(); return; }
     if (event.key === 'Escape') { part('title').focus({ preventScroll: true }); return; }
     if (!held || held.isAnswered || isBusy || isTyping(event) || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-    const key = event.key.toLowerCase();
-    if (/^[1-9]$/.test(key)) {
-      event.preventDefault();
-      if (!held.form.digit(Number(key)) && CHOICE_KEYS[key]) held.form.choose(CHOICE_KEYS[key]);
-    } else if (key === 'r') { event.preventDefault(); held.form.focusReasons(); } else if (key === 'c') { event.preventDefault(); held.form.focusConfidence(); }
+    const key = event.key.toLowerCase(), action = rater.keys.actionOf(key);
+    if (/^[1-9]$/.test(key) && held.form.digit(Number(key))) { event.preventDefault(); return; }
+    const does = [...CHOICES, 'tie', 'both_bad', 'unsure'].includes(action) ? () => held.form.choose(action) : { reasons: held.form.focusReasons, confidence: held.form.focusConfidence, text: held.form.focusText }[action];
+    if (does) { event.preventDefault(); does(); }
   });
   part('submit').addEventListener('click', submit);
   part('begin').addEventListener('click', next);

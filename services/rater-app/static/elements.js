@@ -19,11 +19,26 @@
   const LETTERS = ['A', 'B', 'C'];
   const CHOICES = ['candidate_a', 'candidate_b', 'candidate_c'];
 
-  /** `sponsored_search` as people read it. */
+  /** Short forms of the field, spelled as the field spells them. */
+  const SHORT_FORMS = new Map('AB AC1 AOV API CPA CPC CPM CPO CTA CTR CVR GMV ID JSON KPI POS ROAS ROI SKU SKUs SQL UPC URL iROAS'.split(' ').map((one) => [one.toLowerCase(), one]));
+  const UNITS = new Map([['usd', 'USD'], ['eur', 'EUR'], ['gbp', 'GBP']]);
+
+  /** `sponsored_search` and `max_cpa` as people read them: "Sponsored search", "Max CPA". */
   const words = (name) => {
-    const text = String(name).replace(/_/g, ' ').trim();
-    return text.charAt(0).toUpperCase() + text.slice(1);
+    const spelled = String(name).replace(/_/g, ' ').trim().split(' ').map((word) => SHORT_FORMS.get(word.toLowerCase()) ?? UNITS.get(word) ?? word).join(' ');
+    return spelled.charAt(0) === 'i' && spelled.startsWith('iROAS') ? spelled : spelled.charAt(0).toUpperCase() + spelled.slice(1);
   };
+
+  /** An id made of words (`aud-lifestage-1-adult-kids`, `mailer.interior_feature`) as people read it: "Lifestage: 1 adult kids", "Mailer: interior feature". */
+  const nameOf = (id) => {
+    const text = String(id ?? '').replace(/^(aud|seg|plc|cmp)[-_]/, '');
+    const [first, ...rest] = text.includes('.') ? text.split('.') : text.split('-');
+    const tail = rest.join(' ').replace(/[-_.]+/g, ' ').trim();
+    return tail ? `${words(first)}: ${tail}` : words(first.replace(/-/g, ' '));
+  };
+
+  /** Such a name with the id it stands for at hand. */
+  const named = (id, attributes = {}) => element('span', { ...attributes, title: String(id) }, nameOf(id));
 
   /** A choice as the rater sees it. */
   const choiceWords = (choice) => {
@@ -98,16 +113,25 @@
     return element('dl', { class: depth ? 'facts facts-inner' : 'facts' }, rows);
   }
 
-  /** JSON with two spaces, keys coloured by weight rather than by hue. */
-  function json(value) {
-    const text = JSON.stringify(value, null, 2) ?? 'null';
+  /** JSON with two spaces; every value knows its place as a JSON pointer, so that findings can point at it. */
+  function json(value, path = '') {
     const frame = element('pre', { class: 'json' });
-    let from = 0;
-    for (const found of text.matchAll(/^(\s*)("(?:[^"\\]|\\.)*")(:)/gm)) {
-      frame.append(text.slice(from, found.index + found[1].length), element('span', { class: 'json-key' }, found[2]));
-      from = found.index + found[1].length + found[2].length;
-    }
-    frame.append(text.slice(from));
+    const write = (one, at, indent) => {
+      const inner = `${indent}  `;
+      if (one === null || typeof one !== 'object' || Object.keys(one).length === 0) {
+        return element('span', { 'data-path': at, class: typeof one === 'string' ? 'json-text' : 'json-plain' }, JSON.stringify(one) ?? 'null');
+      }
+      const isList = Array.isArray(one);
+      const made = element('span', { 'data-path': at }, isList ? '[' : '{');
+      Object.entries(one).forEach(([name, inside], i, all) => {
+        const to = `${at}/${name.replace(/~/g, '~0').replace(/\//g, '~1')}`;
+        const line = element('span', { class: 'json-member' }, `\n${inner}`, isList ? null : [element('span', { class: 'json-key' }, JSON.stringify(name)), ': '], write(inside, to, inner), i < all.length - 1 ? ',' : '');
+        made.append(line);
+      });
+      made.append(`\n${indent}${isList ? ']' : '}'}`);
+      return made;
+    };
+    frame.append(write(value, path, ''));
     return frame;
   }
 
@@ -128,5 +152,5 @@
     requestAnimationFrame(() => { region.textContent = text; });
   }
 
-  Object.assign(rater, { LETTERS, CHOICES, element, words, choiceWords, numeric, number, percent, money, clock, bar, facts, json, isTyping, announce });
+  Object.assign(rater, { LETTERS, CHOICES, element, words, nameOf, named, choiceWords, numeric, number, percent, money, clock, bar, facts, json, isTyping, announce });
 })();

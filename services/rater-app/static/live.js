@@ -5,8 +5,10 @@
   const state = document.querySelector('[data-connection]');
   const topics = new Set((document.querySelector('[data-live-topics]')?.dataset.liveTopics || '').split(' ').filter(Boolean));
   const isCalm = matchMedia('(prefers-reduced-motion: reduce)').matches;
-  const LEAST_PAUSE_MS = 1000;
-  let isBusy = false, isStale = false, lastAt = 0, timer = null;
+  // Figures that cost the server more are asked for less often.
+  const LEAST_PAUSE_MS = Math.max(1000, ...regions.map((one) => Number(one.dataset.livePause) || 0));
+  const POLL_AFTER_MS = 6000, POLL_MS = Math.max(15000, LEAST_PAUSE_MS);
+  let isBusy = false, isStale = false, lastAt = 0, timer = null, poller = null, patience = null, connection = 'connecting', freshAt = Date.now();
 
   /** Moves rows from where they were to where they are now. */
   function animate(before, frame) {
@@ -36,6 +38,8 @@
         if (focused) [...frame.querySelectorAll('[href]')].find((one) => one.getAttribute('href') === focused)?.focus();
         animate(before, frame);
       }
+      freshAt = Date.now();
+      show(connection);
     } catch { /* the connection's state is shown; the next event tries again */ } finally {
       isBusy = false;
       if (isStale) { isStale = false; soon(); }
@@ -48,14 +52,40 @@
     timer = setTimeout(refetch, Math.max(50, LEAST_PAUSE_MS - (performance.now() - lastAt)));
   }
 
-  function show(connection) {
+  /** Says how news arrives and how old the figures are; never more than is true. */
+  function show(now) {
+    connection = now;
     if (!state) return;
-    state.querySelector('.live-dot').classList.toggle('is-live', connection === 'live');
-    state.querySelector('[data-words]').textContent = connection === 'live' ? 'Live' : 'Connecting; figures may be older';
+    const at = new Date(freshAt).toLocaleTimeString('en', { hour: '2-digit', minute: '2-digit', hour12: false });
+    state.dataset.state = now;
+    state.querySelector('.live-dot').classList.toggle('is-live', now === 'live');
+    const words = state.querySelector('[data-words]'), text = { live: 'Live', polling: `Polling, as of ${at}`, connecting: `Connecting, as of ${at}` }[now];
+    if (words.textContent !== text) words.textContent = text;
+    state.title = now === 'polling' ? `No live connection: this page asks every ${POLL_MS / 1000} seconds.` : '';
+  }
+
+  /** The sockets together: live when all are; after a while without, the page asks by itself. */
+  const states = new Map();
+  function judge(topic, now) {
+    states.set(topic, now);
+    if ([...states.values()].every((one) => one === 'live')) {
+      clearTimeout(patience);
+      clearInterval(poller);
+      patience = poller = null;
+      show('live');
+    } else if (!poller && !patience) {
+      show('connecting');
+      patience = setTimeout(() => {
+        patience = null;
+        poller = setInterval(() => { if (document.visibilityState === 'visible') soon(); }, POLL_MS);
+        show('polling');
+        soon();
+      }, POLL_AFTER_MS);
+    }
   }
 
   let isFirst = true;
   for (const topic of topics) {
-    window.endcap.live({ topic: `realtime:${topic}`, onEvent: soon, onState: show, onResync: () => { if (!isFirst) soon(); isFirst = false; } });
+    window.endcap.live({ topic: `realtime:${topic}`, onEvent: soon, onState: (now) => judge(topic, now), onResync: () => { if (!isFirst) soon(); isFirst = false; } });
   }
 })();

@@ -2,13 +2,15 @@
 'use strict';
 (() => {
   const rater = window.rater;
-  const { element, LETTERS, CHOICES, choiceWords, clock, isTyping, announce } = rater;
+  const { element, CHOICES, choiceWords, clock, isTyping, announce, keys, feel } = rater;
   const page = document.getElementById('ide');
   const part = (name) => page.querySelector(`[data-part="${name}"]`);
-  const settings = { rubrics: JSON.parse(page.dataset.rubrics), confidence: JSON.parse(page.dataset.confidence), titles: JSON.parse(page.dataset.titles) };
+  const settings = { rubrics: JSON.parse(page.dataset.rubrics), confidence: JSON.parse(page.dataset.confidence), titles: JSON.parse(page.dataset.titles), reasons: JSON.parse(page.dataset.reasons) };
   const time = rater.activeTime();
+  const desk = rater.desk({ part, titles: settings.titles, rubricVersion: page.dataset.rubricVersion });
+  const progress = rater.progress({ part, today: Number(page.dataset.today || 0) });
   /** `held` is the task in hand; `isBusy` is true while the next one loads or a judgment is on its way. */
-  let held = null, isBusy = false, showsDifference = false, pair = [0, 1], undo = null, doneToday = Number(page.dataset.today || 0);
+  let held = null, isBusy = false, undo = null, sentAtMark = null, wasEmpty = false, sentWords = '';
 
   function show(state) {
     page.dataset.state = state;
@@ -18,28 +20,36 @@
 
   function banner(kind, text, ...actions) {
     const frame = part('banner');
-    frame.replaceChildren(element('div', { class: `notice notice-${kind} ide-notice` }, element('span', {}, text), actions));
+    frame.replaceChildren(element('div', { class: `notice notice-${kind} ide-notice` }, element('span', {}, text), element('span', { class: 'row' }, actions)));
     frame.hidden = false;
   }
   const hideBanner = () => { part('banner').hidden = true; part('banner').replaceChildren(); };
+  const smallButton = (text, onclick) => element('button', { type: 'button', class: 'button button-small', onclick }, text);
 
   // ── Taking a task ─────────────────────────────────────────────────────────
   async function next({ keepsBanner = false } = {}) {
     if (isBusy) return;
     isBusy = true;
-    // A wait that is over before anybody sees it needs no sign.
-    const slow = setTimeout(() => show('loading'), 150);
-    let reason = null, sentAt = null;
+    // A wait that is over before anybody sees it needs no sign; a page that waits already says so.
+    const slow = page.dataset.state === 'empty' ? null : setTimeout(() => show('loading'), 150);
+    const told = {};
     try {
-      const body = await window.endcap.call('/v1/assignments/next', { json: { purpose: 'work' }, quiet: true, onHeaders: (headers) => { reason = headers.get('Endcap-Reason'); sentAt = headers.get('Date'); } });
+      const body = await window.endcap.call('/v1/assignments/next', { json: { purpose: 'work' }, quiet: true, onHeaders: readHeaders(told) });
       clearTimeout(slow);
-      if (!keepsBanner) hideBanner();
-      if (body?.purpose === 'calibration') { location.assign('/calibration'); return; }
-      if (body) open(rater.readAssignment(body, settings.rubrics, sentAt)); else explainEmpty(reason);
+      receive(body, told, keepsBanner);
     } catch (problem) {
       clearTimeout(slow);
       explainProblem(problem);
     } finally { isBusy = false; }
+  }
+
+  const readHeaders = (told) => (headers) => { told.reason = headers.get('Endcap-Reason'); told.sentAt = headers.get('Date'); told.retryAfter = headers.get('Endcap-Retry-After'); };
+
+  /** A task or nothing, however it came. */
+  function receive(body, told, keepsBanner = false) {
+    if (!keepsBanner) hideBanner();
+    if (body?.purpose === 'calibration') { location.assign('/calibration'); return; }
+    if (body) open(rater.readAssignment(body, settings.rubrics, told.sentAt)); else explainEmpty(told);
   }
 
   function open(assignment) {
@@ -49,27 +59,42 @@
     time.start(draft?.active_ms || 0);
     const mine = { ...assignment };
     held = mine;
-    held.keeper = rater.draftKeeper({ assignmentId: assignment.id, activeMs: time.ms, onState: (text) => { part('draft').textContent = text; } });
+    held.keeper = rater.draftKeeper({ assignmentId: assignment.id, activeMs: time.ms, onState: showDraftState });
     held.form = rater.judgmentForm({ task, confidenceWords: settings.confidence, draft: draft && pickDraft(draft), onChange: (state) => { if (held !== mine) return; part('problem').textContent = ''; mine.keeper.change(state); } });
     held.lease = rater.lease({ assignmentId: assignment.id, expiresAt: assignment.expiresAt, now: assignment.sentAt, isActive: time.isActive, onWarn: warn, onSafe: hideBanner, onEnd: leaseEnded });
-    part('type').textContent = settings.titles[task.task_type] || rater.words(task.task_type);
-    part('title').textContent = task.title;
-    part('context').replaceChildren(...rater.context(task).flat(Infinity).filter(Boolean));
-    part('context').scrollTop = 0;
+    desk.open(assignment);
     part('form').replaceChildren(held.form.root);
+    part('form').scrollTop = 0;
     placeChoices();
-    part('draft').textContent = '';
+    showDraftState('', '');
     part('problem').textContent = '';
-    pair = [0, 1];
-    drawCandidates();
-    fillGuidelines(task);
     show('task');
     if (draft) {
-      const when = draft.saved_at ? new Date(draft.saved_at).toLocaleTimeString('en', { hour: '2-digit', minute: '2-digit' }) : 'earlier';
-      banner('note', `Your draft from ${when} is back. `, element('button', { type: 'button', class: 'button button-quiet button-small', onclick: hideBanner }, 'Good'));
+      const when = draft.saved_at ? new Date(draft.saved_at).toLocaleTimeString('en', { hour: '2-digit', minute: '2-digit', hour12: false }) : 'earlier';
+      banner('note', `Your draft from ${when} is back; go on where you were.`, element('button', { type: 'button', class: 'button button-quiet button-small', onclick: hideBanner }, 'Good'));
     }
-    page.focus({ preventScroll: true });
-    announce(`Task: ${task.title}. ${task.candidates.length} candidates.`);
+    part('title').focus({ preventScroll: true });
+    announce(`${sentWords} ${settings.titles[task.task_type] || ''}, ${task.candidates.length} candidates.${draft ? ' Your draft is back.' : ''}`);
+    sentWords = '';
+    if (wasEmpty) feel.play('task');
+    wasEmpty = false;
+    measure();
+  }
+
+  /** From sending to the next task on the screen, in milliseconds: kept on the page so that anybody can look. */
+  function measure() {
+    if (sentAtMark === null) return;
+    const from = sentAtMark;
+    sentAtMark = null;
+    requestAnimationFrame(() => { const paint = new MessageChannel(); paint.port1.onmessage = () => { page.dataset.nextMs = (performance.now() - from).toFixed(1); }; paint.port2.postMessage(0); });
+  }
+
+  function showDraftState(text, kind) {
+    // Saving is silent; that something was not saved is not.
+    if ((kind === 'kept' || kind === 'lost') && part('draft').textContent !== text) announce(text);
+    part('draft').textContent = text;
+    part('draft').title = text;
+    part('draft').dataset.kind = kind;
   }
 
   /** On a narrow screen the choices stay in sight, in the bar at the bottom. */
@@ -92,51 +117,30 @@
     return keeper.close({ keeps });
   }
 
-  function explainEmpty(reason) {
+  /** Why there is nothing, what to do next, and when it is worth looking again. */
+  function explainEmpty({ reason, retryAfter }) {
     close();
-    const known = JSON.parse(page.dataset.reasons);
-    const [head, text, href, label] = known[reason] || known.default;
+    const [head, text, href, label] = settings.reasons[reason] || settings.reasons.default;
+    const seconds = Number(retryAfter);
+    const until = retryAfter ? new Date(Number.isFinite(seconds) ? Date.now() + seconds * 1000 : Date.parse(retryAfter)) : null;
+    const again = until && !Number.isNaN(until.getTime()) ? ` You can try again from ${until.toLocaleString('en', { weekday: 'long', hour: '2-digit', minute: '2-digit', hour12: false })}.` : '';
     part('empty-head').textContent = head;
-    part('empty-text').textContent = text;
+    part('empty-text').textContent = text + again;
     const link = part('empty-link');
     link.href = href; link.textContent = label; link.hidden = !href;
+    const isNew = page.dataset.state !== 'empty' || page.dataset.reason !== String(reason);
+    page.dataset.reason = String(reason);
+    wasEmpty = true;
     show('empty');
-    announce(`${head}. ${text}`);
+    if (isNew) { part('empty-head').focus({ preventScroll: true }); announce(text + again); }
   }
 
   function explainProblem(problem) {
     if (problem.status === 401) { location.assign(`/login?return_to=${encodeURIComponent('/rate')}`); return; }
+    if (page.dataset.state === 'empty' && problem.status === 0) return;
     part('failed-text').textContent = problem.message;
     show('failed');
     announce(problem.message);
-  }
-
-  // ── Candidates and differences ────────────────────────────────────────────
-  function drawCandidates() {
-    const frame = part('candidates');
-    const { task } = held;
-    frame.dataset.count = String(task.candidates.length);
-    frame.dataset.view = showsDifference ? 'difference' : 'side';
-    part('difference-button').setAttribute('aria-pressed', String(showsDifference));
-    if (!showsDifference) { frame.replaceChildren(...rater.candidates(task)); return; }
-    const names = pair.map((place) => LETTERS[place]);
-    const pairs = task.candidates.length > 2 ? [[0, 1], [0, 2], [1, 2]] : [];
-    const choose = pairs.map((one) => element('button', { type: 'button', class: 'button button-quiet button-small', 'aria-pressed': String(one.join() === pair.join()), onclick: () => { pair = one; drawCandidates(); } }, `${LETTERS[one[0]]} and ${LETTERS[one[1]]}`));
-    frame.replaceChildren(element('section', { class: 'candidate', 'aria-label': 'Difference view' },
-      element('h3', { class: 'candidate-head' }, `Difference: ${names[0]} to ${names[1]}`, choose.length ? element('span', { class: 'row pair-choice' }, choose) : null),
-      element('div', { class: 'candidate-body', tabindex: '0', role: 'region', 'aria-label': 'Difference, content' },
-        element('p', { class: 'small muted' }, element('span', { class: 'only-first' }, `− only in ${names[0]}`), '  ', element('span', { class: 'only-second' }, `+ only in ${names[1]}`)),
-        rater.difference(task.task_type, task.candidates[pair[0]], task.candidates[pair[1]], names))));
-  }
-
-  function toggleDifference() { showsDifference = !showsDifference; drawCandidates(); announce(showsDifference ? 'Difference view' : 'Side by side'); }
-
-  function fillGuidelines(task) {
-    const { rubric } = task;
-    document.getElementById('guideline-title').textContent = `Guidelines: ${settings.titles[task.task_type] || task.task_type}`;
-    document.getElementById('guideline-body').replaceChildren(element('p', {}, rubric.guideline), element('p', {}, element('strong', {}, 'Example. '), rubric.example), element('h3', {}, 'Criteria'),
-      element('ul', {}, rubric.criteria.map((one) => element('li', {}, one.question, ' ', element('span', { class: 'muted' }, `${Math.round(one.weight * 100)} %${one.required ? ', required: a candidate that fails it cannot be acceptable' : ''}`)))),
-      element('h3', {}, 'Choices'), element('p', {}, 'Tie: equally good. Both bad: none could be used. Unsure: you cannot tell; an expert or another rater will.'));
   }
 
   // ── The lease ─────────────────────────────────────────────────────────────
@@ -144,16 +148,17 @@
     const text = `This task is yours for ${clock(msLeft)} more. Go on working, or keep it.`;
     const shown = part('banner').querySelector('.lease-text');
     if (shown) { shown.textContent = text; return; }
-    banner('warn', '', element('span', { class: 'lease-text', 'aria-live': 'off' }, text), element('button', { type: 'button', class: 'button button-small', onclick: () => held?.lease.beat() }, 'Keep it'));
-    announce('Less than a minute is left for this task. Press a key in it or choose Keep it.');
+    banner('warn', element('span', { class: 'lease-text', 'aria-live': 'off' }, text), smallButton('Keep it', () => held?.lease.beat()));
+    announce('Less than a minute is left for this task. Go on working in it, or choose Keep it.');
+    feel.play('warning');
   }
 
   function leaseEnded(why) {
     if (!held) return;
     held.keeper.flush();
-    held.isExpired = true;
-    banner('bad', `${why} Your draft is kept. You may still send it; if the place is taken by then, the answer says so.`, element('button', { type: 'button', class: 'button button-small', onclick: () => next() }, 'Next task'));
+    banner('bad', `${why} Others may take it now. Your draft is kept: you may still send it, and if its place is taken by then, the answer says so.`, smallButton('Next task', () => next()));
     announce(`${why} Your draft is kept.`);
+    feel.play('warning');
   }
 
   // ── Sending ───────────────────────────────────────────────────────────────
@@ -166,26 +171,36 @@
       return;
     }
     isBusy = true;
-    part('submit').disabled = true;
+    sentAtMark = performance.now();
+    part('submit').setAttribute('aria-busy', 'true');
     const { id, form, task, keeper } = held;
     const state = form.state;
-    const json = { choice: state.choice || 'unsure', reasons: state.reasons, confidence: state.confidence ?? settings.confidence[0][1], rubric_scores: state.rubric_scores, active_ms: time.ms(), ...extra };
+    const json = { choice: state.choice || 'unsure', reasons: state.reasons, confidence: state.confidence ?? settings.confidence[0][1], rubric_scores: form.scores(), active_ms: time.ms(), ...extra };
     if (state.free_text_feedback.trim()) json.free_text_feedback = state.free_text_feedback.trim();
-    let goesOn = false;
+    const told = {};
+    let answer = null, goesOn = false;
     try {
-      const answer = await window.endcap.call(`/v1/assignments/${id}/judgment`, { json, quiet: true });
-      await close(false);
-      startUndo(answer, `${extra.escalate ? 'Sent to an expert' : `Sent: ${choiceWords(json.choice)}`}`, task.title);
-      doneToday += 1;
-      part('today').textContent = `${doneToday} today`;
+      // One round trip sends this one and brings the next.
+      answer = await window.endcap.call(`/v1/assignments/${id}/judgment?next=true`, { json, quiet: true, onHeaders: readHeaders(told) });
+      close(false);
+      sentWords = `${extra.escalate ? 'Sent to an expert' : 'Sent'}; ${keys.of('undo')} undoes it.`;
+      startUndo(answer, extra.escalate ? 'Sent to an expert' : `Sent: ${choiceWords(json.choice)}`, task.title);
+      progress.add(json.active_ms);
       goesOn = true;
     } catch (problem) {
+      sentAtMark = null;
       goesOn = refused(problem, keeper, state);
     } finally {
       isBusy = false;
-      part('submit').disabled = false;
+      part('submit').removeAttribute('aria-busy');
     }
-    if (goesOn) await next({ keepsBanner: goesOn === 'told' });
+    if (goesOn) await goOn(answer, told, goesOn === 'told');
+  }
+
+  /** On to the next task: the one that came with the answer, or one asked for. */
+  async function goOn(answer, told, keepsBanner = false) {
+    if (answer && answer.next !== undefined) receive(answer.next, { ...told, reason: answer.next_reason, retryAfter: answer.next_retry_after ?? told.retryAfter }, keepsBanner);
+    else await next({ keepsBanner });
   }
 
   /** What a refused judgment means; whether to go on with the next task. */
@@ -197,11 +212,11 @@
     }
     keeper.change(state);
     if (problem.status === 409) {
-      banner('warn', `${problem.message} Your draft is kept in this browser.`, element('button', { type: 'button', class: 'button button-small', onclick: () => next() }, 'Next task'));
+      banner('warn', `${problem.message} Your draft is kept here and on the server, and is offered if the task comes to you again.`, smallButton('Next task', () => next()));
     } else if (problem.status === 401) {
       banner('warn', 'Your session is over. Sign in again; your draft is kept.', element('a', { class: 'button button-small', href: '/login?return_to=%2Frate' }, 'Sign in'));
     } else {
-      part('problem').textContent = problem.message;
+      part('problem').textContent = problem.status === 0 ? `${problem.message} Nothing is lost: send it again.` : problem.message;
     }
     announce(problem.message);
     return false;
@@ -210,14 +225,15 @@
   function startUndo(judgment, text, title) {
     stopUndo();
     if (!judgment.undo_until) return;
-    const until = performance.now() + Date.parse(judgment.undo_until) - Date.parse(judgment.created_at);
+    const length = Date.parse(judgment.undo_until) - Date.parse(judgment.created_at), until = performance.now() + length;
     const draw = () => {
       const left = until - performance.now();
       if (left <= 0) { stopUndo(); return; }
-      part('undo-text').textContent = text;
-      part('undo-text').title = title;
       part('undo-time').textContent = clock(left);
+      part('undo-button').style.setProperty('--left', `${(left / length) * 100}%`);
     };
+    part('undo-text').textContent = text;
+    part('undo-text').title = title;
     undo = { judgmentId: judgment.judgment_id, timer: setInterval(draw, 500) };
     part('undo').hidden = false;
     draw();
@@ -233,7 +249,8 @@
     isBusy = true;
     const { judgmentId } = undo;
     try {
-      const answer = await window.endcap.call(`/v1/judgments/${judgmentId}/undo`, { method: 'POST', quiet: true });
+      const told = {};
+      const answer = await window.endcap.call(`/v1/judgments/${judgmentId}/undo`, { method: 'POST', quiet: true, onHeaders: readHeaders(told) });
       // The task in hand goes back with its draft, so that only one is held.
       const current = held;
       if (current) {
@@ -241,10 +258,9 @@
         await window.endcap.call(`/v1/assignments/${current.id}/release`, { method: 'POST', quiet: true }).catch(() => {});
       }
       stopUndo();
-      doneToday = Math.max(0, doneToday - 1);
-      part('today').textContent = `${doneToday} today`;
-      open(rater.readAssignment(answer, settings.rubrics));
-      banner('note', 'Taken back: your judgment is a draft again.');
+      progress.take();
+      open(rater.readAssignment(answer, settings.rubrics, told.sentAt));
+      banner('note', 'Taken back: your judgment is a draft again.', element('button', { type: 'button', class: 'button button-quiet button-small', onclick: hideBanner }, 'Good'));
     } catch (problem) {
       stopUndo();
       banner('warn', problem.message);
@@ -255,46 +271,49 @@
   async function skip(reason) {
     if (!held || isBusy) return;
     isBusy = true;
-    let isDone = false;
+    const told = {};
+    let answer = null;
     try {
-      await window.endcap.call(`/v1/assignments/${held.id}/skip`, { json: { reason } });
-      await close(false);
-      isDone = true;
+      answer = await window.endcap.call(`/v1/assignments/${held.id}/skip?next=true`, { json: { reason }, onHeaders: readHeaders(told) });
+      close(false);
+      window.endcap.toast('Skipped. Somebody else gets it.');
     } catch { /* the toast says why */ } finally { isBusy = false; }
-    if (isDone) await next();
+    if (answer) await goOn(answer, told);
   }
 
   // ── Keys and buttons ──────────────────────────────────────────────────────
-  const openDialog = (name) => document.getElementById(name).showModal();
-  const CHOICE_KEYS = { 1: CHOICES[0], 2: CHOICES[1], 3: 'tie', 4: 'both_bad', 5: 'unsure', 6: CHOICES[2] };
+  const openDialog = (name) => {
+    document.getElementById(name).showModal();
+    if (name === 'keys-dialog') keys.sheet(document.getElementById('key-sheet'));
+  };
   const actions = {
-    r: () => held.form.focusReasons(), c: () => held.form.focusConfidence(), v: toggleDifference, e: () => openDialog('escalate-dialog'), x: () => openDialog('skip-dialog'), g: () => openDialog('guideline-dialog'),
+    reasons: () => held.form.focusReasons(), confidence: () => held.form.focusConfidence(), text: () => held.form.focusText(),
+    difference: desk.toggleDifference, together: desk.toggleTogether, why: desk.toggleWhy,
+    escalate: () => openDialog('escalate-dialog'), skip: () => openDialog('skip-dialog'), guidelines: () => openDialog('guideline-dialog'),
+    ...Object.fromEntries([0, 1, 2, 3].map((i) => [`criterion_${i + 1}`, () => held.form.cycleCriterion(i)])),
+    ...Object.fromEntries([...CHOICES, 'tie', 'both_bad', 'unsure'].map((choice) => [choice, () => held.form.choose(choice)])),
   };
 
   document.addEventListener('keydown', (event) => {
+    const hasDialog = document.querySelector('dialog[open]') !== null;
     const isSend = event.key === 'Enter' && (event.ctrlKey || event.metaKey);
-    if (isSend && held && !document.querySelector('dialog[open]')) { event.preventDefault(); submit(); return; }
-    if (event.key === 'Escape' && !document.querySelector('dialog[open]') && page.contains(document.activeElement)) { page.focus({ preventScroll: true }); return; }
+    if (isSend && held && !hasDialog) { event.preventDefault(); if (!event.repeat) submit(); return; }
+    if (isSend && hasDialog) { event.target.form?.requestSubmit(); return; }
+    if (event.key === 'Escape' && !hasDialog && page.contains(document.activeElement)) { part('title').focus({ preventScroll: true }); return; }
     if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-    const key = event.key.toLowerCase();
-    if (key === '?') { event.preventDefault(); openDialog('keys-dialog'); return; }
-    if (key === 'z' && undo) { event.preventDefault(); takeBack(); return; }
+    const key = event.key.toLowerCase(), action = keys.actionOf(key);
+    if (action === 'help') { event.preventDefault(); openDialog('keys-dialog'); return; }
+    if (action === 'undo') { if (undo) { event.preventDefault(); takeBack(); } return; }
     if (!held || isBusy) return;
-    if (/^[1-9]$/.test(key)) {
-      event.preventDefault();
-      if (!held.form.digit(Number(key)) && CHOICE_KEYS[key]) held.form.choose(CHOICE_KEYS[key]);
-    } else if (rater.CRITERION_KEYS.includes(key.toUpperCase())) {
-      event.preventDefault();
-      held.form.cycleCriterion(rater.CRITERION_KEYS.indexOf(key.toUpperCase()));
-    } else if (Object.hasOwn(actions, key)) {
-      event.preventDefault();
-      actions[key]();
-    }
+    if (/^[1-9]$/.test(key) && held.form.digit(Number(key))) { event.preventDefault(); return; }
+    if (action && actions[action]) { event.preventDefault(); actions[action](); }
   });
 
   part('submit').addEventListener('click', () => submit());
   part('undo-button').addEventListener('click', takeBack);
-  part('difference-button').addEventListener('click', () => held && toggleDifference());
+  part('difference-button').addEventListener('click', desk.toggleDifference);
+  part('together-button').addEventListener('click', desk.toggleTogether);
+  part('keys-button').addEventListener('click', () => openDialog('keys-dialog'));
   for (const button of page.querySelectorAll('[data-next]')) button.addEventListener('click', () => next());
   document.getElementById('escalate-form').addEventListener('submit', (event) => {
     event.preventDefault();
@@ -306,21 +325,40 @@
   });
   document.getElementById('skip-form').addEventListener('submit', (event) => {
     event.preventDefault();
+    const { reason, more } = event.target.elements;
+    const said = more.value.trim();
+    if (reason.value === 'other' && !said) { more.focus(); return; }
     document.getElementById('skip-dialog').close();
-    skip(event.target.elements.reason.value);
+    skip(reason.value === 'other' ? said : said ? `${reason.value}: ${said}` : reason.value);
+    event.target.reset();
   });
   // Closing the tab gives nothing back, but what was typed is here and on the server.
   addEventListener('pagehide', () => held?.keeper.flush());
   addEventListener('online', () => { if (page.dataset.state === 'failed') next(); });
 
-  // An empty queue looks again when a task changes, and not more often than the server likes.
+  // ── News ──────────────────────────────────────────────────────────────────
   let lastLook = 0;
-  window.endcap.live({ topic: 'realtime:tasks', onEvent: () => {
-    if (page.dataset.state !== 'empty' || performance.now() - lastLook < 2000) return;
+  /** An empty queue looks again when a task changes, and not more often than the server likes. */
+  function look(leastPauseMs) {
+    if (page.dataset.state !== 'empty' || performance.now() - lastLook < leastPauseMs) return;
     lastLook = performance.now();
     next();
-  } });
+  }
+  const own = page.dataset.rater;
+  feel.news({
+    topics: ['tasks', ...(own ? [`rater:${own}`] : [])],
+    mark: part('connection'),
+    onPoll: () => look(2000),
+    onNews: (topic, event, payload) => {
+      if (topic === 'tasks') { look(2000); return; }
+      // News about the task in hand: ask the server whether it is still ours rather than believe the event.
+      if (held && payload?.assignment_id === held.id && event !== 'judgment_recorded') held.lease.beat();
+      if (payload?.words) { window.endcap.toast(payload.words); look(0); }
+    },
+  });
 
+  feel.soundSwitch(document.getElementById('sound-switch'));
+  rater.panes(part('panes'));
   rater.localDraft.sweep();
   next();
 })();

@@ -2,7 +2,7 @@
 'use strict';
 (() => {
   const rater = window.rater;
-  const IDLE_MS = 30000, TICK_MS = 1000, DRAFT_PAUSE_MS = 700, WARN_MS = 60000, KEEP_DRAFTS_MS = 2 * 24 * 3600 * 1000;
+  const IDLE_MS = 30000, TICK_MS = 1000, DRAFT_PAUSE_MS = 700, FIRST_RETRY_MS = 3000, LONGEST_RETRY_MS = 60000, WARN_MS = 60000, KEEP_DRAFTS_MS = 2 * 24 * 3600 * 1000;
   const DRAFT_PREFIX = 'endcap-draft:';
 
   /** Time in which the page is visible and the rater did something in the last 30 seconds. Gives { ms(), isActive(), start(ms), stop() }. */
@@ -39,9 +39,12 @@
     },
   };
 
-  /** Saves drafts here at once and on the server after a pause. `onState(text)` says where the draft is. */
+  /**
+   * Saves drafts here at once and on the server after a pause, and tries again when the server did not take one.
+   * `onState(text, kind)` says where the draft is: 'saving', 'saved' (on the server), 'kept' (in this browser only), 'lost' (nowhere).
+   */
   function draftKeeper({ assignmentId, activeMs, onState }) {
-    let timer = null, waiting = null, isClosed = false, sending = Promise.resolve();
+    let timer = null, waiting = null, isClosed = false, failures = 0, isLocal = true, sending = Promise.resolve();
     const send = async () => {
       clearTimeout(timer);
       timer = null;
@@ -49,19 +52,32 @@
       const draft = waiting;
       waiting = null;
       try {
-        await window.endcap.call(`/v1/assignments/${assignmentId}/draft`, { method: 'PUT', json: draft, quiet: true });
-        if (!isClosed) onState('Draft saved');
+        await window.endcap.call(`/v1/assignments/${assignmentId}/draft`, { method: 'PUT', json: draft, quiet: true, timeoutMs: 10000 });
+        failures = 0;
+        if (!isClosed && !waiting) onState(`Saved ${new Date().toLocaleTimeString('en', { hour: '2-digit', minute: '2-digit', hour12: false })}`, 'saved');
       } catch (problem) {
-        if (!isClosed) onState(problem.status === 409 ? 'Draft kept in this browser' : 'Draft kept in this browser; the server did not take it');
+        if (isClosed) return;
+        const isTemporary = problem.status === 0 || problem.status === 429 || problem.status >= 500;
+        const where = isLocal ? 'kept in this browser' : 'and this browser keeps nothing';
+        if (isTemporary) {
+          waiting = waiting ?? draft;
+          failures += 1;
+          timer = setTimeout(queue, Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** (failures - 1)));
+          onState(`Not saved on the server, ${where}; trying again`, isLocal ? 'kept' : 'lost');
+        } else {
+          onState(`The server did not take the draft, ${where}`, isLocal ? 'kept' : 'lost');
+        }
       }
     };
     const queue = () => { sending = sending.then(send); return sending; };
+    const again = () => { if (waiting && !isClosed) queue(); };
+    addEventListener('online', again);
     return {
       change(state) {
         if (isClosed) return;
         waiting = { ...state, active_ms: activeMs(), saved_at: new Date().toISOString() };
-        localDraft.write(assignmentId, waiting);
-        onState('Saving the draft');
+        isLocal = localDraft.write(assignmentId, waiting);
+        if (failures === 0) onState('Saving…', 'saving');
         clearTimeout(timer);
         timer = setTimeout(queue, DRAFT_PAUSE_MS);
       },
@@ -71,6 +87,7 @@
       close({ keeps }) {
         isClosed = true;
         clearTimeout(timer);
+        removeEventListener('online', again);
         if (!keeps) localDraft.remove(assignmentId);
         return sending;
       },
@@ -122,7 +139,7 @@
     const { task } = body;
     const candidates = rater.CHOICES.map((name) => task[name]).filter((one) => one !== undefined && one !== null);
     const auto_checks = (task.checks ?? []).map((one) => ({ ...one, candidate: rater.CHOICES.indexOf(one.candidate) }));
-    return { id: body.assignment_id, expiresAt: body.lease_expires_at, sentAt, purpose: body.purpose, draft: body.draft, why: body.why,
+    return { id: body.assignment_id, expiresAt: body.lease_expires_at, sentAt, purpose: body.purpose, draft: body.draft, why: body.why, why_parts: body.why_parts ?? [],
       task: { ...task, rubric: rubrics[task.task_type], context: task.context_snippets ?? [], candidates, auto_checks } };
   }
 

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use domain::task::TaskType;
+use chrono::{DateTime, NaiveTime, Utc};
+use domain::task::{CONFIDENCE_WORDS, Choice, TaskType};
 
 use crate::raters::{Share, share};
 
@@ -18,6 +19,10 @@ pub struct ShareView {
     pub range: String,
     /// Lower bound in per cent, `71 %`.
     pub low: String,
+    /// Lower bound, 0 to 1.
+    pub low_share: f64,
+    /// Upper bound, 0 to 1.
+    pub high_share: f64,
     /// Number of answers.
     pub n: u64,
     /// Fewer answers than [`THIN`].
@@ -47,6 +52,8 @@ impl ShareView {
             percent: format!("{} %", whole(share)),
             range: format!("{} to {} %", whole(low), whole(high)),
             low: format!("{} %", whole(low)),
+            low_share: low,
+            high_share: high,
             n,
             is_thin: n < THIN,
             svg: interval_bar(share, low, high),
@@ -81,6 +88,82 @@ pub fn title_of(word: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
+/// The word of a task type, for as long as the program lives.
+#[must_use]
+pub fn word_of(kind: TaskType) -> &'static str {
+    match kind {
+        TaskType::ToolCallQa => "tool_call_qa",
+        TaskType::SchemaMapping => "schema_mapping",
+        TaskType::PolicyCompliance => "policy_compliance",
+        TaskType::PlanQuality => "plan_quality",
+        TaskType::TaggingNormalization => "tagging_normalization",
+        TaskType::EdgeCaseRedTeam => "edge_case_red_team",
+    }
+}
+
+/// A choice as the rater who made it saw the letters.
+#[must_use]
+pub fn choice_words(choice: Choice) -> &'static str {
+    match choice {
+        Choice::CandidateA => "A is better",
+        Choice::CandidateB => "B is better",
+        Choice::CandidateC => "C is better",
+        Choice::Tie => "Tie",
+        Choice::BothBad => "Both bad",
+        Choice::Unsure => "Unsure",
+    }
+}
+
+/// The word nearest to a stated confidence.
+#[must_use]
+pub fn confidence_word(value: f64) -> &'static str {
+    let nearest = CONFIDENCE_WORDS.iter().min_by(|a, b| (a.1 - value).abs().total_cmp(&(b.1 - value).abs()));
+    nearest.map_or("", |(word, _)| *word)
+}
+
+/// The beginning of the day, UTC.
+#[must_use]
+pub fn midnight(now: DateTime<Utc>) -> DateTime<Utc> {
+    now.date_naive().and_time(NaiveTime::MIN).and_utc()
+}
+
+/// How reliable somebody is, in words that say no more than the interval does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Band {
+    /// In a word or two.
+    pub head: &'static str,
+    /// What it rests on, in a sentence.
+    pub words: String,
+}
+
+/// The band of `part` agreements of `whole`.
+#[must_use]
+pub fn band(part: i64, whole: i64) -> Band {
+    let view = share(part, whole);
+    let (Some(estimate), Some(low), Some(high)) = (view.estimate, view.low, view.high) else {
+        return Band { head: "Not known yet", words: "Nothing of yours was compared with an expert or a decision yet.".to_owned() };
+    };
+    if view.n < THIN {
+        let words = format!("{} of {} were as experts or decisions had it; from {THIN} on this says more.", view.count, view.n);
+        return Band { head: "Too early to tell", words };
+    }
+    let tenths = |share: f64| (share * 10.0).round();
+    let head = match (low, high) {
+        (low, _) if low >= 0.85 => "Very reliable",
+        (low, _) if low >= 0.7 => "Reliable",
+        (_, high) if high < 0.6 => "Needs attention",
+        _ => "Not settled",
+    };
+    let range = match (tenths(low), tenths(high)) {
+        (low, high) if low < high => format!("surely between {low:.0} and {high:.0} of 10"),
+        (low, _) => format!("close to {low:.0} of 10"),
+    };
+    Band {
+        head,
+        words: format!("About {:.0} of 10 are as experts or decisions have it: {range}, from {} compared.", tenths(estimate), view.n),
+    }
+}
+
 /// Seconds as `48 s` or `2 min 5 s`.
 #[must_use]
 pub fn duration(seconds: f64) -> String {
@@ -99,6 +182,21 @@ mod tests {
         let share = ShareView::new(8, 10).unwrap();
         assert_eq!((share.percent.as_str(), share.range.as_str(), share.n, share.is_thin), ("80 %", "49 to 94 %", 10, true));
         assert_eq!(ShareView::new(0, 0), None);
+    }
+
+    #[test]
+    fn a_band_says_no_more_than_its_interval() {
+        assert_eq!(band(0, 0).head, "Not known yet");
+        assert_eq!(band(10, 10).head, "Too early to tell");
+        // Wilson 95 % for 98 of 100 is 0.930 to 0.994.
+        assert_eq!(
+            band(98, 100),
+            Band {
+                head: "Very reliable",
+                words: "About 10 of 10 are as experts or decisions have it: surely between 9 and 10 of 10, from 100 compared.".to_owned()
+            }
+        );
+        assert_eq!((band(70, 100).head, band(40, 100).head), ("Not settled", "Needs attention"));
     }
 
     #[test]

@@ -11,20 +11,27 @@ macro_rules! script {
 }
 
 /// All files, served under `/static/`.
-pub static FILES: [StaticFile; 14] = [
+pub static FILES: [StaticFile; 21] = [
     StaticFile::new("rater.css", "text/css; charset=utf-8", include_bytes!("../../static/rater.css")),
+    StaticFile::new("ide.css", "text/css; charset=utf-8", include_bytes!("../../static/ide.css")),
     StaticFile::new("review.css", "text/css; charset=utf-8", include_bytes!("../../static/review.css")),
     script!("session.js"),
     script!("elements.js"),
+    script!("feel.js"),
+    script!("keys.js"),
+    script!("progress.js"),
+    script!("panes.js"),
     script!("difference.js"),
     script!("candidates.js"),
     script!("judgment.js"),
     script!("work.js"),
+    script!("desk.js"),
     script!("rate.js"),
     script!("calibration.js"),
     script!("review-parts.js"),
     script!("review.js"),
     script!("live.js"),
+    script!("home.js"),
     script!("login.js"),
 ];
 

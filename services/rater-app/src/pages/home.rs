@@ -7,22 +7,29 @@ use domain::role::Role;
 use learning::calibration::Decision;
 use storage::connection::Connection;
 use storage::error::StorageError;
+use storage::history::{HistoryFilter, Outcome, of_rater};
 use storage::raters::{self, Rater};
 use storage::tasks;
 use web::caller::MaybePageCaller;
 use web::layout::{Layout, render};
 use web::problem::Problem;
 
-use super::figures::ShareView;
+use super::figures::{Band, ShareView, band, midnight};
+use super::history::{self, HistoryRow};
 use crate::assignments::rules;
 use crate::dispatch::calibration_of;
 use crate::state::State;
+
+/// Latest answers of experts shown.
+const ANSWERS: i64 = 3;
 
 #[derive(Template)]
 #[template(path = "home.html")]
 struct HomePage {
     layout: Layout,
     greeting: String,
+    band: Option<Band>,
+    answers: Vec<HistoryRow>,
     next: NextStep,
     rater: Option<Rater>,
     today: i64,
@@ -60,9 +67,9 @@ pub async fn home(state: Data<State>, MaybePageCaller(caller): MaybePageCaller) 
     let layout = Layout::new("Home", "rater-app/", caller.as_ref(), &state.settings);
     let role = caller.as_ref().map(|caller| caller.role);
     let rater_id = caller.and_then(|caller| caller.rater_id);
-    let midnight = state.clock.now().date_naive().and_time(chrono::NaiveTime::MIN).and_utc();
-    let (queue, rater, today) = match role {
-        None => (Queue::default(), None, 0),
+    let midnight = midnight(state.clock.now());
+    let (queue, rater, today, answers) = match role {
+        None => (Queue::default(), None, 0, Vec::new()),
         Some(_) => {
             let read = state.storage.read(move |conn| {
                 let rater = rater_id.as_deref().map(|id| raters::find(conn, id)).transpose()?;
@@ -70,7 +77,12 @@ pub async fn home(state: Data<State>, MaybePageCaller(caller): MaybePageCaller) 
                     Some(rater) => storage::judgments::count_since(conn, &rater.rater_id, midnight)?,
                     None => 0,
                 };
-                Ok((read_queue(conn)?, rater, today))
+                let answered = HistoryFilter { outcome: Some(Outcome::Expert), ..HistoryFilter::default() };
+                let answers = match &rater {
+                    Some(rater) => of_rater(conn, &rater.rater_id, &answered, None, ANSWERS)?,
+                    None => Vec::new(),
+                };
+                Ok((read_queue(conn)?, rater, today, answers))
             });
             read.await?
         }
@@ -79,6 +91,11 @@ pub async fn home(state: Data<State>, MaybePageCaller(caller): MaybePageCaller) 
     let page = HomePage {
         greeting: rater.as_ref().map_or_else(|| "Welcome".to_owned(), |rater| format!("Welcome, {}", rater.name)),
         next: next_step(role, rater.as_ref(), calibration, queue, &layout),
+        band: rater.as_ref().map(|rater| {
+            let (agreed, compared) = (rater.golden_correct + rater.consensus_agreed, rater.golden_total + rater.consensus_total);
+            band(agreed.into(), compared.into())
+        }),
+        answers: answers.iter().map(history::row).collect(),
         agreement: rater.as_ref().and_then(|rater| ShareView::new(rater.consensus_agreed.into(), rater.consensus_total.into())),
         golden: rater.as_ref().and_then(|rater| ShareView::new(rater.golden_correct.into(), rater.golden_total.into())),
         today,

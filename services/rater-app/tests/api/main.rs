@@ -10,6 +10,7 @@ mod calibration;
 mod checks;
 mod consensus;
 mod delivery;
+mod history;
 mod integrity;
 mod judging;
 mod live;

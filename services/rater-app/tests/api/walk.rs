@@ -43,6 +43,7 @@ async fn another_tenant_sees_nothing_on_any_route() {
         ("retailer_id", "rtl-x"),
         ("source", "api"),
         ("is_golden", "false"),
+        ("outcome", "waiting"),
         ("metric", ""),
         ("sort", ""),
         ("state", ""),
@@ -74,6 +75,7 @@ async fn another_tenant_sees_nothing_on_any_route() {
         .into(),
         without_rows: BTreeMap::from([
             ("GET /v1/raters/me", "an administrator is no rater"),
+            ("GET /v1/judgments", "an administrator is no rater"),
             ("GET /v1/raters/{rater_id}/stats", "raters work for every tenant"),
             ("GET /v1/leaderboard", "raters work for every tenant"),
             ("GET /v1/raters/me/answers", "an administrator is no rater"),

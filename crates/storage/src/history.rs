@@ -1,0 +1,183 @@
+//! A rater's own judgments with what became of them, newest first.
+//!
+//! What a golden item among the work came to is left out, as if it were not decided: whoever could see it would know which items are
+//! golden. Calibration items tell it, because the expert's answer was shown.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+
+use crate::connection::Connection;
+use crate::error::StorageError;
+use crate::judgments::Judgment;
+use crate::on;
+use crate::schema::{
+    golden_set_items as golden, judgments as t, rating_tasks as tasks, task_assignments as assignments, task_consensus as consensus,
+};
+use crate::types::Timestamp;
+
+/// What became of a judgment, as its rater may know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Not decided yet.
+    Waiting,
+    /// The task was decided in the same way.
+    Agreed,
+    /// The task was decided otherwise.
+    Differed,
+    /// An expert decided the task.
+    Expert,
+    /// It was a calibration item.
+    Calibration,
+}
+
+impl Outcome {
+    /// All of them, in the order in which people look for them.
+    pub const ALL: [Self; 5] = [Self::Waiting, Self::Agreed, Self::Differed, Self::Expert, Self::Calibration];
+
+    /// The word in addresses and answers.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Agreed => "agreed",
+            Self::Differed => "differed",
+            Self::Expert => "expert",
+            Self::Calibration => "calibration",
+        }
+    }
+
+    /// From its word.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.word() == word)
+    }
+}
+
+/// Which judgments are wanted.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct HistoryFilter {
+    /// Of this task type.
+    pub task_type: Option<String>,
+    /// With this outcome.
+    pub outcome: Option<Outcome>,
+}
+
+/// Sort keys of a row: newest first.
+pub type HistoryKey = (DateTime<Utc>, i64);
+
+/// A judgment with its task and what became of it. Choices are in the stored order.
+#[derive(Debug, Clone, PartialEq, Queryable)]
+pub struct OwnJudgment {
+    /// The judgment.
+    pub judgment: Judgment,
+    /// Task type word.
+    pub task_type: String,
+    /// Title of the task.
+    pub title: String,
+    /// `work`, `golden` or `calibration`.
+    pub purpose: String,
+    /// What the task came to, when it is decided: see [`OwnJudgment::decision`].
+    decided: Option<String>,
+    /// The expert's answer and reason on a golden item: see [`OwnJudgment::expert_answer`].
+    answer: Option<(String, String)>,
+}
+
+impl OwnJudgment {
+    /// What the task came to; none for golden items among the work.
+    #[must_use]
+    pub fn decision(&self) -> Option<&str> {
+        self.decided.as_deref().filter(|_| self.purpose == "work")
+    }
+
+    /// The expert's answer and reason, after a calibration item.
+    #[must_use]
+    pub fn expert_answer(&self) -> Option<(&str, &str)> {
+        self.answer.as_ref().filter(|_| self.purpose == "calibration").map(|(choice, reason)| (choice.as_str(), reason.as_str()))
+    }
+
+    /// What became of it.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match (self.purpose.as_str(), self.judgment.expert_reviewed, self.decision()) {
+            ("calibration", _, _) => Outcome::Calibration,
+            ("work", true, _) => Outcome::Expert,
+            (_, _, Some(decision)) if decision == self.judgment.choice => Outcome::Agreed,
+            (_, _, Some(_)) => Outcome::Differed,
+            _ => Outcome::Waiting,
+        }
+    }
+
+    /// Its sort keys.
+    #[must_use]
+    pub fn key(&self) -> HistoryKey {
+        (self.judgment.created_at.0, self.judgment.id)
+    }
+}
+
+/// Up to `limit` judgments of a rater, newest first, older than `after`.
+///
+/// # Errors
+/// As any query.
+pub fn of_rater(
+    conn: &mut Connection,
+    rater_id: &str,
+    filter: &HistoryFilter,
+    after: Option<HistoryKey>,
+    limit: i64,
+) -> Result<Vec<OwnJudgment>, StorageError> {
+    Ok(on!(conn, c => {
+        let mut query = t::table
+            .inner_join(tasks::table.on(tasks::task_id.eq(t::task_id)))
+            .inner_join(assignments::table.on(assignments::assignment_id.eq(t::assignment_id)))
+            .left_join(consensus::table.on(consensus::task_id.eq(t::task_id).and(consensus::is_final.eq(true))))
+            .left_join(golden::table.on(golden::task_id.eq(t::task_id)))
+            .filter(t::rater_id.eq(rater_id))
+            .order((t::created_at.desc(), t::id.desc()))
+            .limit(limit)
+            .select((
+                Judgment::as_select(),
+                tasks::task_type,
+                tasks::title,
+                assignments::purpose,
+                consensus::choice.nullable(),
+                (golden::expert_choice, golden::expert_rationale).nullable(),
+            ))
+            .into_boxed();
+        if let Some((at, id)) = after {
+            query = query.filter(t::created_at.lt(Timestamp(at)).or(t::created_at.eq(Timestamp(at)).and(t::id.lt(id))));
+        }
+        if let Some(word) = &filter.task_type {
+            query = query.filter(tasks::task_type.eq(word));
+        }
+        let is_work = assignments::purpose.eq("work");
+        let by_raters = is_work.and(t::expert_reviewed.eq(false));
+        match filter.outcome {
+            None => {}
+            Some(Outcome::Calibration) => query = query.filter(assignments::purpose.eq("calibration")),
+            Some(Outcome::Expert) => query = query.filter(is_work.and(t::expert_reviewed.eq(true))),
+            Some(Outcome::Agreed) => query = query.filter(by_raters.and(consensus::choice.eq(t::choice.nullable()))),
+            Some(Outcome::Differed) => query = query.filter(by_raters.and(consensus::choice.ne(t::choice.nullable()))),
+            Some(Outcome::Waiting) => {
+                query = query.filter(assignments::purpose.eq("golden").or(by_raters.and(consensus::choice.is_null())));
+            }
+        }
+        query.load(c)
+    })?)
+}
+
+/// Calibration answers of a rater in the order given: task type, and whether it equals the expert's. At most `limit`.
+///
+/// # Errors
+/// As any query.
+pub fn calibration_answers(conn: &mut Connection, rater_id: &str, limit: i64) -> Result<Vec<(String, bool)>, StorageError> {
+    let rows: Vec<(String, Option<bool>)> = on!(conn, c => t::table
+        .inner_join(tasks::table.on(tasks::task_id.eq(t::task_id)))
+        .inner_join(assignments::table.on(assignments::assignment_id.eq(t::assignment_id)))
+        .filter(t::rater_id.eq(rater_id).and(assignments::purpose.eq("calibration")))
+        .order(t::id)
+        .limit(limit)
+        .select((tasks::task_type, t::matches_golden))
+        .load(c))?;
+    Ok(rows.into_iter().map(|(task_type, matches)| (task_type, matches == Some(true))).collect())
+}

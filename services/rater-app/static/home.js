@@ -1,0 +1,47 @@
+// The first page: a goal for the day that is one's own, and notices from the programme.
+'use strict';
+(() => {
+  const { goal, element } = window.rater;
+
+  /** Fills the goal in; the card is exchanged when figures change, so this runs again then. */
+  function drawGoal() {
+    const card = document.querySelector('[data-goal]');
+    if (!card || card.dataset.isDrawn) return;
+    card.dataset.isDrawn = 'true';
+    const bar = card.querySelector('[data-goal-bar]'), words = card.querySelector('[data-goal-words]'), frame = card.querySelector('[data-goal-set]'), input = card.querySelector('input');
+    const today = Number(card.dataset.today);
+    const draw = () => {
+      const wanted = goal.read();
+      bar.max = wanted;
+      bar.value = Math.min(today, wanted);
+      words.textContent = today >= wanted ? `judgments: your goal of ${wanted} is reached. Rest is part of good judging.` : `of ${wanted} judgments`;
+    };
+    input.value = String(goal.read());
+    input.addEventListener('change', () => {
+      const wanted = Math.round(Number(input.value));
+      if (wanted >= 1 && wanted <= goal.MOST) goal.write(wanted);
+      input.value = String(goal.read());
+      draw();
+    });
+    frame.hidden = false;
+    draw();
+  }
+
+  /** What the programme has to tell this rater; nothing is drawn when there is nothing. */
+  async function drawNotices() {
+    const frame = document.getElementById('notices');
+    if (!frame || !document.querySelector('[data-goal]')) return;
+    try {
+      const me = await window.endcap.call('/v1/raters/me', { quiet: true });
+      const notices = Array.isArray(me.notices) ? me.notices : [];
+      const kinds = { warning: 'warn', pause: 'bad', paused: 'bad', hint: 'note' };
+      frame.replaceChildren(...notices.map((one) => element('p', { class: `notice notice-${kinds[one.kind] ?? 'note'}` }, element('strong', {}, `${new Date(one.at).toLocaleDateString('en', { day: 'numeric', month: 'short' })}: `), one.words)));
+      frame.hidden = notices.length === 0;
+    } catch { /* the page stands without them */ }
+  }
+
+  drawGoal();
+  drawNotices();
+  const live = document.querySelector('[data-live="home"]');
+  if (live) new MutationObserver(() => { drawGoal(); drawNotices(); }).observe(live, { childList: true });
+})();
