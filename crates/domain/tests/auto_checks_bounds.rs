@@ -54,10 +54,26 @@ fn hostile_candidates_cost_little_time() {
         (TaskType::ToolCallQa, tools.clone(), json!({"call_text": format!("{}{}", "[".repeat(30_000), "]".repeat(30_000))})),
         (TaskType::ToolCallQa, tools, json!({"call": {"name": "f", "arguments": {"x": format!("{}b", "a".repeat(60_000))}}})),
         (TaskType::ToolCallQa, names.clone(), json!({"sql": format!("SELECT 1{}", " FROM (SELECT 1".repeat(28))})),
-        (TaskType::ToolCallQa, names.clone(), json!({"sql": format!("WITH {} SELECT 1", (0..100).map(|i| format!("t{i} AS (SELECT * FROM t)")).collect::<Vec<_>>().join(", "))})),
-        (TaskType::ToolCallQa, names, json!({"sql": format!("SELECT 1 FROM t WHERE {}1{}", "EXISTS (SELECT a FROM t WHERE ".repeat(14), ")".repeat(14))})),
-        (TaskType::ToolCallQa, calls.clone(), json!({"call_text": format!("{{\"name\": \"f\", \"arguments\": {{{}}}}}", (0..3_000).map(|i| format!("\"k{i}\": [")).collect::<String>())})),
-        (TaskType::ToolCallQa, calls, json!({"call_text": format!("{{\"name\": \"f\", \"arguments\": {{{}}}}}", (0..4_000).map(|i| format!("\"k{i}\": 1")).collect::<Vec<_>>().join(","))})),
+        (
+            TaskType::ToolCallQa,
+            names.clone(),
+            json!({"sql": format!("WITH {} SELECT 1", (0..100).map(|i| format!("t{i} AS (SELECT * FROM t)")).collect::<Vec<_>>().join(", "))}),
+        ),
+        (
+            TaskType::ToolCallQa,
+            names,
+            json!({"sql": format!("SELECT 1 FROM t WHERE {}1{}", "EXISTS (SELECT a FROM t WHERE ".repeat(14), ")".repeat(14))}),
+        ),
+        (
+            TaskType::ToolCallQa,
+            calls.clone(),
+            json!({"call_text": format!("{{\"name\": \"f\", \"arguments\": {{{}}}}}", (0..3_000).map(|i| format!("\"k{i}\": [")).collect::<String>())}),
+        ),
+        (
+            TaskType::ToolCallQa,
+            calls,
+            json!({"call_text": format!("{{\"name\": \"f\", \"arguments\": {{{}}}}}", (0..4_000).map(|i| format!("\"k{i}\": 1")).collect::<Vec<_>>().join(","))}),
+        ),
         (TaskType::PolicyCompliance, policy.clone(), json!({"text": text})),
         (TaskType::PolicyCompliance, policy.clone(), json!({"text": "A! ".repeat(20_000)})),
         (TaskType::PolicyCompliance, policy.clone(), json!({"text": "<a".repeat(30_000)})),
@@ -192,7 +208,8 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 /// A context for each task type in which every check has something to do.
 fn contexts() -> Vec<(TaskType, Vec<Value>)> {
-    let fields = json!([{"name": "a", "type": "string", "example": "1,5", "unit": "cents"}, {"name": "b", "type": "money", "required": true}]);
+    let fields =
+        json!([{"name": "a", "type": "string", "example": "1,5", "unit": "cents"}, {"name": "b", "type": "money", "required": true}]);
     vec![
         (
             TaskType::ToolCallQa,
@@ -201,10 +218,15 @@ fn contexts() -> Vec<(TaskType, Vec<Value>)> {
                 json!({"kind": "sql_schema", "tables": {"a": ["b"]}}),
             ],
         ),
-        (TaskType::SchemaMapping, vec![json!({"kind": "source_fields", "fields": fields}), json!({"kind": "canonical_schema", "fields": fields})]),
+        (
+            TaskType::SchemaMapping,
+            vec![json!({"kind": "source_fields", "fields": fields}), json!({"kind": "canonical_schema", "fields": fields})],
+        ),
         (
             TaskType::PolicyCompliance,
-            vec![json!({"kind": "policy", "disallowed_terms": ["a", "b c"], "required_disclaimers": ["Ad."], "max_lengths": {"*": 10}, "allowed_formats": ["text"]})],
+            vec![
+                json!({"kind": "policy", "disallowed_terms": ["a", "b c"], "required_disclaimers": ["Ad."], "max_lengths": {"*": 10}, "allowed_formats": ["text"]}),
+            ],
         ),
         (
             TaskType::PlanQuality,
@@ -214,7 +236,9 @@ fn contexts() -> Vec<(TaskType, Vec<Value>)> {
         (TaskType::TaggingNormalization, vec![json!({"kind": "taxonomy", "tags": ["a"], "variants": {"A": "a"}})]),
         (
             TaskType::EdgeCaseRedTeam,
-            vec![json!({"kind": "input", "input": {"a": null, "error": "x"}, "expects": {"mentions": ["a", ["b"]], "must_not": ["c d"], "missing": ["a b"]}})],
+            vec![
+                json!({"kind": "input", "input": {"a": null, "error": "x"}, "expects": {"mentions": ["a", ["b"]], "must_not": ["c d"], "missing": ["a b"]}}),
+            ],
         ),
     ]
 }

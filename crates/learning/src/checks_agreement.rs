@@ -138,7 +138,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn task(preferred: Option<usize>, passed: &[(&str, usize, bool)]) -> CheckedTask {
-        let findings = passed.iter().map(|(check, candidate, passed)| CheckFinding { check: (*check).to_owned(), candidate: *candidate, passed: *passed });
+        let findings = passed.iter().map(|(check, candidate, passed)| CheckFinding {
+            check: (*check).to_owned(),
+            candidate: *candidate,
+            passed: *passed,
+        });
         CheckedTask { task_type: "plan_quality".to_owned(), preferred, findings: findings.collect() }
     }
 

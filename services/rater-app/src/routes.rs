@@ -7,7 +7,8 @@ use utoipa::OpenApi;
 
 use crate::state::State;
 use crate::{
-    accounts, assignments, check_figures, golden, history, integrity, judgments, leaderboard, live, pages, quality, raters, reviews, session, tasks,
+    accounts, assignments, check_figures, golden, history, integrity, judgments, leaderboard, live, pages, quality, raters, reviews,
+    session, tasks,
 };
 
 /// The public listener.

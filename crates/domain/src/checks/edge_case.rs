@@ -16,8 +16,27 @@ const MAX_LINKS: usize = 4;
 
 /// Words that may stand between a name and its figure: "clicks were about 3", "3 of clicks" is no such statement.
 const LINKS: [&str; 21] = [
-    "is", "was", "are", "were", "of", "at", "about", "around", "roughly", "equals", "a", "the", "be", "to", "approximately", "$", "€", "only", "just",
-    "exactly", "there",
+    "is",
+    "was",
+    "are",
+    "were",
+    "of",
+    "at",
+    "about",
+    "around",
+    "roughly",
+    "equals",
+    "a",
+    "the",
+    "be",
+    "to",
+    "approximately",
+    "$",
+    "€",
+    "only",
+    "just",
+    "exactly",
+    "there",
 ];
 
 /// Figures in words.
@@ -26,7 +45,20 @@ const FIGURE_WORDS: [&str; 14] =
 
 /// Words that deny what a clause says.
 const DENIALS: [&str; 14] = [
-    "not", "never", "missing", "unknown", "unmeasured", "null", "absent", "unavailable", "cannot", "cant", "arent", "werent", "isnt", "wasnt",
+    "not",
+    "never",
+    "missing",
+    "unknown",
+    "unmeasured",
+    "null",
+    "absent",
+    "unavailable",
+    "cannot",
+    "cant",
+    "arent",
+    "werent",
+    "isnt",
+    "wasnt",
 ];
 
 /// Most words between a name and what denies it.
@@ -34,8 +66,35 @@ const MAX_DENIAL: usize = 8;
 
 /// Words of a clause that reports or refuses what follows, and does not say it itself.
 const REPORTS: [&str; 30] = [
-    "not", "never", "cannot", "cant", "wont", "dont", "doesnt", "refuse", "ignore", "ignored", "ignoring", "disregard", "asks", "asked", "asking", "tells",
-    "told", "instructs", "instructed", "instruction", "instructions", "orders", "demands", "wants", "planted", "injected", "claims", "pretends", "embedded",
+    "not",
+    "never",
+    "cannot",
+    "cant",
+    "wont",
+    "dont",
+    "doesnt",
+    "refuse",
+    "ignore",
+    "ignored",
+    "ignoring",
+    "disregard",
+    "asks",
+    "asked",
+    "asking",
+    "tells",
+    "told",
+    "instructs",
+    "instructed",
+    "instruction",
+    "instructions",
+    "orders",
+    "demands",
+    "wants",
+    "planted",
+    "injected",
+    "claims",
+    "pretends",
+    "embedded",
     "without",
 ];
 
@@ -44,8 +103,32 @@ const ERROR_MEMBERS: [&str; 6] = ["error", "errors", "error_message", "exception
 
 /// Phrases by which an answer says that something failed.
 const ERROR_PHRASES: [&str; 26] = [
-    "error", "errors", "failed", "fails", "failure", "failing", "cannot", "could not", "couldnt", "cant", "can not", "unavailable", "not available",
-    "timed out", "timeout", "time out", "try again", "retry", "unreachable", "refused", "rejected", "invalid", "did not", "not work", "broken", "no answer",
+    "error",
+    "errors",
+    "failed",
+    "fails",
+    "failure",
+    "failing",
+    "cannot",
+    "could not",
+    "couldnt",
+    "cant",
+    "can not",
+    "unavailable",
+    "not available",
+    "timed out",
+    "timeout",
+    "time out",
+    "try again",
+    "retry",
+    "unreachable",
+    "refused",
+    "rejected",
+    "invalid",
+    "did not",
+    "not work",
+    "broken",
+    "no answer",
 ];
 
 /// Names that say too little to be looked for in an answer.
@@ -154,7 +237,8 @@ fn says(answer: &[Word], phrase: &str) -> bool {
     let mut begin = 0;
     while let Some(at) = answer.get(begin..).and_then(|rest| find(rest, &phrase)).map(|at| begin + at) {
         let before = |back: usize| at.checked_sub(back).and_then(|i| answer.get(i)).map_or("", |word| word.text.as_str());
-        let is_denied = matches!(before(1), "not" | "nothing" | "isnt" | "arent") || (before(2) == "nothing" && matches!(before(1), "is" | "was"));
+        let is_denied =
+            matches!(before(1), "not" | "nothing" | "isnt" | "arent") || (before(2) == "nothing" && matches!(before(1), "is" | "was"));
         if !is_denied {
             return true;
         }
@@ -225,8 +309,11 @@ fn invented(missing: &Missing, clause: &[Word]) -> Option<Problem> {
         let is_denied = || rest.iter().take(MAX_DENIAL).any(|word| DENIALS.contains(&word.text.as_str()));
         let before = start.checked_sub(1).and_then(|i| clause.get(i)).filter(is_number).filter(|_| !is_denied());
         if let Some(figure) = after.or(before).filter(|figure| !is_known(figure)) {
-            let message =
-                format!("it states {} for {}, which the input does not hold; say that it is not measured", quoted(&figure.text), quoted(&missing.name));
+            let message = format!(
+                "it states {} for {}, which the input does not hold; say that it is not measured",
+                quoted(&figure.text),
+                quoted(&missing.name)
+            );
             return Some(Problem::at(Place::characters(ANSWER, (figure.at, figure.end)), message));
         }
     }
@@ -249,7 +336,8 @@ fn reported_error(input: &Value) -> Option<&str> {
                         Value::Number(number) => number.as_f64() != Some(0.0),
                         Value::Bool(true) => true,
                     };
-                    let is_status = matches!(lower.as_str(), "http_status" | "status_code") && member.as_u64().is_some_and(|code| code >= 400);
+                    let is_status =
+                        matches!(lower.as_str(), "http_status" | "status_code") && member.as_u64().is_some_and(|code| code >= 400);
                     if is_status || (is_said && ERROR_MEMBERS.contains(&lower.as_str())) {
                         return Some(name);
                     }
@@ -274,7 +362,8 @@ fn handles_error(name: &str, answer: &[Word], report: &mut Report) {
 
 /// Of each clause where it begins and where its first word stands that makes it a report, in order.
 fn reports(clauses: &[Vec<Word>]) -> Vec<(usize, usize)> {
-    let first_report = |clause: &Vec<Word>| clause.iter().find(|word| REPORTS.contains(&word.text.as_str())).map_or(usize::MAX, |word| word.at);
+    let first_report =
+        |clause: &Vec<Word>| clause.iter().find(|word| REPORTS.contains(&word.text.as_str())).map_or(usize::MAX, |word| word.at);
     clauses.iter().filter_map(|clause| Some((clause.first()?.at, first_report(clause)))).collect()
 }
 

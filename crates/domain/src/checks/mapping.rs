@@ -91,11 +91,7 @@ fn entries<'a>(candidate: &'a Value, report: &mut Report) -> Option<Vec<Entry<'a
         return None;
     };
     if mapping.is_empty() || mapping.len() > MAX_FIELDS {
-        report.fail(
-            "candidate_form",
-            format!("the mapping has {} fields; 1 to {MAX_FIELDS} can be checked", mapping.len()),
-            "/mapping",
-        );
+        report.fail("candidate_form", format!("the mapping has {} fields; 1 to {MAX_FIELDS} can be checked", mapping.len()), "/mapping");
         return None;
     }
     let mut entries = Vec::with_capacity(mapping.len());
@@ -115,7 +111,12 @@ fn entries<'a>(candidate: &'a Value, report: &mut Report) -> Option<Vec<Entry<'a
         };
         let unknown = value.as_object().into_iter().flatten().find(|(name, _)| !ENTRY_MEMBERS.contains(&name.as_str()));
         if let Some((name, _)) = unknown {
-            let message = format!("the field {} has a member {}, which means nothing; there are {}", quoted(source), quoted(name), ENTRY_MEMBERS.join(", "));
+            let message = format!(
+                "the field {} has a member {}, which means nothing; there are {}",
+                quoted(source),
+                quoted(name),
+                ENTRY_MEMBERS.join(", ")
+            );
             report.fail("candidate_form", message, format!("{place}/{}", pointer(name)));
             return None;
         }
@@ -136,7 +137,11 @@ fn fields(snippet: &Value) -> BTreeMap<&str, Field<'_>> {
                 field_type: FieldType::parse(type_word),
                 type_word,
                 unit: field.get("unit").and_then(Value::as_str).or_else(|| unit_of_name(name)),
-                examples: field.get("example").into_iter().chain(field.get("examples").and_then(Value::as_array).into_iter().flatten().take(MAX_EXAMPLES)).collect(),
+                examples: field
+                    .get("example")
+                    .into_iter()
+                    .chain(field.get("examples").and_then(Value::as_array).into_iter().flatten().take(MAX_EXAMPLES))
+                    .collect(),
                 required: field.get("required").and_then(Value::as_bool).unwrap_or_default(),
             },
         );
@@ -183,7 +188,8 @@ fn wrong_unit(entry: &Entry<'_>, from: &Field<'_>, to: &Field<'_>) -> Option<Pro
     let arrives = match transform::unit_after(entry.transform) {
         Some((takes, gives)) if takes == from_unit => gives,
         Some((takes, _)) => {
-            let message = format!("{} takes {takes}, but {} is in {from_unit}; take another transform", entry.transform, quoted(entry.source));
+            let message =
+                format!("{} takes {takes}, but {} is in {from_unit}; take another transform", entry.transform, quoted(entry.source));
             return Some(Problem::at(place(), message));
         }
         None => from_unit,
@@ -195,5 +201,8 @@ fn wrong_unit(entry: &Entry<'_>, from: &Field<'_>, to: &Field<'_>) -> Option<Pro
     if arrives == to_unit || (arrives == "units" && is_currency(to_unit)) || (is_currency(arrives) && to_unit == "units") {
         return None;
     }
-    Some(Problem::at(place(), format!("{} arrives in {arrives}, but {} is in {to_unit}; convert it", quoted(entry.source), quoted(entry.to))))
+    Some(Problem::at(
+        place(),
+        format!("{} arrives in {arrives}, but {} is in {to_unit}; convert it", quoted(entry.source), quoted(entry.to)),
+    ))
 }

@@ -124,8 +124,7 @@ fn spend_adds_up(is_stated: bool, total: Option<i64>, expected: Option<&Value>, 
 fn within_budget(own: Option<i64>, asked: Option<i64>, total: Option<i64>, report: &mut Report) {
     let (Some(budget), Some(total)) = (asked.or(own), total) else { return };
     if let Some(own) = own.filter(|own| *own != budget) {
-        let message =
-            format!("the plan is made for a budget of {}, but {} was asked for", format_micros(own), format_micros(budget));
+        let message = format!("the plan is made for a budget of {}, but {} was asked for", format_micros(own), format_micros(budget));
         report.fail("within_budget", message, "/budget");
     } else if total > budget {
         let message = format!(
@@ -162,14 +161,21 @@ fn shares(parts: &Parts<'_>, spends: Option<&[i64]>, total: Option<i64>, budget:
         return;
     };
     if !wholes.iter().any(|whole| (sum - total / whole).abs() <= SHARE_TOLERANCE) {
-        report.fail("shares_add_up", format!("the shares add up to {sum:.4}, which is neither the whole spend nor its share of the budget"), "/lines");
+        report.fail(
+            "shares_add_up",
+            format!("the shares add up to {sum:.4}, which is neither the whole spend nor its share of the budget"),
+            "/lines",
+        );
         return;
     }
     report.pass("shares_add_up", format!("the shares add up to {sum:.4}"));
     let off = |whole: &f64| -> Vec<(usize, f64, f64)> {
         let right = spends.unwrap_or_default().iter().map(|spend| units(*spend) / whole);
         let pairs = stated.iter().flatten().zip(right).enumerate();
-        pairs.filter(|(_, (share, right))| (**share - right).abs() > SHARE_TOLERANCE).map(|(i, (share, right))| (i, *share, right)).collect()
+        pairs
+            .filter(|(_, (share, right))| (**share - right).abs() > SHARE_TOLERANCE)
+            .map(|(i, (share, right))| (i, *share, right))
+            .collect()
     };
     let fewest = wholes.iter().map(off).min_by_key(Vec::len).unwrap_or_default();
     let problems = fewest.into_iter().filter_map(|(i, share, right)| {
@@ -199,7 +205,8 @@ fn horizon(candidate: &Value, request: Option<&Value>, parts: &Parts<'_>, report
             any = true;
             let place = format!("{place}/{name}");
             let Some(date) = written.as_str().and_then(day) else {
-                problems.push(Problem::at(place, format!("{} is no date that exists; write it like 2017-03-31", quoted(&written.to_string()))));
+                problems
+                    .push(Problem::at(place, format!("{} is no date that exists; write it like 2017-03-31", quoted(&written.to_string()))));
                 continue;
             };
             if earliest.is_some_and(|earliest| date < earliest) || latest.is_some_and(|latest| date > latest) {

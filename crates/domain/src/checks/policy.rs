@@ -80,7 +80,9 @@ fn other_texts(candidate: &Value) -> Parts<'_> {
     while let Some((place, value)) = open.pop() {
         match value {
             Value::String(text) if !matches!(place.as_str(), "/headline" | "/body" | "/text") => found.push((place, text.as_str())),
-            Value::Object(members) => open.extend(members.iter().rev().map(|(name, member)| (format!("{place}/{}", pointer(name)), member))),
+            Value::Object(members) => {
+                open.extend(members.iter().rev().map(|(name, member)| (format!("{place}/{}", pointer(name)), member)))
+            }
             Value::Array(items) => open.extend(items.iter().enumerate().rev().map(|(at, item)| (format!("{place}/{at}"), item))),
             _ => {}
         }

@@ -168,8 +168,11 @@ mod tests {
 
     #[test]
     fn references_in_a_circle_or_to_elsewhere_are_refused() {
-        let doubling: Map<String, Value> =
-            (0..40).map(|i| (format!("d{i}"), json!({"allOf": [{"$ref": format!("#/$defs/d{}", i + 1)}, {"$ref": format!("#/$defs/d{}", i + 1)}]}))).collect();
+        let doubling: Map<String, Value> = (0..40)
+            .map(|i| {
+                (format!("d{i}"), json!({"allOf": [{"$ref": format!("#/$defs/d{}", i + 1)}, {"$ref": format!("#/$defs/d{}", i + 1)}]}))
+            })
+            .collect();
         for schema in [
             json!({"$ref": "#"}),
             json!({"properties": {"x": {"$ref": "#"}}}),

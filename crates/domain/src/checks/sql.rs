@@ -74,7 +74,8 @@ pub(super) fn check(context: &Context<'_>, text: &str, report: &mut Report) {
     report.sum_up("reads_only", "it only reads", writing);
     let schema = context.kind("sql_schema");
     let own = super::texts(schema.and_then(|s| s.get("functions")));
-    let unknown = seen.functions.iter().filter(|(name, _)| !functions::is_known(name) && !own.iter().any(|own| own.eq_ignore_ascii_case(name)));
+    let unknown =
+        seen.functions.iter().filter(|(name, _)| !functions::is_known(name) && !own.iter().any(|own| own.eq_ignore_ascii_case(name)));
     let problems = unknown.map(|(name, place)| {
         Problem::at(place.clone(), format!("there is no SQL function {} that only reads; use one that databases share", quoted(name)))
     });

@@ -49,7 +49,8 @@ fn settled_variant<'a>(taxonomy: &'a Value, prompt: &str) -> Option<(&'a str, &'
     let variants = taxonomy.get("variants").and_then(Value::as_object)?;
     let mut pairs = variants.iter().filter_map(|(variant, tag)| tag.as_str().map(|tag| (variant.as_str(), tag, words(variant))));
     let named = taxonomy.get("noisy_tag").and_then(Value::as_str).map(|noisy| vec![noisy]);
-    let noisy: Vec<Vec<Word>> = named.unwrap_or_else(|| quotations(prompt)).into_iter().map(words).filter(|words| !words.is_empty()).collect();
+    let noisy: Vec<Vec<Word>> =
+        named.unwrap_or_else(|| quotations(prompt)).into_iter().map(words).filter(|words| !words.is_empty()).collect();
     let found = if noisy.is_empty() {
         let prompt = words(prompt);
         pairs.filter(|(_, _, words)| find(&prompt, words).is_some()).max_by_key(|(variant, _, _)| variant.len())

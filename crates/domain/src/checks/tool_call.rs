@@ -123,10 +123,11 @@ fn check_call(context: &Context<'_>, call: &Value, source: &Source<'_>, report: 
 fn check_arguments(parameters: &Value, arguments: Option<&Value>, source: &Source<'_>, report: &mut Report) {
     let nothing = Value::Object(Map::new());
     let arguments = arguments.unwrap_or(&nothing);
-    let missing = super::texts(parameters.get("required")).into_iter().filter(|name| arguments.get(name).is_none()).take(MAX_PROBLEMS).map(|name| {
-        let place = source.place(&format!("/arguments/{}", super::pointer(name)));
-        Problem::at(place, format!("the required argument {} is missing; add it", quoted(name)))
-    });
+    let missing =
+        super::texts(parameters.get("required")).into_iter().filter(|name| arguments.get(name).is_none()).take(MAX_PROBLEMS).map(|name| {
+            let place = source.place(&format!("/arguments/{}", super::pointer(name)));
+            Problem::at(place, format!("the required argument {} is missing; add it", quoted(name)))
+        });
     report.sum_up("required_arguments", "all required arguments are there", missing.collect());
     let Some(validator) = compile(parameters) else { return };
     // Arguments missing on the first level are the finding above already, and arguments that are no object that of the call's form.

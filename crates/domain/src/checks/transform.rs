@@ -107,7 +107,8 @@ pub(super) fn refuses(transform: &str, example: &Value) -> Option<String> {
     }
     // Four digits for the year: `12/31/17` is no date of the year 17.
     let date = |format: &str, length: usize| {
-        text.len() <= length && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'/' | b'.' | b'-'))
+        text.len() <= length
+            && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'/' | b'.' | b'-'))
             && NaiveDate::parse_from_str(&text, format).is_ok_and(|day| day.year() >= 1000)
     };
     let (works, wanted) = match transform {
@@ -142,7 +143,11 @@ fn is_number_text(text: &str) -> bool {
     let mut groups = whole.split(',');
     let first = groups.next().unwrap_or_default();
     let rest: Vec<&str> = groups.collect();
-    let whole_fits = if rest.is_empty() { is_digits(first) } else { is_digits(first) && first.len() <= 3 && rest.iter().all(|g| g.len() == 3 && is_digits(g)) };
+    let whole_fits = if rest.is_empty() {
+        is_digits(first)
+    } else {
+        is_digits(first) && first.len() <= 3 && rest.iter().all(|g| g.len() == 3 && is_digits(g))
+    };
     whole_fits && fraction.is_none_or(is_digits)
 }
 

@@ -41,6 +41,9 @@ fn the_page_shows_the_catalogue() {
         let row = format!("| `{}` | `{}` | {} | {needs} | {} | {} |", one.check, one.task_type, one.rule, one.place, one.parser);
         assert!(page.contains(&row), "docs/checks.md lacks this row; put it in:\n{row}");
     }
-    let rows = page.lines().filter(|line| line.starts_with("| `") && TaskType::VARIANTS.iter().any(|t| line.contains(&format!("| `{t}` |")))).count();
+    let rows = page
+        .lines()
+        .filter(|line| line.starts_with("| `") && TaskType::VARIANTS.iter().any(|t| line.contains(&format!("| `{t}` |"))))
+        .count();
     assert_eq!(rows, CHECKS.len(), "docs/checks.md has rows of checks that are not there");
 }

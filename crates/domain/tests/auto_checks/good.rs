@@ -100,7 +100,8 @@ fn one_word_tags_and_tags_with_digits_pass() {
 #[test]
 fn a_plan_that_leaves_money_is_no_wrong_sum() {
     let mut plan = plan();
-    plan["lines"] = json!([{"placement_type": "a", "spend": "40.000000", "share": 0.4}, {"placement_type": "b", "spend": "10.000000", "share": 0.1}]);
+    plan["lines"] =
+        json!([{"placement_type": "a", "spend": "40.000000", "share": 0.4}, {"placement_type": "b", "spend": "10.000000", "share": 0.1}]);
     plan["expected"] = json!({"spend": "50.000000", "revenue": "125", "roas": 2.5, "conversions": 20});
     plan["constraints"] = json!([{"constraint": "budget", "limit": "100.000000", "value": "50.000000", "satisfied": true}]);
     let found = run(TaskType::PlanQuality, &request(), "", &[&plan]);

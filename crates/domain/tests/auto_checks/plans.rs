@@ -77,7 +77,12 @@ fn plans_that_break_what_was_asked_or_stated_fail() {
             (with("/constraints/1/value", json!("100.000001")), "constraints_satisfied", "its own figures say otherwise", "/constraints/1"),
             (with("/constraints/0/satisfied", json!(null)), "constraints_satisfied", "does not say whether", "/constraints/0"),
             (with("/constraints/0/satisfied", json!("true")), "constraints_satisfied", "does not say whether", "/constraints/0"),
-            (with("/constraints/1/value", json!("50.000000")), "constraints_satisfied", "another value than the plan itself, 100.00", "/constraints/1"),
+            (
+                with("/constraints/1/value", json!("50.000000")),
+                "constraints_satisfied",
+                "another value than the plan itself, 100.00",
+                "/constraints/1",
+            ),
             (
                 with("/constraints/0", json!({"constraint": "min_roas", "limit": 1.5, "value": 3.5, "satisfied": true})),
                 "constraints_satisfied",

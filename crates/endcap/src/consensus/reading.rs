@@ -44,7 +44,12 @@ pub fn answers(path: &Path) -> Result<Answers> {
 }
 
 /// Calls `each` with the named columns of every row; a wrong row is named by its line.
-pub fn each_row<const N: usize>(path: &Path, bytes: &[u8], columns: [&str; N], mut each: impl FnMut([&str; N]) -> Result<()>) -> Result<()> {
+pub fn each_row<const N: usize>(
+    path: &Path,
+    bytes: &[u8],
+    columns: [&str; N],
+    mut each: impl FnMut([&str; N]) -> Result<()>,
+) -> Result<()> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
     let header = reader.headers().with_context(|| format!("{}: the header cannot be read", path.display()))?.clone();
     let mut places = [0_usize; N];

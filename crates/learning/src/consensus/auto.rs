@@ -75,7 +75,8 @@ pub(super) fn in_equal_parts(evidence: &Evidence<'_>) -> Result<Consensus, Inval
 /// when the matrices gain little, or when much of what they gain comes from labels that hide tasks of
 /// different kinds, for then their classes need not be the labels; three quarters when they predict worse.
 fn choose(findings: &Findings) -> (Weights, String) {
-    let Findings { matrices_over_habits, matrices_over_one_coin: matrices, one_coin_over_nothing, subtypes, judgments, is_whole } = *findings;
+    let Findings { matrices_over_habits, matrices_over_one_coin: matrices, one_coin_over_nothing, subtypes, judgments, is_whole } =
+        *findings;
     // In a part of the data raters have fewer judgments than in the whole.
     let is_small = is_whole && matrices_over_habits.z < -2.0;
     let (one_coin, why) = if one_coin_over_nothing.z <= 2.0 {
@@ -132,8 +133,10 @@ fn average(evidence: &Evidence<'_>, indexed: &Indexed, weights: Weights) -> Cons
 
 /// A family that is clearly better on the gold tasks than the one chosen, fitted without looking at them.
 fn better_on_gold(evidence: &Evidence<'_>, indexed: &Indexed, chosen: Weights) -> Option<(Choice, String)> {
-    let gold: Vec<(usize, u32)> =
-        (0..evidence.n_tasks).filter(|task| !indexed.task(*task).is_empty()).filter_map(|task| Some((task, evidence.gold_label(task)?))).collect();
+    let gold: Vec<(usize, u32)> = (0..evidence.n_tasks)
+        .filter(|task| !indexed.task(*task).is_empty())
+        .filter_map(|task| Some((task, evidence.gold_label(task)?)))
+        .collect();
     if gold.len() < MIN_GOLD {
         return None;
     }
@@ -143,8 +146,12 @@ fn better_on_gold(evidence: &Evidence<'_>, indexed: &Indexed, chosen: Weights) -
     };
     let reference = is_right(&average(&blind, indexed, chosen));
     let only = |hierarchical, mace, one_coin| Choice::Average(Weights { hierarchical, mace, one_coin });
-    let candidates =
-        [("matrices", only(1.0, 0.0, 0.0)), ("copy or habit", only(0.0, 1.0, 0.0)), ("one-coin", only(0.0, 0.0, 1.0)), ("majority", Choice::Majority)];
+    let candidates = [
+        ("matrices", only(1.0, 0.0, 0.0)),
+        ("copy or habit", only(0.0, 1.0, 0.0)),
+        ("one-coin", only(0.0, 0.0, 1.0)),
+        ("majority", Choice::Majority),
+    ];
     let mut best: Option<(f64, Choice, String)> = None;
     for (name, choice) in candidates {
         let right = match choice {

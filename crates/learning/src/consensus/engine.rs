@@ -191,13 +191,7 @@ fn any_width(
     likelihood.finish()
 }
 
-fn multiply(
-    joint: &mut [f64],
-    votes: &[(u32, u32)],
-    matrices: &[f64],
-    start_of: impl Fn(u32, u32) -> usize,
-    likelihood: &mut Likelihood,
-) {
+fn multiply(joint: &mut [f64], votes: &[(u32, u32)], matrices: &[f64], start_of: impl Fn(u32, u32) -> usize, likelihood: &mut Likelihood) {
     for votes in votes.chunks(BETWEEN_RESCALES) {
         for &(rater, label) in votes {
             let start = start_of(rater, label);

@@ -59,7 +59,12 @@ fn fit_as(evidence: &Evidence<'_>, pooling: Pooling, method: Method) -> Result<C
 }
 
 /// The fit on checked and grouped judgments, without calibration.
-pub(super) fn fit_indexed(evidence: &Evidence<'_>, indexed: &Indexed, pooling: Pooling, (max_iterations, tolerance): (u32, f64)) -> MatrixFit {
+pub(super) fn fit_indexed(
+    evidence: &Evidence<'_>,
+    indexed: &Indexed,
+    pooling: Pooling,
+    (max_iterations, tolerance): (u32, f64),
+) -> MatrixFit {
     let k = evidence.n_labels;
     fit_clusters(evidence, indexed, pooling, k, indexed.soft_votes(evidence), (max_iterations, tolerance))
 }

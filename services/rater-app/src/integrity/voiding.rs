@@ -170,8 +170,15 @@ pub fn recount(
 }
 
 /// An expert's decision stands; only this rater's record of agreeing with it changes.
-fn note_own_decision(tx: &mut Connection, task: &TaskState, judgment: &Judgment, step: Step, now: DateTime<Utc>) -> Result<(), StorageError> {
-    let decided = storage::consensus::find(tx, &task.task_id)?.filter(|consensus| consensus.is_final).and_then(|consensus| consensus.choice);
+fn note_own_decision(
+    tx: &mut Connection,
+    task: &TaskState,
+    judgment: &Judgment,
+    step: Step,
+    now: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    let decided =
+        storage::consensus::find(tx, &task.task_id)?.filter(|consensus| consensus.is_final).and_then(|consensus| consensus.choice);
     let Some(choice) = decided.filter(|_| judgment.choice != Choice::Unsure.as_ref()) else { return Ok(()) };
     raters::note_decision(tx, &[judgment.rater_id.as_str()], judgment.choice == choice, step, now)
 }

@@ -73,7 +73,11 @@ fn decided_tasks_come_with_their_findings_newest_first() {
         assert_eq!(choices, expected, "{}: neither experts' decisions nor open ones nor those of three", db.kind());
         let of_form = found[0].auto_checks.0.as_array().unwrap().iter().filter(|f| f["check"] == "snake_case").collect::<Vec<_>>();
         assert_eq!(of_form.iter().map(|f| f["passed"].as_bool().unwrap()).collect::<Vec<_>>(), [true, false], "{}", db.kind());
-        assert!(of_form.iter().all(|f| f["version"] == VERSION) && of_form[1]["place"] == "/tag characters 1 to 1", "{}: {of_form:?}", db.kind());
+        assert!(
+            of_form.iter().all(|f| f["version"] == VERSION) && of_form[1]["place"] == "/tag characters 1 to 1",
+            "{}: {of_form:?}",
+            db.kind()
+        );
         assert_eq!(check_evidence::newest_decided(&mut conn, 2).unwrap().len(), 2, "{}: bounded", db.kind());
     }
 }

@@ -101,17 +101,24 @@ fn bounds(request: Option<&Value>, figures: &Figures<'_>, report: &mut Report) {
     if let Some(least) = limit("min_roas").filter(|_| spend != Some(0.0)) {
         match figures.roas().into_iter().chain(figures.get("roas")).reduce(f64::min) {
             None => report.fail("min_roas", format!("a ROAS of at least {least} was asked for, but none is stated"), "/expected/roas"),
-            Some(roas) if roas >= least - 1e-6 * least.abs().max(1.0) => report.pass("min_roas", format!("ROAS {roas:.2} is at least {least}")),
+            Some(roas) if roas >= least - 1e-6 * least.abs().max(1.0) => {
+                report.pass("min_roas", format!("ROAS {roas:.2} is at least {least}"))
+            }
             Some(roas) => report.fail("min_roas", format!("ROAS {roas:.4} is below the {least} that was asked for"), "/expected/roas"),
         }
     }
-    let most = limit("max_cpa").or_else(|| request.and_then(|r| r.pointer("/constraints/max_cpa_micros")).and_then(Value::as_i64).map(units));
+    let most =
+        limit("max_cpa").or_else(|| request.and_then(|r| r.pointer("/constraints/max_cpa_micros")).and_then(Value::as_i64).map(units));
     if let (Some(most), Some(spend)) = (most, spend.filter(|spend| *spend > 0.0)) {
         let place = "/expected/conversions";
         match figures.get("conversions") {
             None => report.fail("max_cpa", format!("at most {most} for a conversion was asked for, but no conversions are stated"), place),
             Some(conversions) if conversions <= 0.0 => {
-                report.fail("max_cpa", format!("at most {most} for a conversion was asked for, but the plan spends {spend} on none"), place);
+                report.fail(
+                    "max_cpa",
+                    format!("at most {most} for a conversion was asked for, but the plan spends {spend} on none"),
+                    place,
+                );
             }
             Some(conversions) => {
                 let cost = spend / conversions;

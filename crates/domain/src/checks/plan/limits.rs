@@ -98,7 +98,10 @@ impl<'a> Lines<'a> {
 
     /// Spend of the lines that name this placement or audience.
     fn spend_of(&self, member: &str, name: &str) -> i64 {
-        self.each().filter(|(_, part, _)| part.get(member).and_then(Value::as_str) == Some(name)).map(|(_, _, spend)| spend).fold(0, i64::saturating_add)
+        self.each()
+            .filter(|(_, part, _)| part.get(member).and_then(Value::as_str) == Some(name))
+            .map(|(_, _, spend)| spend)
+            .fold(0, i64::saturating_add)
     }
 }
 
@@ -142,14 +145,16 @@ fn arm_shares(constraints: &Map<String, Value>, lines: &Lines<'_>, budget: i64, 
     if let Some(most) = share("max_share_per_arm") {
         found.any = true;
         for (place, _, spend) in own().filter(|(_, _, spend)| units(*spend) > most * units(budget) + ONE_MICRO) {
-            let message = format!("{place} spends {}, more than the share of {most} of the budget that a line may have", format_micros(spend));
+            let message =
+                format!("{place} spends {}, more than the share of {most} of the budget that a line may have", format_micros(spend));
             found.problems.push(Problem::at(format!("{place}/spend"), message));
         }
     }
     if let Some(least) = share("min_share_per_arm") {
         found.any = true;
         for (place, _, spend) in own().filter(|(_, _, spend)| units(*spend) < least * units(budget) - ONE_MICRO) {
-            let message = format!("{place} spends {}, less than the share of {least} of the budget that a line must have", format_micros(spend));
+            let message =
+                format!("{place} spends {}, less than the share of {least} of the budget that a line must have", format_micros(spend));
             found.problems.push(Problem::at(format!("{place}/spend"), message));
         }
     }

@@ -32,9 +32,33 @@ const EFFECT_PREFIXES: [&str; 14] =
 
 /// Further functions of that kind.
 const EFFECTS: [&str; 27] = [
-    "benchmark", "copy", "cursor_to_xml", "database_to_xml", "edit", "get_lock", "http", "lastval", "master_pos_wait", "openquery", "openrowset",
-    "query_to_xml", "randomblob", "readfile", "release_all_locks", "release_lock", "set_config", "set_masklen", "setseed", "sleep", "sqlite_compileoption_get",
-    "system", "table_to_xml", "txid_current", "waitfor", "writefile", "zeroblob",
+    "benchmark",
+    "copy",
+    "cursor_to_xml",
+    "database_to_xml",
+    "edit",
+    "get_lock",
+    "http",
+    "lastval",
+    "master_pos_wait",
+    "openquery",
+    "openrowset",
+    "query_to_xml",
+    "randomblob",
+    "readfile",
+    "release_all_locks",
+    "release_lock",
+    "set_config",
+    "set_masklen",
+    "setseed",
+    "sleep",
+    "sqlite_compileoption_get",
+    "system",
+    "table_to_xml",
+    "txid_current",
+    "waitfor",
+    "writefile",
+    "zeroblob",
 ];
 
 /// Whether a function (lower case, without its schema) only computes.

@@ -7,9 +7,9 @@ use std::ops::ControlFlow;
 
 use serde_json::{Map, Value};
 use sqlparser::ast::{
-    Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName,
-    OrderByExpr, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Spanned, Statement, TableFactor, TableWithJoins, Visit,
-    Visitor,
+    Distinct, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator,
+    ObjectName, OrderByExpr, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Spanned, Statement, TableFactor,
+    TableWithJoins, Visit, Visitor,
 };
 
 use super::super::{Problem, Report, quoted, texts};
@@ -17,8 +17,22 @@ use super::scope::{self, Columns, Known, Scope, Table, aliases, last, outputs, r
 use super::{SQL, place};
 
 /// Words that name a part of a date when they stand alone in a function's arguments: `date_trunc(month, date)`.
-const DATE_PARTS: [&str; 14] =
-    ["microsecond", "millisecond", "second", "minute", "hour", "day", "dayofweek", "dayofyear", "week", "isoweek", "month", "quarter", "year", "isoyear"];
+const DATE_PARTS: [&str; 14] = [
+    "microsecond",
+    "millisecond",
+    "second",
+    "minute",
+    "hour",
+    "day",
+    "dayofweek",
+    "dayofyear",
+    "week",
+    "isoweek",
+    "month",
+    "quarter",
+    "year",
+    "isoyear",
+];
 
 /// Checks `known_tables`, and when all are known `known_columns`.
 pub(super) fn check(tables: &Map<String, Value>, statements: &[Statement], report: &mut Report) {
@@ -133,7 +147,9 @@ impl<'a> Names<'a> {
         self.scopes.push(scope);
         for item in &select.projection {
             match item {
-                SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } | SelectItem::ExprWithAliases { expr, .. } => self.look(expr),
+                SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } | SelectItem::ExprWithAliases { expr, .. } => {
+                    self.look(expr)
+                }
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) => self.all_of(name),
                 SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::Expr(_), _) | SelectItem::Wildcard(_) => {}
             }
@@ -205,7 +221,11 @@ impl<'a> Names<'a> {
             | JoinOperator::RightAnti(c)
             | JoinOperator::StraightJoin(c)
             | JoinOperator::AsOf { constraint: c, .. } => c,
-            JoinOperator::CrossApply | JoinOperator::OuterApply | JoinOperator::ArrayJoin | JoinOperator::LeftArrayJoin | JoinOperator::InnerArrayJoin => return,
+            JoinOperator::CrossApply
+            | JoinOperator::OuterApply
+            | JoinOperator::ArrayJoin
+            | JoinOperator::LeftArrayJoin
+            | JoinOperator::InnerArrayJoin => return,
         };
         match constraint {
             JoinConstraint::On(expr) => {
@@ -217,7 +237,8 @@ impl<'a> Names<'a> {
             JoinConstraint::Using(columns) => {
                 for column in columns.iter().filter_map(last) {
                     let name = column.value.to_lowercase();
-                    let n_known = scope.tables.iter().filter(|table| table.columns.as_ref().is_none_or(|columns| columns.contains(&name))).count();
+                    let n_known =
+                        scope.tables.iter().filter(|table| table.columns.as_ref().is_none_or(|columns| columns.contains(&name))).count();
                     if n_known < 2 {
                         self.column_problem(column, format!("USING wants the column {} in both tables", quoted(&column.value)));
                     }
@@ -253,7 +274,9 @@ impl<'a> Names<'a> {
                 self.joined(table_with_joins, &mut Scope::default());
                 (String::new(), None, alias)
             }
-            TableFactor::Pivot { table, alias, .. } | TableFactor::Unpivot { table, alias, .. } | TableFactor::MatchRecognize { table, alias, .. } => {
+            TableFactor::Pivot { table, alias, .. }
+            | TableFactor::Unpivot { table, alias, .. }
+            | TableFactor::MatchRecognize { table, alias, .. } => {
                 self.factor(table, &mut Scope::default());
                 (String::new(), None, alias)
             }
@@ -332,7 +355,9 @@ impl<'a> Names<'a> {
             Known::Once | Known::Unsure => return,
             Known::Not => format!("there is no column {shown} in the tables of this SELECT"),
             Known::Twice => format!("the column {shown} stands in more than one table of this SELECT; write table.column"),
-            Known::Later => format!("{shown} is a name given in the SELECT list, which WHERE, ON and the list itself cannot see; repeat the expression"),
+            Known::Later => {
+                format!("{shown} is a name given in the SELECT list, which WHERE, ON and the list itself cannot see; repeat the expression")
+            }
         };
         self.column_problem(column, message);
     }
@@ -340,7 +365,9 @@ impl<'a> Names<'a> {
     fn function(&mut self, function: &Function) {
         let FunctionArguments::List(list) = &function.args else { return };
         for argument in &list.args {
-            let (FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) | FunctionArg::Named { arg: FunctionArgExpr::Expr(expr), .. }) = argument else {
+            let (FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) | FunctionArg::Named { arg: FunctionArgExpr::Expr(expr), .. }) =
+                argument
+            else {
                 continue;
             };
             if let Expr::Identifier(ident) = expr

@@ -106,7 +106,9 @@ pub(super) fn outputs(select: &Select, scope: &Scope) -> Columns {
             SelectItem::UnnamedExpr(Expr::Identifier(column)) => {
                 columns.insert(column.value.to_lowercase());
             }
-            SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => columns.extend(parts.last().map(|column| column.value.to_lowercase())),
+            SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => {
+                columns.extend(parts.last().map(|column| column.value.to_lowercase()))
+            }
             SelectItem::UnnamedExpr(Expr::Function(function)) => columns.extend(last(&function.name).map(|name| name.value.to_lowercase())),
             SelectItem::Wildcard(_) => {
                 for table in &scope.tables {
