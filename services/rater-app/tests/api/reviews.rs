@@ -43,7 +43,7 @@ async fn two_raters(house: &House) -> [Person; 2] {
 
 /// What the realtime pump would carry to a topic.
 async fn told(house: &House, topic: &str, event: &str) -> Vec<Value> {
-    let events = house.state.storage.read(|c| storage::outbox::after(c, 0, 1000)).await.unwrap();
+    let events = house.state.storage.read(|c| storage::outbox::after(c, 0, &[], 1000)).await.unwrap();
     events.into_iter().filter(|one| one.topic == topic && one.event == event).map(|one| one.payload.0).collect()
 }
 
