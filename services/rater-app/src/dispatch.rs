@@ -178,6 +178,7 @@ pub fn next(tx: &mut Connection, request: &Request, rules: &Rules, now: DateTime
             return Ok(Next::Given(Box::new(Given { assignment, task, why })));
         }
         reason = match (purpose, assignments::nothing_because(tx, &wanted)?) {
+            (Purpose::Calibration, _) if tests.iter().any(|test| test.state == "failed") => Reason::CalibrationFailed,
             (_, Nothing::NoTasks) => Reason::NoTasks,
             (Purpose::Calibration, _) => Reason::NoGoldenItems,
             (_, Nothing::AllDoneByYou) => Reason::AllDoneByYou,
