@@ -94,7 +94,15 @@ pub struct Standing {
 impl Default for Standing {
     /// Of a rater who was never looked at.
     fn default() -> Self {
-        Self { rung: "none".to_owned(), since: None, looks: 0, looked_judgments: 0, signals: Json(json!([])), attention: 0.0, looked_at: None }
+        Self {
+            rung: "none".to_owned(),
+            since: None,
+            looks: 0,
+            looked_judgments: 0,
+            signals: Json(json!([])),
+            attention: 0.0,
+            looked_at: None,
+        }
     }
 }
 
@@ -136,7 +144,8 @@ pub fn insert(conn: &mut Connection, new: &NewAction, now: DateTime<Utc>) -> Res
 /// # Errors
 /// [`StorageError::NotFound`].
 pub fn find(conn: &mut Connection, action_id: &str) -> Result<Action, StorageError> {
-    let found: Option<Action> = on!(conn, c => t::table.filter(t::action_id.eq(action_id)).select(Action::as_select()).first(c).optional())?;
+    let found: Option<Action> =
+        on!(conn, c => t::table.filter(t::action_id.eq(action_id)).select(Action::as_select()).first(c).optional())?;
     found.ok_or_else(|| StorageError::not_found("action", action_id))
 }
 
@@ -203,7 +212,8 @@ pub fn reverse(conn: &mut Connection, action: &Action, by: &str, reason: &str, n
 /// # Errors
 /// As any query.
 pub fn standing(conn: &mut Connection, rater_id: &str) -> Result<Standing, StorageError> {
-    let found: Option<Standing> = on!(conn, c => s::table.filter(s::rater_id.eq(rater_id)).select(Standing::as_select()).first(c).optional())?;
+    let found: Option<Standing> =
+        on!(conn, c => s::table.filter(s::rater_id.eq(rater_id)).select(Standing::as_select()).first(c).optional())?;
     Ok(found.unwrap_or_default())
 }
 

@@ -217,9 +217,7 @@ pub fn reverse(tx: &mut Connection, action_id: &str, by: &str, reason: &str, now
 pub fn notices(conn: &mut Connection, rater_id: &str) -> Result<Vec<Value>, StorageError> {
     let history = stored::of_rater(conn, rater_id)?;
     let holding = history.iter().rev().filter(|action| action.reversed_at.is_none()).take_while(|action| action.kind != "lift");
-    let notice = |action: &Action| {
-        json!({"action_id": action.action_id, "kind": action.kind, "reason": action.reason, "created_at": action.created_at})
-    };
+    let notice = |action: &Action| json!({"action_id": action.action_id, "kind": action.kind, "reason": action.reason, "created_at": action.created_at});
     Ok(holding.take(MOST_NOTICES).map(notice).collect())
 }
 
@@ -258,7 +256,8 @@ fn seconds_since(since: Option<Timestamp>, now: DateTime<Utc>) -> Option<u64> {
 /// p-value.
 fn attention(rung: Rung, signals: &[Signal]) -> f64 {
     let rules = Rules::default();
-    let weight: f64 = signals.iter().filter(|signal| signal.is_flagged(&rules)).map(|signal| if signal.is_severe(&rules) { 2.0 } else { 1.0 }).sum();
+    let weight: f64 =
+        signals.iter().filter(|signal| signal.is_flagged(&rules)).map(|signal| if signal.is_severe(&rules) { 2.0 } else { 1.0 }).sum();
     let least = signals.iter().filter(|signal| signal.is_large).filter_map(|signal| signal.adjusted).fold(1.0, f64::min);
     let waits = if rung == Rung::Pause { 1_000.0 } else { 0.0 };
     waits + 10.0 * weight + (-least.max(1e-9).log10()).max(0.0)

@@ -13,8 +13,8 @@ use storage::{accounts, assignments, idempotency, rate_limits};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::{integrity, live};
 use crate::state::State;
+use crate::{integrity, live};
 
 /// Events delivered in one round.
 const DELIVERY_BATCH: i64 = 50;

@@ -70,11 +70,7 @@ pub fn counts(conn: &mut Connection, judgment_id: &str) -> Result<Option<bool>, 
 /// # Errors
 /// As any query.
 pub fn set(conn: &mut Connection, judgment_id: &str, voided_by: Option<&str>, now: DateTime<Utc>) -> Result<(), StorageError> {
-    let changes = (
-        j::voided_at.eq(voided_by.map(|_| Timestamp(now))),
-        j::voided_by_action.eq(voided_by),
-        j::updated_at.eq(Timestamp(now)),
-    );
+    let changes = (j::voided_at.eq(voided_by.map(|_| Timestamp(now))), j::voided_by_action.eq(voided_by), j::updated_at.eq(Timestamp(now)));
     on!(conn, c => diesel::update(j::table.filter(j::judgment_id.eq(judgment_id))).set(changes).execute(c))?;
     Ok(())
 }

@@ -128,7 +128,10 @@ mod tests {
         };
         let all = [golden(true, None), golden(false, Some("attention")), golden(false, Some("currency")), given("tie", json!([0, 1]))];
         let found = evidence(&all, false);
-        assert_eq!((found.judgments.len(), found.golden, found.attention), (4, GoldRecord { correct: 1, total: 2 }, GoldRecord { correct: 0, total: 1 }));
+        assert_eq!(
+            (found.judgments.len(), found.golden, found.attention),
+            (4, GoldRecord { correct: 1, total: 2 }, GoldRecord { correct: 0, total: 1 })
+        );
         let shares = by_rater(&all);
         assert_eq!(pool(&shares, "r1", &Rules::default()).fast.1, 0, "nobody is compared with oneself");
         assert_eq!(pool(&shares, "r2", &Rules::default()).golden, (1, 2));

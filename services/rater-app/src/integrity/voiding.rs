@@ -46,7 +46,11 @@ pub async fn go_on(state: &State, action: &Action) -> Result<usize, StorageError
             let (action_id, now) = (action.action_id.clone(), state.clock.now());
             let threshold = state.settings.rating.consensus_posterior;
             let became = state.storage.transaction(move |tx| {
-                if is_reversed { restore_one(tx, &action_id, &place, threshold, now) } else { void_one(tx, &action_id, &place, threshold, now) }
+                if is_reversed {
+                    restore_one(tx, &action_id, &place, threshold, now)
+                } else {
+                    void_one(tx, &action_id, &place, threshold, now)
+                }
             });
             match became.await? {
                 Became::Changed => changed += 1,
@@ -154,7 +158,8 @@ pub fn recount(tx: &mut Connection, task: &Task, rater_ids: &[String], threshold
 
 /// An expert's decision stands; only this rater's record of agreeing with it changes.
 fn note_own_decision(tx: &mut Connection, task: &Task, judgment: &Judgment, step: Step, now: DateTime<Utc>) -> Result<(), StorageError> {
-    let decided = storage::consensus::find(tx, &task.task_id)?.filter(|consensus| consensus.is_final).and_then(|consensus| consensus.choice);
+    let decided =
+        storage::consensus::find(tx, &task.task_id)?.filter(|consensus| consensus.is_final).and_then(|consensus| consensus.choice);
     let Some(choice) = decided.filter(|_| judgment.choice != Choice::Unsure.as_ref()) else { return Ok(()) };
     raters::note_decision(tx, &judgment.rater_id, judgment.choice == choice, step, now)
 }

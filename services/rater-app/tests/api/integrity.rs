@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 use domain::role::Role;
 use domain::scope::Scope;
-use rater_app::integrity::{act, round};
 use rater_app::intake;
+use rater_app::integrity::{act, round};
 use serde_json::{Value, json};
 use storage::integrity::NewAction;
 use storage::judgments::newest_votes;
@@ -21,13 +21,13 @@ async fn make_tasks(house: &House, numbers: std::ops::Range<usize>, required: i3
     let now = house.now();
     let prepare = |n: usize| {
         let mut task = plan_task(&format!("t{n}"), required);
-        task["prompt"] = json!("Choose the plan that keeps to the budget of the retailer, paces evenly, and spends most where it earns most. ".repeat(4));
+        task["prompt"] = json!(
+            "Choose the plan that keeps to the budget of the retailer, paces evenly, and spends most where it earns most. ".repeat(4)
+        );
         intake::prepare(&serde_json::from_value(task).unwrap(), 3, web::settings::PiiRule::Redact).unwrap()
     };
     let all: Vec<_> = numbers.map(prepare).collect();
-    let made = house.state.storage.transaction(move |tx| {
-        all.iter().try_for_each(|task| storage::tasks::create(tx, task, now).map(drop))
-    });
+    let made = house.state.storage.transaction(move |tx| all.iter().try_for_each(|task| storage::tasks::create(tx, task, now).map(drop)));
     made.await.unwrap();
 }
 

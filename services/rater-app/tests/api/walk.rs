@@ -41,6 +41,7 @@ async fn another_tenant_sees_nothing_on_any_route() {
         ("task_type", "plan_quality"),
         ("status", "pending"),
         ("retailer_id", "rtl-x"),
+        ("rater_id", "rtr-x"),
         ("source", "api"),
         ("is_golden", "false"),
         ("metric", ""),
@@ -50,7 +51,7 @@ async fn another_tenant_sees_nothing_on_any_route() {
     ];
     let fixtures = Fixtures {
         ids: BTreeMap::from([("task_id", "tsk-first".to_owned())]),
-        shared: BTreeMap::from([("assignment_id", none()), ("judgment_id", none()), ("rater_id", none())]),
+        shared: BTreeMap::from([("assignment_id", none()), ("judgment_id", none()), ("rater_id", none()), ("action_id", none())]),
         filters: filters.map(|(name, value)| (name, value.to_owned())).into(),
         bodies: BTreeMap::from([("POST /v1/reviews/{task_id}", json!({"choice": "candidate_a", "rationale": "because"}))]),
         left_out: [
@@ -72,6 +73,8 @@ async fn another_tenant_sees_nothing_on_any_route() {
             ("GET /v1/leaderboard", "raters work for every tenant"),
             ("GET /v1/reviews/next", "for reviewers only"),
             ("GET /v1/golden", "for reviewers only"),
+            ("GET /v1/quality/raters", "raters work for every tenant; for reviewers only"),
+            ("GET /v1/quality/actions", "raters work for every tenant; for reviewers only"),
             ("GET /v1/quality/agreement", "figures of all tenants together"),
         ]),
         marker: MARKER,
