@@ -4,8 +4,9 @@ use chrono::TimeDelta;
 use domain::role::Role;
 use domain::scope::Scope;
 use rater_app::intake::{self, Intake};
-use rater_app::integrity::round;
+use rater_app::integrity::{act, round};
 use serde_json::{Value, json};
+use storage::integrity::NewAction;
 use storage::judgments::newest_votes;
 use storage::rlhf_metrics::day::{self, Day};
 use storage::training_data::{TrainingFilter, judged};
@@ -225,6 +226,38 @@ async fn reversing_gives_back_what_is_still_free() {
         assert_eq!(reverse!(app, &expert, paused).status, 200);
         assert_ne!(ask!(app, post("/v1/assignments/next", &sam, json!({}))).reason(), "paused");
         assert_eq!(ask!(app, get("/v1/raters/me", &sam)).body["notices"], json!([]));
+    }
+}
+
+#[actix_web::test]
+async fn two_processes_take_one_step_and_an_interrupted_voiding_is_gone_on_with() {
+    for db in database::all() {
+        let house = House::on(db, NOON, &[]);
+        let app = app!(house);
+        let expert = house.person("eve", Role::Expert, true).await;
+        let sam = house.person("sam", Role::Rater, true).await;
+        make_tasks(&house, 0..50, 1).await;
+        judge!(app, house, &sam, always_left, 50);
+        let (one, two) = futures_util::future::join(round(&house.state), round(&house.state)).await;
+        assert_eq!(one.unwrap() + two.unwrap(), 1);
+        assert_eq!(actions!(app, &expert, sam), ["warn"]);
+
+        // A process that stopped right after the action was stored.
+        let new = NewAction {
+            rater_id: sam.rater_id.clone(),
+            kind: "void".to_owned(),
+            signals: json!([]),
+            reason: "seen by hand".to_owned(),
+            actor: "acc_eve".to_owned(),
+            is_finished: false,
+        };
+        let now = house.now();
+        house.state.storage.transaction(move |tx| act(tx, &new, now)).await.unwrap();
+        assert!(overlap(&house, 0..50).await.iter().all(|(counted, ..)| *counted == 1));
+        round(&house.state).await.unwrap();
+        assert!(overlap(&house, 0..50).await.iter().all(|(counted, said, ..)| (*counted, *said) == (0, 0)));
+        let done = ask!(app, get("/v1/quality/actions", &expert)).body["data"][0].clone();
+        assert_eq!((done["voided_judgments"].as_u64(), done["finished_at"].is_string()), (Some(50), true));
     }
 }
 
