@@ -44,6 +44,10 @@
   function choosePart(name) {
     list = name;
     cursor = null;
+    // Rows of the other part must not be opened under this one's name.
+    part('queue').replaceChildren();
+    part('more').hidden = true;
+    part('queue-note').textContent = 'Looking…';
     for (const button of page.querySelectorAll('[data-list]')) button.setAttribute('aria-pressed', String(button.dataset.list === name));
     loadQueue();
   }
