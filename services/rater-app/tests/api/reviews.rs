@@ -283,6 +283,13 @@ async fn the_clock_stops_when_the_rater_takes_the_judgment_back() {
     judge!(app, &raters[1], "candidate_b", json!({"escalate": true, "escalation_reason": "still"}));
     let open = ask!(app, get("/v1/reviews/next", &expert)).body;
     assert_eq!(open["due_at"], "2096-01-16T12:03:00Z", "{open}");
+    // A task that came by another way is in the queue all the same, and due as the others.
+    let status = |c: &mut storage::connection::Connection| {
+        storage::connection::execute(c, "UPDATE rating_tasks SET review_due_at = NULL, escalated_at = NULL WHERE task_id = 't1'")
+    };
+    house.state.storage.transaction(status).await.unwrap();
+    let listed = ask!(app, get("/v1/reviews", &expert)).body;
+    assert_eq!(listed["data"][0]["due_at"], "2096-01-16T12:03:00Z", "{listed}");
     // Somebody who judged it is given it last, when there is anything else.
     let judge_and_expert = house.sign("acc_rob", Role::Expert, Some(raters[1].rater_id.clone()), None);
     ask!(app, post("/v1/tasks", &admin, plan_task("t2", 3)));
