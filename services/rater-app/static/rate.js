@@ -62,7 +62,7 @@
     held.keeper = rater.draftKeeper({ assignmentId: assignment.id, activeMs: time.ms, onState: showDraftState });
     held.form = rater.judgmentForm({ task, confidenceWords: settings.confidence, draft: draft && pickDraft(draft), onChange: (state) => { if (held !== mine) return; part('problem').textContent = ''; mine.keeper.change(state); } });
     held.lease = rater.lease({ assignmentId: assignment.id, expiresAt: assignment.expiresAt, now: assignment.sentAt, isActive: time.isActive, onWarn: warn, onSafe: hideBanner, onEnd: leaseEnded });
-    desk.open(assignment);
+    const hasNewGuideline = desk.open(assignment);
     part('form').replaceChildren(held.form.root);
     part('form').scrollTop = 0;
     placeChoices();
@@ -72,6 +72,8 @@
     if (draft) {
       const when = draft.saved_at ? new Date(draft.saved_at).toLocaleTimeString('en', { hour: '2-digit', minute: '2-digit', hour12: false }) : 'earlier';
       banner('note', `Your draft from ${when} is back; go on where you were.`, element('button', { type: 'button', class: 'button button-quiet button-small', onclick: hideBanner }, 'Good'));
+    } else if (hasNewGuideline) {
+      banner('note', 'The guidelines for this kind of task changed since you last judged one.', smallButton('Read them', () => { hideBanner(); openDialog('guideline-dialog'); }));
     }
     part('title').focus({ preventScroll: true });
     announce(`${sentWords} ${settings.titles[task.task_type] || ''}, ${task.candidates.length} candidates.${draft ? ' Your draft is back.' : ''}`);
