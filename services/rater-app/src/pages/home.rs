@@ -168,7 +168,7 @@ fn next_step(role: Option<Role>, rater: Option<&Rater>, calibration: Option<Deci
             ),
             _ => step(
                 "Calibrate",
-                format!("You have answered {} items so far.", rater.calibration_total),
+                format!("You have answered {} item{} so far.", rater.calibration_total, plural(rater.calibration_total.into())),
                 "/calibration",
                 "Go on with calibration",
             ),
