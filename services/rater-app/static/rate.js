@@ -201,7 +201,7 @@
 
   /** On to the next task: the one that came with the answer, or one asked for. */
   async function goOn(answer, told, keepsBanner = false) {
-    if (answer && answer.next !== undefined) receive(answer.next, { ...told, reason: answer.next_reason, retryAfter: answer.next_retry_after ?? told.retryAfter }, keepsBanner);
+    if (answer && answer.next !== undefined && answer.next_reason !== 'ask_again') receive(answer.next, { ...told, reason: answer.next_reason, retryAfter: answer.next_retry_after ?? told.retryAfter }, keepsBanner);
     else await next({ keepsBanner });
   }
 
@@ -339,6 +339,7 @@
   addEventListener('online', () => { if (page.dataset.state === 'failed') next(); });
 
   // ── News ──────────────────────────────────────────────────────────────────
+  const LATE_NEWS_MS = 5000;
   let lastLook = 0;
   /** An empty queue looks again when a task changes, and not more often than the server likes. */
   function look(leastPauseMs) {
@@ -353,9 +354,11 @@
     onPoll: () => look(2000),
     onNews: (topic, event, payload) => {
       if (topic === 'tasks') { look(2000); return; }
-      // News about the task in hand: ask the server whether it is still ours rather than believe the event.
-      if (held && payload?.assignment_id === held.id && event !== 'judgment_recorded') held.lease.beat();
-      if (payload?.words) { window.endcap.toast(payload.words); look(0); }
+      // News of a lease that was extended since is old news; that it will end is counted here, and never a sign of work.
+      if (event === 'lease_expired' && held && payload.assignment_id === held.id && held.lease.left() < LATE_NEWS_MS) { held.lease.close(); leaseEnded('The time for this task is over.'); }
+      const words = rater.newsWords(event, payload);
+      if (words) window.endcap.toast(words, 'note', 8000);
+      if (words || event === 'resync') look(2000);
     },
   });
 
