@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::task::{Choice, TaskType};
 
 /// Version of all rubrics together; stored with each judgment.
-pub const VERSION: i32 = 1;
+pub const VERSION: i32 = 2;
 
 /// One thing to look at.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, utoipa::ToSchema)]
@@ -27,7 +27,7 @@ pub struct Reason {
     pub code: &'static str,
     /// What the rater reads.
     pub label: &'static str,
-    /// Offered when a candidate was preferred (`better`) or when none was (`worse`).
+    /// With which choices it is offered.
     pub side: ReasonSide,
 }
 
@@ -39,6 +39,21 @@ pub enum ReasonSide {
     Better,
     /// With tie, both bad or unsure.
     Undecided,
+    /// With both bad alone: what is wrong with them.
+    BothBad,
+}
+
+/// What a criterion means, with a worked example of each kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct WorkedExample {
+    /// The criterion's key.
+    pub criterion: &'static str,
+    /// How to look at it, in one sentence.
+    pub help: &'static str,
+    /// What meets it.
+    pub good: &'static str,
+    /// What fails it.
+    pub bad: &'static str,
 }
 
 /// Criteria and reasons of a task type.
@@ -50,6 +65,8 @@ pub struct Rubric {
     pub example: &'static str,
     /// Weighted criteria.
     pub criteria: &'static [Criterion],
+    /// Help and examples for each criterion, in the same order.
+    pub examples: &'static [WorkedExample],
     /// Reason codes.
     pub reasons: &'static [Reason],
 }
@@ -70,8 +87,17 @@ pub fn rubric(task_type: TaskType) -> Rubric {
 /// Whether a reason code may accompany a choice in this task type.
 #[must_use]
 pub fn reason_fits(task_type: TaskType, choice: Choice, code: &str) -> bool {
-    let side = if choice.candidate().is_some() { ReasonSide::Better } else { ReasonSide::Undecided };
-    rubric(task_type).reasons.iter().any(|reason| reason.code == code && reason.side == side)
+    rubric(task_type).reasons.iter().any(|reason| reason.code == code && is_offered(reason.side, choice))
+}
+
+/// Whether reasons of a side are offered with a choice.
+#[must_use]
+pub fn is_offered(side: ReasonSide, choice: Choice) -> bool {
+    match side {
+        ReasonSide::Better => choice.candidate().is_some(),
+        ReasonSide::Undecided => choice.candidate().is_none(),
+        ReasonSide::BothBad => choice == Choice::BothBad,
+    }
 }
 
 const fn criterion(key: &'static str, question: &'static str, weight: f64, required: bool) -> Criterion {
@@ -86,6 +112,14 @@ const fn undecided(code: &'static str, label: &'static str) -> Reason {
     Reason { code, label, side: ReasonSide::Undecided }
 }
 
+const fn fault(code: &'static str, label: &'static str) -> Reason {
+    Reason { code, label, side: ReasonSide::BothBad }
+}
+
+const fn example(criterion: &'static str, help: &'static str, good: &'static str, bad: &'static str) -> WorkedExample {
+    WorkedExample { criterion, help, good, bad }
+}
+
 const EQUIVALENT: Reason = undecided("equivalent", "No difference that matters");
 const BOTH_WRONG: Reason = undecided("both_wrong", "Both break a required rule");
 const CONTEXT_MISSING: Reason = undecided("context_missing", "The context does not say enough");
@@ -98,6 +132,26 @@ const TOOL_CALL_QA: Rubric = Rubric {
         criterion("arguments", "Are all arguments there, with the right types and values?", 0.3, true),
         criterion("safe", "Does it read only what it needs and change nothing?", 0.2, false),
     ],
+    examples: &[
+        example(
+            "does_what_was_asked",
+            "Imagine that it runs: would the person who asked be done?",
+            "Asked for March: get_performance with from 2017-03-01 and to 2017-03-31.",
+            "Asked for March: the same call for the whole year.",
+        ),
+        example(
+            "arguments",
+            "Every required argument is there, has the type that the tool names, and a value that stands in the request.",
+            "\"limit\": 10 for \"the ten best\".",
+            "\"limit\": \"ten\", or a campaign id that nobody named.",
+        ),
+        example(
+            "safe",
+            "A question is answered by reading. Changing anything for it is wrong, however well it is meant.",
+            "SELECT name FROM campaigns WHERE status = 'paused'",
+            "UPDATE campaigns SET status = 'paused', to have them listed.",
+        ),
+    ],
     reasons: &[
         better("right_arguments", "The arguments are right"),
         better("right_function", "It calls the right function"),
@@ -106,6 +160,11 @@ const TOOL_CALL_QA: Rubric = Rubric {
         EQUIVALENT,
         BOTH_WRONG,
         CONTEXT_MISSING,
+        fault("syntax_error", "Neither can be read: wrong syntax"),
+        fault("wrong_function", "Both call the wrong function"),
+        fault("missing_params", "Both lack arguments"),
+        fault("wrong_types", "Both have arguments of the wrong type"),
+        fault("edge_case_fail", "Both fail on empty or unusual data"),
     ],
 };
 
@@ -117,6 +176,26 @@ const SCHEMA_MAPPING: Rubric = Rubric {
         criterion("types_and_units", "Do types and units survive the mapping?", 0.4, true),
         criterion("no_invention", "Is nothing mapped that the source does not hold?", 0.2, false),
     ],
+    examples: &[
+        example(
+            "required_fields",
+            "Go down the canonical schema: each required field has exactly one source.",
+            "date, campaign_id, placement_type and spend are all filled.",
+            "spend is filled twice, placement_type not at all.",
+        ),
+        example(
+            "types_and_units",
+            "Take the example value through the transform and look at what arrives.",
+            "cost_cents 1234, divide_by_100: 12.34 arrives as spend.",
+            "cost_cents 1234 as it is: 1,234.00 arrives as spend.",
+        ),
+        example(
+            "no_invention",
+            "A field that the retailer does not have stays empty; empty is no error.",
+            "No source for clicks: clicks is not mapped.",
+            "clicks is filled from conversions, because they are alike.",
+        ),
+    ],
     reasons: &[
         better("covers_required", "It covers the required fields"),
         better("right_units", "The units are right"),
@@ -125,6 +204,12 @@ const SCHEMA_MAPPING: Rubric = Rubric {
         EQUIVALENT,
         BOTH_WRONG,
         CONTEXT_MISSING,
+        fault("wrong_field", "Both map a field to the wrong one"),
+        fault("type_mismatch", "Both end in a wrong type"),
+        fault("bad_transformation", "Both use a transform that spoils the value"),
+        fault("missing_fields", "Both leave required fields empty"),
+        fault("null_handling", "Both go wrong on empty values"),
+        fault("semantic_loss", "Both lose what the field means"),
     ],
 };
 
@@ -137,6 +222,32 @@ const POLICY_COMPLIANCE: Rubric = Rubric {
         criterion("format", "Does it keep length and format limits?", 0.15, true),
         criterion("appeal", "Does it read well to a shopper?", 0.15, false),
     ],
+    examples: &[
+        example(
+            "terms",
+            "Look for the policy's words and for claims that mean the same.",
+            "\"Creamy yogurt for busy mornings\"",
+            "\"Yogurt that heals your stomach\"",
+        ),
+        example(
+            "disclaimers",
+            "Compare letter by letter; line breaks and kinds of quotation marks do not matter.",
+            "\"... While stocks last.\"",
+            "\"... Only while we have it.\"",
+        ),
+        example(
+            "format",
+            "Length and format stand beside the text; capitals and exclamation marks count, too.",
+            "\"Fresh bread every day\"",
+            "\"FRESH BREAD EVERY DAY!!!\"",
+        ),
+        example(
+            "appeal",
+            "Read it aloud as a shopper. It breaks a tie, but never outweighs the policy.",
+            "\"Wake up slowly. Or don't.\"",
+            "\"Coffee product available in our stores.\"",
+        ),
+    ],
     reasons: &[
         better("keeps_policy", "The other one breaks the policy"),
         better("has_disclaimer", "It carries the required disclaimer"),
@@ -145,6 +256,12 @@ const POLICY_COMPLIANCE: Rubric = Rubric {
         EQUIVALENT,
         BOTH_WRONG,
         CONTEXT_MISSING,
+        fault("disallowed_term", "Both hold a disallowed term"),
+        fault("missing_disclaimer", "Both lack a required disclaimer"),
+        fault("too_long", "Both are too long"),
+        fault("format_violation", "Both break the format"),
+        fault("inappropriate_tone", "Both have the wrong tone"),
+        fault("unsubstantiated_claim", "Both claim what nothing supports"),
     ],
 };
 
@@ -157,6 +274,32 @@ const PLAN_QUALITY: Rubric = Rubric {
         criterion("evidence", "Does it rest on measured response rather than on hope?", 0.2, false),
         criterion("spread", "Is the risk of one placement failing bearable?", 0.15, false),
     ],
+    examples: &[
+        example(
+            "constraints",
+            "The checks do the sums; look at what they cannot see, such as a placement that was excluded by another name.",
+            "Spends 9,800 of 10,000 and keeps the ROAS of at least 2 that was asked for.",
+            "Spends 10,000 and reaches 1.58 where at least 2 was asked for.",
+        ),
+        example(
+            "expected_outcome",
+            "Compare for the objective that was asked for: reach for awareness, conversions or revenue otherwise.",
+            "ROAS 2.2 with a range of 2.0 to 2.4.",
+            "ROAS 2.3 with a range of 0.9 to 4.8.",
+        ),
+        example(
+            "evidence",
+            "\"fitted\" rests on the placement's own history, \"pooled\" on that of others.",
+            "Nine tenths of the money on fitted placements.",
+            "Everything on a pooled placement, since its estimate is highest.",
+        ),
+        example(
+            "spread",
+            "Ask what is left when the largest line brings nothing.",
+            "Four lines of 20 to 30 percent each.",
+            "One line of 95 percent.",
+        ),
+    ],
     reasons: &[
         better("higher_return", "The expected return is higher"),
         better("better_evidence", "It rests on better evidence"),
@@ -166,6 +309,12 @@ const PLAN_QUALITY: Rubric = Rubric {
         EQUIVALENT,
         BOTH_WRONG,
         CONTEXT_MISSING,
+        fault("misses_objective", "Both miss the objective"),
+        fault("violates_constraints", "Both break a constraint"),
+        fault("unclear", "Neither is clear"),
+        fault("not_actionable", "Neither can be carried out as it stands"),
+        fault("missing_metrics", "Both leave out figures that are needed"),
+        fault("no_rationale", "Neither says why"),
     ],
 };
 
@@ -177,6 +326,26 @@ const TAGGING_NORMALIZATION: Rubric = Rubric {
         criterion("in_taxonomy", "Is it in the taxonomy?", 0.3, true),
         criterion("form", "Is it snake_case, singular or plural as the taxonomy has it?", 0.2, false),
     ],
+    examples: &[
+        example(
+            "same_meaning",
+            "The products that carry the noisy tag decide, not the letters of its name.",
+            "FRZN ICE on bags of ice cubes: frozen_ice.",
+            "FRZN ICE on bags of ice cubes: ice_cream.",
+        ),
+        example(
+            "in_taxonomy",
+            "Only tags of the list can be used; a better word that is not there is no tag.",
+            "bag_snacks, which is in the list.",
+            "salty_snacks, which is not.",
+        ),
+        example(
+            "form",
+            "Small letters, digits and single underscores, and the number that the taxonomy uses.",
+            "soft_drinks",
+            "Soft-Drink",
+        ),
+    ],
     reasons: &[
         better("same_meaning", "It names the same thing"),
         better("in_taxonomy", "The other one is not in the taxonomy"),
@@ -185,6 +354,10 @@ const TAGGING_NORMALIZATION: Rubric = Rubric {
         EQUIVALENT,
         BOTH_WRONG,
         CONTEXT_MISSING,
+        fault("wrong_category", "Both name something else"),
+        fault("format_inconsistent", "Both have a wrong form"),
+        fault("variant_mismatch", "Both contradict a settled variant"),
+        fault("meaning_lost", "Both lose what the tag says"),
     ],
 };
 
@@ -196,6 +369,26 @@ const EDGE_CASE_RED_TEAM: Rubric = Rubric {
         criterion("handles_absence", "Are empty, null and wrong values handled and named?", 0.35, true),
         criterion("tells_the_reader", "Does it tell the reader what to do next?", 0.25, false),
     ],
+    examples: &[
+        example(
+            "correct",
+            "Answer the question yourself from the input alone, then compare.",
+            "46 clicks against 46: too little to tell.",
+            "46 clicks against 46: the second is better, because it learns.",
+        ),
+        example(
+            "handles_absence",
+            "Null and empty mean not measured; zero means measured and none.",
+            "\"Clicks of a paper mailer are not measured.\"",
+            "\"The click-through rate is 0%.\"",
+        ),
+        example(
+            "tells_the_reader",
+            "After reading it one knows what to do, or that nothing can be done.",
+            "\"Ask for sales instead; those were measured.\"",
+            "\"An error occurred.\"",
+        ),
+    ],
     reasons: &[
         better("handles_error", "It handles the error"),
         better("honest_about_absence", "It does not invent missing values"),
@@ -204,6 +397,10 @@ const EDGE_CASE_RED_TEAM: Rubric = Rubric {
         EQUIVALENT,
         BOTH_WRONG,
         CONTEXT_MISSING,
+        fault("fails_edge_case", "Both are wrong for this very input"),
+        fault("crashes", "Both show a failure instead of an answer"),
+        fault("poor_degradation", "Both give up more than they must"),
+        fault("bad_fallback", "Both fall back on something wrong"),
     ],
 };
 
@@ -222,10 +419,40 @@ mod tests {
         }
     }
 
+    /// Keys 1 to 9 choose a reason.
+    #[test]
+    fn no_choice_offers_more_reasons_than_there_are_keys() {
+        for task_type in TaskType::VARIANTS {
+            let reasons = rubric(*task_type).reasons;
+            for choice in Choice::VARIANTS {
+                let offered: Vec<&str> =
+                    reasons.iter().filter(|reason| is_offered(reason.side, *choice)).map(|reason| reason.code).collect();
+                assert!((3..=9).contains(&offered.len()), "{task_type} {choice}: {offered:?}");
+            }
+            let codes: std::collections::BTreeSet<&str> = reasons.iter().map(|reason| reason.code).collect();
+            assert_eq!(codes.len(), reasons.len(), "{task_type} has a code twice");
+        }
+    }
+
+    #[test]
+    fn every_criterion_has_help_and_a_good_and_a_bad_example() {
+        for task_type in TaskType::VARIANTS {
+            let rubric = rubric(*task_type);
+            let explained: Vec<&str> = rubric.examples.iter().map(|one| one.criterion).collect();
+            assert_eq!(explained, rubric.criteria.iter().map(|one| one.key).collect::<Vec<_>>(), "{task_type}");
+            assert!(
+                rubric.examples.iter().all(|one| one.help.len() > 20 && !one.good.is_empty() && !one.bad.is_empty() && one.good != one.bad)
+            );
+        }
+    }
+
     #[test]
     fn reasons_follow_the_choice() {
         assert!(reason_fits(TaskType::PlanQuality, Choice::CandidateA, "higher_return"));
         assert!(!reason_fits(TaskType::PlanQuality, Choice::Tie, "higher_return"));
         assert!(reason_fits(TaskType::PlanQuality, Choice::Tie, "equivalent"));
+        assert!(reason_fits(TaskType::PlanQuality, Choice::BothBad, "violates_constraints"));
+        assert!(reason_fits(TaskType::PlanQuality, Choice::BothBad, "both_wrong"));
+        assert!(!reason_fits(TaskType::PlanQuality, Choice::Tie, "violates_constraints"));
     }
 }

@@ -1,8 +1,9 @@
 //! What a rater sees of a task: candidates in the assignment's own order, with nothing that tells where they come from or
 //! whether the answer is known. No I/O.
 
+use domain::checks::catalogue;
 use domain::role::Role;
-use domain::rubric::{self, Reason, ReasonSide};
+use domain::rubric::{self, Reason};
 use domain::task::{CONFIDENCE_WORDS, Choice, TaskType};
 use serde_json::{Map, Value, json};
 use storage::tasks::Task;
@@ -45,7 +46,7 @@ pub fn assignment(given: &Given) -> Value {
         "prompt": task.prompt,
         "context_snippets": context(&task.context_snippets),
         "candidate_count": order.len(),
-        "checks": checks(&task.auto_checks, &order),
+        "checks": checks(task_type, &task.auto_checks, &order),
         "rubric": task.rubric_checklist,
         "reasons": task_type.map(|task_type| reasons(task_type, order.len())),
         "guideline": task_type.map(|task_type| rubric::rubric(task_type).guideline),
@@ -113,8 +114,8 @@ fn context(snippets: &Value) -> Vec<Value> {
     snippets
 }
 
-/// Findings with their candidate in the place where it is shown, by place.
-fn checks(findings: &Value, order: &[usize]) -> Vec<Value> {
+/// Findings with their candidate in the place where it is shown, by place; failed ones with the check's rule in words.
+fn checks(task_type: Option<TaskType>, findings: &Value, order: &[usize]) -> Vec<Value> {
     let mut shown: Vec<(usize, Value)> = findings
         .as_array()
         .into_iter()
@@ -124,6 +125,10 @@ fn checks(findings: &Value, order: &[usize]) -> Vec<Value> {
             let place = order.iter().position(|from| *from == stored)?;
             let mut finding = finding.as_object()?.clone();
             finding.insert("candidate".to_owned(), json!(key_of_place(place)));
+            let name = finding.get("check").and_then(Value::as_str).filter(|_| finding.get("passed") == Some(&Value::Bool(false)));
+            if let Some(check) = task_type.zip(name).and_then(|(task_type, name)| catalogue::find(task_type, name)) {
+                finding.insert("rule".to_owned(), json!(check.rule));
+            }
             Some((place, Value::Object(finding)))
         })
         .collect();
@@ -132,11 +137,13 @@ fn checks(findings: &Value, order: &[usize]) -> Vec<Value> {
 }
 
 fn reasons(task_type: TaskType, n_candidates: usize) -> Value {
-    let of = |side: ReasonSide| -> Vec<Reason> { rubric::rubric(task_type).reasons.iter().filter(|r| r.side == side).copied().collect() };
-    let (better, undecided) = (of(ReasonSide::Better), of(ReasonSide::Undecided));
+    let of = |choice: Choice| -> Vec<Reason> {
+        rubric::rubric(task_type).reasons.iter().filter(|reason| rubric::is_offered(reason.side, choice)).copied().collect()
+    };
+    let better = of(Choice::CandidateA);
     let mut by_choice: Map<String, Value> = (0..n_candidates).map(|place| (key_of_place(place).to_owned(), json!(better))).collect();
     for choice in [Choice::Tie, Choice::BothBad, Choice::Unsure] {
-        by_choice.insert(choice.as_ref().to_owned(), json!(undecided));
+        by_choice.insert(choice.as_ref().to_owned(), json!(of(choice)));
     }
     Value::Object(by_choice)
 }
@@ -178,9 +185,18 @@ mod tests {
     #[test]
     fn findings_follow_their_candidate() {
         let findings = json!([{"check": "x", "candidate": 0, "passed": true}, {"check": "x", "candidate": 1, "passed": false}]);
-        let shown = checks(&findings, &[1, 0]);
+        let shown = checks(Some(TaskType::TaggingNormalization), &findings, &[1, 0]);
         assert_eq!(shown[0], json!({"check": "x", "candidate": "candidate_a", "passed": false}));
         assert_eq!(shown[1], json!({"check": "x", "candidate": "candidate_b", "passed": true}));
+    }
+
+    #[test]
+    fn a_failed_finding_comes_with_its_rule() {
+        let findings =
+            json!([{"check": "snake_case", "candidate": 0, "passed": true}, {"check": "snake_case", "candidate": 1, "passed": false}]);
+        let shown = checks(Some(TaskType::TaggingNormalization), &findings, &[0, 1]);
+        assert!(shown[0].get("rule").is_none());
+        assert!(shown[1]["rule"].as_str().is_some_and(|rule| rule.contains("small letters")));
     }
 
     #[test]

@@ -208,8 +208,13 @@
       const place = one.path ?? one.place ?? '';
       const lineColumn = /^(?:(\/?[\w/]*):)?(\d+):(\d+)$/.exec(place);
       const texts = [...root.querySelectorAll('[data-is-text]')];
+      // As the checks write it: a member, and for texts the line and column or the characters.
+      const written = /^(.*?)(?: line (\d+), column (\d+)| characters (\d+) to (\d+))$/.exec(place);
       let target = null, range = rangeOf(one);
-      if (lineColumn) {
+      if (written) {
+        target = elementAt(root, written[1]) ?? texts[0] ?? null;
+        if (target) range = written[2] ? fromLine(target.textContent, Number(written[2]), Number(written[3])) : [Number(written[4]) - 1, Number(written[5])];
+      } else if (lineColumn) {
         target = (lineColumn[1] && elementAt(root, lineColumn[1])) || texts[0];
         range = target ? fromLine(plainText(target), Number(lineColumn[2]), Number(lineColumn[3])) : null;
       } else if (place.startsWith('/')) {

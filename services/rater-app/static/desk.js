@@ -5,7 +5,19 @@
   const { element, LETTERS, words, announce } = rater;
   const TOGETHER = 'endcap-together';
 
+<<<<<<< HEAD
   /** `desk({ part, titles, rubricVersion })`: gives { open(assignment) (whether its guideline changed since it was last shown), toggleDifference(), toggleTogether(), toggleWhy() }. */
+=======
+  /** How to look at a criterion, with what meets it and what fails it. */
+  function criterionHelp(rubric, key) {
+    const found = (rubric.examples ?? []).find((one) => one.criterion === key);
+    if (!found) return null;
+    const shown = (mark, name, text) => element('span', { class: 'block small' }, element('span', { 'aria-hidden': 'true', class: mark === '✓' ? 'mark-good' : 'mark-bad' }, `${mark} `), element('span', { class: 'muted' }, `${name}: `), text);
+    return [element('span', { class: 'block small muted' }, found.help), shown('✓', 'Meets it', found.good), shown('✗', 'Fails it', found.bad)];
+  }
+
+  /** `desk({ part, titles, rubricVersion })`: gives { open(assignment), toggleDifference(), toggleTogether(), toggleWhy() }. */
+>>>>>>> h-checks
   function desk({ part, titles, rubricVersion }) {
     let task = null, showsDifference = false, pair = [0, 1];
     let isTogether = rater.feel.get(TOGETHER) !== 'apart';
@@ -90,7 +102,7 @@
       document.getElementById('guideline-title').textContent = `Guidelines: ${titles[task.task_type] || words(task.task_type)}`;
       document.getElementById('guideline-body').replaceChildren(element('p', { class: 'guideline-rule' }, rubric.guideline),
         element('h3', {}, 'Worked example'), element('p', { class: 'guideline-example' }, rubric.example),
-        element('h3', {}, 'Criteria'), element('ul', { class: 'guideline-criteria' }, rubric.criteria.map((one) => element('li', {}, element('span', { class: 'criterion-weight' }, `${Math.round(one.weight * 100)} %`), element('span', {}, one.question, one.required ? element('span', { class: 'block small muted' }, 'Required: a candidate that fails it cannot be acceptable.') : null)))),
+        element('h3', {}, 'Criteria'), element('ul', { class: 'guideline-criteria' }, rubric.criteria.map((one) => element('li', {}, element('span', { class: 'criterion-weight' }, `${Math.round(one.weight * 100)} %`), element('span', {}, one.question, one.required ? element('span', { class: 'block small muted' }, 'Required: a candidate that fails it cannot be acceptable.') : null, criterionHelp(rubric, one.key))))),
         element('h3', {}, 'The five outcomes'), element('dl', { class: 'facts' }, [['Better', 'One could be used, and is the better one.'], ['Tie', 'Equally good; either could be used.'], [task.candidates.length > 2 ? 'All bad' : 'Both bad', 'None could be used, even if one is less bad.'], ['Unsure', 'You cannot tell. It never counts against you on work.']].map(([name, text]) => [element('dt', {}, name), element('dd', {}, text)])),
         element('p', { class: 'muted small' }, `${versions.join(', ')}.`));
     }

@@ -24,7 +24,7 @@
     const state = { ...blank(), ...(draft || {}) };
     const count = task.candidates.length;
     const root = element('div', { class: 'judgment-form' });
-    const offered = () => (state.choice ? task.rubric.reasons.filter((one) => one.side === (CHOICES.includes(state.choice) ? 'better' : 'undecided')) : []);
+    const offered = () => (state.choice ? task.rubric.reasons.filter((one) => one.side === (CHOICES.includes(state.choice) ? 'better' : 'undecided') || (state.choice === 'both_bad' && one.side === 'both_bad')) : []);
     const changed = () => onChange(state);
 
     // Choice

@@ -38,7 +38,7 @@
   /** Choice and the reasons that fit it: { nodes, state, choose(choice), focusReasons(), reasonDigit(n) }. */
   function choiceFields({ task, rubric, title, hasUnsure, choice = null, reasons = [] }) {
     const state = { choice: null, reasons: [] };
-    const offered = () => (state.choice ? rubric.reasons.filter((one) => one.side === (CHOICES.includes(state.choice) ? 'better' : 'undecided')) : []);
+    const offered = () => (state.choice ? rubric.reasons.filter((one) => one.side === (CHOICES.includes(state.choice) ? 'better' : 'undecided') || (state.choice === 'both_bad' && one.side === 'both_bad')) : []);
     const buttons = options(task.candidates.length, hasUnsure).map(([value, text, key]) => element('button', { type: 'button', class: `button button-quiet choice-button ${CHOICES.includes(value) ? 'is-candidate' : ''}`, 'data-choice': value, 'aria-pressed': 'false', 'aria-keyshortcuts': key, onclick: () => choose(value) }, kbd(key), text));
     const list = element('div', { class: 'chips' });
     const note = element('span', { class: 'field-hint', 'aria-live': 'polite' });

@@ -5,7 +5,7 @@ use std::fmt;
 /// A place in a candidate: a member, and for texts the part of it.
 ///
 /// Written as `/body characters 17 to 24`, `/sql line 1, column 18` or `/lines/2/spend`. The pointer (RFC 6901) is into the candidate; the empty one is
-/// the whole candidate. What is missing is pointed at where it should stand, so pages show the nearest member that is there.
+/// the whole candidate, and it goes on into JSON that stands in a text (`/call_text/name line 1, column 10`). What is missing is pointed at where it should stand, so pages show the nearest member that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// JSON pointer into the candidate.

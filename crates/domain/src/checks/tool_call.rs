@@ -34,7 +34,7 @@ impl Source<'_> {
             Self::Member => format!("/call{pointer}"),
             Self::Text(text) => {
                 let (line, column) = json_text::locate(text, pointer);
-                Place::line("/call_text", line, column)
+                Place::line(&format!("/call_text{pointer}"), line, column)
             }
         }
     }

@@ -112,12 +112,16 @@ pub fn fails(task_type: TaskType, least: usize, table: Vec<Row>) {
 pub fn points_into(candidate: &Value, finding: &Finding) {
     let place = Place::parse(finding.place.as_deref().unwrap_or_else(|| panic!("{finding:?} has no place")));
     let mut nearest = place.pointer.as_str();
+    // A pointer goes on into JSON that stands in a text.
+    if nearest.starts_with("/call_text") {
+        nearest = "/call_text";
+    }
+    let member = nearest;
     while candidate.pointer(nearest).is_none() {
         assert!(place.part.is_none(), "{finding:?} points at a part of a text that is not in {candidate}");
         nearest = nearest.rsplit_once('/').unwrap_or_else(|| panic!("{finding:?} points out of {candidate}")).0;
     }
-    let text =
-        || candidate.pointer(&place.pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("{finding:?}: no text in {candidate}"));
+    let text = || candidate.pointer(member).and_then(Value::as_str).unwrap_or_else(|| panic!("{finding:?}: no text in {candidate}"));
     match place.part {
         None => {}
         Some(Part::Characters { first, last }) => {

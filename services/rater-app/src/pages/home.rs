@@ -164,7 +164,12 @@ fn next_step(role: Option<Role>, rater: Option<&Rater>, has_failed: bool, queue:
                 "/calibration",
                 "Begin calibration",
             ),
-            answered => step("Calibrate", format!("You have answered {answered} item{} so far.", plural(answered.into())), "/calibration", "Go on with calibration"),
+            answered => step(
+                "Calibrate",
+                format!("You have answered {answered} item{} so far.", plural(answered.into())),
+                "/calibration",
+                "Go on with calibration",
+            ),
         };
     }
     let open = queue.pending + queue.in_progress;
