@@ -5,9 +5,6 @@
   const { element, LETTERS, words, announce } = rater;
   const TOGETHER = 'endcap-together';
 
-<<<<<<< HEAD
-  /** `desk({ part, titles, rubricVersion })`: gives { open(assignment) (whether its guideline changed since it was last shown), toggleDifference(), toggleTogether(), toggleWhy() }. */
-=======
   /** How to look at a criterion, with what meets it and what fails it. */
   function criterionHelp(rubric, key) {
     const found = (rubric.examples ?? []).find((one) => one.criterion === key);
@@ -16,8 +13,7 @@
     return [element('span', { class: 'block small muted' }, found.help), shown('✓', 'Meets it', found.good), shown('✗', 'Fails it', found.bad)];
   }
 
-  /** `desk({ part, titles, rubricVersion })`: gives { open(assignment), toggleDifference(), toggleTogether(), toggleWhy() }. */
->>>>>>> h-checks
+  /** `desk({ part, titles, rubricVersion })`: gives { open(assignment) (whether its guideline changed since it was last shown), toggleDifference(), toggleTogether(), toggleWhy() }. */
   function desk({ part, titles, rubricVersion }) {
     let task = null, showsDifference = false, pair = [0, 1];
     let isTogether = rater.feel.get(TOGETHER) !== 'apart';
