@@ -151,6 +151,7 @@ fn start(db: &TestDatabase) -> Service {
         ("ENDCAP_JWT_SECRET", SECRET),
         ("ENDCAP_LEASE_SECONDS", &lease),
         ("ENDCAP_GOLDEN_RATE", "0"),
+        ("ENDCAP_MAX_SKIPS_PER_TASK", "100"),
         ("ENDCAP_DATABASE_POOL_MIN", "2"),
         ("ENDCAP_DATABASE_POOL_MAX", "8"),
         ("ENDCAP_RATE_LIMITS", "off"),
