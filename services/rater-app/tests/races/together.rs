@@ -58,6 +58,7 @@ async fn everything_holds(kind: &str) {
         ("ENDCAP_GOLDEN_RATE", "0.2"),
         // Else a task that many pass over waits for an expert.
         ("ENDCAP_MAX_SKIPS_PER_TASK", "100"),
+        ("ENDCAP_INTEGRITY_ACTIONS", "by_hand"),
     ];
     let house = House::on(db, "2096-01-15T12:00:00Z", &variables);
     let app = app!(house);
