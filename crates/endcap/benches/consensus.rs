@@ -47,7 +47,8 @@ fn main() {
                 row.wanted("under 0.5 s (the peer was not run)", seconds < SECONDS);
             }
         }
-        let row = report.figure(&format!("1,000,000 judgments, {method}: right"), accuracy(&folder.join("out.csv"), &truth), "share of tasks");
+        let row =
+            report.figure(&format!("1,000,000 judgments, {method}: right"), accuracy(&folder.join("out.csv"), &truth), "share of tasks");
         if let Some(right) = peer.as_ref().ok().and_then(|peer| accuracy_of_peer(peer, &truth)) {
             row.against("crowd-kit", right);
         }

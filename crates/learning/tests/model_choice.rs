@@ -140,9 +140,14 @@ fn raters_without_habits() {
             let mut random = ChaCha8Rng::seed_from_u64(seed + 100);
             (0..60).map(|_| random.random_range(0.5..0.95)).collect()
         };
-        crowd(seed, size, prior, |random, _, rater, truth| {
-            if random.random_bool(accuracies[rater]) { truth } else { (truth + random.random_range(1..k)) % k }
-        })
+        crowd(
+            seed,
+            size,
+            prior,
+            |random, _, rater, truth| {
+                if random.random_bool(accuracies[rater]) { truth } else { (truth + random.random_range(1..k)) % k }
+            },
+        )
     };
     assert_near_best(0.02, |seed| careful(seed, (1000, 40, 3), &[0.25; 4]));
     assert_near_best(0.02, |seed| careful(seed, (1500, 40, 5), &[0.9, 0.1]));

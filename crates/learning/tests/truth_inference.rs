@@ -63,7 +63,8 @@ impl Labelled {
 
     /// Share of right labels among the tasks with truth that are not gold; a tie counts nothing.
     fn accuracy(&self, consensus: &Consensus, gold: &[Option<u32>]) -> f64 {
-        let scored = self.set.truth.iter().enumerate().filter(|(task, truth)| truth.is_some() && gold.get(*task).is_none_or(Option::is_none));
+        let scored =
+            self.set.truth.iter().enumerate().filter(|(task, truth)| truth.is_some() && gold.get(*task).is_none_or(Option::is_none));
         let (mut right, mut all) = (0.0, 0.0);
         for (task, truth) in scored {
             all += 1.0;

@@ -80,7 +80,8 @@ pub fn statistics(path: &Path, consensus: &Consensus, answers: &Answers) -> Resu
     for (name, estimate) in estimates {
         let figure = &estimate.coefficient;
         stats.insert(name.to_owned(), json!(figure.value));
-        let interval = estimate.interval.map(|interval| json!({"low": interval.low, "high": interval.high, "replicates": estimate.replicates}));
+        let interval =
+            estimate.interval.map(|interval| json!({"low": interval.low, "high": interval.high, "replicates": estimate.replicates}));
         intervals.insert(name.to_owned(), interval.unwrap_or(Value::Null));
         based_on.insert(name.to_owned(), json!({"n_tasks": figure.n_tasks, "n_judgments": figure.n_judgments}));
         if let Some(reason) = &figure.undefined_because {
@@ -131,7 +132,9 @@ mod tests {
     fn labels_have_ranks_only_when_all_are_numbers() {
         let names = |list: &[&str]| {
             let mut names = Names::default();
-            list.iter().for_each(|name| drop(names.number(name).unwrap()));
+            for name in list {
+                names.number(name).unwrap();
+            }
             names
         };
         assert_eq!(ranks(&names(&["10", "2", "-1"])), Some(vec![2, 1, 0]));

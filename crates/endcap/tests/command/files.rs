@@ -74,7 +74,18 @@ fn consensus_runs_an_exact_number_of_rounds_of_the_published_methods() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let answers = project("crates/learning/tests/data/anaesthesia_answers.csv");
-    succeeds(&["consensus", &answers, "--method", "dawid-skene", "--iterations", "20", "--out", &path("out.csv"), "--stats", &path("stats.json")]);
+    succeeds(&[
+        "consensus",
+        &answers,
+        "--method",
+        "dawid-skene",
+        "--iterations",
+        "20",
+        "--out",
+        &path("out.csv"),
+        "--stats",
+        &path("stats.json"),
+    ]);
     let stats: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path("stats.json")).unwrap()).unwrap();
     assert_eq!((stats["iterations"].as_u64(), stats["method"].as_str()), (Some(20), Some("dawid-skene")));
     // crowd-kit's class prior after 20 rounds on the data of Dawid and Skene's paper.

@@ -109,7 +109,8 @@ pub fn decide(votes: &[Vote<'_>], n_labels: usize, decided: &[u64], size: DataSi
 
 /// Probability that the rater is right: `(c + 2) / (n + 3)` over golden items and discounted agreements.
 pub fn accuracy(rater: &RaterEvidence<'_>) -> f64 {
-    let counted = |record: GoldRecord, weight: f64| (weight * f64::from(record.correct.min(record.total)), weight * f64::from(record.total));
+    let counted =
+        |record: GoldRecord, weight: f64| (weight * f64::from(record.correct.min(record.total)), weight * f64::from(record.total));
     let (gold, agreed) = (counted(rater.gold, 1.0), counted(rater.agreement, AGREEMENT_WEIGHT));
     (gold.0 + agreed.0 + 2.0) / (gold.1 + agreed.1 + 3.0)
 }

@@ -48,7 +48,7 @@ pub fn gold_weighted(evidence: &Evidence<'_>) -> Result<Consensus, InvalidJudgme
     let mut log_likelihood = 0.0;
     for (task, row) in posterior.chunks_exact_mut(k).enumerate() {
         row.fill(-(k as f64).ln());
-        for &(rater, label) in indexed.task(task) {
+        for (rater, label) in indexed.votes(task) {
             add_vote(row, accuracy[rater as usize], label);
         }
         log_likelihood += normalise_log(row, evidence.gold_label(task));
