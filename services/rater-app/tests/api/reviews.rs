@@ -125,7 +125,11 @@ async fn an_expert_thinks_first_then_sees_then_decides_and_the_raters_hear_of_it
 
         let figures = ask!(app, get("/v1/quality/errors", &expert)).body;
         let by_type = &figures["by_task_type"][0];
-        assert_eq!((by_type["task_type"].as_str(), by_type["guideline_version"].as_i64()), (Some("plan_quality"), Some(1)), "{figures}");
+        assert_eq!(
+            (by_type["task_type"].as_str(), by_type["guideline_version"].as_i64()),
+            (Some("plan_quality"), Some(i64::from(domain::rubric::VERSION))),
+            "{figures}"
+        );
         assert_eq!(by_type["error_classes"]["rater_error"]["count"], 1);
         assert_eq!(figures["by_reason"]["escalated"]["in_time"]["estimate"], 1.0);
         assert!(figures["by_reason"]["disputed"]["escalation_precision"]["undefined_because"].is_string());

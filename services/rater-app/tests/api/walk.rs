@@ -84,6 +84,7 @@ async fn another_tenant_sees_nothing_on_any_route() {
             ("GET /v1/reviews", "for reviewers only"),
             ("GET /v1/reviews/{task_id}", "for reviewers only"),
             ("GET /v1/quality/errors", "for reviewers only"),
+            ("GET /v1/quality/checks", "for reviewers only"),
             ("GET /v1/golden", "for reviewers only"),
             ("GET /v1/quality/raters", "raters work for every tenant; for reviewers only"),
             ("GET /v1/quality/actions", "raters work for every tenant; for reviewers only"),
