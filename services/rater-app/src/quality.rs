@@ -6,8 +6,8 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use domain::role::Role;
 use domain::task::Choice;
-use learning::agreement::krippendorff::{Scale, alpha_with_interval};
-use learning::agreement::{Coefficient, LabelCounts, gwet_ac1, percent};
+use learning::agreement::suite::{Estimate, Settings, suite};
+use learning::judgment::{InvalidJudgments, Judgment};
 use serde_json::{Map, Value, json};
 use storage::error::StorageError;
 use storage::judgments::Vote;
@@ -20,11 +20,14 @@ use crate::state::State;
 /// Judgments looked at: the newest.
 pub const NEWEST_JUDGMENTS: i64 = 10_000;
 
+/// Places on the scale of preference: A, tie, B.
+const RANKS: usize = 3;
+
 /// Resamples of the bootstrap; with a fixed seed, so that the same data give the same interval.
 const REPLICATES: usize = 200;
 const SEED: u64 = 20_260_115;
 
-/// Percent agreement, Krippendorff's alpha (nominal) and Gwet's AC1 over the newest 10,000 judgments, all together and by task type.
+/// Percent agreement, Cohen's and Fleiss' kappa, Krippendorff's alpha (nominal, and ordinal from A over a tie to B) and Gwet's AC1 over the newest 10,000 judgments, all together and by task type.
 #[utoipa::path(get, path = "/v1/quality/agreement", tag = "quality", responses((status = 200, description = "{overall, by_task_type, window}"), (status = 403, description = "Not for raters")))]
 pub async fn get_agreement(state: Data<State>, caller: Caller) -> Result<HttpResponse, Problem> {
     caller.require(|role| role.may_review() || role.sees_all_tenants())?;
@@ -73,7 +76,7 @@ pub async fn get_consensus(state: Data<State>, caller: Caller, path: Path<String
 ///
 /// # Errors
 /// When they make no table.
-pub fn describe(votes: &[Vote]) -> Result<Value, learning::judgment::InvalidJudgments> {
+pub fn describe(votes: &[Vote]) -> Result<Value, InvalidJudgments> {
     let mut by_type: BTreeMap<&str, Vec<&Vote>> = BTreeMap::new();
     for vote in votes {
         by_type.entry(&vote.task_type).or_default().push(vote);
@@ -94,29 +97,51 @@ pub fn describe(votes: &[Vote]) -> Result<Value, learning::judgment::InvalidJudg
     }))
 }
 
-fn figures(votes: &[&Vote]) -> Result<Value, learning::judgment::InvalidJudgments> {
+fn figures(votes: &[&Vote]) -> Result<Value, InvalidJudgments> {
     let labels = labels(3);
-    let mut rows: Vec<Vec<u32>> = Vec::new();
-    let mut places: HashMap<&str, usize> = HashMap::new();
-    for vote in votes {
-        let Some(label) = labels.iter().position(|label: &Choice| label.as_ref() == vote.choice) else { continue };
-        let place = *places.entry(vote.task_id.as_str()).or_insert_with(|| {
-            rows.push(vec![0; labels.len()]);
-            rows.len() - 1
-        });
-        if let Some(count) = rows.get_mut(place).and_then(|row| row.get_mut(label)) {
-            *count += 1;
-        }
-    }
-    let counts = LabelCounts::from_rows(&rows, labels.len())?;
-    let alpha = alpha_with_interval(&counts, Scale::Nominal, REPLICATES, SEED);
-    let mut krippendorff = coefficient(&alpha.alpha);
-    krippendorff["interval_95"] = json!(alpha.interval);
-    Ok(json!({"percent": coefficient(&percent(&counts)), "krippendorff_alpha": krippendorff, "gwet_ac1": coefficient(&gwet_ac1(&counts))}))
+    let (mut tasks, mut raters) = (HashMap::new(), HashMap::new());
+    let place = |known: &mut HashMap<String, u32>, name: &str| {
+        let next = u32::try_from(known.len()).unwrap_or(u32::MAX);
+        *known.entry(name.to_owned()).or_insert(next)
+    };
+    let judgments: Vec<Judgment> = votes
+        .iter()
+        .filter_map(|vote| {
+            let label = labels.iter().position(|label: &Choice| label.as_ref() == vote.choice)?;
+            let (task, rater) = (place(&mut tasks, &vote.task_id), place(&mut raters, &vote.rater_id));
+            Some(Judgment { task, rater, label: u32::try_from(label).ok()? })
+        })
+        .collect();
+    let nominal = suite(&judgments, tasks.len(), labels.len(), &Settings { replicates: REPLICATES, seed: SEED, is_ordered: false })?;
+    // On the scale from A over a tie to B; both bad and a third candidate have no place on it.
+    let ranked: Vec<Judgment> = judgments.iter().filter_map(|judgment| rank(*judgment, &labels)).collect();
+    let ordinal = suite(&ranked, tasks.len(), RANKS, &Settings { replicates: REPLICATES, seed: SEED, is_ordered: true })?;
+    let mut cohen = estimate(&nominal.cohen_kappa.estimate);
+    cohen["n_pairs"] = json!(nominal.cohen_kappa.n_pairs);
+    Ok(json!({
+        "percent": estimate(&nominal.percent),
+        "cohen_kappa": cohen,
+        "fleiss_kappa": estimate(&nominal.fleiss_kappa),
+        "krippendorff_alpha": estimate(&nominal.krippendorff_alpha),
+        "krippendorff_alpha_ordinal": estimate(&ordinal.krippendorff_alpha_ordinal),
+        "gwet_ac1": estimate(&nominal.gwet_ac1),
+    }))
 }
 
-fn coefficient(figure: &Coefficient) -> Value {
+fn rank(judgment: Judgment, labels: &[Choice]) -> Option<Judgment> {
+    let label = match labels.get(usize::try_from(judgment.label).ok()?)? {
+        Choice::CandidateA => 0,
+        Choice::Tie => 1,
+        Choice::CandidateB => 2,
+        _ => return None,
+    };
+    Some(Judgment { label, ..judgment })
+}
+
+fn estimate(figure: &Estimate) -> Value {
+    let Estimate { coefficient, interval, .. } = figure;
     json!({
-        "value": figure.value, "n_tasks": figure.n_tasks, "n_judgments": figure.n_judgments, "undefined_because": figure.undefined_because,
+        "value": coefficient.value, "interval_95": interval, "n_tasks": coefficient.n_tasks, "n_judgments": coefficient.n_judgments,
+        "undefined_because": coefficient.undefined_because,
     })
 }

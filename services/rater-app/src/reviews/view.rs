@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_record_has_a_word_once_it_is_long_enough() {
-        let calibration = Calibration { p0: 0.6, p1: 0.85, alpha: 0.1, beta: 0.1, cap: 40 };
+        let calibration = Calibration { p0: 0.6, p1: 0.85, alpha: 0.1, beta: 0.1, cap: 40, retry: std::time::Duration::ZERO, attempts: 3 };
         let band = |correct, total| gold_band(correct, total, &calibration);
         assert_eq!((band(4, 4), band(5, 5), band(6, 10), band(5, 10)), ("unknown", "strong", "fair", "weak"));
     }
