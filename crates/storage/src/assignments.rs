@@ -98,13 +98,13 @@ pub fn find_of_rater(conn: &mut Connection, rater_id: &str, assignment_id: &str)
     found.ok_or_else(|| StorageError::not_found("assignment", assignment_id))
 }
 
-/// The open lease of a rater, if there is one.
+/// The lease of a rater, if there is one; also one whose time is over and that nobody has ended yet.
 ///
 /// # Errors
 /// As any query.
-pub fn open_of_rater(conn: &mut Connection, rater_id: &str, now: DateTime<Utc>) -> Result<Option<Assignment>, StorageError> {
-    let open = t::rater_id.eq(rater_id).and(t::state.eq("leased")).and(t::expires_at.gt(Timestamp(now)));
-    Ok(on!(conn, c => t::table.filter(open).order(t::id).select(Assignment::as_select()).first(c).optional())?)
+pub fn lease_of_rater(conn: &mut Connection, rater_id: &str) -> Result<Option<Assignment>, StorageError> {
+    let held = t::rater_id.eq(rater_id).and(t::state.eq("leased"));
+    Ok(on!(conn, c => t::table.filter(held).order(t::id).select(Assignment::as_select()).first(c).optional())?)
 }
 
 /// Extends a lease that is still open.

@@ -37,6 +37,8 @@ fn task(task_id: &str) -> NewTask {
         priority: 50,
         uncertainty_score: None,
         required_judgments: 3,
+        max_judgments: 100,
+        weights: storage::queue::Weights::default(),
         source: None,
     }
 }
@@ -46,7 +48,7 @@ fn judge(conn: &mut Connection, rater_id: &str, at: DateTime<Utc>) -> String {
     let request =
         LeaseRequest { rater_id: rater_id.to_owned(), task_types: Vec::new(), purpose: Purpose::Work, lease: TimeDelta::minutes(5) };
     transaction(conn, |tx| {
-        let held = assignments::lease_next(tx, &request, at)?.unwrap();
+        let held = assignments::lease_next(tx, &request, &|_| 0.0, at)?.unwrap().0;
         let judgment = NewJudgment {
             assignment_id: held.assignment_id.clone(),
             task_id: held.task_id.clone(),

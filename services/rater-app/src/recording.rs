@@ -92,8 +92,9 @@ pub fn record(
     let before = if task.is_golden { Vec::new() } else { judgments::opinions(tx, &task.task_id)? };
     let raters = lock_raters(tx, rater_id, &before)?;
     let rater = rater_of(&raters, rater_id)?;
-    let judgment = insert_judgment(tx, &task, &assignment, submission, now)?;
+    // First, because it is refused when a second request of the same rater was faster: this one then begins again and finds its judgment.
     assignments::submit(tx, &assignment, now)?;
+    let judgment = insert_judgment(tx, &task, &assignment, submission, now)?;
     let rater = raters::note_answer(tx, rater, &answer_of(&judgment, &task, &assignment), Step::Forward, now)?;
     let mut calibration = None;
     if let (Some(item), Some(matches)) = (&item, judgment.matches_golden) {

@@ -1,6 +1,7 @@
 //! The two files that list all keys, rendered from the table so that they cannot go stale.
 
-use super::keys::{DefaultValue, KEYS, Key};
+use super::key::{DefaultValue, Key};
+use super::keys::KEYS;
 
 /// Text of `.env.example`: every key, commented out, with its default or an example.
 #[must_use]

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use config::{Config, File, FileFormat};
 
 use super::Mistake;
-use super::keys::{DefaultValue, KEYS, Key};
+use super::key::{DefaultValue, Key};
+use super::keys::KEYS;
 
 /// Largest file read for a configuration or a secret, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;

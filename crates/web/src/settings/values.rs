@@ -8,7 +8,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::sealing::{SEALED_PREFIX, SealKeys};
 
-use super::keys::{DefaultValue, KEYS, Key, Kind};
+use super::key::{DefaultValue, Key, Kind};
+use super::keys::KEYS;
 use super::rates::{self, RateLimits, RateRule};
 use super::{
     Calibration, Environment, Limits, LogFormat, Mistake, Overlap, PiiRule, Pool, QueueWeights, Rating, ServiceAddress, Settings,

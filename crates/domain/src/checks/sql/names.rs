@@ -13,26 +13,8 @@ use sqlparser::ast::{
 };
 
 use super::super::{Problem, Report, quoted, texts};
-use super::scope::{self, Columns, Known, Scope, Table, aliases, last, outputs, renamed, some};
+use super::scope::{self, Columns, DATE_PARTS, Known, Scope, Table, aliases, last, outputs, renamed, some};
 use super::{SQL, place};
-
-/// Words that name a part of a date when they stand alone in a function's arguments: `date_trunc(month, date)`.
-const DATE_PARTS: [&str; 14] = [
-    "microsecond",
-    "millisecond",
-    "second",
-    "minute",
-    "hour",
-    "day",
-    "dayofweek",
-    "dayofyear",
-    "week",
-    "isoweek",
-    "month",
-    "quarter",
-    "year",
-    "isoyear",
-];
 
 /// Checks `known_tables`, and when all are known `known_columns`.
 pub(super) fn check(tables: &Map<String, Value>, statements: &[Statement], report: &mut Report) {

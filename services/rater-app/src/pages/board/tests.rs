@@ -1,3 +1,5 @@
+//! What the statistics board says of a handful of judgments.
+
 #![allow(clippy::unwrap_used)]
 use serde_json::json;
 use storage::types::{Json, Timestamp};
