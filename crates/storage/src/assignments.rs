@@ -15,11 +15,12 @@ use sha2::{Digest, Sha256};
 use crate::connection::Connection;
 use crate::error::StorageError;
 use crate::on;
+use crate::prepared::Prepared;
 use crate::schema::task_assignments as t;
 use crate::types::{Json, Timestamp};
 
 pub use leasing::{LeaseRequest, Nothing, Purpose, lease_next, nothing_because};
-pub use sweep::{Ended, sweep_expired, warn_of_end};
+pub use sweep::{Ended, end_expired_of, sweep_expired, warn_of_end};
 
 /// A stored assignment.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
@@ -98,13 +99,14 @@ pub fn find_of_rater(conn: &mut Connection, rater_id: &str, assignment_id: &str)
     found.ok_or_else(|| StorageError::not_found("assignment", assignment_id))
 }
 
-/// The lease of a rater, if there is one; also one whose time is over and that nobody has ended yet.
+/// The lease of a rater, if there is one, also when its time is over and nobody has ended it: its place is still the rater's. The latest to
+/// end, when taking a judgment back has made it two.
 ///
 /// # Errors
 /// As any query.
-pub fn lease_of_rater(conn: &mut Connection, rater_id: &str) -> Result<Option<Assignment>, StorageError> {
-    let held = t::rater_id.eq(rater_id).and(t::state.eq("leased"));
-    Ok(on!(conn, c => t::table.filter(held).order(t::id).select(Assignment::as_select()).first(c).optional())?)
+pub fn leased_of_rater(conn: &mut Connection, rater_id: &str) -> Result<Option<Assignment>, StorageError> {
+    let own = t::rater_id.eq(rater_id).and(t::state.eq("leased"));
+    Ok(on!(conn, c => t::table.filter(own).order(t::expires_at.desc()).select(Assignment::as_select()).first(c).optional())?)
 }
 
 /// Extends a lease that is still open.
@@ -137,7 +139,7 @@ pub fn extend_found(
     let changes =
         (t::expires_at.eq(until), t::heartbeat_at.eq(Timestamp(now)), t::warned_at.eq(None::<Timestamp>), t::updated_at.eq(Timestamp(now)));
     let seen = t::assignment_id.eq(&assignment.assignment_id).and(t::state.eq(&assignment.state));
-    changed_once(on!(conn, c => diesel::update(t::table.filter(seen)).set(changes).execute(c))?)?;
+    changed_once(on!(conn, c => Prepared(diesel::update(t::table.filter(seen)).set(changes)).execute(c))?)?;
     Ok(Assignment { expires_at: until, heartbeat_at: Timestamp(now), updated_at: Timestamp(now), ..assignment })
 }
 
@@ -204,7 +206,7 @@ pub fn save_draft(
     }
     let changes = (t::draft.eq(Some(Json(draft.clone()))), t::updated_at.eq(Timestamp(now)));
     let seen = t::assignment_id.eq(&assignment.assignment_id).and(t::state.eq(&assignment.state));
-    changed_once(on!(conn, c => diesel::update(t::table.filter(seen)).set(changes).execute(c))?)?;
+    changed_once(on!(conn, c => Prepared(diesel::update(t::table.filter(seen)).set(changes)).execute(c))?)?;
     Ok(Assignment { draft: Some(Json(draft)), updated_at: Timestamp(now), ..assignment })
 }
 
@@ -216,7 +218,7 @@ pub fn submit(conn: &mut Connection, assignment: &Assignment, now: DateTime<Utc>
     let changes =
         (t::state.eq("submitted"), t::draft.eq(None::<Json>), t::finished_at.eq(Some(Timestamp(now))), t::updated_at.eq(Timestamp(now)));
     let seen = t::assignment_id.eq(&assignment.assignment_id).and(t::state.eq(&assignment.state));
-    changed_once(on!(conn, c => diesel::update(t::table.filter(seen)).set(changes).execute(c))?)
+    changed_once(on!(conn, c => Prepared(diesel::update(t::table.filter(seen)).set(changes)).execute(c))?)
 }
 
 /// Opens a submitted assignment again, with the judgment as its draft. The caller counts its lease again.
@@ -241,7 +243,7 @@ pub fn reopen(
         t::updated_at.eq(Timestamp(now)),
     );
     let seen = t::assignment_id.eq(&assignment.assignment_id).and(t::state.eq(&assignment.state));
-    changed_once(on!(conn, c => diesel::update(t::table.filter(seen)).set(changes).execute(c))?)?;
+    changed_once(on!(conn, c => Prepared(diesel::update(t::table.filter(seen)).set(changes)).execute(c))?)?;
     Ok(Assignment {
         state: "leased".to_owned(),
         draft: Some(Json(draft)),
@@ -279,7 +281,7 @@ fn end(
     let changes =
         (t::state.eq(state), t::skip_reason.eq(reason), t::finished_at.eq(Some(Timestamp(now))), t::updated_at.eq(Timestamp(now)));
     let seen = t::assignment_id.eq(&assignment.assignment_id).and(t::state.eq(&assignment.state));
-    changed_once(on!(conn, c => diesel::update(t::table.filter(seen)).set(changes).execute(c))?)?;
+    changed_once(on!(conn, c => Prepared(diesel::update(t::table.filter(seen)).set(changes)).execute(c))?)?;
     if assignment.holds_a_slot() {
         crate::queue::free_places(conn, &assignment.task_id, 1)?;
     }

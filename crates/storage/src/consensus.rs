@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::connection::Connection;
 use crate::error::StorageError;
 use crate::on;
+use crate::prepared::Prepared;
 use crate::schema::{judgments, rating_tasks as tasks, task_consensus as t};
 use crate::types::{Json, Timestamp};
 
@@ -86,7 +87,7 @@ pub fn save(conn: &mut Connection, new: &NewConsensus, now: DateTime<Utc>) -> Re
         t::updated_at.eq(Timestamp(now)),
     );
     let own = t::table.filter(t::task_id.eq(&new.task_id));
-    if on!(conn, c => diesel::update(own).set(values.clone()).execute(c))? == 0 {
+    if on!(conn, c => Prepared(diesel::update(own).set(values.clone())).execute(c))? == 0 {
         let key = (t::task_id.eq(&new.task_id), t::created_at.eq(Timestamp(now)));
         on!(conn, c => diesel::insert_into(t::table).values((key, values)).execute(c))?;
     }

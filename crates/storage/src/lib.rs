@@ -29,6 +29,7 @@ pub mod outbox;
 pub mod page;
 pub mod performance;
 pub mod plans;
+pub mod prepared;
 pub mod qualifications;
 pub mod quality_facts;
 pub mod queue;

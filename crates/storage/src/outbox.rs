@@ -11,7 +11,11 @@ use crate::types::{Json, Timestamp};
 use crate::connection::Connection;
 use crate::error::StorageError;
 use crate::on;
+use crate::prepared::Prepared;
 use crate::schema::outbox_events as t;
+
+/// Events written at once for which the statement is kept.
+const PREPARED_ROWS: usize = 4;
 
 /// Who is to hear of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +105,11 @@ pub fn push_all(conn: &mut Connection, events: &[NewEvent], now: DateTime<Utc>) 
             )
         })
         .collect();
-    on!(conn, c => diesel::insert_into(t::table).values(&rows).execute(c))?;
+    match conn {
+        // The few events of one judgment are always the same statement.
+        Connection::Postgres(c) if rows.len() <= PREPARED_ROWS => Prepared(diesel::insert_into(t::table).values(&rows)).execute(c)?,
+        conn => on!(conn, c => diesel::insert_into(t::table).values(&rows).execute(c))?,
+    };
     Ok(ids)
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::connection::Connection;
 use crate::error::{Meaning, StorageError};
+use crate::prepared::Prepared;
 use crate::schema::rater_profiles as t;
 use crate::types::{Json, Timestamp};
 use crate::{lock, on};
@@ -232,7 +233,7 @@ pub fn note_answer(conn: &mut Connection, rater: &Rater, answer: &Answer, step: 
         t::reliability_by_task_type.eq(after.reliability_by_task_type.clone()),
         t::updated_at.eq(after.updated_at),
     );
-    on!(conn, c => diesel::update(t::table.find(rater.id)).set(changes).execute(c))?;
+    on!(conn, c => Prepared(diesel::update(t::table.find(rater.id)).set(changes)).execute(c))?;
     Ok(after)
 }
 

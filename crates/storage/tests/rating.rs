@@ -81,7 +81,7 @@ fn judgment(assignment: &assignments::Assignment) -> NewJudgment {
 /// Leases the next task for a rater, all tasks of equal worth.
 fn lease(tx: &mut Connection, request: &LeaseRequest, now: DateTime<Utc>) -> Result<Option<assignments::Assignment>, StorageError> {
     raters::lock_one(tx, &request.rater_id)?;
-    if let Some(open) = assignments::lease_of_rater(tx, &request.rater_id)? {
+    if let Some(open) = assignments::leased_of_rater(tx, &request.rater_id)? {
         return Ok(Some(open));
     }
     Ok(assignments::lease_next(tx, request, &|_| 0.0, now)?.map(|(assignment, _)| assignment))

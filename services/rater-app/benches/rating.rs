@@ -27,7 +27,7 @@ const TASKS: usize = 20_000;
 /// Rounds in which all raters take a task and judge it.
 const ROUNDS: usize = 5;
 /// Share of the machine that raters at a human pace are to use.
-const USE_WANTED: f64 = 0.4;
+const USE_WANTED: f64 = 0.25;
 /// How long raters work without thinking; the peer too.
 const SATURATED: Duration = Duration::from_secs(20);
 /// Connections that a peer and we get where throughput is compared.
@@ -87,7 +87,7 @@ async fn at_a_human_pace(report: &mut Report, stage: &Stage, steps: &Steps) -> R
     let each = |used: Used, count: usize| (used.app + used.database) / count.max(1) as f64;
     let pair = each(steps.next, steps.seen.next.len()) + each(steps.submit, steps.seen.submit.len());
     let cores = std::thread::available_parallelism()?.get() as f64;
-    let mean = Duration::from_secs_f64((RATERS as f64 * pair / (USE_WANTED * cores)).clamp(4.0, 30.0));
+    let mean = Duration::from_secs_f64((RATERS as f64 * pair / (USE_WANTED * cores)).clamp(8.0, 30.0));
     let (before, begun) = (stage.used(), Instant::now());
     let mut seen = load::thinking(stage, mean, Duration::from_secs(seconds)).await?;
     let (used, wall) = (stage.since(before, begun.elapsed()), begun.elapsed().as_secs_f64());

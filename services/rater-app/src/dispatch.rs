@@ -150,7 +150,7 @@ pub fn next(tx: &mut Connection, request: &Request, rules: &Rules, now: DateTime
     if !rater.is_active {
         return Ok(Next::Nothing(Reason::Paused));
     }
-    if let Some(open) = assignments::lease_of_rater(tx, &rater.rater_id)? {
+    if let Some(open) = assignments::leased_of_rater(tx, &rater.rater_id)? {
         let assignment = assignments::extend_found(tx, open, rules.lease, now)?;
         return given(tx, request, &rater, assignment, rules, now);
     }

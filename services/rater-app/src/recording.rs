@@ -85,14 +85,14 @@ pub fn record(
     if assignment.state == "skipped" {
         return Err(StorageError::conflict("lease_expired", "you passed over this task; ask for the next one"));
     }
-    if !assignment.holds_a_slot() && assignment.purpose == "work" && !has_free_slot(tx, &task)? {
+    if !assignment.holds_a_slot() && assignment.purpose == "work" && !has_free_slot(tx, &task, now)? {
         assignments::save_draft(tx, rater_id, assignment_id, submission.draft(), now)?;
         return Ok(Outcome::LeaseExpired);
     }
     let before = if task.is_golden { Vec::new() } else { judgments::opinions(tx, &task.task_id)? };
     let raters = lock_raters(tx, rater_id, &before)?;
     let rater = rater_of(&raters, rater_id)?;
-    // First, because it is refused when a second request of the same rater was faster: this one then begins again and finds its judgment.
+    // First of all changes: when the assignment was judged or ended since it was read, before the lock of its task, all is done again.
     assignments::submit(tx, &assignment, now)?;
     let judgment = insert_judgment(tx, &task, &assignment, submission, now)?;
     let rater = raters::note_answer(tx, rater, &answer_of(&judgment, &task, &assignment), Step::Forward, now)?;
@@ -207,7 +207,8 @@ fn rater_of<'a>(raters: &'a [Rater], rater_id: &str) -> Result<&'a Rater, Storag
 }
 
 /// Whether a judgment without a lease still finds a place: leases and judgments together never exceed what is wanted.
-fn has_free_slot(tx: &mut Connection, task: &TaskState) -> Result<bool, StorageError> {
+fn has_free_slot(tx: &mut Connection, task: &TaskState, now: DateTime<Utc>) -> Result<bool, StorageError> {
+    assignments::end_expired_of(tx, &task.task_id, now)?;
     let row = queue::find(tx, &task.task_id)?;
     Ok(row.is_some_and(|row| row.open_leases + row.judgments < row.required))
 }

@@ -66,6 +66,20 @@ pub fn sweep_expired(conn: &mut Connection, now: DateTime<Utc>, limit: i64) -> R
     Ok(ended)
 }
 
+/// Ends the leases of one task that are past their time and frees their slots. The task must be locked by this transaction.
+///
+/// # Errors
+/// As any query.
+pub fn end_expired_of(conn: &mut Connection, task_id: &str, now: DateTime<Utc>) -> Result<(), StorageError> {
+    let past = t::state.eq("leased").and(t::expires_at.le(Timestamp(now))).and(t::purpose.eq("work"));
+    let changes = (t::state.eq("expired"), t::finished_at.eq(Some(Timestamp(now))), t::updated_at.eq(Timestamp(now)));
+    let ended = on!(conn, c => diesel::update(t::table.filter(t::task_id.eq(task_id).and(past))).set(changes).execute(c))?;
+    match i32::try_from(ended) {
+        Ok(ended) if ended > 0 => queue::free_places(conn, task_id, ended),
+        _ => Ok(()),
+    }
+}
+
 /// Leases that end within `within` and whose holders were not warned yet; they count as warned from then on. A heartbeat makes a
 /// holder warnable again.
 ///

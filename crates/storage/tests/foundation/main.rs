@@ -5,6 +5,7 @@
 mod limits;
 mod mistakes;
 mod outbox;
+mod prepared;
 mod schema;
 mod tenants;
 mod transactions;
