@@ -15,6 +15,9 @@ use crate::types::Timestamp;
 /// Statuses in which a task waits for an expert.
 const WAITING: [&str; 2] = ["escalated", "expert_review"];
 
+/// When a task came to the experts, and until when one should have answered.
+pub type Dates = (DateTime<Utc>, DateTime<Utc>);
+
 /// A task that waits, without its texts.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
 #[diesel(table_name = tasks)]
@@ -139,7 +142,7 @@ pub fn give_deadlines(conn: &mut Connection, sla: TimeDelta, now: DateTime<Utc>)
 ///
 /// # Errors
 /// As any query.
-pub fn deadline_of(conn: &mut Connection, task_id: &str) -> Result<Option<(DateTime<Utc>, DateTime<Utc>)>, StorageError> {
+pub fn deadline_of(conn: &mut Connection, task_id: &str) -> Result<Option<Dates>, StorageError> {
     let dates = tasks::table.filter(tasks::task_id.eq(task_id)).select((tasks::escalated_at, tasks::review_due_at));
     let found: Option<(Option<Timestamp>, Option<Timestamp>)> = on!(conn, c => dates.first(c).optional())?;
     Ok(found.and_then(|(from, until)| Some((from?.0, until?.0))))
@@ -149,7 +152,7 @@ pub fn deadline_of(conn: &mut Connection, task_id: &str) -> Result<Option<(DateT
 ///
 /// # Errors
 /// As any query.
-pub fn set_deadline(conn: &mut Connection, task_id: &str, dates: Option<(DateTime<Utc>, DateTime<Utc>)>) -> Result<(), StorageError> {
+pub fn set_deadline(conn: &mut Connection, task_id: &str, dates: Option<Dates>) -> Result<(), StorageError> {
     let (from, until) = dates.map_or((None, None), |(from, until)| (Some(Timestamp(from)), Some(Timestamp(until))));
     let changes = (tasks::escalated_at.eq(from), tasks::review_due_at.eq(until));
     on!(conn, c => diesel::update(tasks::table.filter(tasks::task_id.eq(task_id))).set(changes).execute(c))?;

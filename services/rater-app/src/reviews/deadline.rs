@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use storage::connection::Connection;
 use storage::error::StorageError;
-use storage::reviews;
+use storage::reviews::{self, Dates};
 use web::settings::Settings;
 
 /// Whether a task with this status waits for an expert.
@@ -33,9 +33,7 @@ pub fn keep(tx: &mut Connection, task_id: &str, before: &str, after: &str, sla: 
     if wanted == known { Ok(()) } else { reviews::set_deadline(tx, task_id, wanted) }
 }
 
-type Dates = Option<(DateTime<Utc>, DateTime<Utc>)>;
-
-fn dates(before: &str, after: &str, known: Dates, sla: TimeDelta, now: DateTime<Utc>) -> Dates {
+fn dates(before: &str, after: &str, known: Option<Dates>, sla: TimeDelta, now: DateTime<Utc>) -> Option<Dates> {
     match after {
         _ if waits(after) => known.filter(|_| waits(before)).or(Some((now, now + sla))),
         "validated" => known,
