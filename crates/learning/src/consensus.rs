@@ -219,9 +219,11 @@ impl EmSettings {
         Self { max_iterations: iterations, tolerance: 0.0, right: 0.0, wrong: 0.0, class: 0.0 }
     }
 
-    /// Maximum likelihood without smoothing, to convergence: a relative change below 1e-11.
-    pub fn published() -> Self {
-        Self { tolerance: 1e-11, ..Self::unsmoothed(3000) }
+    /// Maximum likelihood without smoothing, to convergence: a relative change of the log-likelihood below
+    /// 1e-11, or 1e-8 above 200,000 judgments, where that is a hundredth of a unit and moves no label.
+    pub fn published(n_judgments: usize) -> Self {
+        let tolerance = if n_judgments > 200_000 { 1e-8 } else { 1e-11 };
+        Self { tolerance, ..Self::unsmoothed(3000) }
     }
 }
 
@@ -234,8 +236,8 @@ pub fn estimate(evidence: &Evidence<'_>, method: Method) -> Result<Consensus, In
     match method {
         Method::Majority => vote::majority(evidence),
         Method::GoldVote => vote::gold_weighted(evidence),
-        Method::OneCoin => one_coin::fit(evidence, &EmSettings::published()),
-        Method::DawidSkene => dawid_skene::fit(evidence, &EmSettings::published()),
+        Method::OneCoin => one_coin::fit(evidence, &EmSettings::published(evidence.judgments.len())),
+        Method::DawidSkene => dawid_skene::fit(evidence, &EmSettings::published(evidence.judgments.len())),
         Method::Hierarchical => hierarchical::fit(evidence),
         Method::Mace => hierarchical::fit_mace(evidence),
         Method::ModelAverage => auto::in_equal_parts(evidence),

@@ -8,7 +8,7 @@ use crate::connection::Connection;
 use crate::error::{Meaning, StorageError};
 use crate::page::{Page, Slice};
 use crate::raters::Step;
-use crate::schema::{golden_set_items as t, rating_tasks as tasks};
+use crate::schema::{golden_set_items as t, judgments, rater_profiles as raters, rating_tasks as tasks};
 use crate::types::{Json, Timestamp};
 use crate::{lock, on};
 
@@ -213,6 +213,39 @@ pub fn list(conn: &mut Connection, state: Option<&str>, page: &Page) -> Result<S
 /// As any query.
 pub fn count_active(conn: &mut Connection) -> Result<i64, StorageError> {
     Ok(on!(conn, c => t::table.filter(t::is_active.eq(true)).count().get_result(c))?)
+}
+
+/// An answer to a golden item: whether it equals the expert's, and its time divided by what this rater usually spends.
+pub type GoldenAnswer = (bool, f64);
+
+/// Items in use with at least `least` answers, by primary key after `after`: the key, the task and how often it was answered.
+///
+/// # Errors
+/// As any query.
+pub fn in_use(conn: &mut Connection, least: i32, after: i64, limit: i64) -> Result<Vec<(i64, String, i32)>, StorageError> {
+    Ok(on!(conn, c => t::table
+        .filter(t::is_active.eq(true).and(t::times_used.ge(least)).and(t::id.gt(after)))
+        .order(t::id)
+        .limit(limit.clamp(1, 500))
+        .select((t::id, t::task_id, t::times_used))
+        .load(c))?)
+}
+
+/// The newest answers to an item in the flow of work, oldest first.
+///
+/// # Errors
+/// As any query.
+pub fn answers(conn: &mut Connection, task_id: &str, limit: i64) -> Result<Vec<GoldenAnswer>, StorageError> {
+    let mut rows: Vec<(Option<bool>, f64, Option<f64>)> = on!(conn, c => judgments::table
+        .inner_join(raters::table.on(raters::rater_id.eq(judgments::rater_id)))
+        .filter(judgments::task_id.eq(task_id).and(judgments::matches_golden.is_not_null()))
+        .order(judgments::id.desc())
+        .limit(limit.clamp(1, 1_000))
+        .select((judgments::matches_golden, judgments::time_spent_seconds, raters::avg_time_per_task_seconds))
+        .load(c))?;
+    rows.reverse();
+    let pace = |seconds: f64, usual: Option<f64>| usual.filter(|usual| *usual > 0.0).map_or(f64::NAN, |usual| seconds / usual);
+    Ok(rows.into_iter().map(|(is_right, seconds, usual)| (is_right == Some(true), pace(seconds, usual))).collect())
 }
 
 /// Enters one answer into the record of a golden item, or takes it back.

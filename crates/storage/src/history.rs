@@ -69,6 +69,7 @@ pub type HistoryKey = (DateTime<Utc>, i64);
 /// A judgment with its task and what became of it. Choices are in the stored order.
 #[derive(Debug, Clone, PartialEq, Queryable)]
 pub struct OwnJudgment {
+    key: i64,
     /// The judgment.
     pub judgment: Judgment,
     /// Task type word.
@@ -111,7 +112,7 @@ impl OwnJudgment {
     /// Its sort keys.
     #[must_use]
     pub fn key(&self) -> HistoryKey {
-        (self.judgment.created_at.0, self.judgment.id)
+        (self.judgment.created_at.0, self.key)
     }
 }
 
@@ -136,6 +137,7 @@ pub fn of_rater(
             .order((t::created_at.desc(), t::id.desc()))
             .limit(limit)
             .select((
+                t::id,
                 Judgment::as_select(),
                 tasks::task_type,
                 tasks::title,

@@ -163,6 +163,7 @@ pub fn insert(conn: &mut Connection, new: &NewJudgment, now: DateTime<Utc>) -> R
         expert_reviewed: false,
         expert_agrees: None,
         expert_feedback: None,
+        answered_at: None,
         rubric_version: new.rubric_version,
         created_at: Timestamp(now),
         updated_at: Timestamp(now),

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 pub use answers::{Answered, answers_of_rater};
 pub use queue::{
-    Looking, QueueFilter, QueueState, Waiting, count_waiting, deadline_of, decided, give_deadlines, judged_by, looking, set_deadline,
-    waiting,
+    Looking, QueueFilter, QueueState, Waiting, count_waiting, deadline_of, decided, give_deadlines, has_undated, judged_by, looking,
+    set_deadline, waiting,
 };
 
 use crate::connection::Connection;

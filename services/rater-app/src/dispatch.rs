@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::role::Role;
 use domain::task::TaskType;
-use learning::calibration::{Decision, SequentialTest};
+use learning::calibration::SequentialTest;
 use learning::drift::DriftTest;
 use learning::golden::{ExposureCaps, RateRules};
 use learning::judgment::GoldRecord;
@@ -178,6 +178,7 @@ pub fn next(tx: &mut Connection, request: &Request, rules: &Rules, now: DateTime
             return Ok(Next::Given(Box::new(Given { assignment, task, why })));
         }
         reason = match (purpose, assignments::nothing_because(tx, &wanted)?) {
+            (Purpose::Calibration, _) if tests.iter().any(|test| test.state == "failed") => Reason::CalibrationFailed,
             (_, Nothing::NoTasks) => Reason::NoTasks,
             (Purpose::Calibration, _) => Reason::NoGoldenItems,
             (_, Nothing::AllDoneByYou) => Reason::AllDoneByYou,
@@ -245,12 +246,6 @@ fn golden_rate(rater: &Rater, tests: &[Qualification], rules: &Rules) -> f64 {
 #[must_use]
 pub fn is_exempt(rater: &Rater, role: Role) -> bool {
     role.may_review() || rater.is_exempt
-}
-
-/// What a rater's calibration answers of all task types mean together.
-#[must_use]
-pub fn calibration_of(rater: &Rater, test: &SequentialTest) -> Decision {
-    test.decide(rater.calibration_correct.max(0).unsigned_abs(), rater.calibration_total.max(0).unsigned_abs())
 }
 
 /// What to look for, in this order: purposes with the task types they are for, where none is any.

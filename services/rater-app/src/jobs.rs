@@ -19,6 +19,7 @@ use crate::leases;
 use crate::live;
 use crate::reviews;
 use crate::state::State;
+use crate::upkeep;
 
 /// Events delivered in one round.
 const DELIVERY_BATCH: i64 = 50;
@@ -28,6 +29,8 @@ const DELIVER_EVERY: Duration = Duration::from_secs(1);
 const END_LEASES_EVERY: Duration = Duration::from_secs(5);
 /// Decisions are looked over this often.
 const LEARN_EVERY: Duration = Duration::from_secs(300);
+/// Golden items are looked over this often.
+const KEEP_UP_EVERY: Duration = Duration::from_secs(600);
 /// The order of the queue is looked over this often.
 const REORDER_EVERY: Duration = Duration::from_secs(600);
 /// Rows of the queue looked over in one transaction.
@@ -46,6 +49,7 @@ pub fn start(state: &State, shutdown: &CancellationToken) -> Vec<JoinHandle<()>>
         tokio::spawn(end_leases_always(state.clone(), shutdown.clone())),
         tokio::spawn(clear_always(state.clone(), shutdown.clone())),
         tokio::spawn(learn_always(state.clone(), shutdown.clone())),
+        tokio::spawn(keep_up_always(state.clone(), shutdown.clone())),
         tokio::spawn(reorder_always(state.clone(), shutdown.clone())),
         tokio::spawn(look_always(state.clone(), shutdown.clone())),
         tokio::spawn(reviews::gauges::measure_always(state.clone(), shutdown.clone())),
@@ -151,6 +155,13 @@ pub async fn learn(state: &State) -> Result<usize, StorageError> {
             Ok(votes.len())
         })
         .await
+}
+
+/// Takes golden items out of use that are known, worn or doubtful.
+async fn keep_up_always(state: State, shutdown: CancellationToken) {
+    while pause(KEEP_UP_EVERY, &shutdown).await {
+        log("look over golden items", upkeep::round(&state).await);
+    }
 }
 
 /// Puts the queue in the order of the present weights: at the start, because they may have changed, and now and then.

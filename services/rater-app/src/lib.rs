@@ -41,6 +41,7 @@ pub mod sign_in;
 pub mod state;
 pub mod submission;
 pub mod tasks;
+pub mod upkeep;
 
 use std::error::Error;
 use std::time::Duration;

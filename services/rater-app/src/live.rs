@@ -171,19 +171,22 @@ impl Authority for Listeners {
 /// that come close together are read together.
 pub async fn pump(state: State, shutdown: CancellationToken) {
     let mut reader = Reader::default();
-    let mut told_leaderboard = Instant::now();
-    let mut has_news = false;
+    let mut told_leaderboard = None;
+    let mut standing = None;
     loop {
         match read(&state, &mut reader).await {
             Ok(events) => {
-                has_news |= events.iter().any(|event| event.topic.starts_with("rater:") && event.event.starts_with("judgment_"));
+                let about_judgments = |event: &&OutboxEvent| event.topic.starts_with("rater:") && event.event.starts_with("judgment_");
+                standing = events.iter().rev().find(about_judgments).map(|event| event.payload.0.clone()).or(standing);
                 events.into_iter().flat_map(outgoing).for_each(|message| state.hub.publish(message));
             }
             Err(error) => tracing::warn!(%error, "realtime events could not be read; trying again"),
         }
-        if has_news && told_leaderboard.elapsed() >= LEADERBOARD_EVERY {
-            state.hub.publish(leaderboard_changed());
-            (has_news, told_leaderboard) = (false, Instant::now());
+        if told_leaderboard.is_none_or(|at: Instant| at.elapsed() >= LEADERBOARD_EVERY)
+            && let Some(judgment) = standing.take()
+        {
+            state.hub.publish(leaderboard_changed(&judgment));
+            told_leaderboard = Some(Instant::now());
         }
         tokio::select! {
             () = shutdown.cancelled() => return,
@@ -193,12 +196,12 @@ pub async fn pump(state: State, shutdown: CancellationToken) {
     }
 }
 
-/// Made here and not with each judgment: listeners only need to know that it is worth looking again.
-fn leaderboard_changed() -> Outgoing {
+/// Made here and not with each judgment: listeners need to know that it is worth looking again, and of whom the news was last.
+fn leaderboard_changed(judgment: &Value) -> Outgoing {
     Outgoing::Broadcast {
         topic: Topic::public("leaderboard".to_owned()),
         event: "leaderboard_changed".to_owned(),
-        payload: serde_json::json!({}),
+        payload: serde_json::json!({"rater_id": judgment.get("rater_id"), "total_judgments": judgment.get("total_judgments")}),
         sequence: None,
     }
 }

@@ -63,7 +63,7 @@ pub fn assignment(given: &Given) -> Value {
         "draft": assignment.draft,
         "confidence_words": CONFIDENCE_WORDS.map(|(word, value)| json!({"word": word, "value": value})),
         "why": words_of(why),
-        "why_parts": why,
+        "why_parts": parts_of(why),
         "task": view,
     })
 }
@@ -146,6 +146,16 @@ fn reasons(task_type: TaskType, n_candidates: usize) -> Value {
         by_choice.insert(choice.as_ref().to_owned(), json!(of(choice)));
     }
     Value::Object(by_choice)
+}
+
+/// The parts of the score, without the value of the rater's skill: it changes with each golden item, and would tell which was one.
+fn parts_of(why: &[Part]) -> Vec<Value> {
+    why.iter()
+        .map(|part| {
+            let value = (part.name != "skill").then_some(part.value);
+            json!({"name": part.name, "weight": part.weight, "value": value, "words": part.words})
+        })
+        .collect()
 }
 
 /// Why this task, in words that are the same for work and for golden items among it.

@@ -24,7 +24,7 @@ pub struct Part {
     pub value: f64,
     /// How much one unit counts.
     pub weight: f64,
-    /// In words for the rater.
+    /// In words for the rater; they say nothing that changes with the rater's record.
     pub words: String,
 }
 
@@ -95,7 +95,7 @@ pub fn parts(task: &Known<'_>, rater: &Rater, shares: &Shares, weights: &Weights
                 (None, None) => "nothing is known of it yet".to_owned(),
             },
         ),
-        part("skill", gain, weights.skill, format!("your answer is expected to tell {gain:.2} bits")),
+        part("skill", gain, weights.skill, "your answer is expected to tell more here than elsewhere".to_owned()),
         part("quota", quota, weights.quota, quota_words(quota).to_owned()),
     ]
 }

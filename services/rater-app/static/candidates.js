@@ -216,16 +216,16 @@
         if (target) range = written[2] ? fromLine(target.textContent, Number(written[2]), Number(written[3])) : [Number(written[4]) - 1, Number(written[5])];
       } else if (lineColumn) {
         target = (lineColumn[1] && elementAt(root, lineColumn[1])) || texts[0];
-        range = target ? fromLine(target.textContent, Number(lineColumn[2]), Number(lineColumn[3])) : null;
+        range = target ? fromLine(plainText(target), Number(lineColumn[2]), Number(lineColumn[3])) : null;
       } else if (place.startsWith('/')) {
         target = elementAt(root, place);
       } else if (range) {
         target = texts[0] ?? root.querySelector('[data-path]');
       } else if (place) {
         // A word of the text, or the name of a field.
-        target = texts.find((text) => text.textContent.toLowerCase().includes(place.toLowerCase())) ?? elementAt(root, place);
-        const from = target?.hasAttribute('data-is-text') ? target.textContent.toLowerCase().indexOf(place.toLowerCase()) : -1;
-        if (from >= 0) range = [[...target.textContent.slice(0, from)].length, [...target.textContent.slice(0, from + place.length)].length];
+        target = texts.find((text) => plainText(text).toLowerCase().includes(place.toLowerCase())) ?? elementAt(root, place);
+        const own = target?.hasAttribute('data-is-text') ? plainText(target) : '', from = own.toLowerCase().indexOf(place.toLowerCase());
+        if (from >= 0) range = [[...own.slice(0, from)].length, [...own.slice(0, from + place.length)].length];
       }
       if (!target) continue;
       const said = () => element('sup', { class: 'finding-number', title: `${words(one.rule ?? one.check)}: ${one.message}` }, element('span', { 'aria-hidden': 'true' }, `✗${one.number}`), element('span', { class: 'visually-hidden' }, ` failed check ${one.number} `));
@@ -248,11 +248,21 @@
     return word ? [before + column - 1, before + column - 1 + [...word].length] : null;
   }
 
+  /** The text of the candidate itself: what was added for reading has no place in it. */
+  const isOwn = (node) => !node.parentElement.closest('.visually-hidden, .finding-number');
+  function plainText(target) {
+    const walker = document.createTreeWalker(target, NodeFilter.SHOW_TEXT);
+    let text = '';
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) if (isOwn(node)) text += node.data;
+    return text;
+  }
+
   /** Wraps characters `from` to `to` of an element's text in a mark, when they lie in it; null otherwise. */
   function markRange(target, [from, to]) {
     const walker = document.createTreeWalker(target, NodeFilter.SHOW_TEXT);
     let at = 0;
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+      if (!isOwn(node)) continue;
       const letters = [...node.data];
       if (from < at + letters.length) {
         const start = letters.slice(0, from - at).join('').length, end = letters.slice(0, to - at).join('').length;

@@ -13,7 +13,7 @@
     return [element('span', { class: 'block small muted' }, found.help), shown('✓', 'Meets it', found.good), shown('✗', 'Fails it', found.bad)];
   }
 
-  /** `desk({ part, titles, rubricVersion })`: gives { open(assignment), toggleDifference(), toggleTogether(), toggleWhy() }. */
+  /** `desk({ part, titles, rubricVersion })`: gives { open(assignment) (whether its guideline changed since it was last shown), toggleDifference(), toggleTogether(), toggleWhy() }. */
   function desk({ part, titles, rubricVersion }) {
     let task = null, showsDifference = false, pair = [0, 1];
     let isTogether = rater.feel.get(TOGETHER) !== 'apart';
@@ -30,6 +30,15 @@
       part('context').scrollTop = 0;
       draw();
       fillGuidelines();
+      return noteVersion();
+    }
+
+    /** Remembers which guideline this browser has shown; whether it is another one than the last time. */
+    function noteVersion() {
+      const name = `endcap-guideline:${task.task_type}`, version = String(task.guideline_version ?? task.rubric_version ?? rubricVersion);
+      const before = rater.feel.get(name);
+      if (before !== version) rater.feel.set(name, version);
+      return before !== null && before !== version;
     }
 
     function draw() {

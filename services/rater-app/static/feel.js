@@ -72,5 +72,16 @@
     judge();
   }
 
+  /** What an event to this rater says in words; nothing for events that are only for programs. */
+  function newsWords(event, payload) {
+    if (payload.words) return payload.words;
+    if (event === 'integrity_action') return payload.reason || null;
+    if (event === 'integrity_reversed') return `Taken back: ${payload.reason || 'what was held against you no longer is'}.`;
+    if (event !== 'escalation_answered') return null;
+    const how = payload.agreed === true ? ' as you did' : payload.agreed === false ? ' otherwise than you' : '';
+    return `An expert decided one of your tasks${how}${payload.note ? `: ${payload.note}` : '.'} See your judgments.`;
+  }
+
+  rater.newsWords = newsWords;
   rater.feel = Object.freeze({ play, soundSwitch, news, get, set });
 })();

@@ -62,7 +62,7 @@
     held.keeper = rater.draftKeeper({ assignmentId: assignment.id, activeMs: time.ms, onState: showDraftState });
     held.form = rater.judgmentForm({ task, confidenceWords: settings.confidence, draft: draft && pickDraft(draft), onChange: (state) => { if (held !== mine) return; part('problem').textContent = ''; mine.keeper.change(state); } });
     held.lease = rater.lease({ assignmentId: assignment.id, expiresAt: assignment.expiresAt, now: assignment.sentAt, isActive: time.isActive, onWarn: warn, onSafe: hideBanner, onEnd: leaseEnded });
-    desk.open(assignment);
+    const hasNewGuideline = desk.open(assignment);
     part('form').replaceChildren(held.form.root);
     part('form').scrollTop = 0;
     placeChoices();
@@ -72,6 +72,8 @@
     if (draft) {
       const when = draft.saved_at ? new Date(draft.saved_at).toLocaleTimeString('en', { hour: '2-digit', minute: '2-digit', hour12: false }) : 'earlier';
       banner('note', `Your draft from ${when} is back; go on where you were.`, element('button', { type: 'button', class: 'button button-quiet button-small', onclick: hideBanner }, 'Good'));
+    } else if (hasNewGuideline) {
+      banner('note', 'The guidelines for this kind of task changed since you last judged one.', smallButton('Read them', () => { hideBanner(); openDialog('guideline-dialog'); }));
     }
     part('title').focus({ preventScroll: true });
     announce(`${sentWords} ${settings.titles[task.task_type] || ''}, ${task.candidates.length} candidates.${draft ? ' Your draft is back.' : ''}`);
@@ -199,7 +201,7 @@
 
   /** On to the next task: the one that came with the answer, or one asked for. */
   async function goOn(answer, told, keepsBanner = false) {
-    if (answer && answer.next !== undefined) receive(answer.next, { ...told, reason: answer.next_reason, retryAfter: answer.next_retry_after ?? told.retryAfter }, keepsBanner);
+    if (answer && answer.next !== undefined && answer.next_reason !== 'ask_again') receive(answer.next, { ...told, reason: answer.next_reason, retryAfter: answer.next_retry_after ?? told.retryAfter }, keepsBanner);
     else await next({ keepsBanner });
   }
 
@@ -337,6 +339,7 @@
   addEventListener('online', () => { if (page.dataset.state === 'failed') next(); });
 
   // ── News ──────────────────────────────────────────────────────────────────
+  const LATE_NEWS_MS = 5000;
   let lastLook = 0;
   /** An empty queue looks again when a task changes, and not more often than the server likes. */
   function look(leastPauseMs) {
@@ -351,9 +354,11 @@
     onPoll: () => look(2000),
     onNews: (topic, event, payload) => {
       if (topic === 'tasks') { look(2000); return; }
-      // News about the task in hand: ask the server whether it is still ours rather than believe the event.
-      if (held && payload?.assignment_id === held.id && event !== 'judgment_recorded') held.lease.beat();
-      if (payload?.words) { window.endcap.toast(payload.words); look(0); }
+      // News of a lease that was extended since is old news; that it will end is counted here, and never a sign of work.
+      if (event === 'lease_expired' && held && payload.assignment_id === held.id && held.lease.left() < LATE_NEWS_MS) { held.lease.close(); leaseEnded('The time for this task is over.'); }
+      const words = rater.newsWords(event, payload);
+      if (words) window.endcap.toast(words, 'note', 8000);
+      if (words || event === 'resync') look(2000);
     },
   });
 

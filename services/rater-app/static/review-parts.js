@@ -103,7 +103,7 @@
     const majority = review?.majority_choice ?? (review?.state === 'decided' ? null : consensus?.choice);
     const sure = (value) => confidenceWords.find(([, number]) => number === value)?.[0] ?? percent(value);
     return element('section', { class: 'reveal', 'aria-labelledby': 'reveal-title' }, element('h3', { id: 'reveal-title', class: 'field-title', tabindex: '-1' }, 'What raters thought'),
-      before ? element('p', { class: 'blind-note' }, `You thought before: ${choiceWords(before.choice)}, ${sure(before.confidence)}. ${majority ? (majority === before.choice ? 'The raters’ weighted vote says the same.' : `The raters’ weighted vote says: ${choiceWords(majority)}.`) : 'The raters’ votes have no clear winner.'}`)
+      before ? element('p', { class: 'blind-note' }, `${review.state === 'decided' ? review.expert.name ?? review.expert.account_id : 'You'} thought before: ${choiceWords(before.choice)}, ${sure(before.confidence)}. ${majority ? (majority === before.choice ? 'The raters’ weighted vote says the same.' : `The raters’ weighted vote says: ${choiceWords(majority)}.`) : 'The raters’ votes have no clear winner.'}`)
         : element('p', { class: 'muted small' }, 'No view was recorded before the judgments were seen.'),
       judgments.length ? element('ul', { class: 'tally' }, tally) : element('p', { class: 'muted' }, 'Nobody has judged it.'),
       element('ul', { class: 'vote-list' }, judgments.map((one) => vote(one, rubric, sure))));

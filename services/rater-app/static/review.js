@@ -44,6 +44,10 @@
   function choosePart(name) {
     list = name;
     cursor = null;
+    // Rows of the other part must not be opened under this one's name.
+    part('queue').replaceChildren();
+    part('more').hidden = true;
+    part('queue-note').textContent = 'Looking…';
     for (const button of page.querySelectorAll('[data-list]')) button.setAttribute('aria-pressed', String(button.dataset.list === name));
     loadQueue();
   }
@@ -99,7 +103,7 @@
     drawSide();
     markCurrent();
     part('title').focus({ preventScroll: true });
-    page.querySelector('.review-task .pane-scroll').scrollTop = 0;
+    part('context').scrollTop = 0;
   }
 
   function drawDue() {
@@ -129,7 +133,7 @@
       side.replaceChildren(reveal(about), held.form.root);
     } else {
       title = 'Your view first';
-      action = 'Record and see the judgments';
+      action = 'Record my view';
       held.form = blindForm({ task, rubric, confidenceWords, count: held.judgments_count });
       side.replaceChildren(held.form.root);
     }
@@ -212,9 +216,10 @@
   function showDifference(isOn) {
     const [a, b] = held?.task.candidates ?? [];
     part('difference').hidden = !isOn;
+    part('candidates').hidden = isOn;
     part('difference-button').setAttribute('aria-pressed', String(isOn));
     part('difference').replaceChildren(...(isOn ? rater.difference(held.task.task_type, a, b, ['A', 'B']).flat(Infinity).filter(Boolean) : []));
-    if (isOn) part('difference').scrollIntoView({ block: 'nearest' });
+    if (isOn) part('difference').scrollTop = 0;
   }
   function say(kind, text, ...actions) { part('message').replaceChildren(element('div', { class: `notice notice-${kind} ide-notice` }, element('span', {}, text), element('span', { class: 'row' }, actions))); announce(text); }
 

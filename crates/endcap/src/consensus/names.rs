@@ -15,6 +15,8 @@ pub struct Names {
     ends: Vec<usize>,
     /// Key and number by hash, open addressing; the length is a power of two, at most half of it is used.
     table: Vec<(u64, u32)>,
+    /// The short name asked for last: files are often sorted by task.
+    last: Option<(u64, u32)>,
 }
 
 impl Names {
@@ -38,7 +40,27 @@ impl Names {
 
     /// The number of the name, given to it now if it is new.
     pub fn number(&mut self, name: &str) -> Result<u32> {
-        let key = key(name);
+        self.number_by(name, key(name))
+    }
+
+    /// The same for `text[from..to]`; quicker, because short names are taken out of the text as one word.
+    pub fn number_within(&mut self, text: &str, from: usize, to: usize) -> Result<u32> {
+        let name = text.get(from..to).unwrap_or_default();
+        let word = text.as_bytes().get(from..).and_then(|rest| rest.first_chunk::<WORD>()).filter(|_| name.len() < WORD);
+        let short = |word: &[u8; WORD]| u64::from_le_bytes(*word) & ((1 << (8 * name.len())) - 1) | (name.len() as u64) << 56;
+        self.number_by(name, word.map_or_else(|| key(name), short))
+    }
+
+    fn number_by(&mut self, name: &str, key: u64) -> Result<u32> {
+        if let Some((_, number)) = self.last.filter(|(last, _)| *last == key && name.len() < WORD) {
+            return Ok(number);
+        }
+        let number = self.look_up(name, key)?;
+        self.last = (name.len() < WORD).then_some((key, number));
+        Ok(number)
+    }
+
+    fn look_up(&mut self, name: &str, key: u64) -> Result<u32> {
         let place = self.place(name, key);
         if let Some(&(_, number)) = self.table.get(place).filter(|(_, number)| *number != FREE) {
             return Ok(number);
@@ -73,7 +95,7 @@ impl Names {
     }
 
     fn grow(&mut self) {
-        self.table = vec![(0, FREE); (4 * self.ends.len()).next_power_of_two().max(16)];
+        self.table = vec![(0, FREE); (2 * self.ends.len()).next_power_of_two().max(16)];
         for (index, number) in (0..self.ends.len()).zip(0u32..) {
             let key = key(self.name(index));
             let place = self.place(self.name(index), key);
@@ -86,7 +108,7 @@ impl Names {
 
 /// Short names themselves with their length in the top byte; a hash of others with all bits set there.
 fn key(name: &str) -> u64 {
-    let word = |bytes: &[u8]| bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
     if name.len() < WORD {
         return word(name.as_bytes()) | (name.len() as u64) << 56;
     }

@@ -93,16 +93,19 @@ fn split_in_place(text: &str) -> Option<Answers> {
     let mut fields = [(0, 0); MAX_COLUMNS];
     let (mut column, mut start, mut is_odd) = (0, 0, false);
     let mut end_row = |fields: &[(usize, usize)], is_odd: bool| {
-        let mut values = [""; 3];
-        for (value, place) in values.iter_mut().zip(places) {
-            let (from, to) = *fields.get(place)?;
-            let field = rows.get(from..to)?;
-            *value = if is_odd { field.trim() } else { field };
-            if value.is_empty() {
-                return None;
-            }
+        let [task, rater, label] = places.map(|place| fields.get(place).copied().unwrap_or_default());
+        if is_odd {
+            let values = [task, rater, label].map(|(from, to)| rows.get(from..to).unwrap_or_default().trim());
+            return if values.contains(&"") { None } else { answers.add(values).ok() };
         }
-        answers.add(values).ok()
+        if task.0 == task.1 || rater.0 == rater.1 || label.0 == label.1 {
+            return None;
+        }
+        let task = answers.tasks.number_within(rows, task.0, task.1).ok()?;
+        let rater = answers.raters.number_within(rows, rater.0, rater.1).ok()?;
+        let label = answers.labels.number_within(rows, label.0, label.1).ok()?;
+        answers.judgments.push(Judgment { task, rater, label });
+        Some(())
     };
     for (place, byte) in rows.bytes().enumerate() {
         if byte > b',' && byte.is_ascii() {
@@ -114,8 +117,7 @@ fn split_in_place(text: &str) -> Option<Answers> {
             start = place + 1;
         }
         if byte == b'\n' {
-            // A blank line has one empty field.
-            let is_blank = column == 1 && fields.first().is_some_and(|(from, to)| from == to);
+            let is_blank = column == 1 && matches!(fields.first().and_then(|(from, to)| rows.get(*from..*to)), Some("" | "\r"));
             if !is_blank {
                 end_row(fields.get(..column).filter(|fields| fields.len() == header.len())?, is_odd)?;
             }

@@ -132,7 +132,9 @@ mod tests {
     fn labels_have_ranks_only_when_all_are_numbers() {
         let names = |list: &[&str]| {
             let mut names = Names::default();
-            list.iter().for_each(|name| drop(names.number(name).unwrap()));
+            for name in list {
+                names.number(name).unwrap();
+            }
             names
         };
         assert_eq!(ranks(&names(&["10", "2", "-1"])), Some(vec![2, 1, 0]));

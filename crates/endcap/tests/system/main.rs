@@ -74,10 +74,11 @@ fn production_without_a_secret_does_not_start() {
     }
 }
 
-/// Runs the browser test, which signs in and judges with the keyboard alone.
+/// Runs the browser tests, which sign in, judge and review with the keyboard alone.
 fn judges_by_keyboard(ports: &[(String, u16)]) {
     browse("rater-app", "judge.mjs", &[address(ports, "RATER_APP")]);
     browse("rater-app", "ide.mjs", &[address(ports, "RATER_APP")]);
+    browse("rater-app", "review.mjs", &[address(ports, "RATER_APP")]);
 }
 
 /// Runs the browser test of the campaign pages: a campaign, an import and plans by keyboard, every page scanned and printed.

@@ -5,10 +5,10 @@
 
 use super::calibration::calibrate;
 use super::dawid_skene::{fitted_raters, into_result};
-use super::hierarchical::{self, LIMITS, Pooling};
+use super::hierarchical::{self, Pooling};
 use super::indexed::{Fitted, Indexed};
 use super::predictive::{Findings, compare};
-use super::{Consensus, Evidence, Method, clear_winner, one_coin, vote};
+use super::{Consensus, EmSettings, Evidence, Method, clear_winner, one_coin, vote};
 use crate::judgment::{InvalidJudgments, check_cells};
 
 /// Fewer tasks with two judgments than this cannot carry rater models.
@@ -32,7 +32,7 @@ struct Weights {
 pub(super) fn fit(evidence: &Evidence<'_>) -> Result<Consensus, InvalidJudgments> {
     evidence.check()?;
     let indexed = Indexed::new(evidence);
-    let overlapping = (0..evidence.n_tasks).filter(|task| indexed.task(*task).len() >= 2).count();
+    let overlapping = (0..evidence.n_tasks).filter(|task| indexed.rows(*task).len() >= 2).count();
     if overlapping < MIN_TASKS_FOR_FITTING {
         let reason = format!("{overlapping} tasks have two or more judgments; fitting rater models needs {MIN_TASKS_FOR_FITTING}");
         return Ok(Consensus { reason, ..vote::gold_weighted(evidence)? });
@@ -100,9 +100,11 @@ fn choose(findings: &Findings) -> (Weights, String) {
 /// Fits what has weight and averages it.
 fn average(evidence: &Evidence<'_>, indexed: &Indexed, weights: Weights) -> Consensus {
     let votes = indexed.soft_votes(evidence);
-    let partial = (weights.hierarchical > 0.0).then(|| hierarchical::fit_indexed(evidence, indexed, Pooling::Partial, LIMITS));
-    let complete = (weights.mace > 0.0).then(|| hierarchical::fit_indexed(evidence, indexed, Pooling::Complete, LIMITS));
-    let one_coin = (weights.one_coin > 0.0).then(|| one_coin::fit_indexed(evidence, indexed, &one_coin::SMOOTHED));
+    let limits = hierarchical::limits(evidence.judgments.len());
+    let coin = EmSettings { tolerance: limits.1, ..one_coin::SMOOTHED };
+    let partial = (weights.hierarchical > 0.0).then(|| hierarchical::fit_indexed(evidence, indexed, Pooling::Partial, limits));
+    let complete = (weights.mace > 0.0).then(|| hierarchical::fit_indexed(evidence, indexed, Pooling::Complete, limits));
+    let one_coin = (weights.one_coin > 0.0).then(|| one_coin::fit_indexed(evidence, indexed, &coin));
     let mut tables: Vec<(&[f64], f64)> = Vec::new();
     tables.extend(partial.iter().map(|fitted| (fitted.posterior.as_slice(), weights.hierarchical)));
     tables.extend(complete.iter().map(|fitted| (fitted.posterior.as_slice(), weights.mace)));
@@ -134,7 +136,7 @@ fn average(evidence: &Evidence<'_>, indexed: &Indexed, weights: Weights) -> Cons
 /// A family that is clearly better on the gold tasks than the one chosen, fitted without looking at them.
 fn better_on_gold(evidence: &Evidence<'_>, indexed: &Indexed, chosen: Weights) -> Option<(Choice, String)> {
     let gold: Vec<(usize, u32)> = (0..evidence.n_tasks)
-        .filter(|task| !indexed.task(*task).is_empty())
+        .filter(|task| !indexed.rows(*task).is_empty())
         .filter_map(|task| Some((task, evidence.gold_label(task)?)))
         .collect();
     if gold.len() < MIN_GOLD {

@@ -54,8 +54,8 @@ pub(super) fn maximise_expectation(
     let mut sums = vec![0.0; c];
     for task in 0..evidence.n_tasks {
         let row = &posterior[task * c..(task + 1) * c];
-        for &(rater, label) in indexed.task(task) {
-            let start = (rater as usize * evidence.n_labels + label as usize) * c;
+        for &vote in indexed.rows(task) {
+            let start = vote as usize * c;
             counts[start..start + c].iter_mut().zip(row).for_each(|(count, p)| *count += p);
         }
         if indexed.is_known(evidence, task) {
@@ -126,14 +126,13 @@ fn fixed<const C: usize>(
         (parameters.matrices.as_chunks::<C>().0, posterior.as_chunks_mut::<C>().0, counts.as_chunks_mut::<C>().0);
     let (mut prior, mut class_sums) = ([0.0; C], [0.0; C]);
     prior.copy_from_slice(&parameters.prior);
-    let labels = evidence.n_labels;
     let mut likelihood = Likelihood::default();
     for (task, place) in posterior.iter_mut().enumerate() {
-        let votes = indexed.task(task);
+        let votes = indexed.rows(task);
         let mut joint = prior;
         for votes in votes.chunks(BETWEEN_RESCALES) {
-            for &(rater, label) in votes {
-                let cells = &matrices[rater as usize * labels + label as usize];
+            for &vote in votes {
+                let cells = &matrices[vote as usize];
                 for class in 0..C {
                     joint[class] *= cells[class];
                 }
@@ -150,8 +149,8 @@ fn fixed<const C: usize>(
                 class_sums[class] += joint[class];
             }
         }
-        for &(rater, label) in votes {
-            let cells = &mut counts[rater as usize * labels + label as usize];
+        for &vote in votes {
+            let cells = &mut counts[vote as usize];
             for class in 0..C {
                 cells[class] += joint[class];
             }
@@ -171,30 +170,29 @@ fn any_width(
     sums: &mut [f64],
 ) -> f64 {
     let c = parameters.prior.len();
-    let start_of = |rater: u32, label: u32| (rater as usize * evidence.n_labels + label as usize) * c;
     let mut likelihood = Likelihood::default();
     for (task, joint) in posterior.chunks_exact_mut(c).enumerate() {
-        let votes = indexed.task(task);
+        let votes = indexed.rows(task);
         joint.copy_from_slice(&parameters.prior);
-        multiply(joint, votes, &parameters.matrices, start_of, &mut likelihood);
+        multiply(joint, votes, &parameters.matrices, &mut likelihood);
         let gold = evidence.gold_label(task);
         let counted = !votes.is_empty() || gold.is_some();
         likelihood.normalise(joint, gold, counted);
         if counted {
             sums.iter_mut().zip(joint.iter()).for_each(|(sum, p)| *sum += p);
         }
-        for &(rater, label) in votes {
-            let start = start_of(rater, label);
+        for &vote in votes {
+            let start = vote as usize * c;
             counts[start..start + c].iter_mut().zip(joint.iter()).for_each(|(count, p)| *count += p);
         }
     }
     likelihood.finish()
 }
 
-fn multiply(joint: &mut [f64], votes: &[(u32, u32)], matrices: &[f64], start_of: impl Fn(u32, u32) -> usize, likelihood: &mut Likelihood) {
+fn multiply(joint: &mut [f64], votes: &[u32], matrices: &[f64], likelihood: &mut Likelihood) {
     for votes in votes.chunks(BETWEEN_RESCALES) {
-        for &(rater, label) in votes {
-            let start = start_of(rater, label);
+        for &vote in votes {
+            let start = vote as usize * joint.len();
             let cells = &matrices[start..start + joint.len()];
             joint.iter_mut().zip(cells).for_each(|(value, cell)| *value *= cell);
         }
@@ -207,12 +205,11 @@ fn multiply(joint: &mut [f64], votes: &[(u32, u32)], matrices: &[f64], start_of:
 /// Log probability of each task's judgments under `parameters`, for tasks that did not help to find them.
 pub(super) fn task_log_likelihoods(evidence: &Evidence<'_>, indexed: &Indexed, parameters: &Parameters) -> Vec<f64> {
     let c = parameters.prior.len();
-    let start_of = |rater: u32, label: u32| (rater as usize * evidence.n_labels + label as usize) * c;
     let mut joint = vec![0.0; c];
     let of_task = |task| {
         let mut likelihood = Likelihood::default();
         joint.copy_from_slice(&parameters.prior);
-        multiply(&mut joint, indexed.task(task), &parameters.matrices, start_of, &mut likelihood);
+        multiply(&mut joint, indexed.rows(task), &parameters.matrices, &mut likelihood);
         likelihood.normalise(&mut joint, None, true);
         likelihood.finish()
     };

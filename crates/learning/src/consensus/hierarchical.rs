@@ -12,8 +12,8 @@ use crate::judgment::{InvalidJudgments, check_cells};
 
 /// How many pseudo-judgments per true label the copy-or-habit matrix is worth.
 pub const PRIOR_WEIGHT: f64 = 2.0;
-/// Rounds at most, and the relative change of the log-likelihood that ends them.
-pub(super) const LIMITS: (u32, f64) = (300, 1e-8);
+/// Rounds at most.
+const ROUNDS: u32 = 300;
 /// Pseudo-judgments copied and not copied, for each rater.
 const COPIED: f64 = 2.0;
 /// Pseudo-judgments of each label in a rater's habit.
@@ -28,6 +28,12 @@ pub(super) enum Pooling {
     Complete,
     /// It is the prior of a matrix of the rater's own.
     Partial,
+}
+
+/// Rounds at most, and the relative change of the log-likelihood that ends them: 1e-8, or 1e-7 above
+/// 200,000 judgments, where that is less than a unit.
+pub(super) fn limits(n_judgments: usize) -> (u32, f64) {
+    (ROUNDS, if n_judgments > 200_000 { 1e-7 } else { 1e-8 })
 }
 
 /// Fits hierarchical Dawid-Skene: expectation maximisation with Dirichlet priors around each rater's
@@ -52,7 +58,7 @@ fn fit_as(evidence: &Evidence<'_>, pooling: Pooling, method: Method) -> Result<C
     check_cells(evidence.n_raters.saturating_mul(evidence.n_labels).saturating_mul(evidence.n_labels))?;
     let indexed = Indexed::new(evidence);
     let votes = indexed.soft_votes(evidence);
-    let mut fitted = fit_indexed(evidence, &indexed, pooling, LIMITS);
+    let mut fitted = fit_indexed(evidence, &indexed, pooling, limits(evidence.judgments.len()));
     fitted.posterior = calibrate(&[(&fitted.posterior, 1.0)], Some(&votes), evidence.n_labels);
     let raters = fitted_raters(evidence, &fitted);
     Ok(indexed.finish(evidence, into_result(method, fitted, raters)))

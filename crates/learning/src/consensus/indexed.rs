@@ -3,10 +3,12 @@
 
 use super::{Consensus, Evidence, Method, RaterReliability, TaskConsensus, clear_winner};
 
-/// Judgments grouped by task: those of task `t` are at `offsets[t]..offsets[t + 1]`.
+/// Judgments grouped by task: those of task `t` are at `offsets[t]..offsets[t + 1]`. A judgment is kept as
+/// `rater * n_labels + label`, the row of the tables that it needs: half the memory of a pair.
 pub(super) struct Indexed {
+    n_labels: u32,
     offsets: Vec<usize>,
-    entries: Vec<(u32, u32)>,
+    entries: Vec<u32>,
 }
 
 impl Indexed {
@@ -20,23 +22,30 @@ impl Indexed {
             offsets[task + 1] += offsets[task];
         }
         let mut next = offsets.clone();
-        let mut entries = vec![(0, 0); evidence.judgments.len()];
+        let mut entries = vec![0; evidence.judgments.len()];
+        // The limit on cells keeps raters x labels far below 2^32.
+        let n_labels = evidence.n_labels as u32;
         for judgment in evidence.judgments {
             let slot = &mut next[judgment.task as usize];
-            entries[*slot] = (judgment.rater, judgment.label);
+            entries[*slot] = judgment.rater * n_labels + judgment.label;
             *slot += 1;
         }
-        Self { offsets, entries }
+        Self { n_labels, offsets, entries }
+    }
+
+    /// `rater * n_labels + label` of each judgment of `task`.
+    pub(super) fn rows(&self, task: usize) -> &[u32] {
+        &self.entries[self.offsets[task]..self.offsets[task + 1]]
     }
 
     /// `(rater, label)` of each judgment of `task`.
-    pub(super) fn task(&self, task: usize) -> &[(u32, u32)] {
-        &self.entries[self.offsets[task]..self.offsets[task + 1]]
+    pub(super) fn votes(&self, task: usize) -> impl Iterator<Item = (u32, u32)> {
+        self.rows(task).iter().map(|row| (row / self.n_labels, row % self.n_labels))
     }
 
     /// Whether the task counts in the class prior: it has judgments or a known label.
     pub(super) fn is_known(&self, evidence: &Evidence<'_>, task: usize) -> bool {
-        !self.task(task).is_empty() || evidence.gold_label(task).is_some()
+        !self.rows(task).is_empty() || evidence.gold_label(task).is_some()
     }
 
     /// Vote shares per task; one-hot where gold is known, uniform without judgments.
@@ -44,14 +53,14 @@ impl Indexed {
         let k = evidence.n_labels;
         let mut shares = vec![0.0; evidence.n_tasks * k];
         for (task, row) in shares.chunks_exact_mut(k).enumerate() {
-            let votes = self.task(task);
+            let votes = self.rows(task);
             if let Some(gold) = evidence.gold_label(task) {
                 row[gold as usize] = 1.0;
             } else if votes.is_empty() {
                 row.fill(1.0 / k as f64);
             } else {
                 let share = 1.0 / votes.len() as f64;
-                votes.iter().for_each(|&(_, label)| row[label as usize] += share);
+                self.votes(task).for_each(|(_, label)| row[label as usize] += share);
             }
         }
         shares
@@ -78,13 +87,13 @@ impl Indexed {
     pub(super) fn finish(&self, evidence: &Evidence<'_>, fitted: Fitted) -> Consensus {
         let k = evidence.n_labels;
         let tasks = fitted.posterior.chunks_exact(k).enumerate().map(|(task, row)| {
-            let judgments = self.task(task).len() as u32;
+            let judgments = self.rows(task).len() as u32;
             let is_gold = evidence.gold_label(task).is_some();
             let label = if judgments > 0 || is_gold { clear_winner(row) } else { None };
             TaskConsensus { label, posterior: row.to_vec(), judgments, is_gold }
         });
         let mut judgments = vec![0u32; evidence.n_raters];
-        self.entries.iter().for_each(|&(rater, _)| judgments[rater as usize] += 1);
+        evidence.judgments.iter().for_each(|judgment| judgments[judgment.rater as usize] += 1);
         let gold = evidence.complete_records();
         let mut confusions = fitted.confusions.unwrap_or_default().into_iter();
         let raters = fitted.reliability.iter().zip(judgments).zip(gold).map(|((&accuracy, judgments), gold)| {

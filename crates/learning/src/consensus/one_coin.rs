@@ -37,7 +37,7 @@ pub(super) fn fit_indexed(evidence: &Evidence<'_>, indexed: &Indexed, settings: 
         let mut likelihood = Likelihood::default();
         log_likelihood = 0.0;
         for (task, row) in posterior.chunks_exact_mut(evidence.n_labels).enumerate() {
-            log_likelihood += model.posterior(row, indexed.task(task), evidence.gold_label(task), &mut likelihood);
+            log_likelihood += model.posterior(row, indexed.rows(task), evidence.gold_label(task), &mut likelihood);
         }
         log_likelihood += likelihood.finish();
         converged = has_settled(before, log_likelihood, settings.tolerance);
@@ -66,7 +66,7 @@ pub(super) fn task_log_likelihoods(evidence: &Evidence<'_>, indexed: &Indexed, p
     let mut row = vec![0.0; evidence.n_labels];
     let of_task = |task| {
         let mut likelihood = Likelihood::default();
-        model.posterior(&mut row, indexed.task(task), None, &mut likelihood) + likelihood.finish()
+        model.posterior(&mut row, indexed.rows(task), None, &mut likelihood) + likelihood.finish()
     };
     (0..evidence.n_tasks).map(of_task).collect()
 }
@@ -74,30 +74,39 @@ pub(super) fn task_log_likelihoods(evidence: &Evidence<'_>, indexed: &Indexed, p
 /// The parameters as the posterior needs them, once a round.
 struct Model<'a> {
     prior: &'a [f64],
-    /// Log probability of one given wrong label, and how many times as probable the right one is.
-    raters: Vec<(f64, f64)>,
+    votes: Vec<Vote>,
+}
+
+/// What a judgment says, by rater and label.
+struct Vote {
+    /// Log probability of one given wrong label.
+    error: f64,
+    /// How many times as probable the right one is.
+    ratio: f64,
+    label: usize,
 }
 
 impl<'a> Model<'a> {
     fn new(prior: &'a [f64], accuracy: &[f64]) -> Self {
         let others = prior.len().saturating_sub(1).max(1) as f64;
-        let rater = |&accuracy: &f64| {
+        let of_rater = |accuracy: &f64| {
             let error = (1.0 - accuracy) / others;
-            (error.ln(), accuracy / error)
+            let (log_error, ratio) = (error.ln(), accuracy / error);
+            (0..prior.len()).map(move |label| Vote { error: log_error, ratio, label })
         };
-        Self { prior, raters: accuracy.iter().map(rater).collect() }
+        Self { prior, votes: accuracy.iter().flat_map(of_rater).collect() }
     }
 
     /// Fills in the posterior of one task. The log probability of its judgments is the number returned plus
     /// what `likelihood` takes in.
-    fn posterior(&self, row: &mut [f64], votes: &[(u32, u32)], gold: Option<u32>, likelihood: &mut Likelihood) -> f64 {
+    fn posterior(&self, row: &mut [f64], votes: &[u32], gold: Option<u32>, likelihood: &mut Likelihood) -> f64 {
         row.copy_from_slice(self.prior);
         let mut errors = 0.0;
         for votes in votes.chunks(BETWEEN_RESCALES) {
-            for &(rater, label) in votes {
-                let (error, ratio) = self.raters[rater as usize];
-                errors += error;
-                row[label as usize] *= ratio;
+            for &vote in votes {
+                let vote = &self.votes[vote as usize];
+                errors += vote.error;
+                row[vote.label] *= vote.ratio;
             }
             if votes.len() == BETWEEN_RESCALES {
                 let top = row.iter().copied().fold(0.0, f64::max);
@@ -118,17 +127,24 @@ impl<'a> Model<'a> {
 
 /// Posterior mass on the labels given, with pseudo-judgments and golden records.
 fn accuracies(evidence: &Evidence<'_>, indexed: &Indexed, settings: &EmSettings, posterior: &[f64]) -> Vec<f64> {
+    let k = evidence.n_labels;
+    let labels: Vec<usize> = (0..evidence.n_raters).flat_map(|_| 0..k).collect();
+    let mut masses = vec![(0.0, 0_u32); labels.len()];
+    for (task, row) in posterior.chunks_exact(k).enumerate() {
+        for &vote in indexed.rows(task) {
+            let (mass, count) = &mut masses[vote as usize];
+            *mass += row[labels[vote as usize]];
+            *count += 1;
+        }
+    }
     let mut counts = vec![(settings.right, settings.right + settings.wrong); evidence.n_raters];
     for (count, record) in counts.iter_mut().zip(evidence.records) {
         count.0 += f64::from(record.correct);
         count.1 += f64::from(record.total);
     }
-    for (task, row) in posterior.chunks_exact(evidence.n_labels).enumerate() {
-        for &(rater, label) in indexed.task(task) {
-            let (right, all) = &mut counts[rater as usize];
-            *right += row[label as usize];
-            *all += 1.0;
-        }
+    for (count, masses) in counts.iter_mut().zip(masses.chunks_exact(k)) {
+        count.0 += masses.iter().map(|(mass, _)| mass).sum::<f64>();
+        count.1 += masses.iter().map(|(_, count)| f64::from(*count)).sum::<f64>();
     }
     let ratio = |&(right, all): &(f64, f64)| if all > 0.0 { right / all } else { 0.5 };
     counts.iter().map(|count| ratio(count).clamp(FLOOR, 1.0 - FLOOR)).collect()

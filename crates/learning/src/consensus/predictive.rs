@@ -12,11 +12,10 @@ use super::indexed::Indexed;
 use super::{EmSettings, Evidence, one_coin};
 use crate::judgment::Judgment;
 
-/// Up to this many judgments every task is held out once; above, a part is held out once.
-const CROSS_VALIDATED: usize = 60_000;
+/// Most judgments that enter the comparison. Up to this many every task is held out once; of larger sets so
+/// many are drawn, and one part of them is held out.
+const MOST: usize = 60_000;
 const FOLDS: usize = 3;
-/// Most judgments that enter the comparison.
-const MOST: usize = 90_000;
 /// Rounds and tolerance: enough for a comparison.
 const LIMITS: (u32, f64) = (60, 1e-5);
 const SEED: u64 = 5;
@@ -60,17 +59,17 @@ struct Scores {
 /// Compares the families; gold is not looked at.
 pub(super) fn compare(evidence: &Evidence<'_>) -> Findings {
     let indexed = Indexed::new(evidence);
-    let mut tasks: Vec<u32> = (0u32..).take(evidence.n_tasks).filter(|task| !indexed.task(*task as usize).is_empty()).collect();
+    let mut tasks: Vec<u32> = (0u32..).take(evidence.n_tasks).filter(|task| !indexed.rows(*task as usize).is_empty()).collect();
     tasks.shuffle(&mut ChaCha8Rng::seed_from_u64(SEED));
     let mut judgments = 0;
     let within = |task: &&u32| {
-        judgments += indexed.task(**task as usize).len();
+        judgments += indexed.rows(**task as usize).len();
         judgments <= MOST
     };
     let judged = tasks.len();
     let enough = tasks.iter().take_while(within).count();
     tasks.truncate(enough);
-    let folds = if judgments <= CROSS_VALIDATED { FOLDS } else { 1 };
+    let folds = if judgments <= MOST { FOLDS } else { 1 };
     let (mut scores, mut held_out) = (Scores::default(), 0);
     for fold in 0..folds {
         let part = |is_wanted: &dyn Fn(usize) -> bool| -> Vec<u32> {
@@ -94,10 +93,8 @@ pub(super) fn compare(evidence: &Evidence<'_>) -> Findings {
 
 /// The judgments of `tasks`, which are numbered anew.
 fn take(indexed: &Indexed, tasks: &[u32]) -> Vec<Judgment> {
-    let of_task = |(number, task): (u32, &u32)| {
-        let judgment = move |&(rater, label): &(u32, u32)| Judgment { task: number, rater, label };
-        indexed.task(*task as usize).iter().map(judgment)
-    };
+    let of_task =
+        |(number, task): (u32, &u32)| indexed.votes(*task as usize).map(move |(rater, label)| Judgment { task: number, rater, label });
     (0u32..).zip(tasks).flat_map(of_task).collect()
 }
 
@@ -117,8 +114,7 @@ impl Scores {
         let fitted = one_coin::fit_indexed(train, &train_indexed, &settings);
         self.one_coin.extend(one_coin::task_log_likelihoods(test, &test_indexed, &fitted.class_prior, &fitted.reliability));
         let habits = habits(train);
-        let of_vote = |&(rater, label): &(u32, u32)| habits[rater as usize * train.n_labels + label as usize];
-        self.habit.extend((0..test.n_tasks).map(|task| test_indexed.task(task).iter().map(of_vote).sum::<f64>()));
+        self.habit.extend((0..test.n_tasks).map(|task| test_indexed.rows(task).iter().map(|row| habits[*row as usize]).sum::<f64>()));
     }
 }
 

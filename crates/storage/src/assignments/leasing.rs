@@ -230,6 +230,7 @@ fn golden_candidates(conn: &mut Connection, request: &LeaseRequest) -> Result<Ve
             .inner_join(tasks::table.on(tasks::task_id.eq(golden::task_id)))
             .left_join(t::table.on(own))
             .filter(golden::is_active.eq(true))
+            .filter(golden::max_exposures.is_null().or(golden::max_exposures.gt(golden::times_used.nullable())))
             .filter(t::state.nullable().is_null().or(t::state.nullable().ne_all(DONE_STATES)))
             .order((golden::times_used, golden::id))
             .limit(LOOK_AHEAD)

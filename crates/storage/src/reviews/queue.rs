@@ -115,6 +115,16 @@ pub fn count_waiting(conn: &mut Connection, now: DateTime<Utc>) -> Result<(i64, 
     Ok((all, on!(conn, c => tasks::table.filter(late).count().get_result(c))?))
 }
 
+/// Whether a task came to the experts by a way that set no due time; [`give_deadlines`] gives it one.
+///
+/// # Errors
+/// As any query.
+pub fn has_undated(conn: &mut Connection) -> Result<bool, StorageError> {
+    let undated = tasks::table.filter(tasks::status.eq_any(WAITING).and(tasks::review_due_at.is_null())).select(tasks::id);
+    let first: Option<i64> = on!(conn, c => undated.first(c).optional())?;
+    Ok(first.is_some())
+}
+
 /// Gives a due time to tasks that came to the experts by a way that set none; how many.
 ///
 /// # Errors

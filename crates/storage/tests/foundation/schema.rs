@@ -31,7 +31,7 @@ fn columns(conn: &mut Connection) -> BTreeSet<(String, String)> {
         conn,
         "SELECT table_name::text AS a, column_name::text AS b FROM information_schema.columns WHERE table_schema = 'public'",
         "SELECT table_name AS a, column_name AS b FROM information_schema.columns WHERE table_schema = database()",
-        "SELECT m.name AS a, c.name AS b FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'",
+        "SELECT m.name AS a, c.name AS b FROM sqlite_master m, pragma_table_xinfo(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'",
     );
     rows.into_iter().map(|p| (p.a, p.b)).filter(|(table, _)| table != "__diesel_schema_migrations").collect()
 }

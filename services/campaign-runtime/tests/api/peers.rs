@@ -47,7 +47,8 @@ async fn take_task(fake: Data<Fake>, task: Json<Value>) -> HttpResponse {
         priority: 50,
         uncertainty_score: task["uncertainty_score"].as_f64(),
         required_judgments: 3,
-        max_judgments: None,
+        max_judgments: 3,
+        weights: storage::queue::Weights::default(),
         source: text("source"),
     };
     let now = "2026-01-15T12:00:00Z".parse().unwrap();

@@ -122,11 +122,13 @@ impl Stage {
     }
 }
 
-fn variables(url: &str) -> [(&str, &str); 5] {
+fn variables(url: &str) -> [(&str, &str); 6] {
     [
         ("DATABASE_URL", url),
         ("ENDCAP_JWT_SECRET", SECRET),
         ("ENDCAP_GOLDEN_RATE", "0"),
+        // Raters who answer at random at once are not to be paused here.
+        ("ENDCAP_INTEGRITY_ACTIONS", "by_hand"),
         // Nobody listens there.
         ("ENDCAP_RLHF_BACKEND_PRIVATE_URL", "http://127.0.0.1:9"),
         ("RUST_LOG", "error,web::server=info"),

@@ -127,7 +127,7 @@ pub async fn create_action(
     if caller.rater_id.as_deref() == Some(asked.rater_id.as_str()) {
         return Err(Problem::invalid_field("rater_id", "nobody acts on oneself; ask somebody else"));
     }
-    let response = repeat::create(&state.storage, request, now, move |tx| {
+    let answer = repeat::made(&state.storage, request, now, move |tx| {
         raters::lock_one(tx, &asked.rater_id)?;
         let new = NewAction {
             rater_id: asked.rater_id.clone(),
@@ -140,8 +140,12 @@ pub async fn create_action(
         Ok(Answer::created(json!(act(tx, &new, now)?)))
     })
     .await?;
-    go_on(&state).await?;
-    Ok(response)
+    if let Some(action_id) = answer.body.get("action_id").and_then(Value::as_str).map(str::to_owned) {
+        let action = state.storage.read(move |conn| stored::find(conn, &action_id)).await?;
+        voiding::go_on(&state, &action).await?;
+    }
+    state.after_commit();
+    Ok(answer.response())
 }
 
 /// Takes an action back: the rater stands where the action before had led. Voided judgments count again where their place is still free.
@@ -171,15 +175,6 @@ pub async fn reverse_action(
         (_, n) => format!("{n} judgments stay voided: somebody else has judged in their place"),
     };
     Ok(HttpResponse::Ok().json(json!({"action": action, "stays_voided": action.voided_judgments, "note": note})))
-}
-
-/// Voids what the newest action is to void, before the answer is given.
-async fn go_on(state: &State) -> Result<(), Problem> {
-    for action in state.storage.read(|conn| stored::voiding::unfinished(conn, 1)).await? {
-        voiding::go_on(state, &action).await?;
-    }
-    state.after_commit();
-    Ok(())
 }
 
 fn reason(words: &str) -> Result<String, Problem> {

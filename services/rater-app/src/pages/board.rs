@@ -248,6 +248,19 @@ pub fn places(facts: &[Fact]) -> Vec<PlaceRow> {
     rows
 }
 
+/// Since when newer rubric versions are in use, when the window holds more than one: figures before and after may differ.
+#[must_use]
+pub fn version_note(facts: &[Fact]) -> Option<String> {
+    let mut first: BTreeMap<i32, DateTime<Utc>> = BTreeMap::new();
+    for fact in facts {
+        let at = first.entry(fact.rubric_version).or_insert(fact.created_at.0);
+        *at = (*at).min(fact.created_at.0);
+    }
+    let newer: Vec<String> =
+        first.iter().skip(1).map(|(version, at)| format!("rubric version {version} since {}", at.format("%-d %B %Y, %H:%M"))).collect();
+    (!newer.is_empty()).then(|| format!("In this window: {}. Figures before and after may differ.", newer.join(", ")))
+}
+
 /// Whether a judgment differs from its task's decision; `None` when there is no decision, or the judgment abstains.
 #[must_use]
 pub fn differs(fact: &Fact) -> Option<bool> {

@@ -1,14 +1,15 @@
-//! Calibration: golden items with the expert's reason after each, until a sequential test has decided.
-
-use std::collections::BTreeMap;
+//! Calibration: golden items with the expert's reason after each, until the sequential test of the task type has decided.
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use askama::Template;
-use learning::calibration::{Decision, SequentialTest};
-use storage::history;
-use storage::raters::{self, Rater};
+use domain::task::TaskType;
+use learning::calibration::Decision;
+use serde::Deserialize;
+use storage::qualifications::{self, Qualification};
+use storage::{history, raters};
 use web::caller::{PageCaller, PageRefusal};
+use web::json::QueryOf;
 use web::layout::{Layout, render};
 use web::problem::Problem;
 
@@ -16,15 +17,19 @@ use super::figures::{ShareView, title_of};
 use super::rate::Words;
 use super::sequence::{SequenceView, sequence};
 use crate::assignments::rules;
-use crate::dispatch::calibration_of;
+use crate::dispatch::{Rules, is_exempt};
+use crate::qualification;
 use crate::state::State;
+
+/// Answers looked at for the chart.
+const MOST_ANSWERS: i64 = 2_000;
 
 #[derive(Template)]
 #[template(path = "calibration.html")]
 struct CalibrationPage {
     layout: Layout,
     words: Words,
-    /// Whether items are still to be answered.
+    /// Whether items are to be answered here and now.
     is_open: bool,
     has_begun: bool,
     cap: u32,
@@ -32,113 +37,126 @@ struct CalibrationPage {
     lead: &'static str,
     progress: String,
     share: Option<ShareView>,
-    /// The test so far.
+    /// The test that is going on, or was the last.
     test: Option<SequenceView>,
     by_type: Vec<TypeRow>,
+    /// Whether there are task types whose test may be taken and was not.
+    has_more: bool,
     address: &'static str,
     label: &'static str,
 }
 
-/// Answers of one task type.
+/// The test of one task type.
 struct TypeRow {
     title: String,
-    right: usize,
-    n: usize,
+    state: &'static str,
+    words: String,
+}
+
+/// What to show.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CalibrationQuery {
+    /// `true` goes on with further task types after one was passed.
+    #[serde(default)]
+    more: bool,
 }
 
 /// Calibration, in whichever state the rater is.
 ///
 /// # Errors
 /// Sends whoever is not signed in to `/login`; 503 when the database does not answer.
-pub async fn calibration(state: Data<State>, PageCaller(caller): PageCaller) -> Result<HttpResponse, PageRefusal> {
+pub async fn calibration(
+    state: Data<State>,
+    PageCaller(caller): PageCaller,
+    query: QueryOf<CalibrationQuery>,
+) -> Result<HttpResponse, PageRefusal> {
     let layout = Layout::new("Calibration", "rater-app/calibration", Some(&caller), &state.settings);
-    let test = rules(&state.settings).calibration;
-    let most = i64::from(state.settings.rating.calibration.cap);
-    let (rater, answers) = match caller.rater_id.clone() {
-        Some(id) => {
-            let read = state.storage.read(move |conn| Ok((raters::find(conn, &id)?, history::calibration_answers(conn, &id, most)?)));
-            let (rater, answers) = read.await.map_err(Problem::from)?;
-            (Some(rater), answers)
-        }
-        None => (None, Vec::new()),
-    };
-    let is_exempt = caller.role.may_review();
-    let decision = rater.as_ref().map(|rater| calibration_of(rater, &test));
+    let rules = rules(&state.settings);
+    let now = state.clock.now();
     let mut page = CalibrationPage {
         layout,
         words: Words::new()?,
         is_open: false,
-        has_begun: rater.as_ref().is_some_and(|rater| rater.calibration_total > 0),
-        cap: state.settings.rating.calibration.cap,
-        head: "",
-        lead: "Before your judgments count, we see whether you and our experts look at the same things.",
-        progress: String::new(),
-        share: rater.as_ref().and_then(|rater| ShareView::new(rater.calibration_correct.into(), rater.calibration_total.into())),
-        test: test_of(&answers, &test, is_exempt),
-        by_type: by_type(&answers),
-        address: "/rate",
-        label: "Judge tasks",
+        has_begun: false,
+        cap: rules.calibration.cap(),
+        head: "This account does not judge",
+        lead: "Before your judgments on a kind of task count, we see whether you and our experts look at the same things.",
+        progress: "It has no rater profile, so there is nothing to calibrate.".to_owned(),
+        share: None,
+        test: None,
+        by_type: Vec::new(),
+        has_more: false,
+        address: "/",
+        label: "Home",
     };
-    match (&rater, decision) {
-        (None, _) => {
-            page.head = "This account does not judge";
-            page.progress = "It has no rater profile, so there is nothing to calibrate.".to_owned();
-            (page.address, page.label) = ("/", "Home");
-        }
-        (Some(rater), _) if rater.is_calibrated || is_exempt => {
-            page.head = if rater.is_calibrated { "✓ Calibrated" } else { "✓ No calibration needed" };
-            page.progress = passed(rater);
-        }
-        (Some(rater), Some(Decision::Fail)) => {
-            page.head = "✗ Not passed";
-            page.progress = format!(
-                "{} of {} answers were as the expert's. You cannot judge for now; ask your programme manager for another try.",
-                rater.calibration_correct, rater.calibration_total
-            );
-            (page.address, page.label) = ("/stats", "See your figures");
-        }
-        (Some(rater), decision) => {
-            page.is_open = true;
-            page.progress = open_progress(rater, decision);
-        }
+    let Some(rater_id) = caller.rater_id.clone() else { return Ok(render(&page)?) };
+    let read = state.storage.read(move |conn| {
+        let answers = history::calibration_answers(conn, &rater_id, MOST_ANSWERS)?;
+        Ok((raters::find(conn, &rater_id)?, qualifications::of_rater(conn, &rater_id)?, answers))
+    });
+    let (rater, tests, answers) = read.await.map_err(Problem::from)?;
+    (page.address, page.label) = ("/rate", "Judge tasks");
+    page.share = ShareView::new(rater.calibration_correct.into(), rater.calibration_total.into());
+    page.by_type = TaskType::ALL.iter().filter_map(|task_type| row(task_type.as_ref(), &tests, &rules)).collect();
+    let last = tests.iter().max_by_key(|test| (test.state == "open", test.decided_at));
+    page.test = last.map(|test| sequence(title_of(&test.task_type), &of_attempt(test, &answers), &rules.calibration));
+    page.has_begun = tests.iter().any(|test| test.state == "open" && test.total > 0) || query.0.more;
+    if is_exempt(&rater, caller.role) {
+        page.head = "✓ No calibration needed";
+        page.progress = "You begin calibrated. Golden items come now and then, unseen among the tasks.".to_owned();
+        return Ok(render(&page)?);
+    }
+    let may_try = |task_type: &TaskType| {
+        let test = tests.iter().find(|test| test.task_type == task_type.as_ref());
+        test.is_none_or(|test| test.may_be_tried(now) && test.attempt <= rules.calibration_attempts)
+    };
+    page.has_more = TaskType::ALL.iter().any(may_try);
+    let has_passed = tests.iter().any(Qualification::is_passed);
+    if page.has_more && (!has_passed || query.0.more || tests.iter().any(|test| test.state == "open" && test.total > 0)) {
+        page.is_open = true;
+        page.progress = open_progress(last.filter(|test| test.state == "open"), &rules);
+    } else if has_passed {
+        page.head = "✓ Calibrated";
+        page.progress = "Golden items go on coming now and then, unseen among the tasks.".to_owned();
+    } else {
+        page.head = "✗ Not passed";
+        page.progress = match tests.iter().filter_map(|test| test.retry_at).min() {
+            Some(when) => format!("You may try again from {} UTC on.", when.0.format("%-d %B %Y, %H:%M")),
+            None => "You cannot judge for now; ask your programme manager for another try.".to_owned(),
+        };
+        (page.address, page.label) = ("/stats", "See your figures");
     }
     Ok(render(&page)?)
 }
 
-/// The test as it stands; nothing for those who need none and have answered nothing.
-fn test_of(answers: &[(String, bool)], test: &SequentialTest, is_exempt: bool) -> Option<SequenceView> {
-    let in_order: Vec<bool> = answers.iter().map(|(_, is_right)| *is_right).collect();
-    (!is_exempt || !in_order.is_empty()).then(|| sequence("All task types".to_owned(), &in_order, test))
+/// The answers of the present attempt: the last ones of the type.
+fn of_attempt(test: &Qualification, answers: &[(String, bool)]) -> Vec<bool> {
+    let all: Vec<bool> = answers.iter().filter(|(task_type, _)| *task_type == test.task_type).map(|(_, is_right)| *is_right).collect();
+    let n = usize::try_from(test.total).unwrap_or(0).min(all.len());
+    all.get(all.len() - n..).unwrap_or_default().to_vec()
 }
 
-fn by_type(answers: &[(String, bool)]) -> Vec<TypeRow> {
-    let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-    for (task_type, is_right) in answers {
-        let count = counts.entry(task_type).or_default();
-        *count = (count.0 + usize::from(*is_right), count.1 + 1);
-    }
-    counts.into_iter().map(|(word, (right, n))| TypeRow { title: title_of(word), right, n }).collect()
+fn row(task_type: &str, tests: &[Qualification], rules: &Rules) -> Option<TypeRow> {
+    let test = tests.iter().find(|test| test.task_type == task_type)?;
+    let counts = format!("{} of {} as the expert", test.correct, test.total);
+    let (state, words) = match qualification::standing(test, rules) {
+        Decision::Pass if test.total == 0 => ("✓ passed", String::new()),
+        Decision::Pass => ("✓ passed", counts),
+        Decision::Fail => ("✗ not passed", counts),
+        Decision::Continue { .. } if test.total == 0 => ("to be taken again", test.reason.clone().unwrap_or_default()),
+        Decision::Continue { at_most } => ("open", format!("{counts}, at most {at_most} more")),
+    };
+    Some(TypeRow { title: title_of(task_type), state, words })
 }
 
-fn passed(rater: &Rater) -> String {
-    match rater.calibration_date {
-        Some(when) if rater.calibration_total > 0 => format!(
-            "Passed on {} with {} of {} answers as the expert's. Golden items go on coming now and then, unseen among the tasks.",
-            when.0.format("%-d %B %Y"),
-            rater.calibration_correct,
-            rater.calibration_total
-        ),
-        _ => "Experts and administrators begin calibrated. Golden items come now and then, unseen among the tasks.".to_owned(),
-    }
-}
-
-fn open_progress(rater: &Rater, decision: Option<Decision>) -> String {
-    let at_most = match decision {
-        Some(Decision::Continue { at_most }) => format!("At most {at_most} more; it ends as soon as the evidence is clear."),
+fn open_progress(test: Option<&Qualification>, rules: &Rules) -> String {
+    let Some(test) = test else {
+        return format!("Nothing answered yet. At most {} items; it ends as soon as the evidence is clear.", rules.calibration.cap());
+    };
+    let at_most = match qualification::standing(test, rules) {
+        Decision::Continue { at_most } => format!("At most {at_most} more; it ends as soon as the evidence is clear."),
         _ => String::new(),
     };
-    if rater.calibration_total == 0 {
-        return format!("Nothing answered yet. {at_most}");
-    }
-    format!("{} answered, {} as the expert. {at_most}", rater.calibration_total, rater.calibration_correct)
+    format!("{}: {} answered, {} as the expert. {at_most}", title_of(&test.task_type), test.total, test.correct)
 }

@@ -4,7 +4,6 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use askama::Template;
 use domain::role::Role;
-use learning::calibration::Decision;
 use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::history::{HistoryFilter, Outcome, of_rater};
@@ -16,8 +15,6 @@ use web::problem::Problem;
 
 use super::figures::{Band, ShareView, band, midnight};
 use super::history::{self, HistoryRow};
-use crate::assignments::rules;
-use crate::dispatch::calibration_of;
 use crate::state::State;
 
 /// Latest answers of experts shown.
@@ -68,8 +65,8 @@ pub async fn home(state: Data<State>, MaybePageCaller(caller): MaybePageCaller) 
     let role = caller.as_ref().map(|caller| caller.role);
     let rater_id = caller.and_then(|caller| caller.rater_id);
     let midnight = midnight(state.clock.now());
-    let (queue, rater, today, answers) = match role {
-        None => (Queue::default(), None, 0, Vec::new()),
+    let (queue, rater, today, answers, has_failed) = match role {
+        None => (Queue::default(), None, 0, Vec::new(), false),
         Some(_) => {
             let read = state.storage.read(move |conn| {
                 let rater = rater_id.as_deref().map(|id| raters::find(conn, id)).transpose()?;
@@ -82,15 +79,19 @@ pub async fn home(state: Data<State>, MaybePageCaller(caller): MaybePageCaller) 
                     Some(rater) => of_rater(conn, &rater.rater_id, &answered, None, ANSWERS)?,
                     None => Vec::new(),
                 };
-                Ok((read_queue(conn)?, rater, today, answers))
+                let tests = match &rater {
+                    Some(rater) => storage::qualifications::of_rater(conn, &rater.rater_id)?,
+                    None => Vec::new(),
+                };
+                let has_failed = !tests.is_empty() && tests.iter().all(|test| test.state == "failed");
+                Ok((read_queue(conn)?, rater, today, answers, has_failed))
             });
             read.await?
         }
     };
-    let calibration = rater.as_ref().map(|rater| calibration_of(rater, &rules(&state.settings).calibration));
     let page = HomePage {
         greeting: rater.as_ref().map_or_else(|| "Welcome".to_owned(), |rater| format!("Welcome, {}", rater.name)),
-        next: next_step(role, rater.as_ref(), calibration, queue, &layout),
+        next: next_step(role, rater.as_ref(), has_failed, queue, &layout),
         band: rater.as_ref().map(|rater| {
             let (agreed, compared) = (rater.golden_correct + rater.consensus_agreed, rater.golden_total + rater.consensus_total);
             band(agreed.into(), compared.into())
@@ -123,7 +124,7 @@ fn read_queue(conn: &mut Connection) -> Result<Queue, StorageError> {
     Ok(queue)
 }
 
-fn next_step(role: Option<Role>, rater: Option<&Rater>, calibration: Option<Decision>, queue: Queue, layout: &Layout) -> NextStep {
+fn next_step(role: Option<Role>, rater: Option<&Rater>, has_failed: bool, queue: Queue, layout: &Layout) -> NextStep {
     let step = |head, text: String, address: &str, label| NextStep { head, text, address: address.to_owned(), label };
     let is_reviewer = role.is_some_and(Role::may_review);
     if is_reviewer && queue.for_review > 0 {
@@ -153,22 +154,19 @@ fn next_step(role: Option<Role>, rater: Option<&Rater>, calibration: Option<Deci
         );
     }
     if !rater.is_calibrated && !is_reviewer {
-        return match calibration {
-            Some(Decision::Fail) => step(
-                "Calibration was not passed",
-                "Ask your programme manager for another try.".to_owned(),
-                "/calibration",
-                "See how it went",
-            ),
-            _ if rater.calibration_total == 0 => step(
+        return match rater.calibration_total {
+            _ if has_failed => {
+                step("Calibration was not passed", "See when you may try again.".to_owned(), "/calibration", "See how it went")
+            }
+            0 => step(
                 "Calibrate",
                 "Answer a few items whose answer an expert wrote down; then you may judge.".to_owned(),
                 "/calibration",
                 "Begin calibration",
             ),
-            _ => step(
+            answered => step(
                 "Calibrate",
-                format!("You have answered {} items so far.", rater.calibration_total),
+                format!("You have answered {answered} item{} so far.", plural(answered.into())),
                 "/calibration",
                 "Go on with calibration",
             ),

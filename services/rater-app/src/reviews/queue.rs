@@ -3,6 +3,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use chrono::{DateTime, Utc};
+use domain::role::Role;
 use domain::scope::Scope;
 use domain::task::TaskType;
 use serde::Deserialize;
@@ -18,7 +19,6 @@ use web::problem::Problem;
 use super::deadline::sla;
 use super::view::{LOOK_ENDS_AFTER, is_overdue, others, reason, review_view};
 use crate::state::State;
-use domain::role::Role;
 
 /// Tasks at the front of the queue among which `next` chooses.
 const LOOK_AHEAD: i64 = 50;
@@ -72,13 +72,16 @@ pub async fn list_reviews(state: Data<State>, caller: Caller, query: ListQuery<R
             return Ok(HttpResponse::Ok().json(slice.map(|(review, title)| decided_view(&review, &title, &names))));
         }
     };
+    // Nearly always there is nothing to date, and reading alone waits for no writer.
+    if state.storage.read(reviews::has_undated).await? {
+        state.storage.transaction(move |tx| reviews::give_deadlines(tx, sla, now)).await?;
+    }
     let filter = QueueFilter { state: part, task_type };
     let (rows, looking) = state
         .storage
-        .transaction(move |tx| {
-            reviews::give_deadlines(tx, sla, now)?;
-            let rows = reviews::waiting(tx, &scope, &filter, after, limit)?;
-            let looking = reviews::looking(tx, &ids_of(&rows), now - LOOK_ENDS_AFTER)?;
+        .read(move |conn| {
+            let rows = reviews::waiting(conn, &scope, &filter, after, limit)?;
+            let looking = reviews::looking(conn, &ids_of(&rows), now - LOOK_ENDS_AFTER)?;
             Ok((rows, looking))
         })
         .await?;

@@ -3,10 +3,11 @@
 use chrono::{DateTime, Utc};
 use domain::checks::VERSION;
 use domain::role::Role;
-use rater_app::intake;
+use rater_app::intake::{self, Intake};
 use serde_json::{Value, json};
 use storage::connection::Connection;
 use storage::consensus::{self, NewConsensus};
+use storage::queue::Weights;
 use storage::{check_evidence, tasks};
 use testkit::database;
 
@@ -23,7 +24,8 @@ fn make_task(conn: &mut Connection, task_id: &str, third: Option<Value>) {
     if let Some(third) = third {
         new["candidate_c"] = third;
     }
-    let new = intake::prepare(&serde_json::from_value(new).unwrap(), 3, web::settings::PiiRule::Redact).unwrap();
+    let intake = Intake { judgments: 2, max_judgments: 5, weights: Weights::default(), pii: web::settings::PiiRule::Redact };
+    let new = intake::prepare(&serde_json::from_value(new).unwrap(), &intake).unwrap();
     tasks::create(conn, &new, noon()).unwrap();
 }
 

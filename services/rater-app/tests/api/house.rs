@@ -64,7 +64,7 @@ impl House {
 
     /// Which database it is on: say it in failure messages.
     pub fn kind(&self) -> &'static str {
-        self._db.kind()
+        self.db.kind()
     }
 
     /// On this database.

@@ -3,9 +3,10 @@
 use chrono::TimeDelta;
 use domain::role::Role;
 use domain::scope::Scope;
-use rater_app::intake;
-use rater_app::integrity::round;
+use rater_app::intake::{self, Intake};
+use rater_app::integrity::{act, round};
 use serde_json::{Value, json};
+use storage::integrity::NewAction;
 use storage::judgments::newest_votes;
 use storage::rlhf_metrics::day::{self, Day};
 use storage::training_data::{TrainingFilter, judged};
@@ -17,13 +18,13 @@ const NOON: &str = "2026-03-02T12:00:00Z";
 
 /// Tasks `from..to`, each wanting so many judgments.
 async fn make_tasks(house: &House, numbers: std::ops::Range<usize>, required: i32) {
-    let now = house.now();
+    let (now, intake) = (house.now(), Intake::new(&house.state.settings));
     let prepare = |n: usize| {
         let mut task = plan_task(&format!("t{n}"), required);
         task["prompt"] = json!(
             "Choose the plan that keeps to the budget of the retailer, paces evenly, and spends most where it earns most. ".repeat(4)
         );
-        intake::prepare(&serde_json::from_value(task).unwrap(), 3, web::settings::PiiRule::Redact).unwrap()
+        intake::prepare(&serde_json::from_value(task).unwrap(), &intake).unwrap()
     };
     let all: Vec<_> = numbers.map(prepare).collect();
     let made = house.state.storage.transaction(move |tx| all.iter().try_for_each(|task| storage::tasks::create(tx, task, now).map(drop)));
@@ -229,6 +230,38 @@ async fn reversing_gives_back_what_is_still_free() {
 }
 
 #[actix_web::test]
+async fn two_processes_take_one_step_and_an_interrupted_voiding_is_gone_on_with() {
+    for db in database::all() {
+        let house = House::on(db, NOON, &[]);
+        let app = app!(house);
+        let expert = house.person("eve", Role::Expert, true).await;
+        let sam = house.person("sam", Role::Rater, true).await;
+        make_tasks(&house, 0..50, 1).await;
+        judge!(app, house, &sam, always_left, 50);
+        let (one, two) = futures_util::future::join(round(&house.state), round(&house.state)).await;
+        assert_eq!(one.unwrap() + two.unwrap(), 1);
+        assert_eq!(actions!(app, &expert, sam), ["warn"]);
+
+        // A process that stopped right after the action was stored.
+        let new = NewAction {
+            rater_id: sam.rater_id.clone(),
+            kind: "void".to_owned(),
+            signals: json!([]),
+            reason: "seen by hand".to_owned(),
+            actor: "acc_eve".to_owned(),
+            is_finished: false,
+        };
+        let now = house.now();
+        house.state.storage.transaction(move |tx| act(tx, &new, now)).await.unwrap();
+        assert!(overlap(&house, 0..50).await.iter().all(|(counted, ..)| *counted == 1));
+        round(&house.state).await.unwrap();
+        assert!(overlap(&house, 0..50).await.iter().all(|(counted, said, ..)| (*counted, *said) == (0, 0)));
+        let done = ask!(app, get("/v1/quality/actions", &expert)).body["data"][0].clone();
+        assert_eq!((done["voided_judgments"].as_u64(), done["finished_at"].is_string()), (Some(50), true));
+    }
+}
+
+#[actix_web::test]
 async fn a_person_may_lift_what_holds() {
     let house = House::new(&[]);
     let app = app!(house);
@@ -240,9 +273,9 @@ async fn a_person_may_lift_what_holds() {
     assert_eq!(act!(app, &expert, sam, "lift").status, 201);
     assert_eq!(ask!(app, post("/v1/assignments/next", &sam, json!({}))).reason(), "no_tasks");
     assert_eq!(ask!(app, get("/v1/raters/me", &sam)).body["notices"], json!([]));
-    let told = house.state.storage.read(|conn| storage::outbox::after(conn, 0, 50)).await.unwrap();
+    let told = house.state.storage.read(|conn| storage::outbox::after(conn, 0, &[], 50)).await.unwrap();
     let words: Vec<&str> = told.iter().filter(|event| event.event == "integrity_action").map(|event| event.topic.as_str()).collect();
-    assert_eq!(words, [format!("rater:{}", sam.rater_id); 2]);
+    assert_eq!(words, vec![format!("rater:{}", sam.rater_id); 2]);
 }
 
 #[actix_web::test]

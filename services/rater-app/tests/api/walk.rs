@@ -41,6 +41,7 @@ async fn another_tenant_sees_nothing_on_any_route() {
         ("task_type", "plan_quality"),
         ("status", "pending"),
         ("retailer_id", "rtl-x"),
+        ("rater_id", "rtr-x"),
         ("source", "api"),
         ("is_golden", "false"),
         ("outcome", "waiting"),
@@ -52,7 +53,7 @@ async fn another_tenant_sees_nothing_on_any_route() {
     ];
     let fixtures = Fixtures {
         ids: BTreeMap::from([("task_id", "tsk-first".to_owned())]),
-        shared: BTreeMap::from([("assignment_id", none()), ("judgment_id", none()), ("rater_id", none())]),
+        shared: BTreeMap::from([("assignment_id", none()), ("judgment_id", none()), ("rater_id", none()), ("action_id", none())]),
         filters: filters.map(|(name, value)| (name, value.to_owned())).into(),
         bodies: BTreeMap::from([
             ("POST /v1/reviews/{task_id}", json!({"choice": "candidate_a", "rationale": "because"})),
@@ -83,7 +84,10 @@ async fn another_tenant_sees_nothing_on_any_route() {
             ("GET /v1/reviews", "for reviewers only"),
             ("GET /v1/reviews/{task_id}", "for reviewers only"),
             ("GET /v1/quality/errors", "for reviewers only"),
+            ("GET /v1/quality/checks", "for reviewers only"),
             ("GET /v1/golden", "for reviewers only"),
+            ("GET /v1/quality/raters", "raters work for every tenant; for reviewers only"),
+            ("GET /v1/quality/actions", "raters work for every tenant; for reviewers only"),
             ("GET /v1/quality/agreement", "figures of all tenants together"),
         ]),
         marker: MARKER,

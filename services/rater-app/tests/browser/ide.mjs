@@ -152,13 +152,14 @@ try {
   await press('Control+Enter');
   check((await skipped).postDataJSON().reason === 'I wrote one of them', 'the reason to skip was not sent');
   await ready(TASKS.text.title);
+  const chosen = await page.evaluate(() => document.querySelector('.choice-button[aria-pressed="true"]')?.dataset.choice ?? 'unsure');
   await press('e');
   await page.waitForSelector('#escalate-dialog[open]');
   await page.keyboard.type('Both readings are possible.');
   const before = await title(), escalated = page.waitForRequest((request) => request.url().includes('/judgment'));
   await press('Control+Enter');
   const asked = (await escalated).postDataJSON();
-  check(asked.escalate === true && asked.escalation_reason === 'Both readings are possible.' && asked.choice === 'unsure', `escalated: ${JSON.stringify(asked)}`);
+  check(asked.escalate === true && asked.escalation_reason === 'Both readings are possible.' && asked.choice === chosen, `escalated: ${JSON.stringify(asked)}`);
   await ready(before);
 
   // When the answer to a judgment brings the next task along, nothing more is asked for.
@@ -212,6 +213,25 @@ try {
   await ready();
   await narrow(page, 'rate', troubles, pictures);
 
+  // The lease: a warning at a minute left, Keep it, and an end that explains itself and still lets the draft be sent.
+  await page.goto(`${base}/`);
+  const patient = watch(await context.newPage());
+  await patient.clock.install();
+  await patient.goto(`${base}/rate`);
+  await patient.waitForFunction(() => document.getElementById('ide').dataset.state === 'task');
+  const bannerSays = (words) => patient.waitForFunction((text) => document.querySelector('[data-part="banner"]').textContent.includes(text), words);
+  await patient.keyboard.press('1');
+  await patient.clock.fastForward(245_000);
+  await bannerSays('This task is yours for');
+  await patient.locator('[data-part="banner"] button').focus();
+  await patient.keyboard.press('Enter');
+  await patient.waitForFunction(() => document.querySelector('[data-part="banner"]').hidden);
+  await patient.clock.fastForward(310_000);
+  await bannerSays('Your draft is kept');
+  await patient.close();
+  await page.goto(`${base}/rate`);
+  await ready();
+
   // Without a socket the page says so and asks by itself.
   const lonely = watch(await context.newPage());
   await lonely.routeWebSocket(/realtime/, (socket) => socket.close());
@@ -221,6 +241,15 @@ try {
   await lonely.waitForFunction(() => document.querySelector('[data-part="connection"]').dataset.state === 'polling');
   await lonely.close();
   await page.bringToFront();
+
+  // Notices of the programme are shown when there are any.
+  await page.route('**/v1/raters/me', async (route) => {
+    const answer = await route.fetch();
+    await route.fulfill({ response: answer, json: { ...(await answer.json()), notices: [{ at: '2026-01-15T12:00:00Z', kind: 'hint', words: 'Read the disclaimer rule again.' }] } });
+  }, { times: 1 });
+  await page.goto(`${base}/`);
+  await page.waitForFunction(() => document.getElementById('notices').textContent.includes('Read the disclaimer rule again.'));
+  await page.goto('about:blank');
 
   // The other pages of an expert.
   for (const [name, address] of [['home', '/'], ['history', '/history'], ['history-empty', '/history?outcome=differed&task_type=plan_quality'], ['stats', '/stats'], ['stats-behind', '/stats?days=7&show=all'], ['leaderboard', '/leaderboard'], ['login', '/login']]) {

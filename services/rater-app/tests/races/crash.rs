@@ -151,6 +151,9 @@ fn start(db: &TestDatabase) -> Service {
         ("ENDCAP_JWT_SECRET", SECRET),
         ("ENDCAP_LEASE_SECONDS", &lease),
         ("ENDCAP_GOLDEN_RATE", "0"),
+        ("ENDCAP_MAX_SKIPS_PER_TASK", "100"),
+        // Raters who answer at random at once are not to be paused here.
+        ("ENDCAP_INTEGRITY_ACTIONS", "by_hand"),
         ("ENDCAP_DATABASE_POOL_MIN", "2"),
         ("ENDCAP_DATABASE_POOL_MAX", "8"),
         ("ENDCAP_RATE_LIMITS", "off"),

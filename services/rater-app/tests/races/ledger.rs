@@ -35,11 +35,17 @@ struct Slot {
     given: i64,
     #[diesel(sql_type = Nullable<Instant>)]
     expires_at: Option<Timestamp>,
+    /// What the queue counts; absent when the task is not open.
+    #[diesel(sql_type = Nullable<Integer>)]
+    queued_leases: Option<i32>,
+    #[diesel(sql_type = Nullable<Integer>)]
+    queued_judgments: Option<i32>,
 }
 
 const SLOTS: &str = "SELECT t.task_id AS task_id, t.required_judgments AS required, t.judgments_count AS counted, \
-     (SELECT COUNT(*) FROM judgments j WHERE j.task_id = t.task_id) AS given, a.expires_at AS expires_at \
-     FROM rating_tasks t LEFT JOIN task_assignments a ON a.task_id = t.task_id AND a.state = 'leased' AND a.purpose = 'work' \
+     (SELECT COUNT(*) FROM judgments j WHERE j.task_id = t.task_id) AS given, a.expires_at AS expires_at, \
+     q.open_leases AS queued_leases, q.judgments AS queued_judgments \
+     FROM rating_tasks t LEFT JOIN task_queue q ON q.task_id = t.task_id LEFT JOIN task_assignments a ON a.task_id = t.task_id AND a.state = 'leased' AND a.purpose = 'work' \
      WHERE t.is_golden = FALSE";
 
 /// At any moment: judgments and open leases of a task are together no more than it asks for, and its count is right. One statement, so
@@ -47,18 +53,23 @@ const SLOTS: &str = "SELECT t.task_id AS task_id, t.required_judgments AS requir
 pub fn slots(conn: &mut Connection, now: impl FnOnce() -> DateTime<Utc>) -> Vec<String> {
     let rows: Vec<Slot> = on!(conn, c => diesel::sql_query(SLOTS).load(c)).unwrap();
     let now = now();
-    let mut by_task: BTreeMap<String, (i64, i64, i64, i64)> = BTreeMap::new();
-    for row in rows {
-        let entry = by_task.entry(row.task_id).or_insert((i64::from(row.required), i64::from(row.counted), row.given, 0));
-        entry.3 += i64::from(row.expires_at.is_some_and(|at| at.0 > now));
+    let mut by_task: BTreeMap<&str, Vec<&Slot>> = BTreeMap::new();
+    for row in &rows {
+        by_task.entry(&row.task_id).or_default().push(row);
     }
     let mut breaches = Vec::new();
-    for (task, (required, counted, given, open)) in by_task {
-        if given + open > required {
+    for (task, rows) in by_task {
+        let Slot { required, counted, given, queued_leases, queued_judgments, .. } = *rows[0];
+        let leased = rows.iter().filter(|row| row.expires_at.is_some()).count() as i64;
+        let open = rows.iter().filter(|row| row.expires_at.is_some_and(|at| at.0 > now)).count() as i64;
+        if given + open > i64::from(required) {
             breaches.push(format!("{task}: {given} judgments and {open} open leases for {required} slots"));
         }
-        if counted != given {
-            breaches.push(format!("{task}: judgments_count {counted}, but there are {given}"));
+        if i64::from(counted) != given || queued_judgments.is_some_and(|queued| i64::from(queued) != given) {
+            breaches.push(format!("{task}: judgments_count {counted}, in the queue {queued_judgments:?}, but there are {given}"));
+        }
+        if queued_leases.is_some_and(|queued| i64::from(queued) != leased) {
+            breaches.push(format!("{task}: the queue counts {queued_leases:?} leases, but there are {leased}"));
         }
     }
     breaches

@@ -32,9 +32,9 @@ fn waiting(conn: &mut Connection) -> i64 {
             "SELECT COUNT(*) AS value FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         }
         _ => {
-            "SELECT COUNT(*) AS value FROM information_schema.INNODB_TRX trx \
-             JOIN information_schema.PROCESSLIST list ON list.ID = trx.trx_mysql_thread_id \
-             WHERE trx.trx_state = 'LOCK WAIT' AND list.DB = DATABASE()"
+            // A transaction whose first lock is waited for is not listed as one: what counts is a statement that does not come back.
+            "SELECT COUNT(*) AS value FROM information_schema.PROCESSLIST \
+             WHERE DB = DATABASE() AND ID <> CONNECTION_ID() AND COMMAND IN ('Execute', 'Query') AND TIME_MS > 100"
         }
     };
     let number: Number = on!(conn, c => diesel::sql_query(query).get_result(c)).unwrap();

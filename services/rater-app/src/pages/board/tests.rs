@@ -73,3 +73,15 @@ fn a_perfect_record_is_not_a_bias_and_abstaining_is_not_disagreeing() {
     let rows = places(&[decided("candidate_a"), decided("candidate_b"), decided("unsure")]);
     assert_eq!((rows[0].by, rows[0].differs.n, rows[0].differs.percent.as_str()), ("Task type", 2, "50 %"));
 }
+
+#[test]
+fn a_new_rubric_is_said_with_its_date_and_a_single_one_is_not() {
+    let later = |version: i32, at: &str| Fact {
+        rubric_version: version,
+        created_at: Timestamp(at.parse().unwrap()),
+        ..fact("r", at, "candidate_a")
+    };
+    assert_eq!(version_note(&[fact("r", "t", "tie")]), None);
+    let facts = [later(2, "2026-01-15T12:30:00Z"), later(2, "2026-01-15T12:10:00Z"), fact("r", "t", "tie")];
+    assert!(version_note(&facts).unwrap().contains("rubric version 2 since 15 January 2026, 12:10"));
+}

@@ -1,0 +1,133 @@
+//! A rater's own judgments and the facts of quality figures, on every configured database.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+use storage::assignments::{self, LeaseRequest, Purpose};
+use storage::connection::Connection;
+use storage::consensus::{self, NewConsensus};
+use storage::history::{self, HistoryFilter, Outcome};
+use storage::judgments::{self, NewJudgment};
+use storage::quality_facts;
+use storage::raters::{self, NewRater};
+use storage::store::transaction;
+use storage::tasks::{self, NewTask};
+use testkit::database;
+
+fn noon() -> DateTime<Utc> {
+    "2026-01-15T12:00:00Z".parse().unwrap()
+}
+
+fn task(task_id: &str) -> NewTask {
+    NewTask {
+        task_id: Some(task_id.to_owned()),
+        tenant_id: None,
+        task_type: "plan_quality".to_owned(),
+        status: "pending".to_owned(),
+        retailer_id: None,
+        adapter_id: None,
+        title: format!("Title of {task_id}"),
+        prompt: "Choose the plan to run.".to_owned(),
+        context_snippets: json!([]),
+        candidates: vec![json!({"n": 1}), json!({"n": 2})],
+        auto_checks: json!([]),
+        rubric_checklist: json!([]),
+        reason_codes: json!([]),
+        priority: 50,
+        uncertainty_score: None,
+        required_judgments: 3,
+        source: None,
+    }
+}
+
+/// Leases whatever comes next, judges it for the first candidate, and gives the task's id.
+fn judge(conn: &mut Connection, rater_id: &str, at: DateTime<Utc>) -> String {
+    let request =
+        LeaseRequest { rater_id: rater_id.to_owned(), task_types: Vec::new(), purpose: Purpose::Work, lease: TimeDelta::minutes(5) };
+    transaction(conn, |tx| {
+        let held = assignments::lease_next(tx, &request, at)?.unwrap();
+        let judgment = NewJudgment {
+            assignment_id: held.assignment_id.clone(),
+            task_id: held.task_id.clone(),
+            rater_id: held.rater_id.clone(),
+            choice: "candidate_a".to_owned(),
+            display_order: held.display_order.0.clone(),
+            reasons: json!([]),
+            free_text_feedback: None,
+            confidence: 0.75,
+            rubric_scores: json!({}),
+            time_spent_seconds: 12.5,
+            active_ms: Some(9000),
+            is_escalated: false,
+            escalation_reason: None,
+            matches_golden: None,
+            rubric_version: 1,
+        };
+        judgments::insert(tx, &judgment, at)?;
+        assignments::submit(tx, &held, at)?;
+        Ok(held.task_id)
+    })
+    .unwrap()
+}
+
+fn decide(conn: &mut Connection, task_id: &str, choice: &str, is_final: bool) {
+    let new = NewConsensus {
+        task_id: task_id.to_owned(),
+        choice: Some(choice.to_owned()),
+        posterior: Some(0.9),
+        posteriors: json!({}),
+        method: "weighted_vote".to_owned(),
+        judgments_count: 3,
+        agreement: Some(1.0),
+        is_final,
+        decided_by: None,
+        rationale: None,
+    };
+    consensus::save(conn, &new, noon()).unwrap();
+}
+
+#[test]
+fn what_became_of_each_judgment_newest_first_and_each_once() {
+    for db in database::all() {
+        let mut conn = db.connect();
+        let new = NewRater { name: "rita".to_owned(), email: None, is_simulated: true, is_calibrated: true };
+        let rater_id = raters::insert(&mut conn, &new, noon()).unwrap().rater_id;
+        let mut judged = Vec::new();
+        for n in 0..5 {
+            tasks::create(&mut conn, &task(&format!("task-{n}")), noon()).unwrap();
+            // The last three fall into the same instant.
+            judged.push(judge(&mut conn, &rater_id, noon() + TimeDelta::seconds(n.min(2))));
+        }
+        decide(&mut conn, &judged[0], "candidate_a", true);
+        decide(&mut conn, &judged[1], "candidate_b", true);
+        decide(&mut conn, &judged[2], "candidate_b", false);
+        judgments::note_review(&mut conn, &judged[3], "candidate_b", "It breaks the budget.", noon()).unwrap();
+
+        let all = history::of_rater(&mut conn, &rater_id, &HistoryFilter::default(), None, 50).unwrap();
+        let outcomes: Vec<Outcome> = all.iter().map(storage::history::OwnJudgment::outcome).collect();
+        let expected = [Outcome::Waiting, Outcome::Expert, Outcome::Waiting, Outcome::Differed, Outcome::Agreed];
+        assert_eq!(outcomes, expected, "{}: a consensus that is not final tells nothing", db.kind());
+        assert_eq!((all[1].title.as_str(), all[1].judgment.expert_agrees), (format!("Title of {}", judged[3]).as_str(), Some(false)));
+
+        let mut paged = Vec::new();
+        let mut after = None;
+        while let Some(row) = history::of_rater(&mut conn, &rater_id, &HistoryFilter::default(), after, 1).unwrap().pop() {
+            after = Some(row.key());
+            paged.push(row);
+        }
+        assert_eq!(paged, all, "{}", db.kind());
+        for outcome in Outcome::ALL {
+            let filter = HistoryFilter { task_type: Some("plan_quality".to_owned()), outcome: Some(outcome) };
+            let found = history::of_rater(&mut conn, &rater_id, &filter, None, 50).unwrap();
+            let wanted: Vec<_> = all.iter().filter(|row| row.outcome() == outcome).cloned().collect();
+            assert_eq!(found, wanted, "{}: {outcome:?}", db.kind());
+        }
+
+        let facts = quality_facts::newest(&mut conn, noon() + TimeDelta::seconds(1), 3).unwrap();
+        assert_eq!(facts.len(), 3, "{}", db.kind());
+        let all_facts = quality_facts::newest(&mut conn, noon(), 50).unwrap();
+        let decisions: Vec<Option<&str>> = all_facts.iter().map(|fact| fact.decision.as_deref()).collect();
+        assert_eq!(decisions, [None, None, None, Some("candidate_b"), Some("candidate_a")], "{}", db.kind());
+    }
+}
