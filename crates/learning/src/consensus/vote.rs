@@ -92,7 +92,7 @@ pub fn posterior_from_accuracies(votes: &[(f64, u32)], n_labels: usize) -> Vec<f
 
 /// Adds one vote of a rater with this accuracy to joint log probabilities; errors fall evenly on the
 /// other labels. The label must be in range.
-pub(super) fn add_vote(row: &mut [f64], accuracy: f64, label: u32) {
+pub(crate) fn add_vote(row: &mut [f64], accuracy: f64, label: u32) {
     let accuracy = if accuracy.is_nan() { 0.5 } else { accuracy.clamp(FLOOR, 1.0 - FLOOR) };
     let error = ((1.0 - accuracy) / row.len().saturating_sub(1).max(1) as f64).ln();
     row.iter_mut().for_each(|value| *value += error);
