@@ -1,6 +1,6 @@
 //! The rubric of each task type: weighted criteria, and the reasons a rater may give.
 
-mod types;
+mod texts;
 
 use serde::Serialize;
 
@@ -77,12 +77,12 @@ pub struct Rubric {
 #[must_use]
 pub fn rubric(task_type: TaskType) -> Rubric {
     match task_type {
-        TaskType::ToolCallQa => types::TOOL_CALL_QA,
-        TaskType::SchemaMapping => types::SCHEMA_MAPPING,
-        TaskType::PolicyCompliance => types::POLICY_COMPLIANCE,
-        TaskType::PlanQuality => types::PLAN_QUALITY,
-        TaskType::TaggingNormalization => types::TAGGING_NORMALIZATION,
-        TaskType::EdgeCaseRedTeam => types::EDGE_CASE_RED_TEAM,
+        TaskType::ToolCallQa => texts::TOOL_CALL_QA,
+        TaskType::SchemaMapping => texts::SCHEMA_MAPPING,
+        TaskType::PolicyCompliance => texts::POLICY_COMPLIANCE,
+        TaskType::PlanQuality => texts::PLAN_QUALITY,
+        TaskType::TaggingNormalization => texts::TAGGING_NORMALIZATION,
+        TaskType::EdgeCaseRedTeam => texts::EDGE_CASE_RED_TEAM,
     }
 }
 

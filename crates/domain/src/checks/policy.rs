@@ -135,7 +135,7 @@ fn holds(text: &str, wanted: &str) -> bool {
     text.match_indices(wanted).any(|(at, found)| {
         let before = text.get(..at).and_then(|before| before.chars().next_back());
         let after = text.get(at + found.len()..).and_then(|after| after.chars().next());
-        !(begins && is_word(before)) && !(ends && is_word(after))
+        !(begins && is_word(before) || ends && is_word(after))
     })
 }
 

@@ -1,5 +1,6 @@
 //! Checks of `tool_call_qa`, second half: one reading SQL statement over functions, tables and columns that exist.
 
+mod from;
 mod functions;
 mod names;
 mod scope;

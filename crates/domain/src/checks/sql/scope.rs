@@ -4,24 +4,6 @@ use std::collections::BTreeSet;
 
 use sqlparser::ast::{Expr, Ident, ObjectName, Select, SelectItem, SelectItemQualifiedWildcardKind, TableAlias};
 
-/// Words that name a part of a date when they stand alone in a function's arguments: `date_trunc(month, date)`.
-pub(super) const DATE_PARTS: [&str; 14] = [
-    "microsecond",
-    "millisecond",
-    "second",
-    "minute",
-    "hour",
-    "day",
-    "dayofweek",
-    "dayofyear",
-    "week",
-    "isoweek",
-    "month",
-    "quarter",
-    "year",
-    "isoyear",
-];
-
 /// Columns of a table or query; `None` when they cannot be known.
 pub(super) type Columns = Option<BTreeSet<String>>;
 

@@ -1,4 +1,4 @@
-//! The rubric of each task type: criteria, reason codes and worked examples.
+//! What the rubrics say: guidelines, criteria with help and examples, reasons. Whoever changes a word raises [`super::VERSION`].
 
 use super::{Criterion, Reason, ReasonSide, Rubric, WorkedExample};
 
