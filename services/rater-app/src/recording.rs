@@ -86,6 +86,10 @@ pub fn record(
         return Err(StorageError::conflict("lease_expired", "you passed over this task; ask for the next one"));
     }
     if !assignment.holds_a_slot() && assignment.purpose == "work" && !has_free_slot(tx, &task, now)? {
+        // Read before the lock of its task: a second request of the same rater may have judged it since.
+        if assignments::find_of_rater(tx, rater_id, assignment_id)?.state != assignment.state {
+            return Err(StorageError::Raced("the assignment changed in between"));
+        }
         assignments::save_draft(tx, rater_id, assignment_id, submission.draft(), now)?;
         return Ok(Outcome::LeaseExpired);
     }

@@ -340,12 +340,18 @@
 
   // ── News ──────────────────────────────────────────────────────────────────
   const LATE_NEWS_MS = 5000;
-  let lastLook = 0;
-  /** An empty queue looks again when a task changes, and not more often than the server likes. */
+  let lastLook = 0, lookTimer = null;
+  /** An empty queue looks again when a task changes, and not more often than the server likes; news that comes while it asks is not lost. */
   function look(leastPauseMs) {
-    if (page.dataset.state !== 'empty' || performance.now() - lastLook < leastPauseMs) return;
-    lastLook = performance.now();
-    next();
+    if (lookTimer) return;
+    const waitMs = isBusy ? 250 : Math.max(0, lastLook + leastPauseMs - performance.now());
+    lookTimer = setTimeout(() => {
+      lookTimer = null;
+      if (isBusy) { look(leastPauseMs); return; }
+      if (page.dataset.state !== 'empty') return;
+      lastLook = performance.now();
+      next();
+    }, waitMs);
   }
   const own = page.dataset.rater;
   feel.news({

@@ -42,7 +42,6 @@ try {
       if (!answer.ok) throw new Error(await answer.text());
     }
   }, tasks.map((task) => ({ priority: 100, required_judgments: 3, ...task })));
-  await bring(Object.values(TASKS));
 
   const context = await browser.newContext({ viewport: DESK });
   const page = watch(await context.newPage());
@@ -62,8 +61,10 @@ try {
     times.push(Number(await page.evaluate(() => { const ms = document.getElementById('ide').dataset.nextMs; delete document.getElementById('ide').dataset.nextMs; return ms; })));
     return body;
   }
-  /** Judges whatever comes until the wanted task is there: golden items come in between. */
-  async function until(wanted) {
+  /** Brings a task and judges whatever comes before it: the one in hand, and golden items in between. */
+  async function until(task) {
+    const wanted = task.title;
+    await bring([task]);
     await ready();
     for (let n = 0; n < 80 && await title() !== wanted; n += 1) {
       await press('1', 'r', '1', 'Escape', 'c', '3', 'Escape');
@@ -73,7 +74,7 @@ try {
   }
 
   // Three candidates: C by its own key, reasons, confidence, criteria; the difference view chooses two of them.
-  await until(TASKS.three.title);
+  await until(TASKS.three);
   check(await page.evaluate(() => document.documentElement.scrollHeight <= window.innerHeight), 'the Rater IDE scrolls at 1366x768');
   await press('v');
   check(await page.textContent('.pair-choice') === 'A and BA and CB and C', 'the difference view offers no pairs');
@@ -93,7 +94,7 @@ try {
   await send();
 
   // JSON: the failing check points at its place in the candidate, and the difference is by path.
-  await until(TASKS.json.title);
+  await until(TASKS.json);
   check(await page.locator('.checks .is-failed').count() > 0, 'no check failed for a call without its required argument');
   check(await page.locator('.has-finding, mark.flagged').count() > 0, 'the failed check marks no place in the candidate');
   await scan(page, 'rate-json', troubles, pictures);
@@ -105,7 +106,7 @@ try {
   await send();
 
   // Plans: figures and budget lines with signs, names instead of ids, limits in the field's spelling.
-  await until(TASKS.plan.title);
+  await until(TASKS.plan);
   check((await page.textContent('[data-part="context"]')).includes('Max CPA'), 'limits are not in the field’s spelling');
   check((await page.textContent('.plan-lines')).includes('Lifestage: 1 adult kids'), 'audiences are shown as raw ids');
   await press('v');
@@ -140,7 +141,7 @@ try {
   await send();
 
   // Skip with a reason of one's own, escalate with one.
-  await until(TASKS.text.title);
+  await until(TASKS.text);
   await scan(page, 'rate-text', troubles, pictures);
   await press('x');
   await page.waitForSelector('#skip-dialog[open]');
