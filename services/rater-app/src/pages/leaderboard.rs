@@ -5,9 +5,11 @@ use actix_web::web::Data;
 use askama::Template;
 use web::caller::{PageCaller, PageRefusal};
 use web::layout::{Layout, render};
+use web::problem::Problem;
 
 use super::figures::ShareView;
 use crate::leaderboard::{Entry, MAX_ENTRIES, MIN_COMPARISONS, standings};
+use crate::raters::alias;
 use crate::state::State;
 
 #[derive(Template)]
@@ -16,6 +18,14 @@ struct LeaderboardPage {
     layout: Layout,
     rows: Vec<Row>,
     note: String,
+    /// The caller's own name and what stands in its place; absent for accounts that do not judge.
+    own: Option<Own>,
+}
+
+struct Own {
+    name: String,
+    alias: String,
+    shows_name: bool,
 }
 
 struct Row {
@@ -34,12 +44,17 @@ struct Row {
 /// Sends whoever is not signed in to `/login`; 503 when the database does not answer.
 pub async fn leaderboard(state: Data<State>, PageCaller(caller): PageCaller) -> Result<HttpResponse, PageRefusal> {
     let layout = Layout::new("Leaderboard", "rater-app/leaderboard", Some(&caller), &state.settings);
+    let own = match caller.rater_id.clone() {
+        Some(id) => Some(state.storage.read(move |conn| storage::raters::find(conn, &id)).await.map_err(Problem::from)?),
+        None => None,
+    };
+    let own = own.map(|rater| Own { alias: alias(&rater.rater_id), name: rater.name, shows_name: rater.shows_name });
     let rows = standings(&state, MAX_ENTRIES).await?.into_iter().map(|entry| row(entry, caller.rater_id.as_deref())).collect();
     let note = format!(
         "Agreement counts golden items and decided tasks together. A rank needs at least {MIN_COMPARISONS} of them. n is how many there are; \
-         the interval is Wilson's, 95 %. Names are pseudonyms."
+         the interval is Wilson's, 95 %. Names are shown only of those who want it."
     );
-    Ok(render(&LeaderboardPage { layout, rows, note })?)
+    Ok(render(&LeaderboardPage { layout, rows, note, own })?)
 }
 
 fn row(entry: Entry, own: Option<&str>) -> Row {
