@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::connection::Connection;
 use crate::error::StorageError;
 use crate::on;
-use crate::prepared::Prepared;
+use crate::prepared::change;
 use crate::schema::task_assignments as t;
 use crate::types::{Json, Timestamp};
 
@@ -139,7 +139,7 @@ pub fn extend_found(
     let changes =
         (t::expires_at.eq(until), t::heartbeat_at.eq(Timestamp(now)), t::warned_at.eq(None::<Timestamp>), t::updated_at.eq(Timestamp(now)));
     let seen = t::assignment_id.eq(&assignment.assignment_id).and(t::state.eq(&assignment.state));
-    changed_once(on!(conn, c => Prepared(diesel::update(t::table.filter(seen)).set(changes)).execute(c))?)?;
+    changed_once(on!(conn, c => change(t::table, seen, changes).execute(c))?)?;
     Ok(Assignment { expires_at: until, heartbeat_at: Timestamp(now), updated_at: Timestamp(now), ..assignment })
 }
 
@@ -206,7 +206,7 @@ pub fn save_draft(
     }
     let changes = (t::draft.eq(Some(Json(draft.clone()))), t::updated_at.eq(Timestamp(now)));
     let seen = t::assignment_id.eq(&assignment.assignment_id).and(t::state.eq(&assignment.state));
-    changed_once(on!(conn, c => Prepared(diesel::update(t::table.filter(seen)).set(changes)).execute(c))?)?;
+    changed_once(on!(conn, c => change(t::table, seen, changes).execute(c))?)?;
     Ok(Assignment { draft: Some(Json(draft)), updated_at: Timestamp(now), ..assignment })
 }
 
@@ -218,7 +218,7 @@ pub fn submit(conn: &mut Connection, assignment: &Assignment, now: DateTime<Utc>
     let changes =
         (t::state.eq("submitted"), t::draft.eq(None::<Json>), t::finished_at.eq(Some(Timestamp(now))), t::updated_at.eq(Timestamp(now)));
     let seen = t::assignment_id.eq(&assignment.assignment_id).and(t::state.eq(&assignment.state));
-    changed_once(on!(conn, c => Prepared(diesel::update(t::table.filter(seen)).set(changes)).execute(c))?)
+    changed_once(on!(conn, c => change(t::table, seen, changes).execute(c))?)
 }
 
 /// Opens a submitted assignment again, with the judgment as its draft. The caller counts its lease again.
@@ -243,7 +243,7 @@ pub fn reopen(
         t::updated_at.eq(Timestamp(now)),
     );
     let seen = t::assignment_id.eq(&assignment.assignment_id).and(t::state.eq(&assignment.state));
-    changed_once(on!(conn, c => Prepared(diesel::update(t::table.filter(seen)).set(changes)).execute(c))?)?;
+    changed_once(on!(conn, c => change(t::table, seen, changes).execute(c))?)?;
     Ok(Assignment {
         state: "leased".to_owned(),
         draft: Some(Json(draft)),
@@ -281,7 +281,7 @@ fn end(
     let changes =
         (t::state.eq(state), t::skip_reason.eq(reason), t::finished_at.eq(Some(Timestamp(now))), t::updated_at.eq(Timestamp(now)));
     let seen = t::assignment_id.eq(&assignment.assignment_id).and(t::state.eq(&assignment.state));
-    changed_once(on!(conn, c => Prepared(diesel::update(t::table.filter(seen)).set(changes)).execute(c))?)?;
+    changed_once(on!(conn, c => change(t::table, seen, changes).execute(c))?)?;
     if assignment.holds_a_slot() {
         crate::queue::free_places(conn, &assignment.task_id, 1)?;
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::connection::Connection;
 use crate::error::StorageError;
 use crate::on;
-use crate::prepared::Prepared;
+use crate::prepared::change;
 use crate::schema::{judgments, rating_tasks as tasks, task_consensus as t};
 use crate::types::{Json, Timestamp};
 
@@ -86,8 +86,7 @@ pub fn save(conn: &mut Connection, new: &NewConsensus, now: DateTime<Utc>) -> Re
         t::rationale.eq(new.rationale.as_deref()),
         t::updated_at.eq(Timestamp(now)),
     );
-    let own = t::table.filter(t::task_id.eq(&new.task_id));
-    if on!(conn, c => Prepared(diesel::update(own).set(values.clone())).execute(c))? == 0 {
+    if on!(conn, c => change(t::table, t::task_id.eq(&new.task_id), values.clone()).execute(c))? == 0 {
         let key = (t::task_id.eq(&new.task_id), t::created_at.eq(Timestamp(now)));
         on!(conn, c => diesel::insert_into(t::table).values((key, values)).execute(c))?;
     }

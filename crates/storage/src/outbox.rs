@@ -11,11 +11,7 @@ use crate::types::{Json, Timestamp};
 use crate::connection::Connection;
 use crate::error::StorageError;
 use crate::on;
-use crate::prepared::Prepared;
 use crate::schema::outbox_events as t;
-
-/// Events written at once for which the statement is kept.
-const PREPARED_ROWS: usize = 4;
 
 /// Who is to hear of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,32 +80,26 @@ pub fn push(conn: &mut Connection, event: &NewEvent, now: DateTime<Utc>) -> Resu
     ids.pop().ok_or_else(|| StorageError::Corrupt("an event without id".to_owned()))
 }
 
-/// Writes several events with one statement; their ids.
+/// Writes several events, one after the other: an insert of one row is prepared once a connection, one of several rows is not. Their ids.
 ///
 /// # Errors
 /// As any query.
 pub fn push_all(conn: &mut Connection, events: &[NewEvent], now: DateTime<Utc>) -> Result<Vec<String>, StorageError> {
-    let ids: Vec<String> = events.iter().map(|_| domain::id::new("evt")).collect();
-    let rows: Vec<_> = events
-        .iter()
-        .zip(&ids)
-        .map(|(event, event_id)| {
-            (
-                t::event_id.eq(event_id),
-                t::destination.eq(event.destination.word()),
-                t::topic.eq(&event.topic),
-                t::event.eq(&event.event),
-                t::payload.eq(Json(event.payload.clone())),
-                t::tenant_id.eq(event.tenant_id.as_deref()),
-                t::created_at.eq(Timestamp(now)),
-            )
-        })
-        .collect();
-    match conn {
-        // The few events of one judgment are always the same statement.
-        Connection::Postgres(c) if rows.len() <= PREPARED_ROWS => Prepared(diesel::insert_into(t::table).values(&rows)).execute(c)?,
-        conn => on!(conn, c => diesel::insert_into(t::table).values(&rows).execute(c))?,
-    };
+    let mut ids = Vec::with_capacity(events.len());
+    for event in events {
+        let event_id = domain::id::new("evt");
+        let row = (
+            t::event_id.eq(&event_id),
+            t::destination.eq(event.destination.word()),
+            t::topic.eq(&event.topic),
+            t::event.eq(&event.event),
+            t::payload.eq(Json(event.payload.clone())),
+            t::tenant_id.eq(event.tenant_id.as_deref()),
+            t::created_at.eq(Timestamp(now)),
+        );
+        on!(conn, c => diesel::insert_into(t::table).values(row).execute(c))?;
+        ids.push(event_id);
+    }
     Ok(ids)
 }
 

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use crate::connection::Connection;
 use crate::error::StorageError;
 use crate::on;
-use crate::prepared::Prepared;
+use crate::prepared::change;
 use crate::schema::{task_assignments as assignments, task_queue as t};
 use crate::tasks::Task;
 use crate::types::Timestamp;
@@ -195,8 +195,8 @@ pub fn find(conn: &mut Connection, task_id: &str) -> Result<Option<Waiting>, Sto
 /// # Errors
 /// As any query.
 pub(crate) fn take_place(conn: &mut Connection, task_id: &str) -> Result<bool, StorageError> {
-    let free = t::table.filter(t::task_id.eq(task_id).and(t::is_open.eq(true)));
-    Ok(on!(conn, c => Prepared(diesel::update(free).set(t::open_leases.eq(t::open_leases + 1))).execute(c))? > 0)
+    let free = t::task_id.eq(task_id).and(t::is_open.eq(true));
+    Ok(on!(conn, c => change(t::table, free, t::open_leases.eq(t::open_leases + 1)).execute(c))? > 0)
 }
 
 /// Frees the places of leases that ended without a judgment.
@@ -204,8 +204,8 @@ pub(crate) fn take_place(conn: &mut Connection, task_id: &str) -> Result<bool, S
 /// # Errors
 /// As any query.
 pub(crate) fn free_places(conn: &mut Connection, task_id: &str, places: i32) -> Result<(), StorageError> {
-    let held = t::table.filter(t::task_id.eq(task_id).and(t::open_leases.ge(places)));
-    on!(conn, c => Prepared(diesel::update(held).set(t::open_leases.eq(t::open_leases - places))).execute(c))?;
+    let held = t::task_id.eq(task_id).and(t::open_leases.ge(places));
+    on!(conn, c => change(t::table, held, t::open_leases.eq(t::open_leases - places)).execute(c))?;
     Ok(())
 }
 
@@ -237,7 +237,7 @@ pub fn note_progress(conn: &mut Connection, task_id: &str, progress: &Progress, 
         t::position.eq(progress.position),
         t::updated_at.eq(Timestamp(now)),
     );
-    Ok(on!(conn, c => Prepared(diesel::update(t::table.filter(t::task_id.eq(task_id))).set(changes)).execute(c))? > 0)
+    Ok(on!(conn, c => change(t::table, t::task_id.eq(task_id), changes).execute(c))? > 0)
 }
 
 /// Tasks with a free place that this rater has not judged or passed over, in their order, with the rater's earlier assignment (one that was

@@ -9,7 +9,7 @@ use diesel::prelude::*;
 
 use crate::connection::Connection;
 use crate::error::StorageError;
-use crate::prepared::Prepared;
+use crate::prepared::change;
 use crate::schema::rate_limit_buckets as t;
 use crate::types::Timestamp;
 use crate::{insert_new, lock, on};
@@ -67,7 +67,7 @@ pub fn draw(
     let granted = full.floor().clamp(0.0, f64::from(wanted));
     let left = full - granted;
     let changes = (t::tokens.eq(left), t::refilled_at.eq(Timestamp(now.max(refilled_at.0))), t::updated_at.eq(Timestamp(now)));
-    on!(conn, c => Prepared(diesel::update(t::table.find(id)).set(changes)).execute(c))?;
+    on!(conn, c => change(t::table, t::id.eq(id), changes).execute(c))?;
     // In range: it is between 0 and `wanted`.
     Ok(Drawn { granted: granted as u32, left })
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::connection::Connection;
 use crate::error::{Meaning, StorageError};
-use crate::prepared::Prepared;
+use crate::prepared::change;
 use crate::schema::rater_profiles as t;
 use crate::types::{Json, Timestamp};
 use crate::{lock, on};
@@ -165,6 +165,10 @@ pub fn find(conn: &mut Connection, rater_id: &str) -> Result<Rater, StorageError
 /// # Errors
 /// As any query.
 pub fn lock_all(conn: &mut Connection, rater_ids: &[String]) -> Result<Vec<Rater>, StorageError> {
+    if let [one] = rater_ids {
+        // The common case, and a statement that is prepared once.
+        return lock_one(conn, one).map(|rater| vec![rater]);
+    }
     Ok(lock!(conn, t::table.filter(t::rater_id.eq_any(rater_ids)).order(t::rater_id).select(Rater::as_select()) => Rater)?)
 }
 
@@ -173,8 +177,8 @@ pub fn lock_all(conn: &mut Connection, rater_ids: &[String]) -> Result<Vec<Rater
 /// # Errors
 /// [`StorageError::NotFound`].
 pub fn lock_one(conn: &mut Connection, rater_id: &str) -> Result<Rater, StorageError> {
-    let mut found = lock_all(conn, &[rater_id.to_owned()])?;
-    found.pop().ok_or_else(|| StorageError::not_found("rater", rater_id))
+    let found: Vec<Rater> = lock!(conn, t::table.filter(t::rater_id.eq(rater_id)).select(Rater::as_select()) => Rater)?;
+    found.into_iter().next().ok_or_else(|| StorageError::not_found("rater", rater_id))
 }
 
 /// Several profiles, without a lock.
@@ -233,7 +237,7 @@ pub fn note_answer(conn: &mut Connection, rater: &Rater, answer: &Answer, step: 
         t::reliability_by_task_type.eq(after.reliability_by_task_type.clone()),
         t::updated_at.eq(after.updated_at),
     );
-    on!(conn, c => Prepared(diesel::update(t::table.find(rater.id)).set(changes)).execute(c))?;
+    on!(conn, c => change(t::table, t::id.eq(rater.id), changes).execute(c))?;
     Ok(after)
 }
 

@@ -21,8 +21,8 @@ use crate::caller::Caller;
 use crate::problem::Problem;
 use crate::settings::{RateLimits, RateRule};
 
-/// A batch that was not spent after so long is given back.
-pub const BATCH_LIVES: TimeDelta = TimeDelta::seconds(10);
+/// A batch that was not spent after so long is given back: long enough that somebody who asks every ten seconds seldom costs a query.
+pub const BATCH_LIVES: TimeDelta = TimeDelta::seconds(60);
 /// Longest wait for the shared buckets.
 pub const MAX_WAIT: Duration = Duration::from_millis(100);
 /// How long a process goes by itself before it asks for the shared buckets again.

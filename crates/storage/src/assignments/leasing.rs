@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{Assignment, blind_order, changed_once, find_of_rater};
 use crate::connection::Connection;
 use crate::error::StorageError;
-use crate::prepared::Prepared;
+use crate::prepared::change;
 use crate::queue::{self, DONE_STATES, Waiting};
 use crate::schema::{golden_set_items as golden, rating_tasks as tasks, task_assignments as t};
 use crate::tasks::Task;
@@ -151,7 +151,7 @@ fn take(
         task.status = "in_progress".to_owned();
         task.assigned_at = Some(task.assigned_at.unwrap_or(Timestamp(now)));
         let changes = (tasks::status.eq("in_progress"), tasks::assigned_at.eq(task.assigned_at), tasks::updated_at.eq(Timestamp(now)));
-        on!(conn, c => Prepared(diesel::update(tasks::table.find(task.id)).set(changes)).execute(c))?;
+        on!(conn, c => change(tasks::table, tasks::id.eq(task.id), changes).execute(c))?;
     }
     Ok(Some((assignment, task)))
 }

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 
 use crate::connection::Connection;
 use crate::error::StorageError;
-use crate::prepared::Prepared;
+use crate::prepared::change;
 use crate::schema::rating_tasks as t;
 use crate::types::Timestamp;
 use crate::{lock, on};
@@ -74,6 +74,6 @@ pub fn save_state(conn: &mut Connection, task: &TaskState, now: DateTime<Utc>) -
         t::completed_at.eq(task.completed_at),
         t::updated_at.eq(Timestamp(now)),
     );
-    on!(conn, c => Prepared(diesel::update(t::table.filter(t::task_id.eq(&task.task_id))).set(changes)).execute(c))?;
+    on!(conn, c => change(t::table, t::task_id.eq(&task.task_id), changes).execute(c))?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use storage::connection::Connection;
 use storage::on;
-use storage::prepared::Prepared;
+use storage::prepared::change;
 use storage::raters::{self, NewRater};
 use storage::schema::rater_profiles as t;
 use testkit::database;
@@ -23,7 +23,7 @@ fn a_change_is_carried_out_each_time_and_prepared_once() {
         let new = NewRater { name: "rita".to_owned(), email: None, is_simulated: true, is_calibrated: true };
         let id = raters::insert(conn, &new, domain::time::now()).unwrap().rater_id;
         for count in 1..=3 {
-            let change = Prepared(diesel::update(t::table.filter(t::rater_id.eq(&id))).set(t::total_judgments.eq(t::total_judgments + 1)));
+            let change = change(t::table, t::rater_id.eq(&id), t::total_judgments.eq(t::total_judgments + 1));
             assert_eq!(on!(conn, c => change.execute(c)).unwrap(), 1);
             assert_eq!(raters::find(conn, &id).unwrap().total_judgments, count, "{}", database.kind());
         }
