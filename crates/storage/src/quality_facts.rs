@@ -48,7 +48,7 @@ pub struct Fact {
     pub decision: Option<String>,
 }
 
-/// The newest judgments since an instant, newest first, at most `limit`.
+/// The newest judgments that count since an instant, newest first, at most `limit`.
 ///
 /// # Errors
 /// As any query.
@@ -56,7 +56,7 @@ pub fn newest(conn: &mut Connection, since: DateTime<Utc>, limit: i64) -> Result
     Ok(on!(conn, c => t::table
         .inner_join(tasks::table.on(tasks::task_id.eq(t::task_id)))
         .left_join(consensus::table.on(consensus::task_id.eq(t::task_id).and(consensus::is_final.eq(true))))
-        .filter(t::created_at.ge(Timestamp(since)))
+        .filter(t::created_at.ge(Timestamp(since)).and(t::voided_at.is_null()))
         .order((t::created_at.desc(), t::id.desc()))
         .limit(limit)
         .select((
