@@ -15,6 +15,7 @@ use web::caller::Caller;
 use web::problem::Problem;
 
 use crate::decision::labels;
+use crate::reviews::deadline;
 use crate::state::State;
 
 /// Judgments looked at: the newest.
@@ -62,6 +63,13 @@ pub async fn get_consensus(state: Data<State>, caller: Caller, path: Path<String
             Ok((task, consensus, storage::judgments::of_task(conn, &task_id)?))
         })
         .await?;
+    if caller.role == Role::Expert && deadline::waits(&task.status) {
+        return Ok(HttpResponse::Ok().json(json!({
+            "task_id": task.task_id, "status": task.status, "required_judgments": task.required_judgments,
+            "judgments_count": task.judgments_count, "consensus": null, "votes": null,
+            "hidden_because": "the task waits for an expert, who thinks first: record your own view in its review, which then shows the judgments",
+        })));
+    }
     let mut votes: BTreeMap<String, u64> = BTreeMap::new();
     for judgment in &given {
         *votes.entry(judgment.choice.clone()).or_default() += 1;

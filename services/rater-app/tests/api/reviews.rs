@@ -74,6 +74,8 @@ async fn an_expert_thinks_first_then_sees_then_decides_and_the_raters_hear_of_it
         for hidden in ["pays back", "two currencies", "\"judgments\"", "consensus", "adapter-9", "plan-set-77", &raters[0].rater_id] {
             assert!(!text.contains(hidden), "{}: {hidden} in {text}", house.kind());
         }
+        let elsewhere = ask!(app, get("/v1/quality/consensus/t1", &expert)).body;
+        assert!(elsewhere["votes"].is_null() && elsewhere["hidden_because"].is_string(), "no other way to them: {elsewhere}");
 
         house.hand.advance(TimeDelta::minutes(2));
         let blind = json!({"choice": "candidate_b", "confidence": 0.95, "reasons": ["keeps_constraints"]});
