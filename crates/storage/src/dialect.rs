@@ -1,6 +1,10 @@
 //! The only place that knows how the three databases differ.
 
+use diesel::backend::Backend;
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::query_dsl::RunQueryDsl;
+use diesel::sql_types::Untyped;
 use diesel::{MysqlConnection, PgConnection, QueryResult, SqliteConnection};
 
 use crate::connection::Connection;
@@ -151,6 +155,32 @@ pub(crate) fn explain(conn: &Connection) -> &'static str {
     match conn {
         Connection::Sqlite(_) => "EXPLAIN QUERY PLAN",
         _ => "EXPLAIN",
+    }
+}
+
+/// A query as the question how it would be run: `Explained { words: explain(conn), query }.load::<PlanLine>(c)`.
+pub(crate) struct Explained<Q> {
+    pub(crate) words: &'static str,
+    pub(crate) query: Q,
+}
+
+impl<Q> QueryId for Explained<Q> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<Q> Query for Explained<Q> {
+    type SqlType = Untyped;
+}
+
+impl<Q, C> RunQueryDsl<C> for Explained<Q> {}
+
+impl<Q: QueryFragment<DB>, DB: Backend> QueryFragment<DB> for Explained<Q> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, DB>) -> QueryResult<()> {
+        out.unsafe_to_cache_prepared();
+        out.push_sql(self.words);
+        out.push_sql(" ");
+        self.query.walk_ast(out)
     }
 }
 

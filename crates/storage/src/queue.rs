@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
 use crate::connection::Connection;
+use crate::dialect::{self, Explained, PlanLine};
 use crate::error::StorageError;
 use crate::on;
 use crate::prepared::change;
@@ -261,27 +262,42 @@ pub(crate) fn look(
     Ok(found)
 }
 
+/// The query of [`look`] for one task type or all, on a native connection.
+macro_rules! first_waiting {
+    ($rater_id:expr, $task_type:expr, $limit:expr) => {{
+        let own = assignments::task_id.eq(t::task_id).and(assignments::rater_id.eq($rater_id));
+        let mut query = t::table
+            .left_join(assignments::table.on(own))
+            .filter(t::is_open.eq(true))
+            .filter(assignments::state.nullable().is_null().or(assignments::state.nullable().ne_all(DONE_STATES)))
+            .order((t::position, t::id))
+            .limit($limit)
+            .select((Waiting::as_select(), assignments::assignment_id.nullable()))
+            .into_boxed();
+        if let Some(task_type) = $task_type {
+            query = query.filter(t::task_type.eq(task_type));
+        }
+        query
+    }};
+}
+
 fn look_at(
     conn: &mut Connection,
     rater_id: &str,
     task_type: Option<&str>,
     limit: i64,
 ) -> Result<Vec<(Waiting, Option<String>)>, StorageError> {
-    Ok(on!(conn, c => {
-        let own = assignments::task_id.eq(t::task_id).and(assignments::rater_id.eq(rater_id));
-        let mut query = t::table
-            .left_join(assignments::table.on(own))
-            .filter(t::is_open.eq(true))
-            .filter(assignments::state.nullable().is_null().or(assignments::state.nullable().ne_all(DONE_STATES)))
-            .order((t::position, t::id))
-            .limit(limit)
-            .select((Waiting::as_select(), assignments::assignment_id.nullable()))
-            .into_boxed();
-        if let Some(task_type) = task_type {
-            query = query.filter(t::task_type.eq(task_type));
-        }
-        query.load(c)
-    })?)
+    Ok(on!(conn, c => first_waiting!(rater_id, task_type, limit).load(c))?)
+}
+
+/// How the database would look for the next task: the steps of its plan.
+///
+/// # Errors
+/// As any query.
+pub fn explain_look(conn: &mut Connection, rater_id: &str, task_type: Option<&str>) -> Result<Vec<String>, StorageError> {
+    let words = dialect::explain(conn);
+    let lines: Vec<PlanLine> = on!(conn, c => Explained { words, query: first_waiting!(rater_id, task_type, 24) }.load::<PlanLine>(c))?;
+    Ok(lines.into_iter().map(|line| line.0).collect())
 }
 
 /// Writes the places of one batch of waiting tasks anew, for weights that have changed: the last row looked at, and how many changed.

@@ -125,8 +125,7 @@ async fn work_until_done(storage: Storage, rater_id: String) -> Vec<String> {
         };
         loop {
             let held = assignment.clone();
-            let recorded = storage.transaction(move |tx| judge(tx, &held)).await;
-            match recorded {
+            match storage.transaction(move |tx| judge(tx, &held)).await {
                 Ok(id) => break acknowledged.push(id),
                 Err(StorageError::Busy(_)) => {}
                 Err(other) => panic!("{other:?}"),
@@ -378,5 +377,24 @@ fn an_expert_marks_the_judgments_of_a_task() {
         let marked = judgments::of_task(&mut conn, "first").unwrap();
         assert_eq!((marked[0].expert_reviewed, marked[0].expert_agrees), (true, Some(false)), "{}", db.kind());
         assert_eq!(judgments::newest_votes(&mut conn, 10).unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn the_next_task_is_the_first_of_an_index() {
+    for db in database::all() {
+        let mut conn = db.connect();
+        let rater_id = rater(&mut conn, "r");
+        transaction(&mut conn, |tx| (0..600).try_for_each(|n| tasks::create(tx, &new_task(&format!("task-{n}"), 3), noon()).map(drop)))
+            .unwrap();
+        let refresh = if db.kind() == "mysql" { "ANALYZE TABLE task_queue" } else { "ANALYZE" };
+        storage::connection::execute(&mut conn, refresh).unwrap();
+        for (task_type, index) in
+            [(None, "task_queue_is_open_position_id_idx"), (Some("plan_quality"), "task_queue_is_open_task_type_position_id_idx")]
+        {
+            let plan = queue::explain_look(&mut conn, &rater_id, task_type).unwrap().join("\n");
+            let sorts = plan.to_lowercase().contains("sort") || plan.contains("TEMP B-TREE");
+            assert!(plan.contains(index) && !sorts, "{}: {plan}", db.kind());
+        }
     }
 }
