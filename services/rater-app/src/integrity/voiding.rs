@@ -81,12 +81,11 @@ async fn next_places(state: &State, action: &Action, after: &mut i64) -> Result<
     state.storage.read(move |conn| stored::counted(conn, &action.rater_id, to - window, to, BATCH)).await
 }
 
+/// The task, the raters of its judgments and this one, its judgments that count, the action, and the rater it is about.
+type Locked = (TaskState, Vec<raters::Rater>, Vec<Judgment>, Action, raters::Rater);
+
 /// Locks the task, then all raters of its judgments and this one, then the action.
-fn lock_for(
-    tx: &mut Connection,
-    action_id: &str,
-    place: &Place,
-) -> Result<(TaskState, Vec<raters::Rater>, Vec<Judgment>, Action, raters::Rater), StorageError> {
+fn lock_for(tx: &mut Connection, action_id: &str, place: &Place) -> Result<Locked, StorageError> {
     let (_, task_id) = place;
     let rater_id = integrity::find(tx, action_id)?.rater_id;
     let task = tasks::lock_state(tx, task_id)?;
