@@ -98,6 +98,20 @@ impl SequentialTest {
         ((self.false_fail / (1.0 - self.false_pass)).ln(), ((1.0 - self.false_fail) / self.false_pass).ln())
     }
 
+    /// Whether the answers pass by the exact binomial test of the unacceptable accuracy at the rate of false passes: what decides when there
+    /// are no more items, so that the sequential test cannot come to its end.
+    pub fn passes_exactly(&self, correct: u32, total: u32) -> bool {
+        let (n, p) = (f64::from(total), self.unacceptable);
+        let (mut term, mut tail) = (p.powf(n), 0.0);
+        // From all right downwards: P(X = k - 1) = P(X = k) k (1 - p) / ((n - k + 1) p).
+        for k in (correct.min(total)..=total).rev() {
+            tail += term;
+            let k = f64::from(k);
+            term *= k * (1.0 - p) / ((n - k + 1.0) * p);
+        }
+        total > 0 && tail <= self.false_pass
+    }
+
     /// Most items of the test.
     pub fn cap(&self) -> u32 {
         self.cap

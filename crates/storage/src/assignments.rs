@@ -77,11 +77,11 @@ impl Assignment {
     }
 }
 
-/// The order in which an assignment shows `n` candidates: a shuffle (Fisher and Yates) driven by SHA-256 of its id, so that it can
-/// be recomputed and nobody can choose it.
+/// The order in which an assignment shows `n` candidates: a shuffle (Fisher and Yates) driven by SHA-256 of a lot that is drawn for it and
+/// kept nowhere; the order is stored.
 #[must_use]
-pub fn blind_order(assignment_id: &str, n: usize) -> Vec<usize> {
-    let digest = Sha256::digest(assignment_id);
+pub fn blind_order(lot: &str, n: usize) -> Vec<usize> {
+    let digest = Sha256::digest(lot);
     let mut order: Vec<usize> = (0..n).collect();
     for (place, byte) in (1..n).rev().zip(digest.iter()) {
         order.swap(place, usize::from(*byte) % (place + 1));

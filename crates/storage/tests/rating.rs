@@ -190,7 +190,7 @@ fn leases_end_come_again_or_never() {
         let (first, second) = (rater(&mut conn, "first"), rater(&mut conn, "second"));
         let next = |conn: &mut Connection, rater_id: &str, at| transaction(conn, |tx| lease(tx, &work(rater_id), at)).unwrap();
         let held = next(&mut conn, &first, noon()).unwrap();
-        assert_eq!(held.order(), assignments::blind_order(&held.assignment_id, 2));
+        assert!(held.order() == [0, 1] || held.order() == [1, 0]);
         assert!(next(&mut conn, &second, noon()).is_none(), "{}: the only slot is held", db.kind());
         assert_eq!(assignments::nothing_because(&mut conn, &work(&second)).unwrap(), Nothing::AllHeld);
 

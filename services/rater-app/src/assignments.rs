@@ -7,6 +7,7 @@ use domain::task::TaskType;
 use learning::calibration::SequentialTest;
 use learning::drift::DriftTest;
 use learning::golden::ExposureCaps;
+use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use storage::assignments as stored;
@@ -86,6 +87,7 @@ pub fn rules(settings: &Settings) -> Rules {
         max_skips: rating.max_skips.into(),
         evidence: std::sync::Arc::default(),
         review_sla: crate::reviews::deadline::sla(settings),
+        lot: dispatch::Lot::new(settings.service_secret.expose_secret()),
     }
 }
 
@@ -224,7 +226,7 @@ fn pass_over(
             let before = task.status.clone();
             let task = storage::tasks::set_progress(tx, &task, "expert_review", task.judgments_count, None, now)?;
             crate::reviews::deadline::keep(tx, &task.task_id, &before, &task.status, rules.review_sla, now)?;
-            crate::tasks::announce(tx, &task.task_id, &task.task_type, now)?;
+            crate::tasks::announce(tx, &task.task_type, now)?;
         }
     }
     Ok(assignment)

@@ -19,6 +19,7 @@ use storage::raters::{self, Rater};
 use storage::tasks::{self, Task};
 
 use crate::evidence::Evidence;
+use crate::qualification;
 use crate::queue::{self, Known, Part, Shares};
 
 /// What the rater asks for.
@@ -104,6 +105,26 @@ pub struct Rules {
     pub evidence: Arc<Evidence>,
     /// How long experts have for a task that waits for one.
     pub review_sla: TimeDelta,
+    /// The secret of draws.
+    pub lot: Lot,
+}
+
+/// What raters must not know about draws that concern them.
+#[derive(Clone, Default)]
+pub struct Lot([u8; 32]);
+
+impl Lot {
+    /// From a secret of this installation.
+    #[must_use]
+    pub fn new(secret: &str) -> Self {
+        Self(Sha256::new().chain_update("golden items").chain_update(secret).finalize().into())
+    }
+}
+
+impl std::fmt::Debug for Lot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Lot(..)")
+    }
 }
 
 /// Who asks for what.
@@ -177,6 +198,12 @@ pub fn next(tx: &mut Connection, request: &Request, rules: &Rules, now: DateTime
             let why = why(tx, &assignment, &task, &rater, request, rules, now)?;
             return Ok(Next::Given(Box::new(Given { assignment, task, why })));
         }
+        let tested = tests.iter().find(|test| purpose == Purpose::Calibration && wanted.task_types.contains(&test.task_type));
+        if let Some(test) = tested
+            && qualification::decide_without_items(tx, test, rules, now)?
+        {
+            return next(tx, request, rules, now);
+        }
         reason = match (purpose, assignments::nothing_because(tx, &wanted)?) {
             (Purpose::Calibration, _) if tests.iter().any(|test| test.state == "failed") => Reason::CalibrationFailed,
             (_, Nothing::NoTasks) => Reason::NoTasks,
@@ -224,11 +251,11 @@ fn why(
     Ok(queue::parts(&Known::of_task(task, leading), rater, &request.shares, &rules.weights, now))
 }
 
-/// Whether a golden item is due: a draw from a hash of the rater and the number of judgments, so that it can be recomputed and
-/// a second request does not draw again.
+/// Whether a golden item is due: a draw from a hash of the rater and the number of judgments, so that a second request does not draw
+/// again, and of a secret, so that raters cannot draw for themselves.
 #[must_use]
-pub fn golden_is_due(rater_id: &str, total_judgments: i32, golden_rate: f64) -> bool {
-    let digest = Sha256::digest(format!("{rater_id} {total_judgments}"));
+pub fn golden_is_due(lot: &Lot, rater_id: &str, total_judgments: i32, golden_rate: f64) -> bool {
+    let digest = Sha256::new().chain_update(lot.0).chain_update(format!("{rater_id} {total_judgments}")).finalize();
     let number = digest.iter().take(4).fold(0_u32, |number, byte| (number << 8) | u32::from(*byte));
     f64::from(number) / (f64::from(u32::MAX) + 1.0) < golden_rate
 }
@@ -257,7 +284,7 @@ fn plan(
     now: DateTime<Utc>,
 ) -> Result<Vec<(Purpose, Vec<String>)>, Reason> {
     let work = |task_types: Vec<String>| {
-        let golden_first = golden_is_due(&rater.rater_id, rater.total_judgments, golden_rate(rater, tests, rules));
+        let golden_first = golden_is_due(&rules.lot, &rater.rater_id, rater.total_judgments, golden_rate(rater, tests, rules));
         let golden = golden_first.then(|| (Purpose::Golden, task_types.clone()));
         golden.into_iter().chain([(Purpose::Work, task_types)]).collect()
     };
@@ -265,7 +292,9 @@ fn plan(
         return if request.wanted == Wanted::Calibration { Err(Reason::AlreadyCalibrated) } else { Ok(work(request.task_types.clone())) };
     }
     let all: Vec<String> = TaskType::ALL.iter().map(|task_type| task_type.as_ref().to_owned()).collect();
-    let asked = if request.task_types.is_empty() { &all } else { &request.task_types };
+    // Each type once, whatever was asked for.
+    let asked: Vec<String> =
+        all.iter().filter(|task_type| request.task_types.is_empty() || request.task_types.contains(task_type)).cloned().collect();
     let test_of = |task_type: &str| tests.iter().find(|test| test.task_type == task_type);
     let passed: Vec<String> = asked.iter().filter(|task_type| test_of(task_type).is_some_and(Qualification::is_passed)).cloned().collect();
     // What was begun comes first, so that one test is finished before the next begins.
@@ -292,9 +321,11 @@ mod tests {
 
     #[test]
     fn golden_items_come_at_their_rate() {
-        let n = (0..5000).filter(|count| golden_is_due("rtr_1", *count, 0.1)).count();
+        let n = (0..5000).filter(|count| golden_is_due(&Lot::default(), "rtr_1", *count, 0.1)).count();
         // Within five standard deviations of 500.
         assert!((394..606).contains(&n), "{n}");
-        assert!((0..100).all(|count| !golden_is_due("rtr_1", count, 0.0) && golden_is_due("rtr_1", count, 1.0)));
+        let of = |lot: &Lot| (0..100).map(|count| golden_is_due(lot, "rtr_1", count, 0.5)).collect::<Vec<_>>();
+        assert_ne!(of(&Lot::new("one")), of(&Lot::new("another")), "the secret decides");
+        assert!((0..100).all(|n| !golden_is_due(&Lot::default(), "rtr_1", n, 0.0) && golden_is_due(&Lot::default(), "rtr_1", n, 1.0)));
     }
 }

@@ -82,7 +82,8 @@ pub fn view(recorded: &Recorded, undo: TimeDelta) -> Value {
     let judgment = &recorded.judgment;
     let mut body = submission::of_judgment(judgment).draft();
     let order: Vec<usize> = serde_json::from_value(judgment.display_order.0.clone()).unwrap_or_default();
-    let undo_until = recorded.calibration.is_none().then(|| judgment.created_at.0 + undo);
+    // A decision is passed on at once, and then cannot be taken back: no time is promised that may not be there.
+    let undo_until = (recorded.calibration.is_none() && !recorded.has_decided).then(|| judgment.created_at.0 + undo);
     let mut more = json!({
         "judgment_id": judgment.judgment_id,
         "assignment_id": judgment.assignment_id,

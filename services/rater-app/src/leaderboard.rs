@@ -14,7 +14,7 @@ use web::problem::Problem;
 use crate::raters::{Share, alias, share};
 use crate::state::State;
 
-/// Comparisons (golden items and decided tasks) before a rater is ranked.
+/// Decided tasks before a rater is ranked.
 pub const MIN_COMPARISONS: u64 = 10;
 
 /// Most entries shown.
@@ -33,7 +33,7 @@ pub struct Entry {
     pub is_simulated: bool,
     /// Judgments given.
     pub total_judgments: i32,
-    /// Share of comparisons in which the rater was right: with the expert on golden items, with the decision on others.
+    /// Share of decided tasks in which the rater's judgment equals the decision.
     pub quality: Share,
 }
 
@@ -89,8 +89,8 @@ pub fn rank(raters: &[Rater], limit: usize) -> Vec<Entry> {
 }
 
 fn entry(rater: &Rater) -> Entry {
-    let agreed = i64::from(rater.golden_correct) + i64::from(rater.consensus_agreed);
-    let compared = i64::from(rater.golden_total) + i64::from(rater.consensus_total);
+    // Decided tasks only: a figure that moved with golden items would tell which they are, and calibration is no work.
+    let (agreed, compared) = (i64::from(rater.consensus_agreed), i64::from(rater.consensus_total));
     Entry {
         rank: None,
         rater_id: rater.rater_id.clone(),

@@ -37,7 +37,7 @@ pub fn assignment(given: &Given) -> Value {
     let task_type: Option<TaskType> = task.task_type.parse().ok();
     let mut shown = Map::new();
     for (place, from) in order.iter().enumerate() {
-        shown.insert(key_of_place(place).to_owned(), stored.get(*from).cloned().unwrap_or_default());
+        shown.insert(key_of_place(place).to_owned(), stored.get(*from).cloned().map(without_origin).unwrap_or_default());
     }
     let mut view = json!({
         "task_type": task.task_type,
@@ -105,11 +105,22 @@ pub fn task_for_owner(task: &Task, role: Role) -> Value {
     view
 }
 
-/// Context without what is meant for the machine alone: the expected answer of a tricky input.
+/// Members that tell where a candidate comes from, or what a machine thinks of it.
+const ORIGINS: [&str; 8] = ["origin", "model", "model_id", "model_name", "provider", "adapter_id", "generated_by", "score"];
+
+/// A candidate without what tells where it comes from.
+fn without_origin(mut candidate: Value) -> Value {
+    if let Some(candidate) = candidate.as_object_mut() {
+        candidate.retain(|name, _| !ORIGINS.contains(&name.as_str()));
+    }
+    candidate
+}
+
+/// Context without origins, and without what is meant for the machine alone: the expected answer of a tricky input.
 fn context(snippets: &Value) -> Vec<Value> {
     let mut snippets = snippets.as_array().cloned().unwrap_or_default();
     for snippet in snippets.iter_mut().filter_map(Value::as_object_mut) {
-        snippet.remove("expects");
+        snippet.retain(|name, _| name != "expects" && !ORIGINS.contains(&name.as_str()));
     }
     snippets
 }
@@ -197,6 +208,13 @@ mod tests {
         let shown = checks(Some(TaskType::TaggingNormalization), &findings, &[0, 1]);
         assert!(shown[0].get("rule").is_none());
         assert!(shown[1]["rule"].as_str().is_some_and(|rule| rule.contains("small letters")));
+    }
+
+    #[test]
+    fn nobody_reads_where_a_candidate_comes_from() {
+        let candidate = json!({"text": "Fresh", "origin": "model-1", "model": "m", "score": 0.3});
+        assert_eq!(without_origin(candidate), json!({"text": "Fresh"}));
+        assert_eq!(without_origin(json!("plain")), json!("plain"));
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub async fn get_rater_stats(state: Data<State>, caller: Caller, path: Path<Stri
         return Err(Problem::not_found("rater", &rater_id));
     }
     let rater = state.storage.read(move |conn| storage::raters::find(conn, &rater_id)).await?;
-    Ok(HttpResponse::Ok().json(stats(&rater)))
+    Ok(HttpResponse::Ok().json(stats(&rater, caller.role.may_review())))
 }
 
 /// What a rater changes about the own profile.
@@ -111,6 +111,9 @@ pub async fn update_own_rater(state: Data<State>, caller: Caller, body: JsonBody
     let name = change.name.as_deref().map(str::trim).map(str::to_owned);
     if name.as_ref().is_some_and(|name| name.is_empty() || name.chars().count() > MAX_NAME_CHARS) {
         return Err(Problem::invalid_field("name", format!("must be 1 to {MAX_NAME_CHARS} characters")));
+    }
+    if name.as_ref().is_some_and(|name| name.chars().any(cannot_be_seen)) {
+        return Err(Problem::invalid_field("name", "must not hold characters that cannot be seen"));
     }
     let now = state.clock.now();
     state
@@ -181,6 +184,12 @@ fn state_of(test: &Qualification, rules: &Rules) -> (&'static str, u32) {
     }
 }
 
+/// Control characters, zero widths, and marks that turn the direction of writing.
+fn cannot_be_seen(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
 /// What others see of a rater who does not show the name: the same every time, and telling nothing.
 #[must_use]
 pub fn alias(rater_id: &str) -> String {
@@ -190,7 +199,7 @@ pub fn alias(rater_id: &str) -> String {
 
 /// A rater's figures.
 #[must_use]
-pub fn stats(rater: &Rater) -> Value {
+pub fn stats(rater: &Rater, sees_golden: bool) -> Value {
     let figure = |figures: &Value, name: &str| figures.get(name).and_then(Value::as_i64).unwrap_or(0);
     let by_type: Map<String, Value> = rater
         .reliability_by_task_type
@@ -198,23 +207,32 @@ pub fn stats(rater: &Rater) -> Value {
         .into_iter()
         .flatten()
         .map(|(task_type, figures)| {
-            let golden = share(figure(figures, "golden_correct"), figure(figures, "golden_total"));
+            let golden = sees_golden.then(|| share(figure(figures, "golden_correct"), figure(figures, "golden_total")));
             (task_type.clone(), json!({"judgments": figure(figures, "judgments"), "golden_accuracy": golden}))
         })
         .collect();
+    let golden = if sees_golden {
+        share(rater.golden_correct.into(), rater.golden_total.into())
+    } else {
+        share(rater.calibration_correct.into(), rater.calibration_total.into())
+    };
     json!({
         "rater_id": rater.rater_id,
         "name": rater.name,
         "is_simulated": rater.is_simulated,
         "is_calibrated": rater.is_calibrated,
         "total_judgments": rater.total_judgments,
-        "golden_accuracy": share(rater.golden_correct.into(), rater.golden_total.into()),
+        "golden_accuracy": golden,
         "consensus_agreement": share(rater.consensus_agreed.into(), rater.consensus_total.into()),
         "avg_confidence": rater.avg_confidence,
         "avg_time_per_task_seconds": rater.avg_time_per_task_seconds,
         "by_task_type": by_type,
         "definitions": {
-            "golden_accuracy": "answers on golden items, calibration included, that equal the expert's; unsure counts as not correct",
+            "golden_accuracy": if sees_golden {
+                "answers on golden items, calibration included, that equal the expert's; unsure counts as not correct"
+            } else {
+                "answers in calibration that equal the expert's; golden items among the work are left out, so that none can be told by its effect"
+            },
             "consensus_agreement": "judgments of decided tasks that equal the decision; unsure is left out",
             "interval": "Wilson score interval, 95 %",
         },

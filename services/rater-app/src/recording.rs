@@ -138,7 +138,7 @@ fn repeated(
             .and_then(|test| calibration_result(&test, &judgment, item, rules)),
         None => None,
     };
-    Ok(Some(Outcome::Repeated(Box::new(Recorded { judgment, calibration, has_decided: false }))))
+    Ok(Some(Outcome::Repeated(Box::new(Recorded { judgment, calibration, has_decided: task.status == "completed" && !task.is_golden }))))
 }
 
 /// Takes a judgment back: its assignment is open again with the judgment as its draft, and all counts are as before.
@@ -284,7 +284,7 @@ fn tell(
         payload: json!({"judgment_id": judgment.judgment_id, "rater_id": rater.rater_id, "total_judgments": rater.total_judgments}),
         tenant_id: None,
     };
-    let events: Vec<NewEvent> = [own, crate::tasks::changed(&task.task_id, &task.task_type)].into_iter().chain(decision).collect();
+    let events: Vec<NewEvent> = [own, crate::tasks::changed(&task.task_type)].into_iter().chain(decision).collect();
     outbox::push_all(tx, &events, now)?;
     Ok(())
 }

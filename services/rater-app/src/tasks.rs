@@ -130,7 +130,7 @@ pub async fn create_task_internally(state: Data<State>, caller: ServiceCaller, b
         .transaction(move |tx| {
             let (task, created) = storage::tasks::create(tx, &new, now)?;
             if created {
-                announce(tx, &task.task_id, &task.task_type, now)?;
+                announce(tx, &task.task_type, now)?;
             }
             Ok((task, created))
         })
@@ -147,19 +147,20 @@ pub async fn create_task_internally(state: Data<State>, caller: ServiceCaller, b
 ///
 /// # Errors
 /// As any query.
-pub fn announce(tx: &mut Connection, task_id: &str, task_type: &str, now: chrono::DateTime<chrono::Utc>) -> Result<(), StorageError> {
-    outbox::push(tx, &changed(task_id, task_type), now)?;
+pub fn announce(tx: &mut Connection, task_type: &str, now: chrono::DateTime<chrono::Utc>) -> Result<(), StorageError> {
+    outbox::push(tx, &changed(task_type), now)?;
     Ok(())
 }
 
 /// The event of [`announce`].
 #[must_use]
-pub fn changed(task_id: &str, task_type: &str) -> NewEvent {
+pub fn changed(task_type: &str) -> NewEvent {
     NewEvent {
         destination: Destination::Realtime,
         topic: "tasks".to_owned(),
         event: "task_changed".to_owned(),
-        payload: json!({"task_id": task_id, "task_type": task_type}),
+        // No id: one that returns for many raters would be known as golden.
+        payload: json!({"task_type": task_type}),
         tenant_id: None,
     }
 }
@@ -186,7 +187,7 @@ fn store(tx: &mut Connection, new: &storage::tasks::NewTask, now: chrono::DateTi
     match storage::tasks::create(tx, new, now) {
         Ok((task, created)) => {
             if created {
-                announce(tx, &task.task_id, &task.task_type, now)?;
+                announce(tx, &task.task_type, now)?;
             }
             Ok(Row::Stored(Box::new(task), created))
         }

@@ -158,7 +158,8 @@ fn take(
 
 fn insert(conn: &mut Connection, task: &Task, request: &LeaseRequest, now: DateTime<Utc>) -> Result<Assignment, StorageError> {
     let assignment_id = domain::id::new("asg");
-    let order = Json(json!(blind_order(&assignment_id, task.candidate_count())));
+    // Not of the assignment's own id, which the rater knows and could compute the order from.
+    let order = Json(json!(blind_order(&domain::id::new("lot"), task.candidate_count())));
     let (now, until) = (Timestamp(now), Timestamp(now + request.lease));
     let row = (
         t::assignment_id.eq(&assignment_id),

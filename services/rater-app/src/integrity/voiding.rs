@@ -165,7 +165,7 @@ pub fn recount(
     if let Some(event) = decided {
         outbox::push(tx, &event, now)?;
     }
-    crate::tasks::announce(tx, &task.task_id, &task.task_type, now)
+    crate::tasks::announce(tx, &task.task_type, now)
 }
 
 /// An expert's decision stands; only this rater's record of agreeing with it changes.

@@ -93,12 +93,13 @@ pub async fn home(state: Data<State>, MaybePageCaller(caller): MaybePageCaller) 
         greeting: rater.as_ref().map_or_else(|| "Welcome".to_owned(), |rater| format!("Welcome, {}", rater.name)),
         next: next_step(role, rater.as_ref(), has_failed, queue, &layout),
         band: rater.as_ref().map(|rater| {
-            let (agreed, compared) = (rater.golden_correct + rater.consensus_agreed, rater.golden_total + rater.consensus_total);
+            // Golden items among the work are left out: figures that moved with them would tell which they are.
+            let (agreed, compared) = (rater.calibration_correct + rater.consensus_agreed, rater.calibration_total + rater.consensus_total);
             band(agreed.into(), compared.into())
         }),
         answers: answers.iter().map(history::row).collect(),
         agreement: rater.as_ref().and_then(|rater| ShareView::new(rater.consensus_agreed.into(), rater.consensus_total.into())),
-        golden: rater.as_ref().and_then(|rater| ShareView::new(rater.golden_correct.into(), rater.golden_total.into())),
+        golden: rater.as_ref().and_then(|rater| ShareView::new(rater.calibration_correct.into(), rater.calibration_total.into())),
         today,
         rater,
         open: queue.pending + queue.in_progress,

@@ -51,7 +51,7 @@ pub async fn leaderboard(state: Data<State>, PageCaller(caller): PageCaller) -> 
     let own = own.map(|rater| Own { alias: alias(&rater.rater_id), name: rater.name, shows_name: rater.shows_name });
     let rows = standings(&state, MAX_ENTRIES).await?.into_iter().map(|entry| row(entry, caller.rater_id.as_deref())).collect();
     let note = format!(
-        "Agreement counts golden items and decided tasks together. A rank needs at least {MIN_COMPARISONS} of them. n is how many there are; \
+        "Agreement counts decided tasks. A rank needs at least {MIN_COMPARISONS} of them. n is how many there are; \
          the interval is Wilson's, 95 %. Names are shown only of those who want it."
     );
     Ok(render(&LeaderboardPage { layout, rows, note, own })?)

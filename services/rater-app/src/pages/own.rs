@@ -60,15 +60,11 @@ pub fn own_figures(rater: Rater, newest: &[Judgment], now: DateTime<Utc>) -> Own
     let left = left_share(newest);
     let by_type = rater.reliability_by_task_type.as_object().into_iter().flatten().map(|(task_type, figures)| {
         let figure = |name: &str| figures.get(name).and_then(Value::as_i64).unwrap_or(0);
-        TypeRow {
-            title: title_of(task_type),
-            judgments: figure("judgments"),
-            golden: ShareView::new(figure("golden_correct"), figure("golden_total")),
-        }
+        TypeRow { title: title_of(task_type), judgments: figure("judgments"), golden: None }
     });
     Own {
-        band: band((rater.golden_correct + rater.consensus_agreed).into(), (rater.golden_total + rater.consensus_total).into()),
-        golden: ShareView::new(rater.golden_correct.into(), rater.golden_total.into()),
+        band: band((rater.calibration_correct + rater.consensus_agreed).into(), (rater.calibration_total + rater.consensus_total).into()),
+        golden: ShareView::new(rater.calibration_correct.into(), rater.calibration_total.into()),
         consensus: ShareView::new(rater.consensus_agreed.into(), rater.consensus_total.into()),
         confidence: rater.avg_confidence.map(|mean| format!("{:.0} %", mean * 100.0)),
         time: rater.avg_time_per_task_seconds.map(duration),

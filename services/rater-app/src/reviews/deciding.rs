@@ -122,7 +122,7 @@ pub fn decide(
     let event = progress::decision_event(task_id, &task.task_type, retailer, tenant, &task.status, &decided, now);
     storage::outbox::push(tx, &event, now)?;
     answers::tell(tx, &given, &task, &review, now)?;
-    crate::tasks::announce(tx, &task.task_id, &task.task_type, now)?;
+    crate::tasks::announce(tx, &task.task_type, now)?;
     body(tx, &task, &review).map(Outcome::Done)
 }
 

@@ -45,6 +45,7 @@ fn rules() -> Rules {
         max_skips: 3,
         evidence: std::sync::Arc::default(),
         review_sla: TimeDelta::hours(24),
+        lot: rater_app::dispatch::Lot::default(),
     }
 }
 
