@@ -80,7 +80,9 @@ try {
   await page.keyboard.type(EXPERT[1]);
   await page.keyboard.press('Enter');
   await page.waitForURL((url) => !url.pathname.startsWith('/login'));
-  const side = (text) => page.waitForFunction((wanted) => document.querySelector('[data-part="side-title"]').textContent === wanted, text);
+  const side = (text) => page.waitForFunction((wanted) => document.querySelector('[data-part="side-title"]').textContent === wanted, text).catch(async () => {
+    throw new Error(`“${text}” did not come, but: ${await page.evaluate(() => [document.getElementById('review').dataset.state, ...['title', 'side-title', 'problem'].map((name) => document.querySelector(`[data-part="${name}"]`)?.textContent)].join(' | '))}`);
+  });
 
   // Until the task of this test has been decided: what waited before it comes first.
   await page.goto(`${base}/review`);
