@@ -207,6 +207,52 @@ pub fn list(conn: &mut Connection, state: Option<&str>, page: &Page) -> Result<S
     Ok(Slice::cut(rows, page, |row| row.id))
 }
 
+/// What raters say who asked for an expert on a golden item.
+#[derive(Debug, Clone, PartialEq, Queryable, serde::Serialize)]
+pub struct Question {
+    /// The item's task.
+    #[serde(skip)]
+    pub task_id: String,
+    /// Why an expert was asked for.
+    pub reason: Option<String>,
+    /// When.
+    pub asked_at: Timestamp,
+}
+
+/// Items in use on which raters have asked for an expert, newest first.
+///
+/// # Errors
+/// As any query.
+pub fn questioned(conn: &mut Connection, page: &Page) -> Result<Slice<GoldenItem>, StorageError> {
+    let rows: Vec<GoldenItem> = on!(conn, c => {
+        let asked = judgments::table.filter(judgments::task_id.eq(t::task_id).and(judgments::is_escalated.eq(true)));
+        let mut query = t::table
+            .select(GoldenItem::as_select())
+            .filter(t::is_active.eq(true).and(diesel::dsl::exists(asked)))
+            .order(t::id.desc())
+            .limit(page.fetch())
+            .into_boxed();
+        if let Some(after) = page.after {
+            query = query.filter(t::id.lt(after));
+        }
+        query.load(c)
+    })?;
+    Ok(Slice::cut(rows, page, |row| row.id))
+}
+
+/// The newest questions on some items, newest first.
+///
+/// # Errors
+/// As any query.
+pub fn questions(conn: &mut Connection, task_ids: &[String], limit: i64) -> Result<Vec<Question>, StorageError> {
+    Ok(on!(conn, c => judgments::table
+        .filter(judgments::task_id.eq_any(task_ids).and(judgments::is_escalated.eq(true)))
+        .order(judgments::id.desc())
+        .limit(limit.clamp(1, 1_000))
+        .select((judgments::task_id, judgments::escalation_reason, judgments::created_at))
+        .load(c))?)
+}
+
 /// How many golden items are given out.
 ///
 /// # Errors

@@ -170,7 +170,9 @@ fn new_row<'a>(task: &'a Task, open_leases: i32, max_judgments: i32, weights: &W
     )
 }
 
-fn is_open_status(status: &str) -> bool {
+/// Whether a task of this status waits for judgments.
+#[must_use]
+pub fn is_open_status(status: &str) -> bool {
     matches!(status, "pending" | "in_progress")
 }
 

@@ -222,7 +222,7 @@ fn pass_over(
     let assignment = stored::skip(tx, rater_id, assignment_id, reason, now)?;
     if assignment.purpose == "work" && stored::count_skips(tx, &assignment.task_id)? >= rules.max_skips {
         let task = storage::tasks::lock(tx, &assignment.task_id)?;
-        if matches!(task.status.as_str(), "pending" | "in_progress") {
+        if storage::queue::is_open_status(&task.status) {
             let before = task.status.clone();
             let task = storage::tasks::set_progress(tx, &task, "expert_review", task.judgments_count, None, now)?;
             crate::reviews::deadline::keep(tx, &task.task_id, &before, &task.status, rules.review_sla, now)?;

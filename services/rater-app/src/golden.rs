@@ -25,6 +25,8 @@ use crate::state::State;
 use crate::submission::MAX_REASONS;
 
 const MAX_RATIONALE_CHARS: usize = 5_000;
+/// Newest questions shown with a page of questioned items.
+const MOST_QUESTIONS: i64 = 500;
 const MAX_RETIRE_REASON_CHARS: usize = 500;
 
 /// Which items.
@@ -37,6 +39,8 @@ pub enum ItemState {
     Active,
     /// Not given out any more.
     Retired,
+    /// Given out, and raters have asked for an expert on it.
+    Questioned,
 }
 
 /// Filters of the list.
@@ -44,7 +48,7 @@ pub enum ItemState {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct GoldenQuery {
-    /// `candidate`, `active` or `retired`; without it all but candidates.
+    /// `candidate`, `active`, `retired` or `questioned`; without it all but candidates.
     #[param(inline)]
     pub state: Option<ItemState>,
 }
@@ -129,18 +133,39 @@ pub async fn create_golden(
     .await
 }
 
-/// Golden items, newest first, with how raters did on them; `state=candidate` lists what decisions proposed.
+/// Golden items, newest first, with how raters did on them; `state=candidate` lists what decisions proposed, `state=questioned` those on which raters asked for an expert, each with `questions`.
 #[utoipa::path(get, path = "/v1/golden", tag = "golden", params(GoldenQuery, web::paging::Page), responses((status = 200, description = "{data, next_cursor}"), (status = 403, description = "Experts and administrators only")))]
 pub async fn list_golden(state: Data<State>, caller: Caller, query: ListQuery<GoldenQuery>) -> Result<HttpResponse, Problem> {
     caller.require(Role::may_review)?;
     let page = storage::page::Page::try_from(&query.page)?;
-    let word = query.filter.state.map(|state| match state {
-        ItemState::Candidate => "candidate",
-        ItemState::Active => "active",
-        ItemState::Retired => "retired",
-    });
+    let word = match query.filter.state {
+        None => None,
+        Some(ItemState::Candidate) => Some("candidate"),
+        Some(ItemState::Active) => Some("active"),
+        Some(ItemState::Retired) => Some("retired"),
+        Some(ItemState::Questioned) => return list_questioned(&state, page).await,
+    };
     let slice = state.storage.read(move |conn| storage::golden::list(conn, word, &page)).await?;
     Ok(HttpResponse::Ok().json(Slice::from(slice).map(|item| view(&item))))
+}
+
+/// Escalations of golden items: they look like work, so they may be escalated like work, and an expert is to hear of it.
+async fn list_questioned(state: &State, page: storage::page::Page) -> Result<HttpResponse, Problem> {
+    let (slice, questions) = state
+        .storage
+        .read(move |conn| {
+            let slice = storage::golden::questioned(conn, &page)?;
+            let task_ids: Vec<String> = slice.rows.iter().map(|item| item.task_id.clone()).collect();
+            let questions = storage::golden::questions(conn, &task_ids, MOST_QUESTIONS)?;
+            Ok((slice, questions))
+        })
+        .await?;
+    Ok(HttpResponse::Ok().json(Slice::from(slice).map(|item| {
+        let own: Vec<_> = questions.iter().filter(|question| question.task_id == item.task_id).collect();
+        let mut view = view(&item);
+        view["questions"] = json!(own);
+        view
+    })))
 }
 
 /// Gives out a candidate from now on, or again an item that was retired. Send `{}` to leave all as proposed.

@@ -95,8 +95,8 @@ fn place(
     rules: &Rules,
     now: DateTime<Utc>,
 ) -> Result<(), StorageError> {
-    if !is_open(&after.status) {
-        return if is_open(&before.status) { queue::remove(tx, &after.task_id) } else { Ok(()) };
+    if !queue::is_open_status(&after.status) {
+        return if queue::is_open_status(&before.status) { queue::remove(tx, &after.task_id) } else { Ok(()) };
     }
     let leading_posterior = consensus.and_then(|consensus| consensus.posterior);
     let uncertainty = queue::uncertainty_of(after.uncertainty_score, leading_posterior);
@@ -113,10 +113,6 @@ fn place(
         queue::sync(tx, &task, &rules.weights, now)?;
     }
     Ok(())
-}
-
-fn is_open(status: &str) -> bool {
-    matches!(status, "pending" | "in_progress")
 }
 
 /// Enters the final consensus of a task into the records of all who judged it, or takes it back. Abstentions are left out. The

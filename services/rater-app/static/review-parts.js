@@ -26,7 +26,7 @@
       lines = [meta(choiceWords(one.expert_choice)), meta(words(one.difficulty_level))];
     } else {
       const looked = one.looked_at_by_others;
-      lines = [meta(dueWords(one.due_at, one.is_overdue), one.is_overdue ? 'is-late' : ''), meta(one.reason.kind === 'escalated' ? 'escalated' : 'disputed'), meta(titles[one.task_type] ?? words(one.task_type)), meta(`${one.judgments_count} judged`),
+      lines = [meta(dueWords(one.due_at, one.is_overdue), one.is_overdue ? 'is-late' : ''), meta(one.reason.kind === 'escalated' ? 'escalated' : one.judgments_count ? 'disputed' : 'passed over'), meta(titles[one.task_type] ?? words(one.task_type)), meta(`${one.judgments_count} judged`),
         looked ? meta(`${looked.count} other${looked.count === 1 ? '' : 's'} looking for ${span(Date.now() - Date.parse(looked.since))}`, 'is-looked-at') : null];
     }
     return element('li', {}, element('button', { type: 'button', class: 'queue-item', 'data-task': one.task_id, onclick: () => onOpen(one) },

@@ -10,7 +10,7 @@ use domain::role::Role;
 use domain::time::Clock;
 use futures_util::future::BoxFuture;
 use web::caller::{Caller, Credential};
-use web::limiter::{ALONE_FOR, Buckets, Limiter};
+use web::limiter::{ALONE_FOR, BATCH_LIVES, Buckets, Limiter};
 use web::problem::Problem;
 use web::settings::{RateLimits, RateRule};
 
@@ -128,10 +128,11 @@ async fn what_a_process_does_not_spend_comes_back() {
     // It draws ten and spends one.
     assert_eq!(granted(&first, "k", 1).await, 1);
     assert_eq!(granted(&second, "k", 300).await, 190);
-    // Eleven seconds bring eleven; the nine are given back, and one is spent.
-    hand.advance(TimeDelta::seconds(11));
+    // Each second brings one; the nine are given back with the next draw, and one is spent.
+    let seconds = u32::try_from(BATCH_LIVES.num_seconds()).unwrap() + 1;
+    hand.advance(TimeDelta::seconds(i64::from(seconds)));
     assert_eq!(granted(&first, "k", 1).await, 1);
-    assert_eq!(granted(&first, "k", 100).await, 19);
+    assert_eq!(granted(&first, "k", 100).await, seconds + 8);
 }
 
 #[tokio::test]

@@ -229,12 +229,8 @@ try {
   await scan(page, 'imports');
   const send = async (file, dryRun) => {
     await pick(page, '#table', 'Performance', 'performance');
-    let chooser = null;
-    // A key that comes while the page is busy opens nothing: a person presses it again.
-    for (let tries = 0; !chooser && tries < 4; tries += 1) {
-      if (tries === 0) await tabTo(page, '#file');
-      [chooser] = await Promise.all([page.waitForEvent('filechooser', { timeout: 8000 }).catch(() => null), page.keyboard.press('Space')]);
-    }
+    await tabTo(page, '#file');
+    const [chooser] = await Promise.all([page.waitForEvent('filechooser'), page.keyboard.press('Space')]);
     await chooser.setFiles(file);
     await tabTo(page, '[name="dry_run"]');
     if ((await page.isChecked('[name="dry_run"]')) !== dryRun) await page.keyboard.press('Space');

@@ -133,7 +133,8 @@ fn restore_one(tx: &mut Connection, action_id: &str, place: &Place, rules: &Rule
     }
     let (judgment_id, task_id) = place;
     let taken = i64::from(task.judgments_count) + stored::leases_of_others(tx, task_id, &rater.rater_id)?;
-    let has_room = matches!(task.status.as_str(), "pending" | "in_progress" | "validated") && taken < i64::from(task.required_judgments);
+    let has_room =
+        (storage::queue::is_open_status(&task.status) || task.status == "validated") && taken < i64::from(task.required_judgments);
     if !has_room || stored::counts(tx, judgment_id)? != Some(false) {
         return Ok(Became::Kept);
     }

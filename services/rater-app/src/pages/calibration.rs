@@ -143,7 +143,10 @@ fn row(task_type: &str, tests: &[Qualification], rules: &Rules) -> Option<TypeRo
     let (state, words) = match qualification::standing(test, rules) {
         Decision::Pass if test.total == 0 => ("✓ passed", String::new()),
         Decision::Pass => ("✓ passed", counts),
-        Decision::Fail => ("✗ not passed", counts),
+        Decision::Fail => match test.retry_at {
+            Some(when) => ("✗ not passed", format!("{counts}; you may try again from {} UTC on", when.0.format("%-d %B, %H:%M"))),
+            None => ("✗ not passed", counts),
+        },
         Decision::Continue { .. } if test.total == 0 => ("to be taken again", test.reason.clone().unwrap_or_default()),
         Decision::Continue { at_most } => ("open", format!("{counts}, at most {at_most} more")),
     };

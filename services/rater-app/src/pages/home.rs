@@ -4,6 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use askama::Template;
 use domain::role::Role;
+use domain::task::TaskType;
 use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::history::{HistoryFilter, Outcome, of_rater};
@@ -83,7 +84,7 @@ pub async fn home(state: Data<State>, MaybePageCaller(caller): MaybePageCaller) 
                     Some(rater) => storage::qualifications::of_rater(conn, &rater.rater_id)?,
                     None => Vec::new(),
                 };
-                let has_failed = !tests.is_empty() && tests.iter().all(|test| test.state == "failed");
+                let has_failed = tests.len() == TaskType::ALL.len() && tests.iter().all(|test| test.state == "failed");
                 Ok((read_queue(conn)?, rater, today, answers, has_failed))
             });
             read.await?

@@ -91,7 +91,7 @@ pub fn view(opened: &Opened, calibration: &Calibration, now: DateTime<Utc>) -> V
 pub fn reason(kind: &str) -> Value {
     let words = match kind {
         "escalated" => "A rater asked for an expert",
-        _ => "The raters do not agree enough",
+        _ => "The raters do not agree enough, are unsure, or passed over it",
     };
     json!({"kind": kind, "words": words})
 }

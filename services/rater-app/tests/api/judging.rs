@@ -169,3 +169,30 @@ async fn drafts_are_kept_until_the_judgment() {
     ask!(app, post(&judgment_path(&held), &rater, json!({"choice": "tie", "confidence": 0.5})));
     assert_eq!(ask!(app, put(json!({"choice": "tie"}))).code(), "judgment_exists");
 }
+
+#[actix_web::test]
+async fn who_escalates_a_golden_item_is_heard_by_an_expert_and_learns_nothing() {
+    for house in House::everywhere(&[("ENDCAP_GOLDEN_RATE", "1")]) {
+        let app = app!(house);
+        let (admin, expert) = (house.admin(), house.person("eve", Role::Expert, true).await);
+        let rater = house.person("rita", Role::Rater, true).await;
+        let questioned = "/v1/golden?state=questioned";
+        for id in ["gold-1", "gold-2"] {
+            let gold = json!({"task": plan_task(id, 3), "choice": "candidate_a", "rationale": "It keeps the budget."});
+            assert_eq!(ask!(app, post("/v1/golden", &admin, gold)).status, 201);
+        }
+        assert_eq!(ask!(app, get(questioned, &expert)).body["data"], json!([]), "{}", house.kind());
+        let held = ask!(app, post("/v1/assignments/next", &rater, json!({}))).body;
+        let body = json!({"choice": "tie", "confidence": 0.5, "escalate": true, "escalation_reason": "two currencies"});
+        let answer = ask!(app, post(&judgment_path(&held), &rater, body));
+        assert_eq!((answer.status.as_u16(), answer.body["escalate"].as_bool()), (201, Some(true)));
+        let asked = ask!(app, get(questioned, &expert)).body;
+        let items = asked["data"].as_array().unwrap();
+        assert_eq!((items.len(), items[0]["questions"][0]["reason"].as_str()), (1, Some("two currencies")), "{}: {asked}", house.kind());
+        assert_eq!(ask!(app, get(questioned, &rater)).status, 403);
+        // An expert who agrees takes it out of use; it is no question any more.
+        let retire = format!("/v1/golden/{}/retire", items[0]["task_id"].as_str().unwrap());
+        assert_eq!(ask!(app, post(&retire, &expert, json!({"reason": "two currencies"}))).status, 200);
+        assert_eq!(ask!(app, get(questioned, &expert)).body["data"], json!([]));
+    }
+}

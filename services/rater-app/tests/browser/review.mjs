@@ -8,7 +8,7 @@ import { chromium } from 'playwright-core';
 
 const [base, pictures] = process.argv.slice(2);
 if (!base) { console.error('usage: review.mjs BASE_URL [FOLDER]'); process.exit(2); }
-const EXPERT = ['expert@endcap.example', 'expert-of-the-demo'], RATER = ['rater@endcap.example', 'rater-of-the-demo'];
+const EXPERT = ['expert@endcap.example', 'expert-of-the-demo'], ADMIN = ['admin@endcap.example', 'admin-of-the-demo'];
 const axe = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const LAPTOP = { width: 1366, height: 768 }, PHONE = { width: 360, height: 740 };
 const WORDS = 'which currency is meant here';
@@ -25,17 +25,21 @@ async function call(route, token, json) {
   return body;
 }
 
-/** Somebody judges a task and asks for an expert; who it was, and the judgment. */
+/** Somebody judges a task of this test and asks for an expert: the judgment. Whatever comes before it, golden items too, is judged plainly. */
 async function escalate() {
-  for (const [email, password] of [RATER, EXPERT]) {
-    const token = (await call('/auth/v1/token?grant_type=password', null, { email, password })).access_token;
+  const signIn = async ([email, password]) => (await call('/auth/v1/token?grant_type=password', null, { email, password })).access_token;
+  const title = `Which plan needs an expert ${Date.now().toString(36)}`;
+  await call('/v1/tasks', await signIn(ADMIN), { task_type: 'plan_quality', title, prompt: 'Which plan would you run?', candidate_a: { summary: 'Spend early.' }, candidate_b: { summary: 'Spend late.' }, priority: 100, required_judgments: 3 });
+  const token = await signIn(EXPERT);
+  for (let n = 0; n < 200; n += 1) {
     const held = await call('/v1/assignments/next', token, { purpose: 'work' });
-    if (!held) continue;
+    check(held, 'the task of this test did not come');
+    const isOurs = held.task.title === title;
     const reasons = held.task.reasons.candidate_a.slice(0, 1).map((one) => one.code);
-    const judgment = await call(`/v1/assignments/${held.assignment_id}/judgment`, token, { choice: 'candidate_a', reasons, confidence: 0.5, escalate: true, escalation_reason: WORDS });
-    return { token, judgment, title: held.task.title };
+    const judgment = await call(`/v1/assignments/${held.assignment_id}/judgment`, token, { choice: 'candidate_a', reasons, confidence: 0.5, ...(isOurs ? { escalate: true, escalation_reason: WORDS } : {}) });
+    if (isOurs) return { token, judgment, title };
   }
-  throw new Error('there is no open task to escalate');
+  throw new Error('the task of this test did not come');
 }
 
 const browser = await chromium.launch({
