@@ -1,72 +1,24 @@
 //! A rater's own judgments and the facts of quality figures, on every configured database.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
-
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
-use storage::assignments::{self, LeaseRequest, Purpose};
+use storage::assignments;
 use storage::connection::Connection;
 use storage::consensus::{self, NewConsensus};
 use storage::history::{self, HistoryFilter, Outcome};
-use storage::judgments::{self, NewJudgment};
+use storage::judgments;
 use storage::quality_facts;
-use storage::raters::{self, NewRater};
 use storage::store::transaction;
 use storage::tasks::{self, NewTask};
 use testkit::database;
 
-fn noon() -> DateTime<Utc> {
-    "2026-01-15T12:00:00Z".parse().unwrap()
-}
-
-fn task(task_id: &str) -> NewTask {
-    NewTask {
-        task_id: Some(task_id.to_owned()),
-        tenant_id: None,
-        task_type: "plan_quality".to_owned(),
-        status: "pending".to_owned(),
-        retailer_id: None,
-        adapter_id: None,
-        title: format!("Title of {task_id}"),
-        prompt: "Choose the plan to run.".to_owned(),
-        context_snippets: json!([]),
-        candidates: vec![json!({"n": 1}), json!({"n": 2})],
-        auto_checks: json!([]),
-        rubric_checklist: json!([]),
-        reason_codes: json!([]),
-        priority: 50,
-        uncertainty_score: None,
-        required_judgments: 3,
-        max_judgments: 100,
-        weights: storage::queue::Weights::default(),
-        source: None,
-    }
-}
+use crate::{judgment, new_task, noon, rater, work};
 
 /// Leases whatever comes next, judges it for the first candidate, and gives the task's id.
 fn judge(conn: &mut Connection, rater_id: &str, at: DateTime<Utc>) -> String {
-    let request =
-        LeaseRequest { rater_id: rater_id.to_owned(), task_types: Vec::new(), purpose: Purpose::Work, lease: TimeDelta::minutes(5) };
     transaction(conn, |tx| {
-        let held = assignments::lease_next(tx, &request, &|_| 0.0, at)?.unwrap().0;
-        let judgment = NewJudgment {
-            assignment_id: held.assignment_id.clone(),
-            task_id: held.task_id.clone(),
-            rater_id: held.rater_id.clone(),
-            choice: "candidate_a".to_owned(),
-            display_order: held.display_order.0.clone(),
-            reasons: json!([]),
-            free_text_feedback: None,
-            confidence: 0.75,
-            rubric_scores: json!({}),
-            time_spent_seconds: 12.5,
-            active_ms: Some(9000),
-            is_escalated: false,
-            escalation_reason: None,
-            matches_golden: None,
-            rubric_version: 1,
-        };
-        judgments::insert(tx, &judgment, at)?;
+        let held = assignments::lease_next(tx, &work(rater_id), &|_| 0.0, at)?.unwrap().0;
+        judgments::insert(tx, &judgment(&held), at)?;
         assignments::submit(tx, &held, at)?;
         Ok(held.task_id)
     })
@@ -93,11 +45,11 @@ fn decide(conn: &mut Connection, task_id: &str, choice: &str, is_final: bool) {
 fn what_became_of_each_judgment_newest_first_and_each_once() {
     for db in database::all() {
         let mut conn = db.connect();
-        let new = NewRater { name: "rita".to_owned(), email: None, is_simulated: true, is_calibrated: true };
-        let rater_id = raters::insert(&mut conn, &new, noon()).unwrap().rater_id;
+        let rater_id = rater(&mut conn, "rita");
         let mut judged = Vec::new();
         for n in 0..5 {
-            tasks::create(&mut conn, &task(&format!("task-{n}")), noon()).unwrap();
+            let task_id = format!("task-{n}");
+            tasks::create(&mut conn, &NewTask { title: format!("Title of {task_id}"), ..new_task(&task_id, 3) }, noon()).unwrap();
             // The last three fall into the same instant.
             judged.push(judge(&mut conn, &rater_id, noon() + TimeDelta::seconds(n.min(2))));
         }
