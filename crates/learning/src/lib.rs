@@ -1,4 +1,4 @@
-//! The maths of judgment: consensus from raters, agreement, calibration tests and reward models.
+//! The maths of judgment: consensus from raters, agreement, calibration tests, reward models, and what to judge next.
 //!
 //! Everything here is a pure function of its arguments: no I/O, no clock, no global random state. Where
 //! randomness is needed (bootstrap, folds) the caller gives a seed, and the same seed gives the same
@@ -17,4 +17,5 @@ pub mod intervals;
 pub mod judgment;
 pub mod overlap;
 pub mod reward;
+pub mod selection;
 pub mod uncertainty;

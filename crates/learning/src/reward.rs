@@ -4,6 +4,7 @@
 //! be explained feature by feature.
 
 mod design;
+pub mod ensemble;
 mod lbfgs;
 mod likelihood;
 pub mod metrics;

@@ -78,7 +78,12 @@ impl Design {
         self.numbers.len() + if with_words { self.words.len() } else { 0 }
     }
 
-    /// Names the fitted weights; those of exactly 0 are dropped.
+    /// The word bucket behind a column; `None` for numbers.
+    pub(super) fn bucket(&self, column: usize) -> Option<u32> {
+        self.words.get(column.checked_sub(self.numbers.len())?).map(|(bucket, _)| *bucket)
+    }
+
+    /// Names the fitted weights; those of exactly 0 are dropped, which belong to columns that no pair differs in.
     pub(super) fn name(self, weights: &[f64]) -> (Vec<NumberWeight>, BTreeMap<u32, WordWeight>) {
         let mut weights = weights.iter().copied();
         let numbers = self.numbers.into_iter().zip(weights.by_ref()).filter(|(_, weight)| *weight != 0.0);

@@ -36,9 +36,18 @@ pub(super) fn difference(row: &Row, with_words: bool, weights: &[f64]) -> f64 {
     row.entries(with_words).iter().map(|&(column, value)| weights[column as usize] * value).sum()
 }
 
+/// What holds the weights back: `l2 / 2` times their squared distance from a centre.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Penalty<'a> {
+    /// Strength; the inverse of the variance that is expected of a weight before any pair was seen.
+    pub(super) l2: f64,
+    /// One number a weight; missing ones are 0.
+    pub(super) centre: &'a [f64],
+}
+
 /// Loss and gradient at `parameters` (weights, then the log of the tie parameter):
-/// weighted cross entropy + `l2 / 2` times the squared weights + the pseudo-comparison.
-pub(super) fn objective(rows: &[&Row], with_words: bool, l2: f64, parameters: &[f64], gradient: &mut [f64]) -> f64 {
+/// weighted cross entropy + the penalty + the pseudo-comparison.
+pub(super) fn objective(rows: &[&Row], with_words: bool, penalty: Penalty<'_>, parameters: &[f64], gradient: &mut [f64]) -> f64 {
     let Some((&log_tie, weights)) = parameters.split_last() else {
         return 0.0;
     };
@@ -46,9 +55,11 @@ pub(super) fn objective(rows: &[&Row], with_words: bool, l2: f64, parameters: &[
     let predicted = davidson(0.0, log_tie);
     let mut loss = PRIOR_WEIGHT * log_loss(PRIOR, 0.0, log_tie);
     let mut tie_gradient = PRIOR_WEIGHT * (predicted.tie - PRIOR.tie);
-    for (slope, weight) in gradient.iter_mut().zip(weights) {
-        *slope = l2 * weight;
-        loss += 0.5 * l2 * weight * weight;
+    let Penalty { l2, centre } = penalty;
+    for ((slope, weight), centre) in gradient.iter_mut().zip(weights).zip(centre.iter().chain(std::iter::repeat(&0.0))) {
+        let distance = weight - centre;
+        *slope = l2 * distance;
+        loss += 0.5 * l2 * distance * distance;
     }
     for row in rows {
         let difference = difference(row, with_words, weights);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::ensemble::Member;
 use super::likelihood::davidson;
 use super::metrics::{Metrics, Prediction, measure};
 use super::{Example, Outcome};
@@ -52,6 +53,9 @@ pub struct RewardModel {
     pub temperature: f64,
     /// Strength of the L2 penalty that was chosen.
     pub l2: f64,
+    /// The same model fitted to other draws of the pairs, for what it does not know; empty in models of earlier programs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
 }
 
 /// How much one feature moves a candidate's score.
@@ -108,6 +112,15 @@ impl RewardModel {
         }
         if !(model.log_tie.is_finite() && model.temperature > 0.0) {
             return Err(InvalidModel::Damaged("tie parameter or temperature".to_owned()));
+        }
+        let fits = |member: &Member| {
+            let mut weights = member.numbers.iter().chain(&member.words).chain([&member.log_tie]);
+            member.numbers.len() == model.numbers.len()
+                && member.words.len() == model.words.len()
+                && weights.all(|weight| weight.is_finite())
+        };
+        if !model.members.iter().all(fits) {
+            return Err(InvalidModel::Damaged("ensemble".to_owned()));
         }
         Ok(model)
     }

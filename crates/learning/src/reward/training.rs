@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Example;
 use super::design::{Design, Row};
+use super::ensemble;
 use super::lbfgs::minimise;
-use super::likelihood::{davidson, difference, log_loss, objective};
+use super::likelihood::{Penalty, davidson, difference, log_loss, objective};
 use super::metrics::{Baseline, Metrics, Prediction, baselines, measure};
 use super::model::{MODEL_VERSION, RewardModel};
 use crate::features::FEATURE_VERSION;
@@ -50,12 +51,21 @@ const DEFAULT_PENALTY: f64 = 10.0;
 const FINAL_TOLERANCE: f64 = 1e-6;
 
 /// The same in cross-validation, where many fits only need to be ranked.
-const RANKING_TOLERANCE: f64 = 1e-4;
+pub(super) const RANKING_TOLERANCE: f64 = 1e-4;
+
+/// What is chosen by cross-validation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Setting {
+    /// Strength of the L2 penalty.
+    pub l2: f64,
+    /// Whether word buckets are used beside the named numbers.
+    pub with_words: bool,
+}
 
 /// A trained model with its report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trained {
-    /// The model, fitted to all pairs.
+    /// The model, fitted to all pairs, with its ensemble.
     pub model: RewardModel,
     /// How it was chosen and how good it is.
     pub report: TrainingReport,
@@ -146,12 +156,23 @@ pub fn train(examples: &[Example], seed: u64) -> Result<Trained, TrainError> {
     };
     let metrics = (folds > 0).then(|| measure(&honest_predictions(&held_out, &design, &fold_of, folds)));
     let all: Vec<&Row> = design.rows.iter().collect();
-    let mut parameters = fit(&all, with_words, l2, FINAL_TOLERANCE, vec![0.0; design.columns(with_words) + 1]);
+    let penalty = Penalty { l2, centre: &[] };
+    let mut parameters = fit(&all, with_words, penalty, FINAL_TOLERANCE, vec![0.0; design.columns(with_words) + 1]);
     let log_tie = parameters.pop().unwrap_or(0.0);
+    let members = ensemble::members(&design, &examples, (l2, with_words, temperature), &parameters, seed);
     parameters.iter_mut().for_each(|weight| *weight /= temperature);
     let (numbers, words) = design.name(&parameters);
     Ok(Trained {
-        model: RewardModel { model_version: MODEL_VERSION, feature_version: FEATURE_VERSION, numbers, words, log_tie, temperature, l2 },
+        model: RewardModel {
+            model_version: MODEL_VERSION,
+            feature_version: FEATURE_VERSION,
+            numbers,
+            words,
+            log_tie,
+            temperature,
+            l2,
+            members,
+        },
         report: TrainingReport {
             n_pairs: examples.len(),
             n_prompts,
@@ -161,6 +182,21 @@ pub fn train(examples: &[Example], seed: u64) -> Result<Trained, TrainError> {
             baselines: baselines(&examples),
         },
     })
+}
+
+/// Fits a model with a setting that was chosen before: no cross-validation, temperature 1, no members. Pairs that are impossible must have
+/// been left out.
+#[must_use]
+pub fn refit(examples: &[&Example], setting: Setting) -> RewardModel {
+    let Setting { l2, with_words } = setting;
+    let design = Design::new(examples);
+    let rows: Vec<&Row> = design.rows.iter().collect();
+    let start = vec![0.0; design.columns(with_words) + 1];
+    let mut parameters = fit(&rows, with_words, Penalty { l2, centre: &[] }, RANKING_TOLERANCE, start);
+    let log_tie = parameters.pop().unwrap_or(0.0);
+    let (numbers, words) = design.name(&parameters);
+    let (model_version, feature_version) = (MODEL_VERSION, FEATURE_VERSION);
+    RewardModel { model_version, feature_version, numbers, words, log_tie, temperature: 1.0, l2, members: Vec::new() }
 }
 
 fn problem_of(example: &Example) -> Option<&'static str> {
@@ -201,7 +237,7 @@ fn cross_validate(design: &Design, fold_of: &[usize], folds: usize) -> Vec<HeldO
             // From the strongest penalty down, each fit starts where the last one ended.
             let mut parameters = vec![0.0; design.columns(with_words) + 1];
             for (scores, &l2) in scores.iter_mut().zip(&penalties) {
-                parameters = fit(&train, with_words, l2, RANKING_TOLERANCE, parameters);
+                parameters = fit(&train, with_words, Penalty { l2, centre: &[] }, RANKING_TOLERANCE, parameters);
                 let Some((&log_tie, weights)) = parameters.split_last() else { continue };
                 for ((score, row), of) in scores.iter_mut().zip(&design.rows).zip(fold_of) {
                     if *of == fold {
@@ -219,9 +255,10 @@ fn cross_validate(design: &Design, fold_of: &[usize], folds: usize) -> Vec<HeldO
     settings
 }
 
-fn fit(rows: &[&Row], with_words: bool, l2: f64, tolerance: f64, start: Vec<f64>) -> Vec<f64> {
+/// Fits weights and tie parameter to rows, from a start of one number a column and one for ties.
+pub(super) fn fit(rows: &[&Row], with_words: bool, penalty: Penalty<'_>, tolerance: f64, start: Vec<f64>) -> Vec<f64> {
     let tolerance = tolerance * rows.len() as f64;
-    minimise(start, tolerance, |parameters, gradient| objective(rows, with_words, l2, parameters, gradient))
+    minimise(start, tolerance, |parameters, gradient| objective(rows, with_words, penalty, parameters, gradient))
 }
 
 /// The setting with the lowest loss over the pairs that `counts` accepts; the stronger penalty, and no

@@ -1,0 +1,128 @@
+//! Choosing what to judge: on a pool with many tasks that say little, a model learns more from chosen tasks than from drawn ones, the lift
+//! report says so, and it claims nothing where choosing brings nothing.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use learning::features::Features;
+use learning::reward::model::RewardModel;
+use learning::reward::training::{Setting, train};
+use learning::reward::{Example, Outcome};
+use learning::selection::lift::{LEAST_PROMPTS, NoLift, measure};
+use learning::selection::{Rules, View, choose};
+use rand::{Rng as _, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+const FEATURES: usize = 12;
+
+/// Judged tasks of a world in which one pair of `every` differs much in many numbers and the others hardly at all, as plans of two near
+/// settings do. People prefer by a hidden weight of each number, with the noise of Bradley and Terry.
+fn world(n: usize, every: usize, seed: u64) -> Vec<Example> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    // The sum of twelve uniform draws is near enough to normal here.
+    let normal = |random: &mut ChaCha8Rng| -> f64 { (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0 };
+    let hidden: Vec<f64> = (0..FEATURES).map(|place| 3.0 - place as f64 * 0.5).collect();
+    (0..n)
+        .map(|number| {
+            let spread = if number % every == 0 { 1.0 } else { 0.02 };
+            let centre: Vec<f64> = (0..FEATURES).map(|_| normal(&mut random) * 0.3).collect();
+            let mut candidate = |sign: f64| -> (Features, f64) {
+                let mut features = Features::default();
+                let mut worth = 0.0;
+                for place in 0..FEATURES {
+                    let value = centre[place] + sign * spread * normal(&mut random);
+                    // Small values, of which the model sees the differences as they are.
+                    features.set(format!("f{place}"), value / 10.0);
+                    worth += hidden[place] * value;
+                }
+                (features, worth)
+            };
+            let ((a, worth_a), (b, worth_b)) = (candidate(1.0), candidate(-1.0));
+            let wins = random.random::<f64>() < 1.0 / (1.0 + (worth_b - worth_a).exp());
+            let outcome = if wins { Outcome::A_WINS } else { Outcome::B_WINS };
+            Example { prompt_key: format!("p{number}"), a, b, outcome, weight: 1.0 }
+        })
+        .collect()
+}
+
+fn views(model: &RewardModel, pool: &[Example]) -> Vec<View> {
+    pool.iter().map(|one| View::of(model, &one.a, &one.b).expect("a trained model has members")).collect()
+}
+
+#[test]
+fn the_ensemble_is_surer_with_more_pairs_and_unsure_of_words_it_never_saw() {
+    let all = world(900, 3, 1);
+    let (few, many) = (train(&all[..60], 1).unwrap().model, train(&all[..600], 1).unwrap().model);
+    let mean = |model: &RewardModel| views(model, &all[600..]).iter().map(|view| view.information).sum::<f64>() / 300.0;
+    assert!(mean(&few) > 1.5 * mean(&many), "{} {}", mean(&few), mean(&many));
+    assert_eq!(train(&all[..60], 1).unwrap().model, few, "the same seed, the same members");
+    assert_ne!(train(&all[..60], 2).unwrap().model.members, few.members);
+
+    // A model of words: a good word, a bad word, and a word that no pair has shown.
+    let text = |words: &str| learning::features::candidate_features(&serde_json::json!(words), &[], &serde_json::Value::Null);
+    let pairs: Vec<Example> = (0..120)
+        .map(|number| {
+            let (good, bad) = (text(&format!("fresh offer n{number}")), text(&format!("stale notice m{number}")));
+            Example { prompt_key: format!("p{number}"), a: good, b: bad, outcome: Outcome::A_WINS, weight: 1.0 }
+        })
+        .collect();
+    let model = train(&pairs, 1).unwrap().model;
+    assert!(!model.words.is_empty(), "words tell these apart");
+    let known = View::of(&model, &text("fresh offer"), &text("stale notice")).unwrap();
+    let unknown = View::of(&model, &text("zebra quartz"), &text("violet maple")).unwrap();
+    assert!(known.uncertainty < 0.5 && unknown.uncertainty > 0.6, "{} {}", known.uncertainty, unknown.uncertainty);
+    assert!(unknown.information > 2.0 * known.information, "{} {}", unknown.information, known.information);
+}
+
+#[test]
+fn chosen_tasks_teach_more_than_drawn_ones() {
+    let (start, test) = (world(45, 3, 2), world(3_000, 3, 3));
+    let (mut by_choice, mut by_draw) = (Vec::new(), Vec::new());
+    for seed in 0..4 {
+        let pool = world(900, 3, 10 + seed);
+        let learnt = |random_share: f64| {
+            let mut known = start.clone();
+            let mut left = pool.clone();
+            for round in 0..5 {
+                let model = train(&known, seed).unwrap().model;
+                let picks = choose(&views(&model, &left), &Rules { batch: 24, random_share, seed: seed + round });
+                let mut taken: Vec<usize> = picks.iter().map(|pick| pick.index).collect();
+                taken.sort_unstable_by(|x, y| y.cmp(x));
+                known.extend(taken.into_iter().map(|index| left.swap_remove(index)));
+            }
+            train(&known, seed).unwrap().model.evaluate(&test).log_loss.unwrap()
+        };
+        by_choice.push(learnt(0.2));
+        by_draw.push(learnt(1.0));
+    }
+    println!("log loss by choice {by_choice:.4?}, by draw {by_draw:.4?}");
+    assert!(by_choice.iter().zip(&by_draw).all(|(choice, draw)| choice < draw), "{by_choice:?} {by_draw:?}");
+}
+
+#[test]
+fn the_lift_report_tells_gain_from_nothing_and_from_harm() {
+    let (start, random) = (world(20, 4, 4), world(800, 4, 5));
+    // What a perfect choice would find in a pool that is large enough: tasks whose candidates differ.
+    let informative: Vec<Example> =
+        world(80, 1, 6).into_iter().map(|one| Example { prompt_key: format!("c{}", one.prompt_key), ..one }).collect();
+    let setting = Setting { l2: 1.0, with_words: false };
+    let lift = measure(&start, &informative, &random, setting, 1).unwrap();
+    assert!(lift.accuracy_lift.value > 0.01 && lift.log_loss_lift.value > 0.01, "{lift:?}");
+    assert_eq!((lift.n_informative, lift.n_random, lift.n_earlier), (80, 800, 20));
+    assert_eq!(measure(&start, &informative, &random, setting, 1).unwrap(), lift, "the same seed, the same figures");
+
+    let (half, other) = random.split_at(80);
+    let none = measure(&start, half, other, setting, 1).unwrap();
+    assert!(none.log_loss_lift.low < 0.0 && none.log_loss_lift.high > 0.0, "drawn against drawn is no lift: {none:?}");
+
+    // Where all drawn tasks tell something and the chosen ones do not, the report says that choosing harms.
+    let (telling, idle) = (world(300, 1, 7), world(300, usize::MAX, 8));
+    let harm = measure(&start, &idle, &telling, setting, 1).unwrap();
+    assert!(harm.accuracy_lift.high < 0.0 && harm.log_loss_lift.high < 0.0, "{harm:?}");
+
+    let few = measure(&start, &informative[..LEAST_PROMPTS - 1], &random, setting, 1);
+    assert_eq!(few, Err(NoLift::TooFew { informative: 29, random: 800 }));
+    assert!(few.unwrap_err().to_string().contains("29 chosen and 800 drawn"));
+    let tie = |one: &Example| Example { outcome: Outcome::TIE, ..one.clone() };
+    let ties: Vec<Example> = random.iter().map(tie).collect();
+    assert_eq!(measure(&start, &informative, &ties, setting, 1), Err(NoLift::Undecided));
+}
