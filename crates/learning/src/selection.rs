@@ -7,12 +7,14 @@
 
 pub mod lift;
 
+use std::collections::HashMap;
+
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::features::Features;
+use crate::features::{Features, WORD_BUCKETS};
 use crate::reward::model::RewardModel;
 use crate::uncertainty::{mutual_information, normalised_entropy};
 
@@ -77,6 +79,14 @@ impl View {
             direction,
         })
     }
+
+    /// The same view, of the model with this number in a pool that several models look at: what different models see is not alike.
+    #[must_use]
+    pub fn of_model(mut self, number: u32) -> Self {
+        let offset = number.saturating_mul(2 * WORD_BUCKETS);
+        self.direction.iter_mut().for_each(|(column, _)| *column = column.saturating_add(offset));
+        self
+    }
 }
 
 /// A task of a batch.
@@ -124,6 +134,9 @@ pub fn choose(pool: &[View], rules: &Rules) -> Vec<Pick> {
 /// Conditional variances while answers are taken as given: the partial Cholesky decomposition of the covariance.
 struct Greedy<'a> {
     pool: &'a [View],
+    /// Directions of the pool, in columns without gaps.
+    directions: Vec<Vec<(usize, f64)>>,
+    columns: usize,
     left: Vec<f64>,
     /// Rows of the decomposition, one a pick.
     rows: Vec<Vec<f64>>,
@@ -131,7 +144,14 @@ struct Greedy<'a> {
 
 impl<'a> Greedy<'a> {
     fn new(pool: &'a [View]) -> Self {
-        Self { pool, left: pool.iter().map(|view| view.variance).collect(), rows: Vec::new() }
+        let mut places: HashMap<u32, usize> = HashMap::new();
+        let mut place = |column: u32| {
+            let next = places.len();
+            *places.entry(column).or_insert(next)
+        };
+        let directions = pool.iter().map(|view| view.direction.iter().map(|(column, d)| (place(*column), *d)).collect()).collect();
+        let columns = places.len();
+        Self { pool, directions, columns, left: pool.iter().map(|view| view.variance).collect(), rows: Vec::new() }
     }
 
     fn gain(&self, index: usize) -> f64 {
@@ -139,8 +159,7 @@ impl<'a> Greedy<'a> {
     }
 
     fn take(&mut self, mut open: Vec<usize>, wanted: usize) -> Vec<(usize, f64)> {
-        let columns = self.pool.iter().flat_map(|view| &view.direction).map(|(column, _)| *column as usize + 1).max().unwrap_or(0);
-        let mut dense = vec![0.0; columns];
+        let mut dense = vec![0.0; self.columns];
         let mut taken = Vec::with_capacity(wanted);
         while taken.len() < wanted {
             let best = open.iter().enumerate().map(|(place, index)| (place, *index, self.gain(*index)));
@@ -158,7 +177,7 @@ impl<'a> Greedy<'a> {
         if picked.precision <= 0.0 || picked.variance <= 0.0 {
             return;
         }
-        picked.direction.iter().for_each(|(column, d)| dense[*column as usize] = *d);
+        self.directions[chosen].iter().for_each(|(column, d)| dense[*column] = *d);
         let total = (self.left[chosen] + picked.precision.recip()).sqrt();
         let explained: Vec<f64> = self.rows.iter().map(|row| row[chosen]).collect();
         let row: Vec<f64> = self
@@ -166,14 +185,14 @@ impl<'a> Greedy<'a> {
             .iter()
             .enumerate()
             .map(|(index, view)| {
-                let likeness: f64 =
-                    if index == chosen { 1.0 } else { view.direction.iter().map(|(column, d)| d * dense[*column as usize]).sum() };
+                let alike = || self.directions[index].iter().map(|(column, d)| d * dense[*column]).sum();
+                let likeness: f64 = if index == chosen { 1.0 } else { alike() };
                 let known: f64 = self.rows.iter().zip(&explained).map(|(row, own)| row[index] * own).sum();
                 ((picked.variance * view.variance).sqrt() * likeness - known) / total
             })
             .collect();
         self.left.iter_mut().zip(&row).for_each(|(left, part)| *left -= part * part);
-        picked.direction.iter().for_each(|(column, _)| dense[*column as usize] = 0.0);
+        self.directions[chosen].iter().for_each(|(column, _)| dense[*column] = 0.0);
         self.rows.push(row);
     }
 }

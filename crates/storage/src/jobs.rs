@@ -198,6 +198,15 @@ pub fn hold_on(conn: &mut Connection, job: &Job, now: DateTime<Utc>, hold: TimeD
     held(changed, job)
 }
 
+/// Forgets finished jobs of a kind that were asked for before an instant; how many.
+///
+/// # Errors
+/// As any query.
+pub fn sweep(conn: &mut Connection, kind: &str, before: DateTime<Utc>) -> Result<usize, StorageError> {
+    let old = t::kind.eq(kind).and(t::state.eq_any(["succeeded", "failed"])).and(t::created_at.lt(Timestamp(before)));
+    Ok(on!(conn, c => diesel::delete(t::table.filter(old)).execute(c))?)
+}
+
 /// How a job ends.
 #[derive(Debug, Clone, Copy)]
 pub enum Finish<'a> {

@@ -43,6 +43,7 @@ pub mod rlhf_metrics;
 pub mod row_security;
 pub mod schema;
 pub mod segments;
+pub mod selections;
 pub mod share;
 pub mod skus;
 pub mod store;

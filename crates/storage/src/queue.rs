@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::Double;
 
 use crate::connection::Connection;
 use crate::dialect::{self, Explained, PlanLine};
@@ -25,6 +26,8 @@ pub struct Weights {
     pub age: f64,
     /// Of the uncertainty, 0 to 1: the model's, or once there are judgments what they leave open.
     pub uncertainty: f64,
+    /// Of what it is worth to ask the task now, for the reward model, 0 to 1.
+    pub selection: f64,
     /// Of the bits that this rater's judgment is expected to add.
     pub skill: f64,
     /// Of the retailer's lack among the tasks given out lately, -1 to 1.
@@ -33,7 +36,7 @@ pub struct Weights {
 
 impl Default for Weights {
     fn default() -> Self {
-        Self { priority: 1.0, age: 0.25, uncertainty: 0.5, skill: 0.25, quota: 0.25 }
+        Self { priority: 1.0, age: 0.25, uncertainty: 0.5, selection: 0.5, skill: 0.25, quota: 0.25 }
     }
 }
 
@@ -65,23 +68,34 @@ pub struct Waiting {
     pub position: f64,
     /// When the task was made.
     pub created_at: Timestamp,
+    /// What it is worth to ask it now, for the reward model, 0 to 1; 0 when it was not chosen.
+    pub selection: f64,
 }
 
 impl Waiting {
     /// What is not known about the task, 0 to 1.
     #[must_use]
     pub fn uncertainty(&self) -> f64 {
-        uncertainty_of(self.uncertainty_score, self.leading_posterior)
+        uncertainty_of(self.uncertainty_score, self.leading_posterior, self.selection)
+    }
+
+    /// Its place now.
+    #[must_use]
+    pub fn place(&self, weights: &Weights) -> f64 {
+        position(weights, self.priority, self.uncertainty(), self.created_at.0) - weights.selection * self.selection
     }
 }
 
-/// Uncertainty of a task: what its judgments leave open once there are some, else the model's, else in the middle.
+/// Uncertainty of a task: what its judgments leave open once there are some, else the model's, else in the middle. Tasks that were chosen
+/// count as in the middle until they are judged: among them are some that were drawn with no regard to the model, and they shall not stand
+/// behind the others.
 #[must_use]
-pub fn uncertainty_of(model: Option<f64>, leading_posterior: Option<f64>) -> f64 {
-    leading_posterior.map(|p| (1.0 - p).clamp(0.0, 1.0)).or(model).unwrap_or(0.5)
+pub fn uncertainty_of(model: Option<f64>, leading_posterior: Option<f64>, selection: f64) -> f64 {
+    let before = if selection > 0.0 { None } else { model };
+    leading_posterior.map(|p| (1.0 - p).clamp(0.0, 1.0)).or(before).unwrap_or(0.5)
 }
 
-/// The place of a task: less the part of its score that is the same for all raters. Age enters by the day of creation, so that the
+/// The place of a task that was not chosen: less the part of its score that is the same for all raters. Age enters by the day of creation, so that the
 /// order of two waiting tasks never changes by waiting and the place need not be written again.
 #[must_use]
 pub fn position(weights: &Weights, priority: i32, uncertainty: f64, created_at: DateTime<Utc>) -> f64 {
@@ -149,7 +163,7 @@ type NewRow<'a> = (
 );
 
 fn new_row<'a>(task: &'a Task, open_leases: i32, max_judgments: i32, weights: &Weights, now: DateTime<Utc>) -> NewRow<'a> {
-    let place = position(weights, task.priority, uncertainty_of(task.uncertainty_score, None), task.created_at.0);
+    let place = position(weights, task.priority, uncertainty_of(task.uncertainty_score, None, 0.0), task.created_at.0);
     (
         (
             t::task_id.eq(task.task_id.as_str()),
@@ -223,7 +237,7 @@ pub struct Progress {
     pub leases: i32,
     /// Probability of the leading choice.
     pub leading_posterior: Option<f64>,
-    /// The new place.
+    /// The new place of a task that was not chosen.
     pub position: f64,
 }
 
@@ -231,13 +245,19 @@ pub struct Progress {
 ///
 /// # Errors
 /// As any query.
-pub fn note_progress(conn: &mut Connection, task_id: &str, progress: &Progress, now: DateTime<Utc>) -> Result<bool, StorageError> {
+pub fn note_progress(
+    conn: &mut Connection,
+    task_id: &str,
+    progress: &Progress,
+    weights: &Weights,
+    now: DateTime<Utc>,
+) -> Result<bool, StorageError> {
     let changes = (
         t::judgments.eq(progress.judgments),
         t::required.eq(progress.required),
         t::open_leases.eq(t::open_leases + progress.leases),
         t::leading_posterior.eq(progress.leading_posterior),
-        t::position.eq(progress.position),
+        t::position.eq(progress.position.into_sql::<Double>() - t::selection * weights.selection),
         t::updated_at.eq(Timestamp(now)),
     );
     Ok(on!(conn, c => change(t::table, t::task_id.eq(task_id), changes).execute(c))? > 0)
@@ -316,7 +336,7 @@ pub fn reorder(conn: &mut Connection, weights: &Weights, after: i64, limit: i64)
     let last = rows.last().map(|(id, _)| *id);
     let mut changed = 0;
     for (id, row) in rows {
-        let place = position(weights, row.priority, row.uncertainty(), row.created_at.0);
+        let place = row.place(weights);
         if (place - row.position).abs() > 1e-9 {
             // Judged in between: the judgment has written the place already.
             let same = t::table.filter(t::id.eq(id).and(t::judgments.eq(row.judgments)));
@@ -360,6 +380,6 @@ mod tests {
         assert!(position(&weights, 50, 0.9, at("2026-01-15T12:00:00Z")) < base);
         let older = position(&weights, 50, 0.5, at("2026-01-14T12:00:00Z"));
         assert!((base - older - weights.age).abs() < 1e-9);
-        assert!((uncertainty_of(Some(0.9), Some(0.75)) - 0.25).abs() < 1e-12, "judgments say more than the model");
+        assert!((uncertainty_of(Some(0.9), Some(0.75), 0.0) - 0.25).abs() < 1e-12, "judgments say more than the model");
     }
 }

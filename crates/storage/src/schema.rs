@@ -48,6 +48,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     golden_set_items,
     task_consensus,
     task_queue,
+    task_selections,
     rater_profiles,
     rater_standings,
     rater_qualifications,

@@ -94,8 +94,8 @@ pub fn rules(settings: &Settings) -> Rules {
 /// The order of the queue as this installation is set.
 #[must_use]
 pub fn weights(settings: &Settings) -> Weights {
-    let QueueWeights { priority, age, uncertainty, skill, quota } = settings.rating.queue;
-    Weights { priority, age, uncertainty, skill, quota }
+    let QueueWeights { priority, age, uncertainty, selection, skill, quota } = settings.rating.queue;
+    Weights { priority, age, uncertainty, selection, skill, quota }
 }
 
 /// How long an assignment is held without a heartbeat.

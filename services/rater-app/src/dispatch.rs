@@ -248,7 +248,9 @@ fn why(
     // Asked for only where others have answered; a first answer is the common case.
     let is_judged = assignment.purpose == "work" && task.judgments_count > 0;
     let leading = if is_judged { stored::find(tx, &task.task_id)?.and_then(|row| row.leading_posterior) } else { None };
-    Ok(queue::parts(&Known::of_task(task, leading), rater, &request.shares, &rules.weights, now))
+    let mut parts = queue::parts(&Known::of_task(task, leading), rater, &request.shares, &rules.weights, now);
+    parts.retain(|part| part.name != "selection");
+    Ok(parts)
 }
 
 /// Whether a golden item is due: a draw from a hash of the rater and the number of judgments, so that a second request does not draw

@@ -33,6 +33,10 @@ const LEARN_EVERY: Duration = Duration::from_secs(300);
 const KEEP_UP_EVERY: Duration = Duration::from_secs(600);
 /// The order of the queue is looked over this often.
 const REORDER_EVERY: Duration = Duration::from_secs(600);
+/// What the RLHF backend has chosen is looked for this often.
+const SELECT_EVERY: Duration = Duration::from_secs(2);
+/// Chosen tasks brought in order in one transaction, which holds their locks.
+const SELECT_BATCH: i64 = 50;
 /// Rows of the queue looked over in one transaction.
 const REORDER_BATCH: i64 = 500;
 /// Old rows are cleared away this often.
@@ -51,6 +55,7 @@ pub fn start(state: &State, shutdown: &CancellationToken) -> Vec<JoinHandle<()>>
         tokio::spawn(learn_always(state.clone(), shutdown.clone())),
         tokio::spawn(keep_up_always(state.clone(), shutdown.clone())),
         tokio::spawn(reorder_always(state.clone(), shutdown.clone())),
+        tokio::spawn(select_always(state.clone(), shutdown.clone())),
         tokio::spawn(look_always(state.clone(), shutdown.clone())),
         tokio::spawn(reviews::gauges::measure_always(state.clone(), shutdown.clone())),
     ]
@@ -186,6 +191,30 @@ async fn reorder(state: &State, shutdown: &CancellationToken) -> Result<usize, S
         }
     }
     Ok(changed)
+}
+
+/// Brings the queue in order by what the RLHF backend has chosen to be judged next.
+async fn select_always(state: State, shutdown: CancellationToken) {
+    while pause(SELECT_EVERY, &shutdown).await {
+        log("bring chosen tasks forward", apply_selections(&state).await);
+    }
+}
+
+/// Takes over all that is new of the RLHF backend's choice; how many tasks.
+///
+/// # Errors
+/// As any query.
+pub async fn apply_selections(state: &State) -> Result<usize, StorageError> {
+    let weights = crate::assignments::weights(&state.settings);
+    let mut taken = 0;
+    loop {
+        let now = state.clock.now();
+        let some = state.storage.transaction(move |tx| storage::selections::apply(tx, &weights, SELECT_BATCH, now)).await?;
+        taken += some;
+        if some < usize::try_from(SELECT_BATCH).unwrap_or(usize::MAX) {
+            return Ok(taken);
+        }
+    }
 }
 
 async fn clear_always(state: State, shutdown: CancellationToken) {

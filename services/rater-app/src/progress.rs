@@ -99,7 +99,7 @@ fn place(
         return if queue::is_open_status(&before.status) { queue::remove(tx, &after.task_id) } else { Ok(()) };
     }
     let leading_posterior = consensus.and_then(|consensus| consensus.posterior);
-    let uncertainty = queue::uncertainty_of(after.uncertainty_score, leading_posterior);
+    let uncertainty = queue::uncertainty_of(after.uncertainty_score, leading_posterior, 0.0);
     let progress = Progress {
         judgments: after.judgments_count,
         required: after.required_judgments,
@@ -107,7 +107,7 @@ fn place(
         leading_posterior,
         position: queue::position(&rules.weights, after.priority, uncertainty, after.created_at.0),
     };
-    if !queue::note_progress(tx, &after.task_id, &progress, now)? {
+    if !queue::note_progress(tx, &after.task_id, &progress, &rules.weights, now)? {
         // Its leases are counted from the assignments, which are up to date.
         let task = tasks::read(tx, &after.task_id)?;
         queue::sync(tx, &task, &rules.weights, now)?;

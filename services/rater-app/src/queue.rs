@@ -18,7 +18,7 @@ const REMEMBERED: usize = 500;
 /// What the score of a task is made of.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Part {
-    /// `priority`, `age`, `uncertainty`, `skill` or `quota`.
+    /// `priority`, `age`, `uncertainty`, `selection`, `skill` or `quota`.
     pub name: &'static str,
     /// In its own unit.
     pub value: f64,
@@ -43,6 +43,8 @@ pub struct Known<'a> {
     pub leading_posterior: Option<f64>,
     /// When the task was made.
     pub created_at: DateTime<Utc>,
+    /// What it is worth to ask it now, for the reward model; 0 when it was not chosen.
+    pub selection: f64,
 }
 
 impl<'a> From<&'a Waiting> for Known<'a> {
@@ -54,21 +56,24 @@ impl<'a> From<&'a Waiting> for Known<'a> {
             model_uncertainty: waiting.uncertainty_score,
             leading_posterior: waiting.leading_posterior,
             created_at: waiting.created_at.0,
+            selection: waiting.selection,
         }
     }
 }
 
 impl<'a> Known<'a> {
-    /// Of a task that was given out, with what the queue knew of it.
+    /// Of a task that was given out, for its rater, with what the queue knew of its judgments. What a model thinks of it is left out: a rater
+    /// who knew that would judge otherwise, and golden items, of which no model was asked, would stand out.
     #[must_use]
     pub fn of_task(task: &'a Task, leading_posterior: Option<f64>) -> Self {
         Self {
             task_type: &task.task_type,
             retailer_id: task.retailer_id.as_deref(),
             priority: task.priority,
-            model_uncertainty: task.uncertainty_score,
+            model_uncertainty: None,
             leading_posterior,
             created_at: task.created_at.0,
+            selection: 0.0,
         }
     }
 }
@@ -77,7 +82,7 @@ impl<'a> Known<'a> {
 #[must_use]
 pub fn parts(task: &Known<'_>, rater: &Rater, shares: &Shares, weights: &Weights, now: DateTime<Utc>) -> Vec<Part> {
     let days = ((now - task.created_at).num_seconds().max(0) as f64) / 86_400.0;
-    let uncertainty = uncertainty_of(task.model_uncertainty, task.leading_posterior);
+    let uncertainty = uncertainty_of(task.model_uncertainty, task.leading_posterior, task.selection);
     let accuracy = accuracy(rater, task.task_type);
     let gain = gain(task.leading_posterior, accuracy);
     let quota = shares.lack_of(task.retailer_id);
@@ -89,12 +94,12 @@ pub fn parts(task: &Known<'_>, rater: &Rater, shares: &Shares, weights: &Weights
             "uncertainty",
             uncertainty,
             weights.uncertainty,
-            match (task.leading_posterior, task.model_uncertainty) {
-                (Some(_), _) => "other raters' answers leave it open".to_owned(),
-                (None, Some(_)) => format!("the model is {:.0} % unsure", uncertainty * 100.0),
-                (None, None) => "nothing is known of it yet".to_owned(),
+            match task.leading_posterior {
+                Some(_) => "other raters' answers leave it open".to_owned(),
+                None => "nobody has judged it yet".to_owned(),
             },
         ),
+        part("selection", task.selection, weights.selection, "what the reward model would learn from it".to_owned()),
         part("skill", gain, weights.skill, "your answer is expected to tell more here than elsewhere".to_owned()),
         part("quota", quota, weights.quota, quota_words(quota).to_owned()),
     ]

@@ -3,6 +3,7 @@
 //! ```text
 //! people -> feedback ----+                      +-> exports (JSONL for trainers)
 //! raters -> judgments ---+-> training pairs ----+-> worker trains -> gate -> active model -> score
+//!                                                                      +-> what to judge next
 //! ```
 //!
 //! One file per resource; [`routes`] shows every path, [`worker`] takes the jobs.
@@ -17,6 +18,7 @@ pub mod period;
 pub mod reward_models;
 pub mod routes;
 pub mod scoring;
+pub mod selection;
 pub mod state;
 pub mod training;
 pub mod worker;
@@ -51,6 +53,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     };
     let ready = web::database::readiness_of(&state.storage);
     let worker = tokio::spawn(worker::work(state.clone(), shutdown.clone()));
+    let scheduler = tokio::spawn(selection::schedule(state.clone(), shutdown.clone()));
     let (public, internal) = (state.clone(), state);
     let served = serve(
         info,
@@ -66,5 +69,6 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     shutdown.cancel();
     // A training that is still running is left to the lease: another process takes the job up again.
     worker.abort();
+    scheduler.abort();
     Ok(served?)
 }

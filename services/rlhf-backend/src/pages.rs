@@ -1,10 +1,11 @@
-//! Pages for people: brands, feedback, dashboard, models, exports. Rendered on the server; the script sends forms and keeps figures live.
+//! Pages for people: brands, feedback, dashboard, models, what to judge next, exports. Rendered on the server; the script sends forms and keeps figures live.
 
 pub mod brands;
 pub mod dashboard;
 pub mod exports;
 pub mod feedback;
 pub mod models;
+pub mod selection;
 
 use web::caller::Caller;
 use web::layout::StaticFile;

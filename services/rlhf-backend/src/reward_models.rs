@@ -5,6 +5,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path};
 use chrono::{DateTime, Utc};
 use domain::role::Role;
+use domain::scope::Scope;
 use domain::task::TaskType;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -20,6 +21,7 @@ use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
 
 use crate::feedback::may_read;
+use crate::selection;
 use crate::state::State;
 use crate::training::{CardFigures, TrainingInput, failed_gates};
 use crate::worker::TRAIN;
@@ -215,6 +217,8 @@ fn put_to_work(conn: &mut Connection, model_id: &str, config: Option<&Value>, no
         tenant_id: None,
     };
     outbox::push(conn, &event, now)?;
+    // Another model has other doubts.
+    selection::enqueue(conn, &Scope::system("model activated"), model.task_type.parse().ok(), now)?;
     Ok(model)
 }
 

@@ -4,7 +4,7 @@ use actix_web::web::{Data, ServiceConfig, get, post};
 use utoipa::OpenApi;
 
 use crate::state::State;
-use crate::{exports, feedback, internal, jobs, key_figures, pages, reward_models, scoring};
+use crate::{exports, feedback, internal, jobs, key_figures, pages, reward_models, scoring, selection};
 
 /// Routes for people and programs.
 pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
@@ -23,6 +23,8 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .route("/v1/reward-models/{model_id}", get().to(reward_models::get_reward_model))
         .route("/v1/reward-models/{model_id}/activate", post().to(reward_models::activate_reward_model))
         .route("/v1/reward-models/{model_id}/rollback", post().to(reward_models::rollback_reward_model))
+        .route("/v1/active-learning", get().to(selection::get_active_learning))
+        .route("/v1/active-learning/rounds", post().to(selection::choose_tasks))
         .route("/v1/jobs/{job_id}", get().to(jobs::get_job))
         .route("/v1/score", post().to(scoring::score_candidates))
         .route("/v1/rlhf-metrics", get().to(key_figures::list_rlhf_metrics))
@@ -31,6 +33,7 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .route("/feedback/{brand_id}", get().to(pages::feedback::show_feedback))
         .route("/dashboard", get().to(pages::dashboard::show_dashboard))
         .route("/models", get().to(pages::models::show_models))
+        .route("/active-learning", get().to(pages::selection::show_active_learning))
         .route("/exports", get().to(pages::exports::show_exports));
     web::layout::serve_files(routes, &pages::FILES);
 }
@@ -65,6 +68,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         reward_models::get_reward_model,
         reward_models::activate_reward_model,
         reward_models::rollback_reward_model,
+        selection::get_active_learning,
+        selection::choose_tasks,
         jobs::get_job,
         scoring::score_candidates,
         key_figures::list_rlhf_metrics,

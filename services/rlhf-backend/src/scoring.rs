@@ -16,6 +16,7 @@ use peers::score::{Contribution, ScoreRequest, ScoreResponse};
 use peers::tasks::CheckResult;
 use serde::Deserialize;
 use serde_json::Value;
+use storage::error::StorageError;
 use storage::reward_models as stored;
 use web::caller::Caller;
 use web::json::JsonBody;
@@ -57,10 +58,10 @@ pub struct ScoreBody {
 }
 
 /// A model that can score.
-struct Loaded {
-    model_id: String,
+pub(crate) struct Loaded {
+    pub(crate) model_id: String,
     version: i32,
-    model: RewardModel,
+    pub(crate) model: RewardModel,
 }
 
 /// What stands in a slot, and when that was asked.
@@ -142,7 +143,11 @@ pub(crate) fn to_feature_checks<'a>(checks: impl Iterator<Item = &'a CheckResult
 }
 
 /// The retailer's active model, else the general one, else why there is none.
-async fn find_model(state: &State, task_type: TaskType, retailer_id: Option<&str>) -> Result<Result<Arc<Loaded>, String>, Problem> {
+pub(crate) async fn find_model(
+    state: &State,
+    task_type: TaskType,
+    retailer_id: Option<&str>,
+) -> Result<Result<Arc<Loaded>, String>, StorageError> {
     let slots = retailer_id.map(Some).into_iter().chain([None]);
     let mut reason = format!("no reward model is active for {task_type}");
     for retailer in slots {
@@ -155,7 +160,7 @@ async fn find_model(state: &State, task_type: TaskType, retailer_id: Option<&str
     Ok(Err(reason))
 }
 
-async fn find_active(state: &State, task_type: TaskType, retailer: Option<&str>) -> Result<Option<(String, i32)>, Problem> {
+async fn find_active(state: &State, task_type: TaskType, retailer: Option<&str>) -> Result<Option<(String, i32)>, StorageError> {
     let slot = stored::slot(task_type.as_ref(), retailer);
     {
         let slots = state.models.slots.lock().unwrap_or_else(PoisonError::into_inner);
@@ -175,7 +180,7 @@ async fn find_active(state: &State, task_type: TaskType, retailer: Option<&str>)
     Ok(active)
 }
 
-async fn load(state: &State, model_id: &str, version: i32) -> Result<Result<Arc<Loaded>, String>, Problem> {
+async fn load(state: &State, model_id: &str, version: i32) -> Result<Result<Arc<Loaded>, String>, StorageError> {
     {
         let mut loaded = state.models.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = loaded.iter().position(|model| model.model_id == model_id) {

@@ -117,7 +117,8 @@ fn fit_now(material: &Material, input: &TrainingInput) -> Result<NewRewardModel,
     })
 }
 
-fn to_example(pair: &Pair) -> Example {
+/// A pair as the learning crate takes it.
+pub(crate) fn to_example(pair: &Pair) -> Example {
     Example {
         prompt_key: pair.prompt_key.clone(),
         a: candidate_features(&pair.a, &to_feature_checks(pair.checks_a.iter()), &pair.context),

@@ -1,4 +1,4 @@
-//! The one worker of this process: takes training jobs under a lease, holds the lease while it works, and stores model and outcome together.
+//! The one worker of this process: takes jobs (training, choosing what to judge next) under a lease, holds the lease while it works, and stores model and outcome together.
 
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use storage::outbox::{self, Destination, NewEvent};
 use storage::reward_models;
 use tokio_util::sync::CancellationToken;
 
+use crate::selection::CHOOSE;
+use crate::selection::round::{self, RoundInput};
 use crate::state::State;
 use crate::training::{self, TrainingError, TrainingInput};
 
@@ -54,20 +56,33 @@ async fn wait(state: &State, shutdown: &CancellationToken) {
 /// When the database does not answer. The job is taken up again when its lease is over.
 pub async fn work_once(state: &State) -> Result<bool, StorageError> {
     let now = state.clock.now();
-    let Some(job) = state.storage.transaction(move |conn| stored::take_next(conn, TRAIN, now, HOLD)).await? else { return Ok(false) };
+    let taken = state.storage.transaction(move |conn| {
+        // Training first: what to judge next depends on it.
+        Ok(match stored::take_next(conn, TRAIN, now, HOLD)? {
+            Some(job) => Some(job),
+            None => stored::take_next(conn, CHOOSE, now, HOLD)?,
+        })
+    });
+    let Some(job) = taken.await? else { return Ok(false) };
+    let work = async {
+        match job.kind.as_str() {
+            CHOOSE => choose(state, &job).await,
+            _ => train(state, &job).await,
+        }
+    };
     let outcome = tokio::select! {
-        outcome = train(state, &job) => outcome,
+        outcome = work => outcome,
         lost = keep_holding(state, &job) => Err(TrainingError::Storage(lost)),
     };
     match outcome {
-        Ok(()) => tracing::info!(job_id = job.job_id, "a reward model was trained"),
+        Ok(()) => tracing::info!(job_id = job.job_id, kind = job.kind, "a job is done"),
         Err(TrainingError::Storage(StorageError::Conflict { code: "lease_lost", why })) => {
             tracing::warn!(job_id = job.job_id, why, "gave the job up")
         }
         Err(TrainingError::Storage(error)) => return Err(error),
         Err(refused) => {
             let reason = refused.to_string();
-            tracing::info!(job_id = job.job_id, reason, "training was not possible");
+            tracing::info!(job_id = job.job_id, kind = job.kind, reason, "a job was not possible");
             fail(state, &job, reason).await?;
         }
     }
@@ -103,6 +118,21 @@ async fn train(state: &State, job: &Job) -> Result<(), TrainingError> {
             });
             stored::finish(conn, &job, now, Finish::Succeeded(&result))?;
             announce(conn, &job, json!({ "state": "succeeded", "progress": 1.0, "message": "Done", "model_id": model.model_id }), now)
+        })
+        .await?;
+    Ok(())
+}
+
+async fn choose(state: &State, job: &Job) -> Result<(), TrainingError> {
+    let input: RoundInput = serde_json::from_value(job.input.0.clone()).map_err(|error| TrainingError::Input(error.to_string()))?;
+    note(state, job, 0.05, "Looking at tasks that nobody has judged").await?;
+    let report = round::run(state, job, &input).await?;
+    let (job, now) = (job.clone(), state.clock.now());
+    state
+        .storage
+        .transaction(move |conn| {
+            stored::finish(conn, &job, now, Finish::Succeeded(&json!(report)))?;
+            announce(conn, &job, json!({ "state": "succeeded", "progress": 1.0, "message": "Done" }), now)
         })
         .await?;
     Ok(())

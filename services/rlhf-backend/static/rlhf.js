@@ -103,15 +103,23 @@
     try {
       const { job_id: job } = await call('/v1/reward-models/train', { json: given });
       toast('Training has begun.', 'good');
-      await follow(job);
+      await follow(job, 'The model is trained. Look at its figures before you activate it.', 'Training failed');
     } catch { /* the refusal was shown */ } finally { button.disabled = false; }
   });
-  async function follow(job) {
+  $('[data-choose]')?.addEventListener('click', async (event) => {
+    const button = event.currentTarget;
+    button.disabled = true;
+    try {
+      const { job_id: job } = await call('/v1/active-learning/rounds', { json: {} });
+      await follow(job, 'Chosen. Raters get these tasks within seconds.', 'Choosing failed');
+    } catch { /* the refusal was shown */ } finally { button.disabled = false; }
+  });
+  async function follow(job, done, failed) {
     for (let i = 0; i < 300; i += 1) {
       await refresh();
       const { state, error } = await call(`/v1/jobs/${job}`);
-      if (state === 'succeeded') { toast('The model is trained. Look at its figures before you activate it.', 'good'); break; }
-      if (state === 'failed') { toast(`Training failed: ${error}`, 'bad'); break; }
+      if (state === 'succeeded') { toast(done, 'good'); break; }
+      if (state === 'failed') { toast(`${failed}: ${error}`, 'bad'); break; }
       await new Promise((resolve) => setTimeout(resolve, 1000));
     }
     await refresh();

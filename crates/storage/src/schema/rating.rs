@@ -174,6 +174,28 @@ diesel::table! {
         is_open -> Bool,
         created_at -> Instant,
         updated_at -> Instant,
+        selection -> Double,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Instant;
+
+    /// What the RLHF backend would have judged next, and how each task was chosen.
+    task_selections (id) {
+        id -> BigInt,
+        task_id -> Text,
+        task_type -> Text,
+        round_id -> Text,
+        model_id -> Text,
+        arm -> Text,
+        worth -> Double,
+        information -> Double,
+        uncertainty -> Double,
+        is_applied -> Bool,
+        created_at -> Instant,
+        updated_at -> Instant,
     }
 }
 

@@ -48,7 +48,7 @@ fn judge(tx: &mut Connection, held: &assignments::Assignment) -> Result<String, 
             leading_posterior: None,
             position: 0.0,
         };
-        assert!(queue::note_progress(tx, &task.task_id, &progress, noon())?);
+        assert!(queue::note_progress(tx, &task.task_id, &progress, &queue::Weights::default(), noon())?);
     }
     tasks::save_state(tx, &task, noon())?;
     Ok(judgment.judgment_id)

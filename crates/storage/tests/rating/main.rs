@@ -4,6 +4,7 @@
 
 mod assignment;
 mod history;
+mod selections;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;

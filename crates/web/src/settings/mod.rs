@@ -20,7 +20,7 @@ use crate::sealing::SealKeys;
 pub use key::{DefaultValue, Key};
 pub use keys::KEYS;
 pub use rates::{RateLimits, RateRule};
-pub use rating::{Calibration, Integrity, Overlap, QueueWeights, Rating};
+pub use rating::{Calibration, Integrity, Overlap, QueueWeights, Rating, Selection};
 pub use render::{render_configuration_table, render_env_example};
 pub use sources::Sources;
 use values::Values;

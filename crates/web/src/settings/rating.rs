@@ -39,10 +39,23 @@ pub struct QueueWeights {
     pub age: f64,
     /// Of the uncertainty, 0 to 1.
     pub uncertainty: f64,
+    /// Of what it is worth to ask the task now, for the reward model, 0 to 1.
+    pub selection: f64,
     /// Of the bits that a rater is expected to add.
     pub skill: f64,
     /// Of the retailer's lack, -1 to 1.
     pub quota: f64,
+}
+
+/// What is chosen to be judged next, for the reward model.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Selection {
+    /// Tasks chosen of each type.
+    pub batch: usize,
+    /// Share of them that is drawn at random.
+    pub random_share: f64,
+    /// How often is chosen anew; `None` for only when asked.
+    pub every: Option<Duration>,
 }
 
 /// How tasks are given out and judged.
@@ -68,6 +81,8 @@ pub struct Rating {
     pub overlap: Overlap,
     /// The order of the queue.
     pub queue: QueueWeights,
+    /// What is judged next.
+    pub selection: Selection,
     /// Judgments a rater may give in 24 hours; 0 is no bound.
     pub daily_judgments: u32,
     /// Raters who may pass over a task before an expert looks at it.

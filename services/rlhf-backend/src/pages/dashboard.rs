@@ -20,6 +20,7 @@ use web::problem::Problem;
 use super::{count, decimal, file, percent, require_reader, topics, words};
 use crate::key_figures::alpha_of;
 use crate::state::State;
+use crate::worker::TRAIN;
 
 /// Judgments that enter the agreement shown, the newest.
 const JUDGMENTS: i64 = 5_000;
@@ -137,7 +138,7 @@ fn read(conn: &mut Connection, scope: &Scope) -> Result<Figures, StorageError> {
         choices: judged::newest_choices(conn, scope, JUDGMENTS)?,
         models: reward_models::list(conn, &RewardModelFilter { is_active: Some(true), ..RewardModelFilter::default() }, &Page::first(50))?
             .rows,
-        jobs: jobs::list(conn, scope, &JobFilter::default(), &Page::first(5))?.rows,
+        jobs: jobs::list(conn, scope, &trainings(), &Page::first(5))?.rows,
     })
 }
 
@@ -158,6 +159,11 @@ fn to_active(model: &RewardModel) -> ActiveModel {
         accuracy: percent(model.validation_accuracy),
         model_id: model.model_id.clone(),
     }
+}
+
+/// Jobs that people ask for and wait for; rounds of choosing come by the clock and have a page of their own.
+pub(super) fn trainings() -> JobFilter {
+    JobFilter { kind: Some(TRAIN.to_owned()), state: None }
 }
 
 /// What a job is about: `Plan quality for rtl-1`.

@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use askama::Template;
 use domain::task::TaskType;
-use storage::jobs::{self, JobFilter};
+use storage::jobs;
 use storage::page::Page;
 use storage::reward_models::{self, RewardModel, RewardModelFilter};
 use strum::VariantArray as _;
@@ -12,7 +12,7 @@ use web::caller::{PageCaller, PageRefusal};
 use web::layout::{Layout, render};
 use web::problem::Problem;
 
-use super::dashboard::{JobView, to_job};
+use super::dashboard::{JobView, to_job, trainings};
 use super::{decimal, file, percent, require_reader, topics, words};
 use crate::reward_models::Card;
 use crate::state::State;
@@ -62,7 +62,7 @@ pub async fn show_models(state: Data<State>, caller: PageCaller) -> Result<HttpR
         .scoped(&scope)
         .read(move |conn| {
             let models = reward_models::list(conn, &RewardModelFilter::default(), &Page::first(50))?;
-            Ok((models.rows, jobs::list(conn, &scope, &JobFilter::default(), &Page::first(3))?.rows))
+            Ok((models.rows, jobs::list(conn, &scope, &trainings(), &Page::first(3))?.rows))
         })
         .await
         .map_err(Problem::from)?;

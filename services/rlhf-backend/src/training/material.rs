@@ -212,7 +212,7 @@ fn pairs_of_task(task: &JudgedTask) -> Vec<Pair> {
 }
 
 /// What scoring is asked with: the one snippet, or all fields of several objects together.
-fn context_of(snippets: &Value) -> Value {
+pub(crate) fn context_of(snippets: &Value) -> Value {
     match snippets.as_array().map(Vec::as_slice) {
         Some([one]) => one.clone(),
         Some(many) if many.iter().all(Value::is_object) => {
