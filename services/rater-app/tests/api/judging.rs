@@ -61,6 +61,42 @@ async fn the_payload_tells_neither_origin_nor_whether_the_answer_is_known() {
 }
 
 #[actix_web::test]
+async fn chosen_tasks_come_first_and_raters_do_not_learn_why() {
+    for house in House::everywhere(&[]) {
+        let app = app!(house);
+        let (admin, rater) = (house.admin(), house.person("rita", Role::Rater, true).await);
+        for n in 0..4 {
+            let mut task = plan_task(&format!("t{n}"), 1);
+            task["title"] = json!(format!("t{n}"));
+            ask!(app, post("/v1/tasks", &admin, task));
+        }
+        let now = house.now();
+        let chosen = |n: u8, arm: &'static str, worth: f64, uncertainty: f64| storage::selections::Selected {
+            task_id: format!("t{n}"),
+            model_id: "mdl-1".to_owned(),
+            arm,
+            worth,
+            information: 0.1,
+            uncertainty,
+        };
+        // A drawn task of which the model is sure stands before one that the model doubts and did not choose.
+        let rows = vec![chosen(3, "informative", 1.0, 0.99), chosen(2, "random", 0.75, 0.01), chosen(1, "none", 0.0, 0.95)];
+        let write = move |tx: &mut storage::connection::Connection| storage::selections::record(tx, "job-1", "plan_quality", &rows, now);
+        house.state.storage.transaction(write).await.unwrap();
+        assert_eq!(rater_app::jobs::apply_selections(&house.state).await.unwrap(), 3);
+        let mut order = Vec::new();
+        for _ in 0..4 {
+            let held = ask!(app, post("/v1/assignments/next", &rater, json!({}))).body;
+            let told = held["why"].to_string() + &held["why_parts"].to_string();
+            assert!(!told.contains("selection") && !told.contains("model") && !told.contains("0.99"), "{}: {told}", house.kind());
+            ask!(app, post(&judgment_path(&held), &rater, json!({"choice": "tie", "confidence": 0.5})));
+            order.push(held["task"]["title"].as_str().unwrap().to_owned());
+        }
+        assert_eq!(order, ["t3", "t2", "t1", "t0"], "{}", house.kind());
+    }
+}
+
+#[actix_web::test]
 async fn a_repeat_is_the_same_judgment_and_another_answer_is_409() {
     let house = House::new(&[]);
     let app = app!(house);

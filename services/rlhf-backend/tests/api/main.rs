@@ -6,6 +6,7 @@ mod exports;
 mod feedback;
 mod models;
 mod pages;
+mod selection;
 mod walk;
 
 use std::time::Duration;
@@ -47,8 +48,13 @@ const T: &str = "'2026-01-10T08:00:00.000000Z'";
 
 impl Service {
     fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// With settings of its own.
+    fn with(variables: &[(&str, &str)]) -> Self {
         let database = testkit::database::sqlite();
-        let settings = Settings::from_variables(Vec::<(String, String)>::new()).unwrap();
+        let settings = Settings::from_variables(variables.to_vec()).unwrap();
         let (clock, _hand) = testkit::clock::fixed("2026-01-15T12:00:00Z");
         let state = State::new(database.storage.clone(), settings, clock);
         let service = Self { database, state };
@@ -59,6 +65,25 @@ impl Service {
             ));
         }
         service
+    }
+
+    /// Another process on the same database, which believes nothing yet.
+    fn restarted(self) -> Self {
+        let state = State::new(self.database.storage.clone(), (*self.state.settings).clone(), self.state.clock.clone());
+        Self { database: self.database, state }
+    }
+
+    /// 40 tasks in which people prefer the plan with the higher return, whichever place it stands in; texts are equally long.
+    fn judge_plans(&self) {
+        for i in 0..40 {
+            let (low, high) = (1.0 + f64::from(i % 7) / 10.0, 2.0 + f64::from(i % 5) / 10.0);
+            let (better, other) = if i % 2 == 0 { ("candidate_b", (low, high)) } else { ("candidate_a", (high, low)) };
+            let plan = |roas: f64| format!("{{\"summary\":\"a plan\",\"roas\":{roas:.2}}}");
+            let id = format!("t{i}");
+            self.task(&id, &format!("Plan number {i}"), &plan(other.0), &plan(other.1), better, 0.95);
+            self.judgment(&id, "rtr_1", better, 0);
+            self.judgment(&id, "rtr_2", if i == 3 { "tie" } else { better }, 1);
+        }
     }
 
     fn sql(&self, statement: &str) {

@@ -4,22 +4,13 @@ use serde_json::{Value, json};
 
 use crate::Service;
 
-/// 40 tasks in which people prefer the plan with the higher return, whichever place it stands in; texts are equally long.
 fn judged() -> Service {
     let service = Service::new();
-    for i in 0..40 {
-        let (low, high) = (1.0 + f64::from(i % 7) / 10.0, 2.0 + f64::from(i % 5) / 10.0);
-        let (better, other) = (if i % 2 == 0 { "candidate_b" } else { "candidate_a" }, if i % 2 == 0 { (low, high) } else { (high, low) });
-        let plan = |roas: f64| format!("{{\"summary\":\"a plan\",\"roas\":{roas:.2}}}");
-        let id = format!("t{i}");
-        service.task(&id, &format!("Plan number {i}"), &plan(other.0), &plan(other.1), better, 0.95);
-        service.judgment(&id, "rtr_1", better, 0);
-        service.judgment(&id, "rtr_2", if i == 3 { "tie" } else { better }, 1);
-    }
+    service.judge_plans();
     service
 }
 
-async fn train(service: &Service, admin: &str) -> Value {
+pub(crate) async fn train(service: &Service, admin: &str) -> Value {
     let answer = service.post(admin, "/v1/reward-models/train", json!({ "task_type": "plan_quality", "seed": 7 })).await;
     assert_eq!(answer.status, 202, "{}", answer.text());
     assert!(worker::work_once(&service.state).await.unwrap());
@@ -49,14 +40,7 @@ async fn a_model_is_trained_activated_asked_and_rolled_back() {
     assert_eq!(service.post(&admin, &format!("/v1/reward-models/{first}/activate"), json!({})).await.status, 200);
 
     // The answer "none is active" is believed for a second in this process; a process that starts now knows at once.
-    let fresh = Service {
-        state: rlhf_backend::state::State::new(
-            service.database.storage.clone(),
-            (*service.state.settings).clone(),
-            service.state.clock.clone(),
-        ),
-        database: service.database,
-    };
+    let fresh = service.restarted();
     for high_first in [true, false] {
         let scored = fresh.post(&admin, "/v1/score", question(high_first)).await.json();
         assert_eq!((&scored["fallback"], scored["model_id"].as_str()), (&json!(false), Some(first.as_str())));
