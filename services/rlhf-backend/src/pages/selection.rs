@@ -13,7 +13,7 @@ use web::layout::{Layout, render};
 use web::problem::Problem;
 
 use super::dashboard::{JobView, to_job};
-use super::{decimal, file, percent, topics};
+use super::{decimal, file, percent, topics, words};
 use crate::selection::{CHOOSE, Overview, overviews};
 use crate::state::State;
 
@@ -63,6 +63,7 @@ struct SelectionPage {
     jobs: Vec<JobView>,
     random_share: String,
     batch: usize,
+    has_idle: bool,
 }
 
 /// Shows every kind of task of which something is known.
@@ -79,15 +80,17 @@ pub async fn show_active_learning(state: Data<State>, caller: PageCaller) -> Res
         .await
         .map_err(Problem::from)?;
     let settings = state.settings.rating.selection;
+    let kinds: Vec<Kind> = all.data.into_iter().filter(|one| one.last_round.is_some()).map(to_kind).collect();
     let page = SelectionPage {
         layout: Layout::new("What to judge next", "rlhf-backend/models", Some(&caller), &state.settings),
         styles: file("rlhf.css"),
         script: file("rlhf.js"),
         topics: topics(&caller, &["jobs"]),
         chosen_at: all.chosen_at.map_or_else(|| "not yet".to_owned(), |at| at.format("%e %b %Y, %H:%M UTC").to_string()),
-        kinds: all.data.into_iter().filter(|one| one.last_round.is_some()).map(to_kind).collect(),
+        has_idle: kinds.iter().any(|kind| kind.reason.is_some()),
+        kinds,
         jobs: jobs.iter().map(to_job).collect(),
-        random_share: percent(Some(settings.random_share)),
+        random_share: format!("{:.0} %", settings.random_share * 100.0),
         batch: settings.batch,
     };
     Ok(render(&page)?)
@@ -98,7 +101,7 @@ fn to_kind(overview: Overview) -> Kind {
     let report = report.as_ref();
     let times = report.and_then(|report| Some(report.mean_information_chosen? / report.mean_information.filter(|mean| *mean > 0.0)?));
     let lift = report.and_then(|report| report.lift.as_ref());
-    let no_lift = || report.and_then(|report| report.no_lift.clone()).unwrap_or_default();
+    let no_lift = || words(report.and_then(|report| report.no_lift.as_deref()).unwrap_or_default());
     let (verdict, tone) = lift.map_or_else(|| (no_lift(), "badge-note"), verdict);
     let n = |count: usize| super::count(i64::try_from(count).unwrap_or(i64::MAX));
     Kind {

@@ -103,7 +103,7 @@ async fn a_round_chooses_among_what_nobody_has_judged() {
 
     let page = service.get(&admin, "/active-learning").await;
     assert_eq!(page.status, 200, "{}", page.text());
-    for words in ["Plan quality", "8 chosen, 2 drawn", "lift is not known yet", "Waiting "] {
+    for words in ["Plan quality", "8 chosen, 2 drawn", "Lift is not known yet", "Waiting "] {
         assert!(page.text().contains(words), "{words:?} is not in the page");
     }
     for (role, tenant) in [(Role::Analyst, Some("tnt-a")), (Role::TenantAdmin, Some("tnt-a")), (Role::Rater, None)] {
