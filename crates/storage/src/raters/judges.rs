@@ -12,6 +12,9 @@ use crate::error::StorageError;
 use crate::judgments::{self, Opinion};
 use crate::schema::{judgments as j, rater_profiles as t};
 
+/// Key, choice and escalation of a judgment.
+type Said = (i64, String, bool);
+
 /// What was said of a task and counts, with all who said it and one rater more, locked until the transaction ends. The task must be locked
 /// by this transaction: then nobody else says anything.
 ///
@@ -29,7 +32,7 @@ pub fn lock_judges(conn: &mut Connection, task_id: &str, rater_id: &str) -> Resu
     let own = j::rater_id.eq(t::rater_id).and(j::task_id.eq(task_id)).and(j::voided_at.is_null());
     let said = (j::id, j::choice, j::is_escalated);
     let query = t::table.left_join(j::table.on(own)).select((Rater::as_select(), said.nullable()));
-    let rows: Vec<(Rater, Option<(i64, String, bool)>)> = Judges { query, task_id, rater_id }.load(c)?;
+    let rows: Vec<(Rater, Option<Said>)> = Judges { query, task_id, rater_id }.load(c)?;
     let mut given = Vec::new();
     let mut raters = Vec::with_capacity(rows.len());
     for (rater, said) in rows {
