@@ -12,14 +12,16 @@ use diesel::prelude::*;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::batch::{Batch, Followed, Must, enter};
 use crate::connection::Connection;
 use crate::error::StorageError;
 use crate::on;
 use crate::prepared::change;
-use crate::schema::task_assignments as t;
+use crate::schema::{rating_tasks as tasks, task_assignments as t};
+use crate::tasks::TaskState;
 use crate::types::{Json, Timestamp};
 
-pub use leasing::{LeaseRequest, Nothing, Purpose, lease_next, nothing_because};
+pub use leasing::{LeaseRequest, Leased, Nothing, Purpose, lease_next, nothing_because};
 pub use sweep::{Ended, end_expired_of, sweep_expired, warn_of_end};
 
 /// A stored assignment.
@@ -97,6 +99,24 @@ pub fn find_of_rater(conn: &mut Connection, rater_id: &str, assignment_id: &str)
     let own = t::assignment_id.eq(assignment_id).and(t::rater_id.eq(rater_id));
     let found: Option<Assignment> = on!(conn, c => t::table.filter(own).select(Assignment::as_select()).first(c).optional())?;
     found.ok_or_else(|| StorageError::not_found("assignment", assignment_id))
+}
+
+/// One assignment of this rater with its task, which is locked until the transaction ends. The assignment is as it was before the lock was
+/// had: whoever changes it does so from the state that was read.
+///
+/// # Errors
+/// [`StorageError::NotFound`], also for somebody else's.
+pub fn lock_task_of(conn: &mut Connection, rater_id: &str, assignment_id: &str) -> Result<(Assignment, TaskState), StorageError> {
+    if let Connection::Postgres(c) = conn {
+        let own = t::assignment_id.eq(assignment_id).and(t::rater_id.eq(rater_id));
+        let both = t::table.inner_join(tasks::table.on(tasks::task_id.eq(t::task_id))).filter(own);
+        let query = both.select((Assignment::as_select(), TaskState::as_select()));
+        let found = Followed { query, by: " FOR UPDATE OF rating_tasks" }.get_result(c).optional()?;
+        return found.ok_or_else(|| StorageError::not_found("assignment", assignment_id));
+    }
+    let assignment = find_of_rater(conn, rater_id, assignment_id)?;
+    let task = crate::tasks::lock_state(conn, &assignment.task_id)?;
+    Ok((assignment, task))
 }
 
 /// The lease of a rater, if there is one, also when its time is over and nobody has ended it: its place is still the rater's. The latest to
@@ -210,15 +230,21 @@ pub fn save_draft(
     Ok(Assignment { draft: Some(Json(draft)), updated_at: Timestamp(now), ..assignment })
 }
 
-/// Notes that the judgment is in. The slot that a lease held becomes the judgment's; see [`Assignment::holds_a_slot`].
+/// Notes that the judgment is in. The slot that a lease held becomes the judgment's; see [`Assignment::holds_a_slot`]. The batch fails when
+/// the assignment has changed since it was read.
 ///
 /// # Errors
-/// [`StorageError::Raced`] when the assignment has changed since it was read.
-pub fn submit(conn: &mut Connection, assignment: &Assignment, now: DateTime<Utc>) -> Result<(), StorageError> {
+/// [`StorageError::Raced`] as above; or as any query.
+pub fn submit<'a>(
+    conn: &mut Connection,
+    batch: &mut Batch<'a>,
+    assignment: &'a Assignment,
+    now: DateTime<Utc>,
+) -> Result<(), StorageError> {
     let changes =
         (t::state.eq("submitted"), t::draft.eq(None::<Json>), t::finished_at.eq(Some(Timestamp(now))), t::updated_at.eq(Timestamp(now)));
     let seen = t::assignment_id.eq(&assignment.assignment_id).and(t::state.eq(&assignment.state));
-    changed_once(on!(conn, c => change(t::table, seen, changes).execute(c))?)
+    enter!(conn, batch, Must::ChangeOne, change(t::table, seen, changes)).map(drop)
 }
 
 /// Opens a submitted assignment again, with the judgment as its draft. The caller counts its lease again.

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use serde_json::Value;
 
+use crate::batch::{Batch, Followed, Must};
 use crate::connection::Connection;
 use crate::error::StorageError;
 use crate::on;
@@ -69,11 +70,26 @@ pub struct NewConsensus {
     pub rationale: Option<String>,
 }
 
+/// PostgreSQL's words for taking the place of the row before.
+const IN_PLACE: &str = " ON CONFLICT (task_id) DO UPDATE SET choice = excluded.choice, posterior = excluded.posterior, \
+    posteriors = excluded.posteriors, method = excluded.method, judgments_count = excluded.judgments_count, agreement = excluded.agreement, \
+    is_final = excluded.is_final, decided_by = excluded.decided_by, rationale = excluded.rationale, updated_at = excluded.updated_at";
+
 /// Stores a consensus, in place of the one before. The task must be locked by this transaction.
 ///
 /// # Errors
 /// As any query.
 pub fn save(conn: &mut Connection, new: &NewConsensus, now: DateTime<Utc>) -> Result<(), StorageError> {
+    let mut batch = Batch::default();
+    enter(conn, &mut batch, new, now)?;
+    batch.finish(conn).map(drop)
+}
+
+/// [`save`] with other changes.
+///
+/// # Errors
+/// As any query.
+pub fn enter<'a>(conn: &mut Connection, batch: &mut Batch<'a>, new: &'a NewConsensus, now: DateTime<Utc>) -> Result<(), StorageError> {
     let values = (
         t::choice.eq(new.choice.as_deref()),
         t::posterior.eq(new.posterior),
@@ -86,8 +102,11 @@ pub fn save(conn: &mut Connection, new: &NewConsensus, now: DateTime<Utc>) -> Re
         t::rationale.eq(new.rationale.as_deref()),
         t::updated_at.eq(Timestamp(now)),
     );
-    if on!(conn, c => change(t::table, t::task_id.eq(&new.task_id), values.clone()).execute(c))? == 0 {
-        let key = (t::task_id.eq(&new.task_id), t::created_at.eq(Timestamp(now)));
+    let key = (t::task_id.eq(&new.task_id), t::created_at.eq(Timestamp(now)));
+    if let Connection::Postgres(_) = conn {
+        let insert = diesel::insert_into(t::table).values((key, values));
+        batch.wait(Box::new(Followed { query: insert, by: IN_PLACE }), Must::ChangeOne);
+    } else if on!(conn, c => change(t::table, t::task_id.eq(&new.task_id), values.clone()).execute(c))? == 0 {
         on!(conn, c => diesel::insert_into(t::table).values((key, values)).execute(c))?;
     }
     Ok(())

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use serde_json::Value;
 
+use crate::batch::{Batch, Followed, Must, enter};
 use crate::connection::Connection;
 use crate::error::{Meaning, StorageError};
 use crate::on;
@@ -111,63 +112,70 @@ pub struct Vote {
     pub choice: String,
 }
 
-/// Stores a judgment.
+impl Judgment {
+    /// A judgment that is given now.
+    #[must_use]
+    pub fn new(new: NewJudgment, now: DateTime<Utc>) -> Self {
+        Self {
+            judgment_id: domain::id::new("jdg"),
+            assignment_id: new.assignment_id,
+            task_id: new.task_id,
+            rater_id: new.rater_id,
+            choice: new.choice,
+            display_order: Json(new.display_order),
+            reasons: Json(new.reasons),
+            free_text_feedback: new.free_text_feedback,
+            confidence: new.confidence,
+            rubric_scores: Json(new.rubric_scores),
+            time_spent_seconds: new.time_spent_seconds,
+            active_ms: new.active_ms,
+            is_escalated: new.is_escalated,
+            escalation_reason: new.escalation_reason,
+            matches_golden: new.matches_golden,
+            expert_reviewed: false,
+            expert_agrees: None,
+            expert_feedback: None,
+            answered_at: None,
+            rubric_version: new.rubric_version,
+            created_at: Timestamp(now),
+            updated_at: Timestamp(now),
+        }
+    }
+}
+
+/// Stores a new judgment with other changes.
 ///
 /// # Errors
-/// [`StorageError::Conflict`] (`judgment_exists`) when this rater has judged this task.
-pub fn insert(conn: &mut Connection, new: &NewJudgment, now: DateTime<Utc>) -> Result<Judgment, StorageError> {
-    let judgment_id = domain::id::new("jdg");
+/// [`StorageError::Conflict`] (`judgment_exists`) when this rater has judged this task; where the batch waits for its end, that is
+/// [`StorageError::Raced`].
+pub fn enter<'a>(conn: &mut Connection, batch: &mut Batch<'a>, judgment: &'a Judgment) -> Result<(), StorageError> {
     let row = (
         (
-            t::judgment_id.eq(&judgment_id),
-            t::assignment_id.eq(&new.assignment_id),
-            t::task_id.eq(&new.task_id),
-            t::rater_id.eq(&new.rater_id),
-            t::choice.eq(&new.choice),
-            t::display_order.eq(Json(new.display_order.clone())),
-            t::reasons.eq(Json(new.reasons.clone())),
-            t::free_text_feedback.eq(new.free_text_feedback.as_deref()),
-            t::confidence.eq(new.confidence),
-            t::rubric_scores.eq(Json(new.rubric_scores.clone())),
+            t::judgment_id.eq(&judgment.judgment_id),
+            t::assignment_id.eq(&judgment.assignment_id),
+            t::task_id.eq(&judgment.task_id),
+            t::rater_id.eq(&judgment.rater_id),
+            t::choice.eq(&judgment.choice),
+            t::display_order.eq(&judgment.display_order),
+            t::reasons.eq(&judgment.reasons),
+            t::free_text_feedback.eq(judgment.free_text_feedback.as_deref()),
+            t::confidence.eq(judgment.confidence),
+            t::rubric_scores.eq(&judgment.rubric_scores),
         ),
         (
-            t::time_spent_seconds.eq(new.time_spent_seconds),
-            t::active_ms.eq(new.active_ms),
-            t::is_escalated.eq(new.is_escalated),
-            t::escalation_reason.eq(new.escalation_reason.as_deref()),
-            t::matches_golden.eq(new.matches_golden),
+            t::time_spent_seconds.eq(judgment.time_spent_seconds),
+            t::active_ms.eq(judgment.active_ms),
+            t::is_escalated.eq(judgment.is_escalated),
+            t::escalation_reason.eq(judgment.escalation_reason.as_deref()),
+            t::matches_golden.eq(judgment.matches_golden),
             t::expert_reviewed.eq(false),
-            t::rubric_version.eq(new.rubric_version),
-            t::created_at.eq(Timestamp(now)),
-            t::updated_at.eq(Timestamp(now)),
+            t::rubric_version.eq(judgment.rubric_version),
+            t::created_at.eq(judgment.created_at),
+            t::updated_at.eq(judgment.updated_at),
         ),
     );
-    on!(conn, c => diesel::insert_into(t::table).values(row).execute(c))
-        .on_unique("judgment_exists", || "you have judged this task already".to_owned())?;
-    Ok(Judgment {
-        judgment_id,
-        assignment_id: new.assignment_id.clone(),
-        task_id: new.task_id.clone(),
-        rater_id: new.rater_id.clone(),
-        choice: new.choice.clone(),
-        display_order: Json(new.display_order.clone()),
-        reasons: Json(new.reasons.clone()),
-        free_text_feedback: new.free_text_feedback.clone(),
-        confidence: new.confidence,
-        rubric_scores: Json(new.rubric_scores.clone()),
-        time_spent_seconds: new.time_spent_seconds,
-        active_ms: new.active_ms,
-        is_escalated: new.is_escalated,
-        escalation_reason: new.escalation_reason.clone(),
-        matches_golden: new.matches_golden,
-        expert_reviewed: false,
-        expert_agrees: None,
-        expert_feedback: None,
-        answered_at: None,
-        rubric_version: new.rubric_version,
-        created_at: Timestamp(now),
-        updated_at: Timestamp(now),
-    })
+    let mut insert = || enter!(conn, batch, Must::ChangeOne, diesel::insert_into(t::table).values(row));
+    insert().map(drop).on_unique("judgment_exists", || "you have judged this task already".to_owned())
 }
 
 /// One judgment of this rater.
@@ -217,12 +225,15 @@ pub struct Opinion {
 /// # Errors
 /// As any query.
 pub fn opinions(conn: &mut Connection, task_id: &str) -> Result<Vec<Opinion>, StorageError> {
-    Ok(on!(conn, c => t::table
-        .filter(t::task_id.eq(task_id).and(t::voided_at.is_null()))
-        .order(t::id)
-        .limit(500)
-        .select((t::rater_id, t::choice, t::is_escalated))
-        .load(c))?)
+    // The bound is in the text: PostgreSQL plans a statement whose bound is a value anew at each call.
+    Ok(on!(conn, c => Followed {
+        query: t::table
+            .filter(t::task_id.eq(task_id).and(t::voided_at.is_null()))
+            .order(t::id)
+            .select((t::rater_id, t::choice, t::is_escalated)),
+        by: " LIMIT 500",
+    }
+    .load(c))?)
 }
 
 /// How many judgments a rater has given since an instant.

@@ -3,11 +3,15 @@
 //! Realtime events are read by every process by sequence (`after`); events for another service are delivered at least once (`due`).
 
 use chrono::{DateTime, TimeDelta, Utc};
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use serde_json::Value;
 
 use crate::types::{Json, Timestamp};
 
+use crate::batch::{Batch, Must, enter};
 use crate::connection::Connection;
 use crate::error::StorageError;
 use crate::on;
@@ -80,16 +84,36 @@ pub fn push(conn: &mut Connection, event: &NewEvent, now: DateTime<Utc>) -> Resu
     ids.pop().ok_or_else(|| StorageError::Corrupt("an event without id".to_owned()))
 }
 
-/// Writes several events, one after the other: an insert of one row is prepared once a connection, one of several rows is not. Their ids.
+/// Writes several events. Their ids.
 ///
 /// # Errors
 /// As any query.
 pub fn push_all(conn: &mut Connection, events: &[NewEvent], now: DateTime<Utc>) -> Result<Vec<String>, StorageError> {
     let mut ids = Vec::with_capacity(events.len());
+    for one in events.chunks(1) {
+        let mut batch = Batch::default();
+        ids.extend(enter_all(conn, &mut batch, one, now)?);
+        batch.finish(conn)?;
+    }
+    Ok(ids)
+}
+
+/// Writes several events with other changes, one after the other: an insert of one row is prepared once a connection, one of several rows
+/// is not. Their ids.
+///
+/// # Errors
+/// As any query.
+pub fn enter_all<'a>(
+    conn: &mut Connection,
+    batch: &mut Batch<'a>,
+    events: &'a [NewEvent],
+    now: DateTime<Utc>,
+) -> Result<Vec<String>, StorageError> {
+    let mut ids = Vec::with_capacity(events.len());
     for event in events {
         let event_id = domain::id::new("evt");
         let row = (
-            t::event_id.eq(&event_id),
+            t::event_id.eq(event_id.clone()),
             t::destination.eq(event.destination.word()),
             t::topic.eq(&event.topic),
             t::event.eq(&event.event),
@@ -97,7 +121,7 @@ pub fn push_all(conn: &mut Connection, events: &[NewEvent], now: DateTime<Utc>) 
             t::tenant_id.eq(event.tenant_id.as_deref()),
             t::created_at.eq(Timestamp(now)),
         );
-        on!(conn, c => diesel::insert_into(t::table).values(row).execute(c))?;
+        enter!(conn, batch, Must::ChangeOne, diesel::insert_into(t::table).values(row))?;
         ids.push(event_id);
     }
     Ok(ids)
@@ -145,6 +169,11 @@ pub fn after(conn: &mut Connection, sequence: i64, missing: &[i64], limit: i64) 
     Ok(events)
 }
 
+/// In the text, so that the index of what services are told may be used.
+fn is_of_a_service() -> SqlLiteral<Bool> {
+    sql("outbox_events.destination <> 'realtime'")
+}
+
 /// Events for another service that wait for delivery, oldest first.
 ///
 /// # Errors
@@ -152,7 +181,7 @@ pub fn after(conn: &mut Connection, sequence: i64, missing: &[i64], limit: i64) 
 pub fn due(conn: &mut Connection, to: Destination, now: DateTime<Utc>, limit: i64) -> Result<Vec<OutboxEvent>, StorageError> {
     let limit = limit.clamp(1, 1000);
     let events = on!(conn, c => t::table
-        .filter(t::destination.eq(to.word()).and(t::delivered_at.is_null()))
+        .filter(t::destination.eq(to.word()).and(t::delivered_at.is_null()).and(is_of_a_service()))
         .filter(t::next_attempt_at.is_null().or(t::next_attempt_at.le(Timestamp(now))))
         .order(t::id)
         .limit(limit)
@@ -166,7 +195,7 @@ pub fn due(conn: &mut Connection, to: Destination, now: DateTime<Utc>, limit: i6
 /// # Errors
 /// As any query.
 pub fn waiting(conn: &mut Connection, to: Destination) -> Result<i64, StorageError> {
-    let query = t::table.filter(t::destination.eq(to.word())).filter(t::delivered_at.is_null()).count();
+    let query = t::table.filter(t::destination.eq(to.word()).and(is_of_a_service())).filter(t::delivered_at.is_null()).count();
     Ok(on!(conn, c => query.get_result(c))?)
 }
 

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::Double;
 
+use crate::batch::{Batch, Entered, Followed, Must, enter};
 use crate::connection::Connection;
 use crate::dialect::{self, Explained, PlanLine};
 use crate::error::StorageError;
@@ -199,6 +200,14 @@ pub fn remove(conn: &mut Connection, task_id: &str) -> Result<(), StorageError> 
     Ok(())
 }
 
+/// [`remove`] with other changes.
+///
+/// # Errors
+/// As any query.
+pub fn enter_removal<'a>(conn: &mut Connection, batch: &mut Batch<'a>, task_id: &'a str) -> Result<(), StorageError> {
+    enter!(conn, batch, Must::ChangeAny, diesel::delete(t::table.filter(t::task_id.eq(task_id)))).map(drop)
+}
+
 /// The row of a task, while it is open for work.
 ///
 /// # Errors
@@ -214,6 +223,15 @@ pub fn find(conn: &mut Connection, task_id: &str) -> Result<Option<Waiting>, Sto
 pub(crate) fn take_place(conn: &mut Connection, task_id: &str) -> Result<bool, StorageError> {
     let free = t::task_id.eq(task_id).and(t::is_open.eq(true));
     Ok(on!(conn, c => change(t::table, free, t::open_leases.eq(t::open_leases + 1)).execute(c))? > 0)
+}
+
+/// Counts a lease with other changes, which are not made when no place is free.
+///
+/// # Errors
+/// As any query.
+pub(crate) fn enter_place<'a>(conn: &mut Connection, batch: &mut Batch<'a>, task_id: &'a str) -> Result<(), StorageError> {
+    let free = t::task_id.eq(task_id).and(t::is_open.eq(true));
+    enter!(conn, batch, Must::ChangeOne, change(t::table, free, t::open_leases.eq(t::open_leases + 1))).map(drop)
 }
 
 /// Frees the places of leases that ended without a judgment.
@@ -241,17 +259,18 @@ pub struct Progress {
     pub position: f64,
 }
 
-/// Enters a judgment, given or taken back, that leaves the task open; whether the task was in the queue.
+/// Enters a judgment, given or taken back, that leaves the task open. It changes a row when the task was in the queue.
 ///
 /// # Errors
 /// As any query.
-pub fn note_progress(
+pub fn enter_progress<'a>(
     conn: &mut Connection,
-    task_id: &str,
+    batch: &mut Batch<'a>,
+    task_id: &'a str,
     progress: &Progress,
     weights: &Weights,
     now: DateTime<Utc>,
-) -> Result<bool, StorageError> {
+) -> Result<Entered, StorageError> {
     let changes = (
         t::judgments.eq(progress.judgments),
         t::required.eq(progress.required),
@@ -260,56 +279,46 @@ pub fn note_progress(
         t::position.eq(progress.position.into_sql::<Double>() - t::selection * weights.selection),
         t::updated_at.eq(Timestamp(now)),
     );
-    Ok(on!(conn, c => change(t::table, t::task_id.eq(task_id), changes).execute(c))? > 0)
+    enter!(conn, batch, Must::ChangeAny, change(t::table, t::task_id.eq(task_id), changes))
 }
 
+/// The query of [`look`] for all task types or one, on a native connection. The bound is in the text: PostgreSQL plans a statement whose
+/// bound is a value anew at each call.
+macro_rules! first_waiting {
+    ($rater_id:expr $(, $only:expr)?) => {{
+        let own = assignments::task_id.eq(t::task_id).and(assignments::rater_id.eq($rater_id));
+        let state = assignments::state.nullable();
+        let [judged, skipped] = DONE_STATES;
+        let held = diesel::alias!(crate::schema::task_assignments as held);
+        let of_rater = held.field(assignments::rater_id).eq($rater_id).and(held.field(assignments::state).eq("leased"));
+        Followed {
+            query: t::table
+                .left_join(assignments::table.on(own))
+                .filter(t::is_open.eq(true))
+                .filter(state.is_null().or(state.ne(judged).and(state.ne(skipped))))
+                .filter(diesel::dsl::not(diesel::dsl::exists(held.filter(of_rater))))
+                $(.filter($only))?
+                .order((t::position, t::id))
+                .select((Waiting::as_select(), assignments::assignment_id.nullable())),
+            by: " LIMIT 24",
+        }
+    }};
+}
 /// Tasks with a free place that this rater has not judged or passed over, in their order, with the rater's earlier assignment (one that was
-/// given back or lost). Per task type when types are named, so that a long queue of others is not walked over.
+/// given back or lost): the first 24. Nothing for a rater who holds a lease. Per task type when types are named, so that a long queue of
+/// others is not walked over.
 ///
 /// # Errors
 /// As any query.
-pub(crate) fn look(
-    conn: &mut Connection,
-    rater_id: &str,
-    task_types: &[String],
-    limit: i64,
-) -> Result<Vec<(Waiting, Option<String>)>, StorageError> {
+pub(crate) fn look(conn: &mut Connection, rater_id: &str, task_types: &[String]) -> Result<Vec<(Waiting, Option<String>)>, StorageError> {
     if task_types.is_empty() {
-        return look_at(conn, rater_id, None, limit);
+        return Ok(on!(conn, c => first_waiting!(rater_id).load(c))?);
     }
-    let mut found = Vec::new();
+    let mut found: Vec<(Waiting, Option<String>)> = Vec::new();
     for task_type in task_types {
-        found.extend(look_at(conn, rater_id, Some(task_type), limit)?);
+        found.extend(on!(conn, c => first_waiting!(rater_id, t::task_type.eq(task_type)).load(c))?);
     }
     Ok(found)
-}
-
-/// The query of [`look`] for one task type or all, on a native connection.
-macro_rules! first_waiting {
-    ($rater_id:expr, $task_type:expr, $limit:expr) => {{
-        let own = assignments::task_id.eq(t::task_id).and(assignments::rater_id.eq($rater_id));
-        let mut query = t::table
-            .left_join(assignments::table.on(own))
-            .filter(t::is_open.eq(true))
-            .filter(assignments::state.nullable().is_null().or(assignments::state.nullable().ne_all(DONE_STATES)))
-            .order((t::position, t::id))
-            .limit($limit)
-            .select((Waiting::as_select(), assignments::assignment_id.nullable()))
-            .into_boxed();
-        if let Some(task_type) = $task_type {
-            query = query.filter(t::task_type.eq(task_type));
-        }
-        query
-    }};
-}
-
-fn look_at(
-    conn: &mut Connection,
-    rater_id: &str,
-    task_type: Option<&str>,
-    limit: i64,
-) -> Result<Vec<(Waiting, Option<String>)>, StorageError> {
-    Ok(on!(conn, c => first_waiting!(rater_id, task_type, limit).load(c))?)
 }
 
 /// How the database would look for the next task: the steps of its plan.
@@ -318,7 +327,10 @@ fn look_at(
 /// As any query.
 pub fn explain_look(conn: &mut Connection, rater_id: &str, task_type: Option<&str>) -> Result<Vec<String>, StorageError> {
     let words = dialect::explain(conn);
-    let lines: Vec<PlanLine> = on!(conn, c => Explained { words, query: first_waiting!(rater_id, task_type, 24) }.load::<PlanLine>(c))?;
+    let lines: Vec<PlanLine> = match task_type {
+        None => on!(conn, c => Explained { words, query: first_waiting!(rater_id) }.load(c)),
+        Some(word) => on!(conn, c => Explained { words, query: first_waiting!(rater_id, t::task_type.eq(word)) }.load(c)),
+    }?;
     Ok(lines.into_iter().map(|line| line.0).collect())
 }
 

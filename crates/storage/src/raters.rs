@@ -1,16 +1,21 @@
 //! Rater profiles: who judges, and the record that weighs their judgments.
 
+mod judges;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Double, Nullable};
 use serde_json::{Map, Value, json};
 
+use crate::batch::{Batch, Must, enter};
 use crate::connection::Connection;
 use crate::error::{Meaning, StorageError};
 use crate::prepared::change;
 use crate::schema::rater_profiles as t;
 use crate::types::{Json, Timestamp};
 use crate::{lock, on};
+
+pub use judges::lock_judges;
 
 /// A stored profile.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
@@ -241,7 +246,9 @@ pub fn note_answer(conn: &mut Connection, rater: &Rater, answer: &Answer, step: 
     Ok(after)
 }
 
-fn after_answer(rater: &Rater, answer: &Answer, step: Step, now: DateTime<Utc>) -> Rater {
+/// A rater's record after one judgment has entered it, or left it.
+#[must_use]
+pub fn after_answer(rater: &Rater, answer: &Answer, step: Step, now: DateTime<Utc>) -> Rater {
     let sign = step.sign();
     let before = rater.total_judgments;
     let is_golden = i32::from(answer.matches_golden.is_some());
@@ -262,6 +269,42 @@ fn after_answer(rater: &Rater, answer: &Answer, step: Step, now: DateTime<Utc>) 
         updated_at: Timestamp(now),
         ..rater.clone()
     }
+}
+
+/// A rater's record after the decision of a task that the rater judged.
+#[must_use]
+pub fn after_decision(rater: &Rater, agrees: bool, now: DateTime<Utc>) -> Rater {
+    let (consensus_agreed, consensus_total) = (rater.consensus_agreed + i32::from(agrees), rater.consensus_total + 1);
+    Rater {
+        consensus_agreed,
+        consensus_total,
+        inter_rater_agreement: share(consensus_agreed, consensus_total),
+        updated_at: Timestamp(now),
+        ..rater.clone()
+    }
+}
+
+/// Writes a record that was made from the row as this transaction has locked it.
+///
+/// # Errors
+/// As any query.
+pub fn enter_record<'a>(conn: &mut Connection, batch: &mut Batch<'a>, after: &'a Rater) -> Result<(), StorageError> {
+    let changes = (
+        t::total_judgments.eq(after.total_judgments),
+        t::golden_correct.eq(after.golden_correct),
+        t::golden_total.eq(after.golden_total),
+        t::golden_set_accuracy.eq(after.golden_set_accuracy),
+        t::consensus_agreed.eq(after.consensus_agreed),
+        t::consensus_total.eq(after.consensus_total),
+        t::inter_rater_agreement.eq(after.inter_rater_agreement),
+        t::calibration_correct.eq(after.calibration_correct),
+        t::calibration_total.eq(after.calibration_total),
+        t::avg_confidence.eq(after.avg_confidence),
+        t::avg_time_per_task_seconds.eq(after.avg_time_per_task_seconds),
+        t::reliability_by_task_type.eq(&after.reliability_by_task_type),
+        t::updated_at.eq(after.updated_at),
+    );
+    enter!(conn, batch, Must::ChangeOne, change(t::table, t::id.eq(after.id), changes)).map(drop)
 }
 
 /// Enters the decision of one task into the records of raters who all agree with it, or all do not; or takes it back. The raters must be

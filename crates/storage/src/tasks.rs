@@ -16,7 +16,7 @@ use crate::schema::{rating_tasks as t, retailers};
 use crate::types::{Json, Timestamp};
 use crate::{insert_new, lock, on};
 
-pub use state::{TaskState, lock_state, save_state};
+pub use state::{TaskState, enter_state, lock_state};
 
 /// A stored task; candidates are in the stored order, which raters never see as such.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable)]

@@ -10,7 +10,7 @@ use learning::drift::DriftTest;
 use learning::golden::{ExposureCaps, RateRules};
 use learning::judgment::GoldRecord;
 use sha2::{Digest, Sha256};
-use storage::assignments::{self, Assignment, LeaseRequest, Nothing, Purpose};
+use storage::assignments::{self, Assignment, LeaseRequest, Leased, Nothing, Purpose};
 use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::qualifications::{self, Qualification};
@@ -171,12 +171,15 @@ pub fn next(tx: &mut Connection, request: &Request, rules: &Rules, now: DateTime
     if !rater.is_active {
         return Ok(Next::Nothing(Reason::Paused));
     }
-    if let Some(open) = assignments::leased_of_rater(tx, &rater.rater_id)? {
-        let assignment = assignments::extend_found(tx, open, rules.lease, now)?;
-        return given(tx, request, &rater, assignment, rules, now);
-    }
     let tests = if is_exempt(&rater, request.role) { Vec::new() } else { qualifications::of_rater(tx, &rater.rater_id)? };
-    let plan = match plan(&rater, &tests, request, rules, now) {
+    let plan = plan(&rater, &tests, request, rules, now);
+    // Who looks for work and holds a lease is told so by the search; before anything else is answered or given, a lease is looked for here.
+    let is_told =
+        rules.daily_judgments == 0 && plan.as_ref().is_ok_and(|plan| plan.first().is_some_and(|(purpose, _)| *purpose == Purpose::Work));
+    if !is_told && let Some(open) = assignments::leased_of_rater(tx, &rater.rater_id)? {
+        return held(tx, request, &rater, open, rules, now);
+    }
+    let plan = match plan {
         Ok(plan) => plan,
         Err(reason) => return Ok(Next::Nothing(reason)),
     };
@@ -194,9 +197,13 @@ pub fn next(tx: &mut Connection, request: &Request, rules: &Rules, now: DateTime
             continue;
         }
         let wanted = LeaseRequest { rater_id: rater.rater_id.clone(), task_types, purpose, lease: rules.lease };
-        if let Some((assignment, task)) = assignments::lease_next(tx, &wanted, &score, now)? {
-            let why = why(tx, &assignment, &task, &rater, request, rules, now)?;
-            return Ok(Next::Given(Box::new(Given { assignment, task, why })));
+        match assignments::lease_next(tx, &wanted, &score, now)? {
+            Leased::Task(assignment, task, leading) => {
+                let why = why(&assignment, &task, leading, &rater, request, rules, now);
+                return Ok(Next::Given(Box::new(Given { assignment: *assignment, task: *task, why })));
+            }
+            Leased::Held(open) => return held(tx, request, &rater, *open, rules, now),
+            Leased::Nothing => {}
         }
         let tested = tests.iter().find(|test| purpose == Purpose::Calibration && wanted.task_types.contains(&test.task_type));
         if let Some(test) = tested
@@ -215,6 +222,19 @@ pub fn next(tx: &mut Connection, request: &Request, rules: &Rules, now: DateTime
     Ok(Next::Nothing(reason))
 }
 
+/// The lease that a rater holds, held anew.
+fn held(
+    tx: &mut Connection,
+    request: &Request,
+    rater: &Rater,
+    open: Assignment,
+    rules: &Rules,
+    now: DateTime<Utc>,
+) -> Result<Next, StorageError> {
+    let assignment = assignments::extend_found(tx, open, rules.lease, now)?;
+    given(tx, request, rater, assignment, rules, now)
+}
+
 /// What a rater who holds this assignment sees of it. The assignment must be the rater's.
 ///
 /// # Errors
@@ -228,29 +248,34 @@ pub fn given(
     now: DateTime<Utc>,
 ) -> Result<Next, StorageError> {
     let task = tasks::read(tx, &assignment.task_id)?;
-    let why = why(tx, &assignment, &task, rater, request, rules, now)?;
+    let leading =
+        if has_leading(&assignment, &task) { stored::find(tx, &task.task_id)?.and_then(|row| row.leading_posterior) } else { None };
+    let why = why(&assignment, &task, leading, rater, request, rules, now);
     Ok(Next::Given(Box::new(Given { assignment, task, why })))
+}
+
+/// Whether others' answers enter the score: a first answer is the common case.
+fn has_leading(assignment: &Assignment, task: &Task) -> bool {
+    assignment.purpose == "work" && task.judgments_count > 0
 }
 
 /// The parts of the score. A golden item is shown with what its own figures would say, so that it looks like any other task.
 fn why(
-    tx: &mut Connection,
     assignment: &Assignment,
     task: &Task,
+    leading: Option<f64>,
     rater: &Rater,
     request: &Request,
     rules: &Rules,
     now: DateTime<Utc>,
-) -> Result<Vec<Part>, StorageError> {
+) -> Vec<Part> {
     if assignment.purpose == "calibration" {
-        return Ok(Vec::new());
+        return Vec::new();
     }
-    // Asked for only where others have answered; a first answer is the common case.
-    let is_judged = assignment.purpose == "work" && task.judgments_count > 0;
-    let leading = if is_judged { stored::find(tx, &task.task_id)?.and_then(|row| row.leading_posterior) } else { None };
+    let leading = leading.filter(|_| has_leading(assignment, task));
     let mut parts = queue::parts(&Known::of_task(task, leading), rater, &request.shares, &rules.weights, now);
     parts.retain(|part| part.name != "selection");
-    Ok(parts)
+    parts
 }
 
 /// Whether a golden item is due: a draw from a hash of the rater and the number of judgments, so that a second request does not draw

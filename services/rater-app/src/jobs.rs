@@ -67,6 +67,16 @@ pub fn start(state: &State, shutdown: &CancellationToken) -> Vec<JoinHandle<()>>
 /// # Errors
 /// As any query.
 pub async fn deliver(state: &State) -> Result<usize, StorageError> {
+    Ok(deliver_round(state).await?.accepted)
+}
+
+/// What a round of delivery came to.
+struct Round {
+    accepted: usize,
+    is_peer_down: bool,
+}
+
+async fn deliver_round(state: &State) -> Result<Round, StorageError> {
     let now = state.clock.now();
     let due = state.storage.read(move |conn| outbox::due(conn, Destination::RlhfBackend, now, DELIVERY_BATCH)).await?;
     let mut accepted = 0;
@@ -86,12 +96,12 @@ pub async fn deliver(state: &State) -> Result<usize, StorageError> {
                 let now = state.clock.now();
                 state.storage.transaction(move |tx| outbox::failed(tx, &event, &failure.reason, now)).await?;
                 if failure.is_of_the_peer {
-                    break;
+                    return Ok(Round { accepted, is_peer_down: true });
                 }
             }
         }
     }
-    Ok(accepted)
+    Ok(Round { accepted, is_peer_down: false })
 }
 
 struct Failure {
@@ -117,7 +127,13 @@ fn message_of(event: &OutboxEvent) -> Result<JudgmentsReady, serde_json::Error> 
 
 async fn deliver_always(state: State, shutdown: CancellationToken) {
     loop {
-        log("deliver decisions", deliver(&state).await);
+        let round = deliver_round(&state).await;
+        let is_peer_down = round.as_ref().is_ok_and(|round| round.is_peer_down);
+        log("deliver decisions", round.map(|round| round.accepted));
+        // A backend that does not answer is asked again after a while, and not with each task that is decided meanwhile.
+        if is_peer_down && !pause(DELIVER_EVERY, &shutdown).await {
+            return;
+        }
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = state.decided.notified() => {}

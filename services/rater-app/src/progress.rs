@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::task::{Choice, TaskStatus};
 use serde_json::json;
+use storage::batch::{Batch, Counts, Entered};
 use storage::connection::Connection;
 use storage::consensus::{self, NewConsensus};
 use storage::error::StorageError;
@@ -30,8 +31,130 @@ pub struct Change<'a> {
     pub step: Step,
 }
 
-/// Moves a task on: status, count, consensus, place in the queue, and when it is decided the records of its raters. Golden items, and
-/// tasks that an expert has decided, only count. The task and the raters must be locked. The event to be told when it is decided.
+/// Where a task goes when its judgments have changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Moved {
+    before: String,
+    after: TaskState,
+    consensus: Option<NewConsensus>,
+    is_counted_only: bool,
+    progress: Progress,
+}
+
+/// Decides where a task goes: status, count, consensus and place in the queue; nothing is written. Golden items, and tasks that an expert
+/// has decided, only count. The task and the raters must be locked.
+///
+/// # Errors
+/// As any query.
+pub fn decide(
+    tx: &mut Connection,
+    task: &TaskState,
+    change: &Change<'_>,
+    rules: &Rules,
+    now: DateTime<Utc>,
+) -> Result<Moved, StorageError> {
+    let (before, mut after) = (task.status.clone(), task.clone());
+    let is_counted_only = task.is_golden || task.status == "validated";
+    let mut consensus = None;
+    if is_counted_only {
+        after.judgments_count = (task.judgments_count + if change.step == Step::Forward { 1 } else { -1 }).max(0);
+    } else {
+        after.judgments_count = i32::try_from(change.given.len()).unwrap_or(i32::MAX);
+        let votes = Votes {
+            task_id: &task.task_id,
+            n_candidates: task.candidate_count(),
+            required: task.required_judgments,
+            at_most: at_most(tx, task, after.judgments_count)?,
+            judgments: change.given,
+            raters: change.raters,
+            known: rules.evidence.of(&task.task_type, task.candidate_count()),
+        };
+        let decision = decision::decide(&votes, Bars { threshold: rules.threshold, enough: rules.enough });
+        after.status = decision.status.as_ref().to_owned();
+        after.required_judgments = decision.required;
+        after.completed_at = (decision.status == TaskStatus::Completed).then_some(Timestamp(now));
+        consensus = decision.consensus;
+    }
+    let leading_posterior = consensus.as_ref().and_then(|consensus| consensus.posterior);
+    let uncertainty = queue::uncertainty_of(after.uncertainty_score, leading_posterior, 0.0);
+    let progress = Progress {
+        judgments: after.judgments_count,
+        required: after.required_judgments,
+        leases: change.leases,
+        leading_posterior,
+        position: queue::position(&rules.weights, after.priority, uncertainty, after.created_at.0),
+    };
+    Ok(Moved { before, after, consensus, is_counted_only, progress })
+}
+
+impl Moved {
+    /// The choice that the task is decided with by this step.
+    #[must_use]
+    pub fn decided(&self) -> Option<&str> {
+        self.consensus.as_ref().filter(|consensus| consensus.is_final).and_then(|consensus| consensus.choice.as_deref())
+    }
+
+    /// The event to be told when the task is decided.
+    #[must_use]
+    pub fn event(&self, now: DateTime<Utc>) -> Option<NewEvent> {
+        let (consensus, after) = (self.consensus.as_ref()?, &self.after);
+        self.decided()?;
+        let (retailer, tenant) = (after.retailer_id.as_deref(), after.tenant_id.as_deref());
+        Some(decision_event(&after.task_id, &after.task_type, retailer, tenant, &after.status, consensus, now))
+    }
+
+    /// Writes it with other changes, up to the raters' records. [`Moved::settle`] must follow when the batch is finished.
+    ///
+    /// # Errors
+    /// As any query.
+    pub fn enter<'a>(
+        &'a self,
+        tx: &mut Connection,
+        batch: &mut Batch<'a>,
+        rules: &Rules,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Entered>, StorageError> {
+        let after = &self.after;
+        tasks::enter_state(tx, batch, after, now)?;
+        if self.is_counted_only {
+            return Ok(None);
+        }
+        deadline::keep(tx, &after.task_id, &self.before, &after.status, rules.review_sla, now)?;
+        match &self.consensus {
+            Some(consensus) => consensus::enter(tx, batch, consensus, now)?,
+            None => consensus::delete(tx, &after.task_id)?,
+        }
+        // An open task gets its new place, a decided one leaves.
+        match (queue::is_open_status(&self.before), queue::is_open_status(&after.status)) {
+            (_, true) => queue::enter_progress(tx, batch, &after.task_id, &self.progress, &rules.weights, now).map(Some),
+            (true, false) => queue::enter_removal(tx, batch, &after.task_id).map(|()| None),
+            (false, false) => Ok(None),
+        }
+    }
+
+    /// Brings a task that is open and was not in the queue in again: its decision was taken back.
+    ///
+    /// # Errors
+    /// As any query.
+    pub fn settle(
+        &self,
+        tx: &mut Connection,
+        counts: &Counts,
+        place: Option<Entered>,
+        rules: &Rules,
+        now: DateTime<Utc>,
+    ) -> Result<(), StorageError> {
+        if place.is_some_and(|place| counts.of(place) == 0) {
+            // Its leases are counted from the assignments, which are up to date.
+            let task = tasks::read(tx, &self.after.task_id)?;
+            queue::sync(tx, &task, &rules.weights, now)?;
+        }
+        Ok(())
+    }
+}
+
+/// Moves a task on: status, count, consensus, place in the queue, and when it is decided the records of its raters. The task and the
+/// raters must be locked. The event to be told when it is decided.
 ///
 /// # Errors
 /// As any query.
@@ -42,39 +165,15 @@ pub fn move_on(
     rules: &Rules,
     now: DateTime<Utc>,
 ) -> Result<Option<NewEvent>, StorageError> {
-    let mut after = task.clone();
-    if task.is_golden || task.status == "validated" {
-        after.judgments_count = (task.judgments_count + if change.step == Step::Forward { 1 } else { -1 }).max(0);
-        tasks::save_state(tx, &after, now)?;
-        return Ok(None);
+    let moved = decide(tx, task, change, rules, now)?;
+    let mut batch = Batch::default();
+    let place = moved.enter(tx, &mut batch, rules, now)?;
+    let counts = batch.finish(tx)?;
+    moved.settle(tx, &counts, place, rules, now)?;
+    if let Some(choice) = moved.decided() {
+        note_choice(tx, choice, change.given, Step::Forward, now)?;
     }
-    after.judgments_count = i32::try_from(change.given.len()).unwrap_or(i32::MAX);
-    let votes = Votes {
-        task_id: &task.task_id,
-        n_candidates: task.candidate_count(),
-        required: task.required_judgments,
-        at_most: at_most(tx, task, after.judgments_count)?,
-        judgments: change.given,
-        raters: change.raters,
-        known: rules.evidence.of(&task.task_type, task.candidate_count()),
-    };
-    let decision = decision::decide(&votes, Bars { threshold: rules.threshold, enough: rules.enough });
-    let is_final = decision.status == TaskStatus::Completed;
-    after.status = decision.status.as_ref().to_owned();
-    after.required_judgments = decision.required;
-    after.completed_at = is_final.then_some(Timestamp(now));
-    tasks::save_state(tx, &after, now)?;
-    deadline::keep(tx, &task.task_id, &task.status, &after.status, rules.review_sla, now)?;
-    place(tx, task, &after, decision.consensus.as_ref(), change.leases, rules, now)?;
-    let Some(consensus) = decision.consensus else {
-        consensus::delete(tx, &task.task_id)?;
-        return Ok(None);
-    };
-    consensus::save(tx, &consensus, now)?;
-    let Some(choice) = consensus.choice.as_ref().filter(|_| is_final) else { return Ok(None) };
-    note_choice(tx, choice, change.given, Step::Forward, now)?;
-    let (retailer, tenant) = (after.retailer_id.as_deref(), after.tenant_id.as_deref());
-    Ok(Some(decision_event(&after.task_id, &after.task_type, retailer, tenant, &after.status, &consensus, now)))
+    Ok(moved.event(now))
 }
 
 /// How many judgments a task may get; looked up only when it matters.
@@ -83,36 +182,6 @@ fn at_most(tx: &mut Connection, task: &TaskState, count: i32) -> Result<i32, Sto
         return Ok(task.required_judgments);
     }
     Ok(queue::find(tx, &task.task_id)?.map_or(task.required_judgments, |row| row.max_judgments))
-}
-
-/// Keeps the queue in step: an open task gets its new place, a decided one leaves, one that was taken back comes in again.
-fn place(
-    tx: &mut Connection,
-    before: &TaskState,
-    after: &TaskState,
-    consensus: Option<&NewConsensus>,
-    leases: i32,
-    rules: &Rules,
-    now: DateTime<Utc>,
-) -> Result<(), StorageError> {
-    if !queue::is_open_status(&after.status) {
-        return if queue::is_open_status(&before.status) { queue::remove(tx, &after.task_id) } else { Ok(()) };
-    }
-    let leading_posterior = consensus.and_then(|consensus| consensus.posterior);
-    let uncertainty = queue::uncertainty_of(after.uncertainty_score, leading_posterior, 0.0);
-    let progress = Progress {
-        judgments: after.judgments_count,
-        required: after.required_judgments,
-        leases,
-        leading_posterior,
-        position: queue::position(&rules.weights, after.priority, uncertainty, after.created_at.0),
-    };
-    if !queue::note_progress(tx, &after.task_id, &progress, &rules.weights, now)? {
-        // Its leases are counted from the assignments, which are up to date.
-        let task = tasks::read(tx, &after.task_id)?;
-        queue::sync(tx, &task, &rules.weights, now)?;
-    }
-    Ok(())
 }
 
 /// Enters the final consensus of a task into the records of all who judged it, or takes it back. Abstentions are left out. The

@@ -6,6 +6,7 @@ use domain::task::{Choice, TaskType};
 use learning::calibration::Decision as Calibration;
 use serde_json::json;
 use storage::assignments::{self, Assignment};
+use storage::batch::Batch;
 use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::golden::{self, GoldenItem};
@@ -75,8 +76,7 @@ pub fn record(
     rules: &Rules,
     now: DateTime<Utc>,
 ) -> Result<Outcome, StorageError> {
-    let assignment = assignments::find_of_rater(tx, rater_id, assignment_id)?;
-    let task = tasks::lock_state(tx, &assignment.task_id)?;
+    let (assignment, task) = assignments::lock_task_of(tx, rater_id, assignment_id)?;
     submission.check(task_type_of(&task)?, task.candidate_count())?;
     let item = if task.is_golden { golden::find(tx, &task.task_id)? } else { None };
     if let Some(repeated) = repeated(tx, &assignment, &task, submission, item.as_ref(), rules)? {
@@ -93,25 +93,53 @@ pub fn record(
         assignments::save_draft(tx, rater_id, assignment_id, submission.draft(), now)?;
         return Ok(Outcome::LeaseExpired);
     }
-    let before = if task.is_golden { Vec::new() } else { judgments::opinions(tx, &task.task_id)? };
-    let raters = lock_raters(tx, rater_id, &before)?;
-    let rater = rater_of(&raters, rater_id)?;
+    let (before, raters) = match task.is_golden {
+        true => (Vec::new(), vec![raters::lock_one(tx, rater_id)?]),
+        false => raters::lock_judges(tx, &task.task_id, rater_id)?,
+    };
+    let judgment = judgment_of(&task, &assignment, submission, now)?;
+    let given: Vec<Opinion> = before.into_iter().chain([opinion_of(&judgment)]).collect();
+    let change = Change { given: &given, raters: &raters, leases: -i32::from(assignment.holds_a_slot()), step: Step::Forward };
+    let moved = progress::decide(tx, &task, &change, rules, now)?;
+    let rater = raters::after_answer(rater_of(&raters, rater_id)?, &answer_of(&judgment, &task, &assignment), Step::Forward, now);
+    let records = records_after(&raters, rater, &given, moved.decided(), now);
+    let rater = rater_of(&records, rater_id)?;
+    let events = events_of("judgment_recorded", &judgment, rater, &task, moved.event(now));
+
+    let mut batch = Batch::default();
     // First of all changes: when the assignment was judged or ended since it was read, before the lock of its task, all is done again.
-    assignments::submit(tx, &assignment, now)?;
-    let judgment = insert_judgment(tx, &task, &assignment, submission, now)?;
-    let rater = raters::note_answer(tx, rater, &answer_of(&judgment, &task, &assignment), Step::Forward, now)?;
+    assignments::submit(tx, &mut batch, &assignment, now)?;
+    judgments::enter(tx, &mut batch, &judgment)?;
+    let place = moved.enter(tx, &mut batch, rules, now)?;
+    records.iter().try_for_each(|record| raters::enter_record(tx, &mut batch, record))?;
+    outbox::enter_all(tx, &mut batch, &events, now)?;
+    let counts = batch.finish(tx)?;
+    moved.settle(tx, &counts, place, rules, now)?;
+
     let mut calibration = None;
     if let (Some(item), Some(matches)) = (&item, judgment.matches_golden) {
         golden::note_answer(tx, &task.task_id, matches, Step::Forward, now)?;
-        let test = qualification::note_answer(tx, &rater, &task.task_type, &assignment.purpose, matches, rules, now)?;
+        let test = qualification::note_answer(tx, rater, &task.task_type, &assignment.purpose, matches, rules, now)?;
         calibration = test.and_then(|test| calibration_result(&test, &judgment, item, rules));
     }
-    let given: Vec<Opinion> = before.into_iter().chain([opinion_of(&judgment)]).collect();
-    let change = Change { given: &given, raters: &raters, leases: -i32::from(assignment.holds_a_slot()), step: Step::Forward };
-    let decision = progress::move_on(tx, &task, &change, rules, now)?;
-    let has_decided = decision.is_some();
-    tell(tx, "judgment_recorded", &judgment, &rater, &task, decision, now)?;
+    let has_decided = moved.decided().is_some();
     Ok(Outcome::Recorded(Box::new(Recorded { judgment, calibration, has_decided })))
+}
+
+/// The records that a judgment changes: its rater's, and when it decides the task those of all who voted.
+fn records_after(raters: &[Rater], rater: Rater, given: &[Opinion], decided: Option<&str>, now: DateTime<Utc>) -> Vec<Rater> {
+    let Some(choice) = decided else { return vec![rater] };
+    let agrees = |one: &Rater| {
+        let opinion = given.iter().find(|opinion| opinion.rater_id == one.rater_id)?;
+        (opinion.choice != Choice::Unsure.as_ref()).then(|| opinion.choice == choice)
+    };
+    let others = raters.iter().filter(|other| other.rater_id != rater.rater_id);
+    let decided = others.filter_map(|other| Some(raters::after_decision(other, agrees(other)?, now)));
+    let own = match agrees(&rater) {
+        Some(agrees) => raters::after_decision(&rater, agrees, now),
+        None => rater.clone(),
+    };
+    decided.chain([own]).collect()
 }
 
 /// The answer to a submission whose assignment was judged before.
@@ -194,7 +222,7 @@ pub fn undo(
     let left: Vec<Opinion> = before.into_iter().filter(|opinion| opinion.rater_id != rater_id).collect();
     let change = Change { given: &left, raters: &raters, leases: i32::from(reopened.holds_a_slot()), step: Step::Back };
     let decision = progress::move_on(tx, &task, &change, rules, now)?;
-    tell(tx, "judgment_withdrawn", &judgment, &rater, &task, decision, now)?;
+    outbox::push_all(tx, &events_of("judgment_withdrawn", &judgment, &rater, &task, decision), now)?;
     Ok(reopened)
 }
 
@@ -225,13 +253,7 @@ fn opinion_of(judgment: &Judgment) -> Opinion {
     Opinion { rater_id: judgment.rater_id.clone(), choice: judgment.choice.clone(), is_escalated: judgment.is_escalated }
 }
 
-fn insert_judgment(
-    tx: &mut Connection,
-    task: &TaskState,
-    assignment: &Assignment,
-    submission: &Submission,
-    now: DateTime<Utc>,
-) -> Result<Judgment, StorageError> {
+fn judgment_of(task: &TaskState, assignment: &Assignment, submission: &Submission, now: DateTime<Utc>) -> Result<Judgment, StorageError> {
     let order = assignment.order();
     let stored = submission.choice.unblind(&order);
     let choice =
@@ -254,7 +276,7 @@ fn insert_judgment(
         matches_golden,
         rubric_version: domain::rubric::VERSION,
     };
-    judgments::insert(tx, &new, now)
+    Ok(Judgment::new(new, now))
 }
 
 fn answer_of(judgment: &Judgment, task: &TaskState, assignment: &Assignment) -> Answer {
@@ -267,16 +289,8 @@ fn answer_of(judgment: &Judgment, task: &TaskState, assignment: &Assignment) -> 
     }
 }
 
-/// Writes the events of a judgment with one statement. The leaderboard's news is made of the rater's by the pump.
-fn tell(
-    tx: &mut Connection,
-    event: &str,
-    judgment: &Judgment,
-    rater: &Rater,
-    task: &TaskState,
-    decision: Option<NewEvent>,
-    now: DateTime<Utc>,
-) -> Result<(), StorageError> {
+/// The events of a judgment. The leaderboard's news is made of the rater's by the pump.
+fn events_of(event: &str, judgment: &Judgment, rater: &Rater, task: &TaskState, decision: Option<NewEvent>) -> Vec<NewEvent> {
     let own = NewEvent {
         destination: Destination::Realtime,
         topic: format!("rater:{}", rater.rater_id),
@@ -284,9 +298,7 @@ fn tell(
         payload: json!({"judgment_id": judgment.judgment_id, "rater_id": rater.rater_id, "total_judgments": rater.total_judgments}),
         tenant_id: None,
     };
-    let events: Vec<NewEvent> = [own, crate::tasks::changed(&task.task_type)].into_iter().chain(decision).collect();
-    outbox::push_all(tx, &events, now)?;
-    Ok(())
+    [own, crate::tasks::changed(&task.task_type)].into_iter().chain(decision).collect()
 }
 
 fn calibration_result(test: &Qualification, judgment: &Judgment, item: &GoldenItem, rules: &Rules) -> Option<CalibrationResult> {

@@ -4,21 +4,28 @@
 //! over and never waited for, so that nobody waits for somebody who waits.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use diesel::dsl::array_position;
 use diesel::prelude::*;
+use diesel::sql_types::{Array, Text};
 use serde_json::json;
 
-use super::{Assignment, blind_order, changed_once, find_of_rater};
+use super::{Assignment, blind_order, changed_once, find_of_rater, leased_of_rater};
+use crate::batch::{Batch, Followed, Must, enter};
 use crate::connection::Connection;
 use crate::error::StorageError;
 use crate::prepared::change;
 use crate::queue::{self, DONE_STATES, Waiting};
-use crate::schema::{golden_set_items as golden, rating_tasks as tasks, task_assignments as t};
+use crate::schema::{golden_set_items as golden, rating_tasks as tasks, task_assignments as t, task_queue as waiting};
 use crate::tasks::Task;
 use crate::types::{Json, Timestamp};
 use crate::{lease, on};
 
-/// Tasks looked at in one round (per task type, when types are asked for).
+/// Golden items looked at in one round.
 const LOOK_AHEAD: i64 = 24;
+
+/// Tasks among which the first free one is locked with one statement. PostgreSQL takes a list of unknown length to be of ten, and plans
+/// a shorter one anew at each call.
+const LOCK_AHEAD: usize = 10;
 
 /// Rounds of looking, before the caller is to try again: each finds what others took in the round before.
 const ROUNDS: usize = 3;
@@ -62,6 +69,17 @@ pub struct LeaseRequest {
     pub lease: TimeDelta,
 }
 
+/// What a rater who asks is given.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Leased {
+    /// This task, with the probability of its leading choice where the queue knows one.
+    Task(Box<Assignment>, Box<Task>, Option<f64>),
+    /// The rater holds this lease already; nothing was changed.
+    Held(Box<Assignment>),
+    /// Nothing.
+    Nothing,
+}
+
 /// Why there is nothing to give out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Nothing {
@@ -77,11 +95,12 @@ pub enum Nothing {
 struct Candidate {
     task_id: String,
     own: Option<String>,
+    leading_posterior: Option<f64>,
 }
 
 /// Leases the next task: of the first in the queue the one with the highest `score` for this rater (of equal ones the first). The rater
-/// must be locked by this transaction and hold no lease. A task that the rater gave back or lost may come again, with its draft and its
-/// blind order.
+/// must be locked by this transaction; one who holds a lease is given no work, and must not ask for golden items. A task that the rater gave
+/// back or lost may come again, with its draft and its blind order.
 ///
 /// # Errors
 /// [`StorageError::Raced`] when others took every task looked at.
@@ -90,24 +109,26 @@ pub fn lease_next(
     request: &LeaseRequest,
     score: &dyn Fn(&Waiting) -> f64,
     now: DateTime<Utc>,
-) -> Result<Option<(Assignment, Task)>, StorageError> {
+) -> Result<Leased, StorageError> {
     let mut has_swept = request.purpose != Purpose::Work;
     for _ in 0..ROUNDS {
         let mut found = candidates(conn, request, score)?;
         if found.is_empty() && !has_swept {
             // Perhaps only leases whose time is over are in the way.
             has_swept = true;
+            if let Some(held) = leased_of_rater(conn, &request.rater_id)? {
+                return Ok(Leased::Held(Box::new(held)));
+            }
             if !super::sweep_expired(conn, now, SWEEP_AT_ONCE)?.is_empty() {
                 found = candidates(conn, request, score)?;
             }
         }
         if found.is_empty() {
-            return Ok(None);
+            return Ok(Leased::Nothing);
         }
-        for candidate in found {
-            if let Some(leased) = take(conn, &candidate, request, now)? {
-                return Ok(Some(leased));
-            }
+        if let Some((candidate, task)) = take_first(conn, &found, request)? {
+            let (assignment, task) = give(conn, candidate, task, request, now)?;
+            return Ok(Leased::Task(Box::new(assignment), Box::new(task), candidate.leading_posterior));
         }
     }
     Err(StorageError::Raced("others took every task that was looked at"))
@@ -129,59 +150,93 @@ pub fn nothing_because(conn: &mut Connection, request: &LeaseRequest) -> Result<
     })
 }
 
-/// Leases a task, when nobody has its lock and a place is still free.
-fn take(
+/// Locks the first task that nobody else has the lock of and that has a free place, and takes the place (on PostgreSQL [`give`] takes it).
+fn take_first<'f>(
     conn: &mut Connection,
-    candidate: &Candidate,
+    found: &'f [Candidate],
     request: &LeaseRequest,
-    now: DateTime<Utc>,
-) -> Result<Option<(Assignment, Task)>, StorageError> {
+) -> Result<Option<(&'f Candidate, Task)>, StorageError> {
     let is_work = request.purpose == Purpose::Work;
-    let wanted = tasks::table.filter(tasks::task_id.eq(&candidate.task_id).and(tasks::is_golden.eq(!is_work)));
-    let locked: Vec<Task> = lease!(conn, wanted.select(Task::as_select()) => Task)?;
-    let Some(mut task) = locked.into_iter().next() else { return Ok(None) };
-    if is_work && !queue::take_place(conn, &task.task_id)? {
+    if let (Connection::Postgres(c), true) = (&mut *conn, is_work) {
+        for some in found.chunks(LOCK_AHEAD) {
+            let ids: Vec<&str> = some.iter().map(|candidate| candidate.task_id.as_str()).collect();
+            let locked = lock_first_free(c, &ids)?;
+            let taken = locked.and_then(|task| Some((some.iter().find(|candidate| candidate.task_id == task.task_id)?, task)));
+            if taken.is_some() {
+                return Ok(taken);
+            }
+        }
         return Ok(None);
     }
-    let assignment = match &candidate.own {
-        Some(own) => renew(conn, own, request, now)?,
-        None => insert(conn, &task, request, now)?,
-    };
-    if is_work && task.status == "pending" {
-        task.status = "in_progress".to_owned();
-        task.assigned_at = Some(task.assigned_at.unwrap_or(Timestamp(now)));
-        let changes = (tasks::status.eq("in_progress"), tasks::assigned_at.eq(task.assigned_at), tasks::updated_at.eq(Timestamp(now)));
-        on!(conn, c => change(tasks::table, tasks::id.eq(task.id), changes).execute(c))?;
+    for candidate in found {
+        let wanted = tasks::table.filter(tasks::task_id.eq(&candidate.task_id).and(tasks::is_golden.eq(!is_work)));
+        let locked: Vec<Task> = lease!(conn, wanted.select(Task::as_select()) => Task)?;
+        if let Some(task) = locked.into_iter().next()
+            && (!is_work || queue::take_place(conn, &task.task_id)?)
+        {
+            return Ok(Some((candidate, task)));
+        }
     }
-    Ok(Some((assignment, task)))
+    Ok(None)
 }
 
-fn insert(conn: &mut Connection, task: &Task, request: &LeaseRequest, now: DateTime<Utc>) -> Result<Assignment, StorageError> {
-    let assignment_id = domain::id::new("asg");
-    // Not of the assignment's own id, which the rater knows and could compute the order from.
-    let order = Json(json!(blind_order(&domain::id::new("lot"), task.candidate_count())));
+/// Locks the first of these tasks that nobody else has the lock of and that has a free place, with its row here, so that the
+/// place stays free until it is taken. For PostgreSQL, which alone tries one after the other in one statement.
+///
+/// # Errors
+/// As any query.
+fn lock_first_free(c: &mut PgConnection, task_ids: &[&str]) -> Result<Option<Task>, StorageError> {
+    let place = array_position::<Array<Text>, Text, _, _>(task_ids, tasks::task_id);
+    let query = tasks::table
+        .inner_join(waiting::table.on(waiting::task_id.eq(tasks::task_id)))
+        .filter(tasks::task_id.eq_any(task_ids))
+        .filter(tasks::is_golden.eq(false).and(waiting::is_open.eq(true)))
+        .order(place)
+        .select(Task::as_select());
+    Ok(Followed { query, by: " LIMIT 1 FOR UPDATE SKIP LOCKED" }.get_result(c).optional()?)
+}
+
+/// Writes the lease of a task that this transaction has locked.
+fn give(
+    conn: &mut Connection,
+    candidate: &Candidate,
+    task: Task,
+    request: &LeaseRequest,
+    now: DateTime<Utc>,
+) -> Result<(Assignment, Task), StorageError> {
+    let is_work = request.purpose == Purpose::Work;
+    let is_first = is_work && task.status == "pending";
+    let assignment = match &candidate.own {
+        Some(own) => renew(conn, own, request, now)?,
+        None => new_assignment(&task, request, now),
+    };
+    let mut batch = Batch::default();
+    if is_work && matches!(conn, Connection::Postgres(_)) {
+        queue::enter_place(conn, &mut batch, &candidate.task_id)?;
+    }
+    if candidate.own.is_none() {
+        insert(conn, &mut batch, &assignment)?;
+    }
+    let assigned_at = task.assigned_at.or(Some(Timestamp(now)));
+    if is_first {
+        let changes = (tasks::status.eq("in_progress"), tasks::assigned_at.eq(assigned_at), tasks::updated_at.eq(Timestamp(now)));
+        enter!(conn, batch, Must::ChangeOne, change(tasks::table, tasks::id.eq(task.id), changes))?;
+    }
+    batch.finish(conn)?;
+    let task = if is_first { Task { status: "in_progress".to_owned(), assigned_at, ..task } } else { task };
+    Ok((assignment, task))
+}
+
+fn new_assignment(task: &Task, request: &LeaseRequest, now: DateTime<Utc>) -> Assignment {
     let (now, until) = (Timestamp(now), Timestamp(now + request.lease));
-    let row = (
-        t::assignment_id.eq(&assignment_id),
-        t::task_id.eq(&task.task_id),
-        t::rater_id.eq(&request.rater_id),
-        t::state.eq("leased"),
-        t::purpose.eq(request.purpose.word()),
-        t::display_order.eq(order.clone()),
-        t::leased_at.eq(now),
-        t::expires_at.eq(until),
-        t::heartbeat_at.eq(now),
-        t::created_at.eq(now),
-        t::updated_at.eq(now),
-    );
-    on!(conn, c => diesel::insert_into(t::table).values(row).execute(c))?;
-    Ok(Assignment {
-        assignment_id,
+    Assignment {
+        assignment_id: domain::id::new("asg"),
         task_id: task.task_id.clone(),
         rater_id: request.rater_id.clone(),
         state: "leased".to_owned(),
         purpose: request.purpose.word().to_owned(),
-        display_order: order,
+        // Not of the assignment's own id, which the rater knows and could compute the order from.
+        display_order: Json(json!(blind_order(&domain::id::new("lot"), task.candidate_count()))),
         leased_at: now,
         expires_at: until,
         heartbeat_at: now,
@@ -190,7 +245,24 @@ fn insert(conn: &mut Connection, task: &Task, request: &LeaseRequest, now: DateT
         finished_at: None,
         created_at: now,
         updated_at: now,
-    })
+    }
+}
+
+fn insert<'a>(conn: &mut Connection, batch: &mut Batch<'a>, new: &'a Assignment) -> Result<(), StorageError> {
+    let row = (
+        t::assignment_id.eq(&new.assignment_id),
+        t::task_id.eq(&new.task_id),
+        t::rater_id.eq(&new.rater_id),
+        t::state.eq(&new.state),
+        t::purpose.eq(&new.purpose),
+        t::display_order.eq(&new.display_order),
+        t::leased_at.eq(new.leased_at),
+        t::expires_at.eq(new.expires_at),
+        t::heartbeat_at.eq(new.heartbeat_at),
+        t::created_at.eq(new.created_at),
+        t::updated_at.eq(new.updated_at),
+    );
+    enter!(conn, batch, Must::ChangeOne, diesel::insert_into(t::table).values(row)).map(drop)
 }
 
 /// Leases a task again to a rater who gave it back or lost it.
@@ -215,9 +287,12 @@ fn candidates(conn: &mut Connection, request: &LeaseRequest, score: &dyn Fn(&Wai
     if request.purpose != Purpose::Work {
         return golden_candidates(conn, request);
     }
-    let mut scored: Vec<(f64, Candidate)> = queue::look(conn, &request.rater_id, &request.task_types, LOOK_AHEAD)?
+    let mut scored: Vec<(f64, Candidate)> = queue::look(conn, &request.rater_id, &request.task_types)?
         .into_iter()
-        .map(|(waiting, own)| (score(&waiting), Candidate { task_id: waiting.task_id, own }))
+        .map(|(waiting, own)| {
+            let leading_posterior = waiting.leading_posterior;
+            (score(&waiting), Candidate { task_id: waiting.task_id, own, leading_posterior })
+        })
         .collect();
     // Stable: of equal scores the first in the queue.
     scored.sort_by(|(left, _), (right, _)| right.total_cmp(left));
@@ -243,7 +318,7 @@ fn golden_candidates(conn: &mut Connection, request: &LeaseRequest) -> Result<Ve
         }
         query.load(c)
     })?;
-    Ok(found.into_iter().map(|(task_id, own)| Candidate { task_id, own }).collect())
+    Ok(found.into_iter().map(|(task_id, own)| Candidate { task_id, own, leading_posterior: None }).collect())
 }
 
 fn count_golden(conn: &mut Connection, task_types: &[String]) -> Result<i64, StorageError> {

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 
 use crate::connection::Connection;
 use crate::error::StorageError;
@@ -27,15 +30,20 @@ pub struct Ended {
     pub expires_at: Timestamp,
 }
 
+/// In the text and not a value, because only then may the index of leases alone be used, whatever its value would be.
+fn is_leased() -> SqlLiteral<Bool> {
+    sql("task_assignments.state = 'leased'")
+}
+
 /// Ends leases that are past their time and frees their slots: at most `limit`, longest over first. Tasks that somebody works on at this
 /// very moment are left for the next time. Call it in a transaction.
 ///
 /// # Errors
 /// As any query.
 pub fn sweep_expired(conn: &mut Connection, now: DateTime<Utc>, limit: i64) -> Result<Vec<Ended>, StorageError> {
-    let past = t::state.eq("leased").and(t::expires_at.le(Timestamp(now)));
+    let past = || is_leased().and(t::expires_at.le(Timestamp(now)));
     let found: Vec<Ended> = on!(conn, c => t::table
-        .filter(past)
+        .filter(past())
         .order(t::expires_at)
         .limit(limit.clamp(1, 500))
         .select((t::assignment_id, t::task_id, t::rater_id, t::purpose, t::expires_at))
@@ -53,7 +61,7 @@ pub fn sweep_expired(conn: &mut Connection, now: DateTime<Utc>, limit: i64) -> R
         for lease in leases {
             let changes = (t::state.eq("expired"), t::finished_at.eq(Some(Timestamp(now))), t::updated_at.eq(Timestamp(now)));
             // Looked at again: a heartbeat may have come in between.
-            let still = t::assignment_id.eq(&lease.assignment_id).and(past);
+            let still = t::assignment_id.eq(&lease.assignment_id).and(past());
             if on!(conn, c => diesel::update(t::table.filter(still)).set(changes).execute(c))? == 0 {
                 continue;
             }
@@ -71,7 +79,7 @@ pub fn sweep_expired(conn: &mut Connection, now: DateTime<Utc>, limit: i64) -> R
 /// # Errors
 /// As any query.
 pub fn end_expired_of(conn: &mut Connection, task_id: &str, now: DateTime<Utc>) -> Result<(), StorageError> {
-    let past = t::state.eq("leased").and(t::expires_at.le(Timestamp(now))).and(t::purpose.eq("work"));
+    let past = is_leased().and(t::expires_at.le(Timestamp(now))).and(t::purpose.eq("work"));
     let changes = (t::state.eq("expired"), t::finished_at.eq(Some(Timestamp(now))), t::updated_at.eq(Timestamp(now)));
     let ended = on!(conn, c => diesel::update(t::table.filter(t::task_id.eq(task_id).and(past))).set(changes).execute(c))?;
     match i32::try_from(ended) {
@@ -86,16 +94,16 @@ pub fn end_expired_of(conn: &mut Connection, task_id: &str, now: DateTime<Utc>) 
 /// # Errors
 /// As any query.
 pub fn warn_of_end(conn: &mut Connection, now: DateTime<Utc>, within: TimeDelta, limit: i64) -> Result<Vec<Ended>, StorageError> {
-    let soon = t::state.eq("leased").and(t::expires_at.gt(Timestamp(now))).and(t::expires_at.le(Timestamp(now + within)));
+    let soon = || is_leased().and(t::expires_at.gt(Timestamp(now))).and(t::expires_at.le(Timestamp(now + within)));
     let found: Vec<Ended> = on!(conn, c => t::table
-        .filter(soon.and(t::warned_at.is_null()))
+        .filter(soon().and(t::warned_at.is_null()))
         .order(t::expires_at)
         .limit(limit.clamp(1, 500))
         .select((t::assignment_id, t::task_id, t::rater_id, t::purpose, t::expires_at))
         .load(c))?;
     let mut warned = Vec::new();
     for lease in found {
-        let still = t::assignment_id.eq(&lease.assignment_id).and(soon).and(t::warned_at.is_null());
+        let still = t::assignment_id.eq(&lease.assignment_id).and(soon()).and(t::warned_at.is_null());
         if on!(conn, c => diesel::update(t::table.filter(still)).set(t::warned_at.eq(Some(Timestamp(now)))).execute(c))? > 0 {
             warned.push(lease);
         }

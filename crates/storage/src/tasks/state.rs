@@ -3,12 +3,13 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
+use crate::batch::{Batch, Must, enter};
 use crate::connection::Connection;
 use crate::error::StorageError;
+use crate::lock;
 use crate::prepared::change;
 use crate::schema::rating_tasks as t;
 use crate::types::Timestamp;
-use crate::{lock, on};
 
 /// What rules about a task need to know, without what raters read.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
@@ -66,7 +67,7 @@ pub fn lock_state(conn: &mut Connection, task_id: &str) -> Result<TaskState, Sto
 ///
 /// # Errors
 /// As any query.
-pub fn save_state(conn: &mut Connection, task: &TaskState, now: DateTime<Utc>) -> Result<(), StorageError> {
+pub fn enter_state<'a>(conn: &mut Connection, batch: &mut Batch<'a>, task: &'a TaskState, now: DateTime<Utc>) -> Result<(), StorageError> {
     let changes = (
         t::status.eq(&task.status),
         t::judgments_count.eq(task.judgments_count),
@@ -74,6 +75,5 @@ pub fn save_state(conn: &mut Connection, task: &TaskState, now: DateTime<Utc>) -
         t::completed_at.eq(task.completed_at),
         t::updated_at.eq(Timestamp(now)),
     );
-    on!(conn, c => change(t::table, t::task_id.eq(&task.task_id), changes).execute(c))?;
-    Ok(())
+    enter!(conn, batch, Must::ChangeOne, change(t::table, t::task_id.eq(&task.task_id), changes)).map(drop)
 }

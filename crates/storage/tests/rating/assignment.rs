@@ -8,6 +8,7 @@ use domain::scope::Scope;
 use serde_json::json;
 use storage::accounts::{self, NewAccount, NewRefreshToken, Rotation};
 use storage::assignments::{self, LeaseRequest, Nothing, Purpose};
+use storage::batch::Batch;
 use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::golden::{self, NewGoldenItem};
@@ -19,7 +20,7 @@ use storage::store::{Storage, transaction};
 use storage::tasks::{self, NewTask, TaskFilter};
 use testkit::database;
 
-use crate::{judgment, new_task, noon, rater, work};
+use crate::{new_task, noon, rater, record, work};
 
 /// Leases the next task for a rater, all tasks of equal worth.
 fn lease(tx: &mut Connection, request: &LeaseRequest, now: DateTime<Utc>) -> Result<Option<assignments::Assignment>, StorageError> {
@@ -27,16 +28,17 @@ fn lease(tx: &mut Connection, request: &LeaseRequest, now: DateTime<Utc>) -> Res
     if let Some(open) = assignments::leased_of_rater(tx, &request.rater_id)? {
         return Ok(Some(open));
     }
-    Ok(assignments::lease_next(tx, request, &|_| 0.0, now)?.map(|(assignment, _)| assignment))
+    Ok(super::given(assignments::lease_next(tx, request, &|_| 0.0, now)?))
 }
 
 /// Judges a task that is held, as the service does: the lease's place becomes the judgment's.
 fn judge(tx: &mut Connection, held: &assignments::Assignment) -> Result<String, StorageError> {
     let mut task = tasks::lock_state(tx, &held.task_id)?;
     raters::lock_one(tx, &held.rater_id)?;
-    let judgment = judgments::insert(tx, &judgment(held), noon())?;
-    assignments::submit(tx, held, noon())?;
+    let judgment = record(tx, held, noon())?;
     task.judgments_count += 1;
+    let mut batch = Batch::default();
+    let mut place = None;
     if task.judgments_count >= task.required_judgments {
         task.status = "completed".to_owned();
         queue::remove(tx, &task.task_id)?;
@@ -48,9 +50,11 @@ fn judge(tx: &mut Connection, held: &assignments::Assignment) -> Result<String, 
             leading_posterior: None,
             position: 0.0,
         };
-        assert!(queue::note_progress(tx, &task.task_id, &progress, &queue::Weights::default(), noon())?);
+        place = Some(queue::enter_progress(tx, &mut batch, &task.task_id, &progress, &queue::Weights::default(), noon())?);
     }
-    tasks::save_state(tx, &task, noon())?;
+    tasks::enter_state(tx, &mut batch, &task, noon())?;
+    let counts = batch.finish(tx)?;
+    assert!(place.is_none_or(|place| counts.of(place) == 1));
     Ok(judgment.judgment_id)
 }
 
@@ -312,7 +316,7 @@ fn an_expert_marks_the_judgments_of_a_task() {
             let (task, _) = tasks::create(&mut conn, &new_task(id, 1), noon()).unwrap();
             let rater_id = rater(&mut conn, id);
             let held = transaction(&mut conn, |tx| lease(tx, &work(&rater_id), noon())).unwrap().unwrap();
-            judgments::insert(&mut conn, &judgment(&held), noon()).unwrap();
+            record(&mut conn, &held, noon()).unwrap();
             tasks::set_progress(&mut conn, &task, "expert_review", 1, None, noon()).unwrap();
             choices.insert(id, held.task_id);
         }

@@ -12,14 +12,13 @@ use storage::store::transaction;
 use storage::tasks::{self, NewTask};
 use testkit::database;
 
-use crate::{judgment, new_task, noon, rater, work};
+use crate::{new_task, noon, rater, record, work};
 
 /// Leases whatever comes next, judges it for the first candidate, and gives the task's id.
 fn judge(conn: &mut Connection, rater_id: &str, at: DateTime<Utc>) -> String {
     transaction(conn, |tx| {
-        let held = assignments::lease_next(tx, &work(rater_id), &|_| 0.0, at)?.unwrap().0;
-        judgments::insert(tx, &judgment(&held), at)?;
-        assignments::submit(tx, &held, at)?;
+        let held = super::given(assignments::lease_next(tx, &work(rater_id), &|_| 0.0, at)?).unwrap();
+        record(tx, &held, at)?;
         Ok(held.task_id)
     })
     .unwrap()

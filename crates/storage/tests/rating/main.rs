@@ -8,9 +8,11 @@ mod selections;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
-use storage::assignments::{Assignment, LeaseRequest, Purpose};
+use storage::assignments::{self, Assignment, LeaseRequest, Leased, Purpose};
+use storage::batch::Batch;
 use storage::connection::Connection;
-use storage::judgments::NewJudgment;
+use storage::error::StorageError;
+use storage::judgments::{self, Judgment, NewJudgment};
 use storage::raters::{self, NewRater};
 use storage::tasks::NewTask;
 
@@ -47,8 +49,25 @@ fn rater(conn: &mut Connection, name: &str) -> String {
     raters::insert(conn, &new, noon()).unwrap().rater_id
 }
 
+fn given(leased: Leased) -> Option<Assignment> {
+    match leased {
+        Leased::Task(assignment, ..) => Some(*assignment),
+        Leased::Held(_) | Leased::Nothing => None,
+    }
+}
+
 fn work(rater_id: &str) -> LeaseRequest {
     LeaseRequest { rater_id: rater_id.to_owned(), task_types: Vec::new(), purpose: Purpose::Work, lease: TimeDelta::minutes(5) }
+}
+
+/// Stores a judgment for an assignment, which is over with it.
+fn record(tx: &mut Connection, held: &Assignment, at: DateTime<Utc>) -> Result<Judgment, StorageError> {
+    let judgment = Judgment::new(judgment(held), at);
+    let mut batch = Batch::default();
+    assignments::submit(tx, &mut batch, held, at)?;
+    judgments::enter(tx, &mut batch, &judgment)?;
+    batch.finish(tx)?;
+    Ok(judgment)
 }
 
 /// A judgment of a held task for its first candidate.

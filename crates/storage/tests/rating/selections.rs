@@ -3,22 +3,23 @@
 use chrono::TimeDelta;
 use domain::role::Role;
 use domain::scope::Scope;
+use storage::assignments;
+use storage::batch::Batch;
 use storage::connection::Connection;
 use storage::consensus::{self, NewConsensus};
 use storage::queue::{self, Weights};
 use storage::selections::{self, Selected};
 use storage::store::transaction;
 use storage::tasks::{self, NewTask};
-use storage::{assignments, judgments};
 use testkit::database;
 
-use crate::{judgment, new_task, noon, rater, work};
+use crate::{new_task, noon, rater, record, work};
 
 fn seen(task_id: &str, arm: &'static str, worth: f64) -> Selected {
     Selected { task_id: task_id.to_owned(), model_id: "mdl-1".to_owned(), arm, worth, information: worth / 4.0, uncertainty: 0.9 }
 }
 
-fn record(conn: &mut Connection, round: &str, rows: &[Selected]) -> usize {
+fn record_round(conn: &mut Connection, round: &str, rows: &[Selected]) -> usize {
     transaction(conn, |tx| {
         let n = selections::record(tx, round, "plan_quality", rows, noon())?;
         selections::withdraw_others(tx, round, "plan_quality", noon())?;
@@ -34,11 +35,12 @@ fn apply(conn: &mut Connection) -> usize {
 /// Leases and judges whatever comes first, with a consensus; its id.
 fn judge_next(conn: &mut Connection, rater_id: &str) -> String {
     transaction(conn, |tx| {
-        let held = assignments::lease_next(tx, &work(rater_id), &|_| 0.0, noon())?.unwrap().0;
-        judgments::insert(tx, &judgment(&held), noon())?;
-        assignments::submit(tx, &held, noon())?;
+        let held = super::given(assignments::lease_next(tx, &work(rater_id), &|_| 0.0, noon())?).unwrap();
+        record(tx, &held, noon())?;
         let progress = queue::Progress { judgments: 1, required: 3, leases: -1, leading_posterior: Some(0.7), position: 0.0 };
-        assert!(queue::note_progress(tx, &held.task_id, &progress, &Weights::default(), noon())?);
+        let mut batch = Batch::default();
+        let place = queue::enter_progress(tx, &mut batch, &held.task_id, &progress, &Weights::default(), noon())?;
+        assert_eq!(batch.finish(tx)?.of(place), 1);
         let new = NewConsensus {
             task_id: held.task_id.clone(),
             choice: Some("candidate_a".to_owned()),
@@ -73,7 +75,7 @@ fn chosen_tasks_come_first_and_stay_as_they_were_chosen_once_judged() {
         assert_eq!(shown[0].candidate_a.0["n"], 1);
 
         let rows = [seen("task-4", "informative", 1.0), seen("task-5", "random", 0.75), seen("task-0", "none", 0.0)];
-        assert_eq!(record(&mut conn, "job-1", &rows), 3);
+        assert_eq!(record_round(&mut conn, "job-1", &rows), 3);
         let next = selections::next(&mut conn, &Scope::system("test"), "plan_quality", 10).unwrap();
         assert_eq!(
             next.iter().map(|row| (row.task_id.as_str(), row.arm.as_str())).collect::<Vec<_>>(),
@@ -98,7 +100,7 @@ fn chosen_tasks_come_first_and_stay_as_they_were_chosen_once_judged() {
 
         // The next round sees other things: what was judged keeps its row, what was chosen before and is not now steps back.
         let rows = [seen("task-4", "none", 0.0), seen("task-1", "informative", 1.0)];
-        assert_eq!(record(&mut conn, "job-2", &rows), 1);
+        assert_eq!(record_round(&mut conn, "job-2", &rows), 1);
         let next = selections::next(&mut conn, &Scope::system("test"), "plan_quality", 10).unwrap();
         assert_eq!(next.iter().map(|row| row.task_id.as_str()).collect::<Vec<_>>(), ["task-1"]);
         assert_eq!(apply(&mut conn), 2, "the new one and the one that steps back");
@@ -130,7 +132,7 @@ fn the_lists_of_a_round_use_their_indexes() {
         for n in 0..3 {
             tasks::create(&mut conn, &new_task(&format!("task-{n}"), 3), noon()).unwrap();
         }
-        record(&mut conn, "job-1", &[seen("task-0", "informative", 1.0)]);
+        record_round(&mut conn, "job-1", &[seen("task-0", "informative", 1.0)]);
         if let Connection::Postgres(_) = conn {
             // A small table is read whole otherwise.
             storage::connection::execute(&mut conn, "SET enable_seqscan = off").unwrap();
