@@ -33,6 +33,25 @@ macro_rules! insert_new {
     };
 }
 
+/// Inserts rows, adding to those whose unique key exists: `insert_adding!(conn, table, rows, key columns => counted columns)`. Rows that
+/// writers at the same time share must come in the same order.
+#[macro_export]
+macro_rules! insert_adding {
+    ($conn:expr, $table:ident, $rows:expr, ($($key:ident),+) => $($count:ident),+) => {
+        match $conn {
+            $crate::connection::Connection::Postgres(c) => diesel::insert_into($table::table)
+                .values($rows).on_conflict(($($table::$key),+)).do_update()
+                .set(($($table::$count.eq($table::$count + diesel::upsert::excluded($table::$count))),+)).execute(c),
+            $crate::connection::Connection::Mysql(c) => diesel::insert_into($table::table)
+                .values($rows).on_conflict(diesel::dsl::DuplicatedKeys).do_update()
+                .set(($($table::$count.eq($table::$count + diesel::dsl::sql::<diesel::sql_types::Integer>(concat!("VALUES(", stringify!($count), ")")))),+)).execute(c),
+            $crate::connection::Connection::Sqlite(c) => diesel::insert_into($table::table)
+                .values($rows).on_conflict(($($table::$key),+)).do_update()
+                .set(($($table::$count.eq($table::$count + diesel::upsert::excluded($table::$count))),+)).execute(c),
+        }
+    };
+}
+
 /// Loads rows and locks them, passing over those that others hold. SQLite has one writer, whose transaction is the lock:
 /// `lease!(conn, query => load::<Row>)`.
 #[macro_export]

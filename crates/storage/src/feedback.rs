@@ -1,6 +1,7 @@
 //! What users of model outputs said about them: thumbs, ratings, preferences, corrections. Every row belongs to a tenant.
 
 pub mod brands;
+mod counters;
 pub mod outputs;
 pub mod statistics;
 
@@ -158,7 +159,7 @@ macro_rules! narrowed {
 }
 pub(crate) use narrowed;
 
-/// Stores feedback, all or nothing inside the caller's transaction; the rows in the order given.
+/// Stores feedback and counts it, all or nothing inside the caller's transaction; the rows in the order given.
 ///
 /// # Errors
 /// [`StorageError::NotFound`] for a row of a tenant outside the scope; [`StorageError::Invalid`] for an unknown brand.
@@ -179,6 +180,7 @@ pub fn insert(conn: &mut Connection, scope: &Scope, new: &[NewFeedback], now: Da
                 .collect();
         stored.extend(ids.iter().filter_map(|id| found.remove(id)));
     }
+    counters::count(conn, new, now)?;
     Ok(stored)
 }
 

@@ -1,14 +1,16 @@
-//! Feedback in numbers: counted and averaged by the database, so that a million rows cost no more than ten.
+//! Feedback in numbers: from counters that are kept with each row, so that a million rows cost little more than ten.
 
 use std::collections::BTreeMap;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use diesel::dsl::{count_star, sql, sum};
 use diesel::prelude::*;
 use diesel::sql_types::Text;
+use domain::feedback::FeedbackType;
 use domain::scope::Scope;
 use serde::Serialize;
 
+use super::counters::{self, Days};
 use super::{FeedbackFilter, narrowed};
 use crate::connection::Connection;
 use crate::dialect::day_of;
@@ -61,18 +63,71 @@ pub struct DayCounts {
     pub by_type: BTreeMap<String, i64>,
 }
 
-/// Counts the feedback of this scope that the filter selects; the trend holds at least the newest 399 days that have any.
+/// Counts the feedback of this scope that the filter selects; the trend holds at least the newest 399 days that have any. Whole days come
+/// from kept counters; rows are read only for parts of days at the ends, and for one user or session.
 ///
 /// # Errors
 /// As any query.
 pub fn statistics(conn: &mut Connection, scope: &Scope, filter: &FeedbackFilter) -> Result<FeedbackStatistics, StorageError> {
-    let groups: Vec<(String, String, i64, Option<i64>)> = on!(conn, c => {
-        let all = t::table
-            .group_by((t::task_type, t::feedback_type))
-            .select((t::task_type, t::feedback_type, count_star(), sum(t::rating)))
-            .into_boxed();
-        narrowed!(all, scope, filter).load(c)
-    })?;
+    let is_counted = filter.user_id.is_none() && filter.session_id.is_none();
+    let Some(split) = is_counted.then(|| split(filter)).flatten() else {
+        return statistics_of_rows(conn, scope, filter);
+    };
+    let mut groups = counters::groups(conn, scope, filter, split.days)?;
+    let counted = counters::daily(conn, scope, filter, split.days, MAX_ROWS)?;
+    let (mut days, is_cut) = whole_days(counted);
+    for (from, to) in split.edges.into_iter().flatten() {
+        let edge = FeedbackFilter { from: Some(from), to: Some(to), ..filter.clone() };
+        groups.extend(groups_of_rows(conn, scope, &edge)?);
+        // A trend that was cut begins later than the first edge.
+        if !is_cut || days.first().is_some_and(|(newest, ..)| from.date_naive() > *newest) {
+            days.extend(days_of_rows(conn, scope, &edge)?);
+        }
+    }
+    Ok(assemble(groups, days))
+}
+
+/// The same, counted from the rows: for one user or session, and for whoever wants to check the counters.
+///
+/// # Errors
+/// As any query.
+pub fn statistics_of_rows(conn: &mut Connection, scope: &Scope, filter: &FeedbackFilter) -> Result<FeedbackStatistics, StorageError> {
+    let groups = groups_of_rows(conn, scope, filter)?;
+    let days = days_of_rows(conn, scope, filter)?;
+    Ok(assemble(groups, days))
+}
+
+type Group = (String, String, i64, i64);
+type Day = (NaiveDate, String, i64);
+
+/// A period as whole days in the middle and parts of days at its ends.
+struct Split {
+    days: Days,
+    edges: [Option<(DateTime<Utc>, DateTime<Utc>)>; 2],
+}
+
+/// `None` when there is no whole day in it.
+fn split(filter: &FeedbackFilter) -> Option<Split> {
+    let midnight = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
+    let first =
+        filter.from.map(|from| if midnight(from.date_naive()) == from { Some(from.date_naive()) } else { from.date_naive().succ_opt() });
+    let first = match first {
+        Some(None) => return None,
+        Some(Some(day)) => Some(day),
+        None => None,
+    };
+    let last = filter.to.map(|to| to.date_naive());
+    if let (Some(first), Some(last)) = (first, last)
+        && first >= last
+    {
+        return None;
+    }
+    let before = filter.from.zip(first.map(midnight)).filter(|(from, first)| from < first);
+    let after = last.map(midnight).zip(filter.to).filter(|(last, to)| last < to);
+    Some(Split { days: Days { from: first, before: last }, edges: [before, after] })
+}
+
+fn assemble(groups: Vec<Group>, days: Vec<Day>) -> FeedbackStatistics {
     let mut statistics = FeedbackStatistics::default();
     let mut stars = 0;
     let mut stars_by_task: BTreeMap<String, i64> = BTreeMap::new();
@@ -80,7 +135,7 @@ pub fn statistics(conn: &mut Connection, scope: &Scope, filter: &FeedbackFilter)
         let task = statistics.by_task_type.entry(task_type.clone()).or_default();
         task.total += count;
         *task.by_type.entry(kind.clone()).or_default() += count;
-        if let Some(sum) = sum {
+        if kind == FeedbackType::Rating.as_ref() {
             task.ratings += count;
             *stars_by_task.entry(task_type).or_default() += sum;
             statistics.ratings += count;
@@ -93,8 +148,8 @@ pub fn statistics(conn: &mut Connection, scope: &Scope, filter: &FeedbackFilter)
     for (task_type, counts) in &mut statistics.by_task_type {
         counts.mean_rating = mean(stars_by_task.get(task_type).copied().unwrap_or(0), counts.ratings);
     }
-    statistics.daily = daily(conn, scope, filter)?;
-    Ok(statistics)
+    statistics.daily = trend(days);
+    statistics
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
@@ -102,7 +157,37 @@ fn mean(sum: i64, count: i64) -> Option<f64> {
     (count > 0).then(|| sum as f64 / count as f64)
 }
 
-fn daily(conn: &mut Connection, scope: &Scope, filter: &FeedbackFilter) -> Result<Vec<DayCounts>, StorageError> {
+/// Rows of days, newest first, without the oldest day when there were more: half a day's count would be a wrong figure.
+fn whole_days(mut rows: Vec<Day>) -> (Vec<Day>, bool) {
+    let is_cut = rows.len() >= usize::try_from(MAX_ROWS).unwrap_or(usize::MAX);
+    if let Some(oldest) = rows.last().map(|row| row.0).filter(|_| is_cut) {
+        rows.retain(|row| row.0 > oldest);
+    }
+    (rows, is_cut)
+}
+
+fn trend(rows: Vec<Day>) -> Vec<DayCounts> {
+    let mut days: BTreeMap<NaiveDate, DayCounts> = BTreeMap::new();
+    for (date, kind, count) in rows {
+        let counts = days.entry(date).or_insert_with(|| DayCounts { date, total: 0, by_type: BTreeMap::new() });
+        counts.total += count;
+        *counts.by_type.entry(kind).or_default() += count;
+    }
+    days.into_values().collect()
+}
+
+fn groups_of_rows(conn: &mut Connection, scope: &Scope, filter: &FeedbackFilter) -> Result<Vec<Group>, StorageError> {
+    let groups: Vec<(String, String, i64, Option<i64>)> = on!(conn, c => {
+        let all = t::table
+            .group_by((t::task_type, t::feedback_type))
+            .select((t::task_type, t::feedback_type, count_star(), sum(t::rating)))
+            .into_boxed();
+        narrowed!(all, scope, filter).load(c)
+    })?;
+    Ok(groups.into_iter().map(|(task_type, kind, count, stars)| (task_type, kind, count, stars.unwrap_or(0))).collect())
+}
+
+fn days_of_rows(conn: &mut Connection, scope: &Scope, filter: &FeedbackFilter) -> Result<Vec<Day>, StorageError> {
     let day = day_of(conn, "created_at");
     let rows: Vec<(String, String, i64)> = on!(conn, c => {
         let all = t::table
@@ -113,17 +198,9 @@ fn daily(conn: &mut Connection, scope: &Scope, filter: &FeedbackFilter) -> Resul
             .into_boxed();
         narrowed!(all, scope, filter).load(c)
     })?;
-    let is_cut = rows.len() >= usize::try_from(MAX_ROWS).unwrap_or(usize::MAX);
-    let mut days: BTreeMap<NaiveDate, DayCounts> = BTreeMap::new();
-    for (text, kind, count) in rows {
-        let date: NaiveDate = text.parse().map_err(|_| StorageError::Corrupt(format!("{text:?} is not a date")))?;
-        let counts = days.entry(date).or_insert_with(|| DayCounts { date, total: 0, by_type: BTreeMap::new() });
-        counts.total += count;
-        counts.by_type.insert(kind, count);
-    }
-    if is_cut {
-        // The oldest day may be incomplete; half a day's count would be a wrong figure.
-        days.pop_first();
-    }
-    Ok(days.into_values().collect())
+    let read = |(text, kind, count): (String, String, i64)| {
+        let date = text.parse().map_err(|_| StorageError::Corrupt(format!("{text:?} is not a date")))?;
+        Ok((date, kind, count))
+    };
+    Ok(whole_days(rows.into_iter().map(read).collect::<Result<_, StorageError>>()?).0)
 }

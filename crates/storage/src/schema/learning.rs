@@ -28,6 +28,22 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
+
+    /// Feedback counted as it comes in, by day and for ever.
+    feedback_counters (id) {
+        id -> BigInt,
+        tenant_id -> Text,
+        brand_id -> Text,
+        task_type -> Text,
+        feedback_type -> Text,
+        day -> Date,
+        n -> Integer,
+        stars -> Integer,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
     use crate::types::Document;
     use crate::types::Instant;
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use storage::brands::{self, NewBrand};
 use storage::connection::Connection;
 use storage::error::StorageError;
-use storage::feedback::statistics::statistics;
+use storage::feedback::statistics::{statistics, statistics_of_rows};
 use storage::feedback::{self, FeedbackFilter, NewFeedback, brands as counted};
 use storage::page::Page;
 use storage::training_data::TrainingFilter;
@@ -116,5 +116,98 @@ fn brands_are_found_by_part_of_their_name_with_wildcards_taken_literally() {
         let own = counted::list(conn, &analyst("tnt-b"), None, &Page::first(10)).unwrap();
         assert_eq!(own.rows.iter().map(|brand| brand.brand_id.as_str()).collect::<Vec<_>>(), ["brand-b"]);
         assert_eq!(own.rows[0].last_feedback_at.unwrap().0, at("2026-01-11T00:00:00Z"));
+    }
+}
+
+/// Filters of all kinds, by a number.
+fn filter_of(number: u32) -> FeedbackFilter {
+    let pick = |place: u32, words: [Option<&str>; 3]| words[(number / 3_u32.pow(place) % 3) as usize].map(str::to_owned);
+    let instant = |place: u32, texts: [Option<&str>; 3]| pick(place, texts).map(|text| at(&text));
+    FeedbackFilter {
+        brand_id: pick(0, [None, Some("brand-a"), Some("brand-b")]),
+        task_type: pick(1, [None, Some("plan_quality"), Some("policy_compliance")]),
+        feedback_type: pick(2, [None, Some("rating"), Some("thumbs_up")]),
+        // On a day's edge, within a day, and none.
+        from: instant(3, [None, Some("2026-01-11T00:00:00Z"), Some("2026-01-10T12:34:56.000001Z")]),
+        to: instant(4, [None, Some("2026-01-14T00:00:00Z"), Some("2026-01-11T09:00:00Z")]),
+        ..FeedbackFilter::default()
+    }
+}
+
+#[test]
+fn counters_and_rows_say_the_same_whatever_is_asked() {
+    for database in testkit::database::all() {
+        let conn = &mut database.connect();
+        fill(conn);
+        let system = Scope::system("test");
+        let kinds = [("rating", Some(3)), ("thumbs_up", None), ("rating", Some(5)), ("thumbs_down", None)];
+        for hour in 0..60_u32 {
+            let (kind, rating) = kinds[hour as usize % 4];
+            let (brand, tenant) = if hour % 3 == 0 { ("brand-b", "tnt-b") } else { ("brand-a", "tnt-a") };
+            let mut new = said(brand, tenant, if hour % 5 == 0 { "policy_compliance" } else { "plan_quality" }, kind, rating);
+            new.brand_id = new.brand_id.filter(|_| hour % 7 != 0);
+            feedback::insert(conn, &system, &[new], at("2026-01-10T12:00:00Z") + chrono::TimeDelta::hours(hour.into())).unwrap();
+        }
+        let mut totals = std::collections::BTreeSet::new();
+        for number in 0..243 {
+            for scope in [&system, &analyst("tnt-a")] {
+                let filter = filter_of(number);
+                let counted = statistics(conn, scope, &filter).unwrap();
+                assert_eq!(counted, statistics_of_rows(conn, scope, &filter).unwrap(), "{}: {filter:?}", database.kind());
+                totals.insert(counted.total);
+            }
+        }
+        assert!(totals.len() > 20, "the filters select different things: {totals:?}");
+
+        // Counters that are made later, from rows that were there before them, are the same.
+        let before = statistics(conn, &system, &FeedbackFilter::default()).unwrap();
+        let newest = storage::migrate::status(conn).unwrap();
+        let steps = newest.iter().rev().take_while(|one| !one.name.contains("feedback_counters")).count() + 1;
+        storage::migrate::down(conn, steps).unwrap();
+        storage::migrate::up(conn).unwrap();
+        assert_eq!(statistics(conn, &system, &FeedbackFilter::default()).unwrap(), before, "{}", database.kind());
+    }
+}
+
+#[test]
+fn counters_are_exact_when_many_write_at_once() {
+    for database in testkit::database::all() {
+        fill(&mut database.connect());
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let writers = (0..8_usize).map(|writer| {
+                let storage = database.storage.clone();
+                tokio::spawn(async move {
+                    for n in 0..12_usize {
+                        // Batches in opposite orders, so that writers who lock as they come would wait for each other.
+                        let mut some = vec![
+                            said("brand-a", "tnt-a", "plan_quality", "rating", Some(4)),
+                            said("brand-b", "tnt-b", "plan_quality", "thumbs_up", None),
+                            said("brand-a", "tnt-a", "policy_compliance", "thumbs_down", None),
+                        ];
+                        if writer % 2 == 0 {
+                            some.reverse();
+                        }
+                        let day = at("2026-01-12T00:00:00Z") + chrono::TimeDelta::days(i64::try_from(n % 2).unwrap());
+                        let stored = storage
+                            .transaction(move |tx| {
+                                feedback::insert(tx, &Scope::system("test"), &some, day)?;
+                                // Every fourth is taken back, and must not stay counted.
+                                if n % 4 == 3 { Err(StorageError::conflict("test", "taken back".to_owned())) } else { Ok(()) }
+                            })
+                            .await;
+                        assert_eq!(stored.is_err(), n % 4 == 3, "{stored:?}");
+                    }
+                })
+            });
+            for writer in writers.collect::<Vec<_>>() {
+                writer.await.unwrap();
+            }
+        });
+        let conn = &mut database.connect();
+        let system = Scope::system("test");
+        let counted = statistics(conn, &system, &FeedbackFilter::default()).unwrap();
+        assert_eq!(counted.total, 7 + 8 * 9 * 3, "{}", database.kind());
+        assert_eq!(counted, statistics_of_rows(conn, &system, &FeedbackFilter::default()).unwrap(), "{}", database.kind());
     }
 }
