@@ -162,6 +162,7 @@ fn read_pairs(path: &Path, by: Option<&str>) -> Result<Vec<Row>> {
             b: features(&pair.rejected),
             outcome: Outcome::A_WINS,
             weight,
+            retailer: None,
         };
         rows.push(Row { example, group });
     }

@@ -3,13 +3,19 @@
 //! for ties. Linear on purpose: it trains in seconds, works from a handful of pairs, and every score can
 //! be explained feature by feature.
 
+pub mod card;
 mod design;
 pub mod ensemble;
 mod lbfgs;
 mod likelihood;
 pub mod metrics;
 pub mod model;
+pub mod pairs;
+mod parallel;
+pub mod progress;
+pub mod setting;
 pub mod training;
+pub mod tuning;
 
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +71,9 @@ pub struct Example {
     pub b: Features,
     /// How the comparison came out.
     pub outcome: Outcome,
-    /// How much the pair counts, relative to the others; finite, 0 leaves it out.
+    /// How much the pair counts, relative to the others; finite, 0 leaves it out. What consensus and the reliability of raters say of it
+    /// belongs here and in the outcome.
     pub weight: f64,
+    /// Retailer that the pair belongs to: with enough pairs it gets a part of the model of its own.
+    pub retailer: Option<String>,
 }

@@ -58,7 +58,13 @@ impl View {
     /// How the members see a comparison; `None` for a model without members.
     #[must_use]
     pub fn of(model: &RewardModel, a: &Features, b: &Features) -> Option<Self> {
-        let opinions = model.opinions(a, b);
+        Self::for_retailer(model, a, b, None)
+    }
+
+    /// The same for a retailer, whose part of the model then takes part.
+    #[must_use]
+    pub fn for_retailer(model: &RewardModel, a: &Features, b: &Features, retailer: Option<&str>) -> Option<Self> {
+        let opinions = model.opinions(a, b, retailer);
         let n = opinions.outcomes.len() as f64;
         if n < 2.0 {
             return None;

@@ -1,7 +1,8 @@
 //! What a candidate turns into: readable names, nothing invented, bounded whatever comes in.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use learning::features::{CheckResult, MAX_NUMBERS, TEXT_LENGTH, WORD_BUCKETS, candidate_features};
+use learning::features::hashed::{BUCKETS, Group};
+use learning::features::{CheckResult, Features, MAX_NUMBERS, TEXT_LENGTH, candidate_features};
 use serde_json::{Value, json};
 
 fn check(name: &str, passed: bool) -> CheckResult {
@@ -35,7 +36,7 @@ fn a_plan_becomes_named_numbers() {
         assert_eq!(features.numbers.get(name), Some(&value), "{name}");
     }
     assert!(!features.numbers.keys().any(|name| name.contains("margin")), "absent is not zero");
-    assert!(features.words.values().any(|word| word.text == "usd"));
+    assert!(texts(&features, Group::Words).contains(&"usd"));
 }
 
 #[test]
@@ -46,11 +47,22 @@ fn text_is_measured_and_its_words_are_counted() {
     assert_eq!(features.numbers["text.lines"], 3.0);
     assert_eq!(features.numbers["text.list_items"], 2.0);
     assert!((features.numbers["text.context_covered"] - 2.0 / 3.0).abs() < 1e-12);
-    let texts: Vec<&str> = features.words.values().map(|word| word.text.as_str()).collect();
-    assert!(texts.contains(&"free") && texts.contains(&"free delivery"), "{texts:?}");
-    let length: f64 = features.words.values().map(|word| word.value * word.value).sum();
-    assert!((length - 1.0).abs() < 1e-12);
-    assert!(features.words.keys().all(|bucket| *bucket < WORD_BUCKETS));
+    assert!(texts(&features, Group::Words).contains(&"free") && texts(&features, Group::Words).contains(&"%"));
+    assert!(texts(&features, Group::Pairs).contains(&"free delivery"));
+    assert_eq!(texts(&features, Group::Shared).len(), 2, "free and delivery stand in the context");
+    assert!(texts(&features, Group::Stems).contains(&"deliv"));
+    assert!(texts(&features, Group::Asked).contains(&"announce"));
+    for group in [Group::Words, Group::Stems, Group::Pairs, Group::Shared] {
+        let own = features.words.iter().filter(|word| Group::of(word.bucket) == Some(group));
+        let length: f64 = own.map(|word| f64::from(word.value).powi(2)).sum();
+        assert!((length - 1.0).abs() < 1e-6, "{group:?} {length}");
+    }
+    assert!(features.words.is_sorted_by(|x, y| x.bucket < y.bucket));
+    assert!(features.words.iter().all(|word| word.bucket < BUCKETS * 5));
+}
+
+fn texts(features: &Features, group: Group) -> Vec<&str> {
+    features.words.iter().filter(|word| Group::of(word.bucket) == Some(group)).map(|word| features.text_of(word)).collect()
 }
 
 #[test]
@@ -58,8 +70,8 @@ fn buckets_of_words_never_move() {
     // FNV-1a of "a" is 0xaf63dc4c8601ec8c (Fowler, Noll, Vo); the halves are folded, then taken modulo.
     let features = candidate_features(&json!("A"), &[], &Value::Null);
     let hash: u64 = 0xaf63_dc4c_8601_ec8c;
-    let bucket = ((hash ^ (hash >> 32)) % u64::from(WORD_BUCKETS)) as u32;
-    assert_eq!(features.words.keys().copied().collect::<Vec<_>>(), [bucket]);
+    let bucket = ((hash ^ (hash >> 32)) % u64::from(BUCKETS)) as u32;
+    assert_eq!(features.words[0].bucket, bucket);
 }
 
 #[test]
@@ -74,6 +86,7 @@ fn anything_goes_in_and_little_comes_out() {
         let features = candidate_features(&value, &[], &value);
         assert!(features.numbers.len() <= MAX_NUMBERS);
         assert!(features.numbers.values().all(|number| number.is_finite()));
+        assert!(features.words.iter().all(|word| word.value.is_finite()));
     }
     assert!(candidate_features(&Value::Null, &[], &Value::Null).numbers.is_empty());
     assert_eq!(candidate_features(&json!(3.5), &[], &Value::Null).numbers["value"], 3.5);

@@ -48,7 +48,11 @@ fn evidence(case: &Case) -> Evidence<'_> {
 }
 
 fn features() -> impl Strategy<Value = Features> {
-    prop::collection::btree_map("[a-d]", -100.0..100.0f64, 0..4).prop_map(|numbers| Features { numbers, ..Features::default() })
+    prop::collection::btree_map("[a-d]", -100.0..100.0f64, 0..4).prop_map(|numbers| {
+        let mut features = Features::default();
+        numbers.into_iter().for_each(|(name, value)| features.set(name, value));
+        features
+    })
 }
 
 fn pairs() -> impl Strategy<Value = Vec<Example>> {
@@ -57,7 +61,7 @@ fn pairs() -> impl Strategy<Value = Vec<Example>> {
         Outcome { a: a / sum, tie: tie / sum, b: b / sum }
     });
     let pair = (features(), features(), outcome, 0.1..2.0f64, "[p-s]");
-    let pair = pair.prop_map(|(a, b, outcome, weight, prompt_key)| Example { prompt_key, a, b, outcome, weight });
+    let pair = pair.prop_map(|(a, b, outcome, weight, prompt_key)| Example { prompt_key, a, b, outcome, weight, retailer: None });
     prop::collection::vec(pair, 5..20)
 }
 

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use learning::features::{Features, candidate_features};
 use learning::reward::metrics::{Prediction, expected_calibration_error, measure};
 use learning::reward::model::{InvalidModel, RewardModel};
-use learning::reward::training::{MIN_PAIRS, TrainError, train};
+use learning::reward::pairs::Pairs;
+use learning::reward::training::{MIN_PAIRS, MOST_TUNED, TrainError, train, train_pairs};
 use learning::reward::{Example, Outcome};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -45,7 +46,7 @@ fn synthetic(n: usize, nu: f64, seed: u64) -> Vec<Example> {
                 Outcome::B_WINS
             };
             let prompt_key = format!("prompt {}", index / 2);
-            Example { prompt_key, a: features(a), b: features(b), outcome, weight: 1.0 }
+            Example { prompt_key, a: features(a), b: features(b), outcome, weight: 1.0, retailer: None }
         })
         .collect()
 }
@@ -97,7 +98,14 @@ fn davidson_ties_match_the_reference_fit() {
         for j in 0..4 {
             let mut push = |outcome, count: u32| {
                 let (a, b) = (item(i), item(j));
-                let example = |n: u32| Example { prompt_key: format!("{i} {j} {n}"), a: a.clone(), b: b.clone(), outcome, weight: 1.0 };
+                let example = |n: u32| Example {
+                    prompt_key: format!("{i} {j} {n}"),
+                    a: a.clone(),
+                    b: b.clone(),
+                    outcome,
+                    weight: 1.0,
+                    retailer: None,
+                };
                 examples.extend((0..count * 40).map(example));
             };
             push(Outcome::A_WINS, wins[i][j]);
@@ -139,7 +147,7 @@ fn the_same_seed_gives_the_same_model() {
 #[test]
 fn few_pairs_give_a_cautious_model() {
     let trained = train(&synthetic(MIN_PAIRS, 0.0, 3), 1).unwrap();
-    assert!(trained.model.l2 >= 10.0);
+    assert!(trained.model.setting.numbers >= 10.0);
     assert_eq!(trained.model.temperature, 1.0);
     let best =
         trained.model.win_probability(trained.model.score(&features([1.0, -1.0, 0.0])), trained.model.score(&features([-1.0, 1.0, 0.0])));
@@ -174,7 +182,7 @@ fn impossible_pairs_are_named() {
     examples[0].weight = f64::NAN;
     assert!(matches!(train(&examples, 1), Err(TrainError::InvalidExample { position: 0, .. })));
     let mut examples = synthetic(10, 0.0, 3);
-    examples[2].a.numbers.insert("roas".to_owned(), f64::INFINITY);
+    examples[2].a.numbers.insert("roas".into(), f64::INFINITY);
     assert!(matches!(train(&examples, 1), Err(TrainError::InvalidExample { position: 2, .. })));
 }
 
@@ -203,7 +211,7 @@ fn a_model_that_cannot_be_trusted_is_refused() {
     };
     assert!(stored(&|_| ()).is_ok());
     let newer = stored(&|value| value["model_version"] = json!(99)).unwrap_err();
-    assert_eq!(newer.to_string(), "the model has model version 99, this program reads 2; train it again");
+    assert_eq!(newer.to_string(), "the model has model version 99, this program reads 3; train it again");
     let other = stored(&|value| value["feature_version"] = json!(0));
     assert!(matches!(other, Err(InvalidModel::Version { what: "feature", .. })));
     assert!(matches!(stored(&|value| value["numbers"][0]["scale"] = json!(0.0)), Err(InvalidModel::Damaged(_))));
@@ -262,7 +270,7 @@ fn written(n: usize, seed: u64) -> Vec<Example> {
         .map(|index| {
             let ((good_a, a), (good_b, b)) = (text(), text());
             let outcome = if good_a > good_b { Outcome::A_WINS } else { Outcome::B_WINS };
-            Example { prompt_key: index.to_string(), a, b, outcome, weight: 1.0 }
+            Example { prompt_key: index.to_string(), a, b, outcome, weight: 1.0, retailer: None }
         })
         .collect()
 }
@@ -279,4 +287,89 @@ fn thousands_of_texts_train_in_seconds_and_words_are_learnt() {
     assert!(!trained.model.words.is_empty());
     let longer = trained.report.baselines.iter().find(|baseline| baseline.name == "longer_text_wins").unwrap();
     assert!(longer.accuracy.unwrap() < accuracy);
+}
+
+/// Pairs of three retailers: two share the taste of all, the third likes noise and dislikes the rest.
+fn of_retailers(n: usize, differs: bool, seed: u64) -> Vec<Example> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut examples = synthetic(n, 0.1, seed);
+    for (index, example) in examples.iter_mut().enumerate() {
+        example.retailer = Some(["north", "south", "west"][index % 3].to_owned());
+        if differs && index % 3 == 2 {
+            let noise = |features: &Features| features.numbers["noise"];
+            let p = 1.0 / (1.0 + (3.0 * (noise(&example.b) - noise(&example.a))).exp());
+            example.outcome = if random.random_bool(p) { Outcome::A_WINS } else { Outcome::B_WINS };
+        }
+    }
+    examples
+}
+
+#[test]
+fn a_retailer_with_a_taste_of_its_own_gets_a_part_of_the_model() {
+    let model = train(&of_retailers(1_500, true, 1), 1).unwrap().model;
+    assert!(model.setting.retailer.is_some());
+    let fresh = of_retailers(1_500, true, 2);
+    let shared: Vec<Example> = fresh.iter().map(|example| Example { retailer: None, ..example.clone() }).collect();
+    let (own, without) = (model.evaluate(&fresh).log_loss.unwrap(), model.evaluate(&shared).log_loss.unwrap());
+    assert!(own < without - 0.02, "{own} {without}");
+    let candidate = features([0.5, 0.2, 0.9]);
+    let west = model.for_retailer(Some("west"));
+    let explained = west.explain(&candidate, 10);
+    assert_eq!(explained[0].feature, "noise");
+    assert_close(explained.iter().map(|part| part.contribution).sum(), west.score(&candidate), 1e-12);
+    assert!(model.for_retailer(Some("west")).score(&candidate) != model.score(&candidate));
+    assert_eq!(model.for_retailer(Some("unknown")).score(&candidate), model.score(&candidate), "an unknown retailer has the shared part");
+    let loaded = RewardModel::from_json(&serde_json::to_string(&model).unwrap()).unwrap();
+    assert_eq!(loaded.for_retailer(Some("west")).score(&candidate), west.score(&candidate));
+}
+
+#[test]
+fn retailers_of_one_taste_get_no_part() {
+    let model = train(&of_retailers(900, false, 1), 1).unwrap().model;
+    let candidate = features([0.5, 0.2, 0.9]);
+    let shared = model.score(&candidate);
+    for retailer in ["north", "south", "west"] {
+        assert_close(model.for_retailer(Some(retailer)).score(&candidate), shared, 0.25);
+    }
+}
+
+#[test]
+fn models_of_earlier_versions_are_refused_by_version() {
+    let old =
+        json!({ "model_version": 2, "feature_version": 1, "numbers": [], "words": {}, "log_tie": 0.0, "temperature": 1.0, "l2": 3.0 });
+    let error = RewardModel::from_json(&old.to_string()).unwrap_err();
+    assert_eq!(error.to_string(), "the model has model version 2, this program reads 3; train it again");
+}
+
+#[test]
+fn progress_rises_to_the_end_and_large_sets_leave_pairs_out() {
+    let pairs = Pairs::of(&synthetic(14_000, 0.3, 5)).unwrap();
+    let mut shares = Vec::new();
+    let trained = train_pairs(&pairs, 1, &mut |progress| shares.push(progress.share)).unwrap();
+    assert!(shares.is_sorted() && shares.last() == Some(&1.0), "{shares:?}");
+    assert_eq!((trained.report.n_pairs, trained.report.n_tuned), (14_000, MOST_TUNED));
+    let held_out = trained.report.held_out.unwrap();
+    assert_eq!((held_out.n_pairs, trained.held_out.len()), (2_800, 2_800));
+    assert!(trained.held_out.is_sorted_by_key(|pair| pair.position));
+    assert_close(raw_weight(&trained.model, "roas"), 2.0, 0.1);
+    assert!(held_out.calibration_error.unwrap() < 0.04, "{held_out:?}");
+}
+
+#[test]
+fn pairs_without_any_difference_give_a_model_that_prefers_nobody() {
+    let same: Vec<Example> = (0..50)
+        .map(|n| Example {
+            prompt_key: n.to_string(),
+            a: features([1.0, 2.0, 3.0]),
+            b: features([1.0, 2.0, 3.0]),
+            outcome: if n % 2 == 0 { Outcome::A_WINS } else { Outcome::TIE },
+            weight: 1.0,
+            retailer: Some("only".to_owned()),
+        })
+        .collect();
+    let trained = train(&same, 1).unwrap();
+    assert_eq!(trained.model.score(&features([5.0, 0.0, 0.0])), 0.0);
+    assert_eq!(trained.report.held_out.unwrap().accuracy, Some(0.0), "equal scores are no right answers");
+    let nothing = Example { a: Features::default(), b: Features::default(), ..same[0].clone() };
+    assert!(train(&vec![nothing; 6], 1).is_ok());
 }

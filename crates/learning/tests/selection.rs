@@ -5,7 +5,8 @@
 
 use learning::features::Features;
 use learning::reward::model::RewardModel;
-use learning::reward::training::{Setting, train};
+use learning::reward::setting::Setting;
+use learning::reward::training::train;
 use learning::reward::{Example, Outcome};
 use learning::selection::lift::{LEAST_PROMPTS, NoLift, measure};
 use learning::selection::{Rules, View, choose};
@@ -39,7 +40,7 @@ fn world(n: usize, every: usize, seed: u64) -> Vec<Example> {
             let ((a, worth_a), (b, worth_b)) = (candidate(1.0), candidate(-1.0));
             let wins = random.random::<f64>() < 1.0 / (1.0 + (worth_b - worth_a).exp());
             let outcome = if wins { Outcome::A_WINS } else { Outcome::B_WINS };
-            Example { prompt_key: format!("p{number}"), a, b, outcome, weight: 1.0 }
+            Example { prompt_key: format!("p{number}"), a, b, outcome, weight: 1.0, retailer: None }
         })
         .collect()
 }
@@ -62,7 +63,7 @@ fn the_ensemble_is_surer_with_more_pairs_and_unsure_of_words_it_never_saw() {
     let pairs: Vec<Example> = (0..120)
         .map(|number| {
             let (good, bad) = (text(&format!("fresh offer n{number}")), text(&format!("stale notice m{number}")));
-            Example { prompt_key: format!("p{number}"), a: good, b: bad, outcome: Outcome::A_WINS, weight: 1.0 }
+            Example { prompt_key: format!("p{number}"), a: good, b: bad, outcome: Outcome::A_WINS, weight: 1.0, retailer: None }
         })
         .collect();
     let model = train(&pairs, 1).unwrap().model;
@@ -104,7 +105,7 @@ fn the_lift_report_tells_gain_from_nothing_and_from_harm() {
     // What a perfect choice would find in a pool that is large enough: tasks whose candidates differ.
     let informative: Vec<Example> =
         world(80, 1, 6).into_iter().map(|one| Example { prompt_key: format!("c{}", one.prompt_key), ..one }).collect();
-    let setting = Setting { l2: 1.0, with_words: false };
+    let setting = Setting::numbers(1.0);
     let lift = measure(&start, &informative, &random, setting, 1).unwrap();
     assert!(lift.accuracy_lift.value > 0.01 && lift.log_loss_lift.value > 0.01, "{lift:?}");
     assert_eq!((lift.n_informative, lift.n_random, lift.n_earlier), (80, 800, 20));

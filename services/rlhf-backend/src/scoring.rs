@@ -111,7 +111,8 @@ fn compare(loaded: &Loaded, request: &ScoreRequest) -> ScoreResponse {
         })
         .collect();
     let model = &loaded.model;
-    let scores: Vec<f64> = described.iter().map(|features| model.score(features)).collect();
+    let scorer = model.for_retailer(request.retailer_id.as_deref());
+    let scores: Vec<f64> = described.iter().map(|features| scorer.score(features)).collect();
     let win = |i: usize, j: usize, own: f64, other: f64| {
         if i == j {
             return 0.5;
@@ -123,7 +124,7 @@ fn compare(loaded: &Loaded, request: &ScoreRequest) -> ScoreResponse {
     let win_probabilities =
         scores.iter().enumerate().map(|(i, own)| scores.iter().enumerate().map(|(j, other)| win(i, j, *own, *other)).collect()).collect();
     let explain = |features: &features::Features| {
-        let parts = model.explain(features, EXPLAINED_FEATURES).into_iter();
+        let parts = scorer.explain(features, EXPLAINED_FEATURES).into_iter();
         parts.map(|part| Contribution { feature: part.feature, value: part.value, contribution: part.contribution }).collect()
     };
     ScoreResponse {

@@ -7,7 +7,8 @@ use learning::agreement::{LabelCounts, gwet_ac1, percent};
 use learning::features::candidate_features;
 use learning::judgment::InvalidJudgments;
 use learning::reward::metrics::{Baseline, Metrics};
-use learning::reward::training::{TrainError, train};
+use learning::reward::pairs::Pairs;
+use learning::reward::training::{TrainError, train_pairs};
 use learning::reward::{Example, Outcome};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -84,8 +85,10 @@ pub async fn fit(material: Material, input: TrainingInput) -> Result<NewRewardMo
 }
 
 fn fit_now(material: &Material, input: &TrainingInput) -> Result<NewRewardModel, TrainingError> {
-    let examples: Vec<Example> = material.rows.iter().map(to_example).collect();
-    let trained = train(&examples, input.seed)?;
+    let mut pairs = Pairs::default();
+    // One by one, so that no more than one pair's features are held in full.
+    material.rows.iter().try_for_each(|row| pairs.push(&to_example(row)))?;
+    let trained = train_pairs(&pairs, input.seed, &mut |progress| tracing::debug!(share = progress.share, "{}", progress.step))?;
     let counts = LabelCounts::from_judgments(&material.judgments, material.n_judged_tasks, material::LABELS.len())?;
     let alpha = alpha_with_interval(&counts, Scale::Nominal, REPLICATES, input.seed);
     let report = trained.report;
@@ -104,7 +107,7 @@ fn fit_now(material: &Material, input: &TrainingInput) -> Result<NewRewardModel,
         training_pairs_count: count(report.n_pairs),
         config: json!({
             "note": input.note, "seed": input.seed, "prompts": report.n_prompts, "folds": report.folds, "tried": report.tried,
-            "l2": trained.model.l2, "temperature": trained.model.temperature, "left_out": material.left_out,
+            "setting": trained.model.setting, "temperature": trained.model.temperature, "left_out": material.left_out,
             "judgments_by_simulated_raters": material.simulated_judgments, "judgments_by_people": material.people_judgments,
         }),
         validation_accuracy: figures.held_out.as_ref().and_then(|metrics| metrics.accuracy),
@@ -125,6 +128,8 @@ pub(crate) fn to_example(pair: &Pair) -> Example {
         b: candidate_features(&pair.b, &to_feature_checks(pair.checks_b.iter()), &pair.context),
         outcome: Outcome { a: pair.outcome[0], tie: pair.outcome[1], b: pair.outcome[2] },
         weight: pair.weight,
+        // All pairs of a retailer's own model are its own; a general model does not know whose a pair is.
+        retailer: None,
     }
 }
 

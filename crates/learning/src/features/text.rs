@@ -1,77 +1,234 @@
-//! What can be said about a text without understanding it: its size, its style, its words.
+//! What can be said about a text without understanding it: its size, its style, how far it takes up what it was asked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use super::tokens::{FNV_START, Token, Tokens, fnv};
+use super::{Features, MIDDLE_LENGTH as MIDDLE, TEXT_LENGTH};
 
-use super::{Features, TEXT_LENGTH, WORD_BUCKETS, Word};
+/// English words that carry little meaning, sorted. In other languages the numbers that use them stay near 0.
+const FUNCTION_WORDS: [&str; 90] = [
+    "a", "about", "all", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "can", "could", "did", "do", "does", "for",
+    "from", "had", "has", "have", "he", "her", "here", "him", "his", "how", "i", "if", "in", "into", "is", "it", "its", "just", "may",
+    "me", "might", "more", "most", "my", "no", "not", "of", "on", "only", "or", "other", "our", "out", "over", "own", "same", "she",
+    "should", "so", "some", "such", "than", "that", "the", "their", "them", "then", "there", "these", "they", "this", "those", "to", "too",
+    "up", "us", "very", "was", "we", "were", "what", "when", "where", "which", "who", "why", "will", "with", "would", "you", "your",
+];
+const FIRST_PERSON: [&str; 8] = ["i", "me", "mine", "my", "our", "ours", "us", "we"];
+const SECOND_PERSON: [&str; 4] = ["you", "your", "yours", "yourself"];
+const THIRD_PERSON: [&str; 9] = ["he", "her", "hers", "him", "his", "she", "their", "them", "they"];
 
-/// Longest example text that is kept for a bucket, in characters.
-const MAX_EXAMPLE: usize = 60;
+/// Letters of a long word.
+const LONG_WORD: usize = 7;
 
-/// Adds size, style and shared words with the context; nothing when there is no text.
-pub(super) fn describe(features: &mut Features, text: &str, context: &str) {
+/// Counts of one pass over the characters.
+#[derive(Default)]
+struct Marks {
+    length: f64,
+    digits: f64,
+    upper: f64,
+    punctuation: f64,
+    questions: f64,
+    exclamations: f64,
+    commas: f64,
+    colons: f64,
+    quotes: f64,
+    apostrophes: f64,
+    dashes: f64,
+    brackets: f64,
+    sentences: f64,
+}
+
+fn marks(text: &str) -> Marks {
+    let mut marks = Marks::default();
+    let (mut ended, mut is_open) = (false, false);
+    for c in text.chars() {
+        marks.length += 1.0;
+        let counter = match c {
+            '?' => Some(&mut marks.questions),
+            '!' => Some(&mut marks.exclamations),
+            ',' => Some(&mut marks.commas),
+            ':' => Some(&mut marks.colons),
+            '"' | '“' | '”' => Some(&mut marks.quotes),
+            '\'' | '’' => Some(&mut marks.apostrophes),
+            '—' | '–' => Some(&mut marks.dashes),
+            '(' | '[' | '{' => Some(&mut marks.brackets),
+            _ => None,
+        };
+        if let Some(counter) = counter {
+            *counter += 1.0;
+        }
+        if ended && c.is_whitespace() {
+            marks.sentences += 1.0;
+            is_open = false;
+        }
+        is_open |= !c.is_whitespace();
+        ended = matches!(c, '.' | '!' | '?');
+        if c.is_ascii_digit() {
+            marks.digits += 1.0;
+        } else if c.is_uppercase() {
+            marks.upper += 1.0;
+        } else if c.is_ascii_punctuation() {
+            marks.punctuation += 1.0;
+        }
+    }
+    marks.sentences += flag(is_open);
+    marks
+}
+
+/// Adds size, style and what the text takes up of its context; nothing when there is no text.
+pub(super) fn describe(features: &mut Features, text: &str, own: &Tokens, context: &str, asked: &Tokens) {
     if text.is_empty() {
         return;
     }
-    let length = text.chars().count() as f64;
-    let share = |matches: fn(&char) -> bool| text.chars().filter(matches).count() as f64 / length;
-    let lines = text.lines().filter(|line| !line.trim().is_empty());
-    let is_item = |line: &str| {
-        let line = line.trim_start();
-        let digits = line.chars().take_while(char::is_ascii_digit).count();
-        let is_numbered = digits > 0 && line.get(digits..).is_some_and(|rest| rest.starts_with(['.', ')']));
-        is_numbered || line.starts_with(['-', '*', '•'])
-    };
-    features.set(TEXT_LENGTH, length);
-    features.set("text.length_log", length.ln_1p());
-    features.set("text.lines", lines.clone().count() as f64);
-    features.set("text.list_items", lines.filter(|line| is_item(line)).count() as f64);
-    features.set("text.digit_share", share(char::is_ascii_digit));
-    features.set("text.upper_case_share", share(|c| c.is_uppercase()));
-    features.set("text.punctuation_share", share(char::is_ascii_punctuation));
-    features.set("text.questions", text.matches('?').count() as f64);
-    let own: BTreeSet<String> = tokens(text).collect();
-    if own.is_empty() {
+    let marks = marks(text);
+    let share = |count: f64| count / marks.length;
+    features.set(TEXT_LENGTH, marks.length);
+    features.set("text.digit_share", share(marks.digits));
+    features.set("text.upper_case_share", share(marks.upper));
+    features.set("text.punctuation_share", share(marks.punctuation));
+    features.set("text.questions", marks.questions);
+    features.set("text.exclamations", marks.exclamations);
+    features.set("text.colons", marks.colons);
+    features.set("text.quotes", marks.quotes);
+    features.set("text.dashes", marks.dashes);
+    features.set("text.brackets", marks.brackets);
+    features.set("text.sentences", marks.sentences);
+    features.set("text.ellipses", (text.matches("...").count() + text.matches('…').count()) as f64);
+    features.set("text.code_blocks", text.matches("```").count() as f64);
+    features.set("text.bold", text.matches("**").count() as f64);
+    let end = text.trim_end().chars().next_back();
+    features.set("text.ends_as_sentence", flag(end.is_some_and(|c| matches!(c, '.' | '!' | '?' | '"' | '”' | ')'))));
+    features.set("text.ends_as_question", flag(end == Some('?')));
+    features.set("text.starts_upper_case", flag(text.trim_start().chars().next().is_some_and(char::is_uppercase)));
+    lines(features, text);
+    let count = own.words().count() as f64;
+    if count == 0.0 {
         return;
     }
-    let count = tokens(text).count() as f64;
-    features.set("text.words", count);
-    features.set("text.distinct_words", own.len() as f64 / count);
-    let asked: BTreeSet<String> = tokens(context).collect();
-    if !asked.is_empty() {
-        let shared = own.intersection(&asked).count() as f64;
-        features.set("text.from_context", shared / own.len() as f64);
-        features.set("text.context_covered", shared / asked.len() as f64);
+    features.set("text.commas", marks.commas / count);
+    features.set("text.apostrophes", marks.apostrophes / count);
+    features.set("text.words_per_sentence", count / marks.sentences.max(1.0));
+    words(features, text, own, count);
+    if asked.words().next().is_some() {
+        take_up(features, (text, own), (context, asked), marks.length.ln_1p() - MIDDLE);
     }
 }
 
-/// Single words and neighbouring pairs in hashed buckets: `1 + ln(count)`, scaled to length 1 in all.
-pub(super) fn words(text: &str) -> BTreeMap<u32, Word> {
-    let mut buckets: BTreeMap<u32, Word> = BTreeMap::new();
-    let mut add = |example: &str| {
-        let word = buckets.entry(bucket(example));
-        word.and_modify(|word| word.value += 1.0).or_insert_with(|| Word { value: 1.0, text: example.chars().take(MAX_EXAMPLE).collect() });
+/// Longest word of the lists.
+const LONGEST_LISTED: usize = 8;
+
+fn is_function_word(word: &str) -> bool {
+    word.len() <= LONGEST_LISTED && FUNCTION_WORDS.binary_search(&word).is_ok()
+}
+
+/// Sorted, each once.
+fn distinct(mut hashes: Vec<u64>) -> Vec<u64> {
+    hashes.sort_unstable();
+    hashes.dedup();
+    hashes
+}
+
+/// How many two sorted lists have in common.
+fn n_shared(a: &[u64], b: &[u64]) -> usize {
+    let (few, many) = if a.len() < b.len() { (a, b) } else { (b, a) };
+    let mut many = many.iter().peekable();
+    let is_shared = |hash: &&u64| {
+        while many.next_if(|other| other < hash).is_some() {}
+        many.next_if(|other| other == hash).is_some()
     };
-    let mut previous: Option<String> = None;
-    for token in tokens(text) {
-        add(&token);
-        if let Some(previous) = previous {
-            add(&format!("{previous} {token}"));
-        }
-        previous = Some(token);
+    few.iter().filter(is_shared).count()
+}
+
+/// One number of two, in order; only ever compared within a candidate.
+fn mixed(first: u64, second: u64) -> u64 {
+    (first.rotate_left(23) ^ second).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+fn flag(is: bool) -> f64 {
+    f64::from(u8::from(is))
+}
+
+fn lines(features: &mut Features, text: &str) {
+    let (mut count, mut items) = (0.0, 0.0);
+    let mut different = Vec::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let digits = line.bytes().take_while(u8::is_ascii_digit).count();
+        let is_numbered = digits > 0 && line.get(digits..).is_some_and(|rest| rest.starts_with(['.', ')']));
+        count += 1.0;
+        items += flag(is_numbered || line.starts_with(['-', '*', '•']));
+        different.push(fnv(line.as_bytes(), FNV_START));
     }
-    buckets.values_mut().for_each(|word| word.value = 1.0 + word.value.ln());
-    let length = buckets.values().map(|word| word.value.powi(2)).sum::<f64>().sqrt();
-    buckets.values_mut().for_each(|word| word.value /= length);
-    buckets
+    let different = distinct(different);
+    features.set("text.lines", count);
+    features.set("text.list_items", items);
+    features.set("text.repeated_lines", if count > 0.0 { 1.0 - different.len() as f64 / count } else { 0.0 });
 }
 
-fn tokens(text: &str) -> impl Iterator<Item = String> {
-    text.split(|c: char| !c.is_alphanumeric()).filter(|token| !token.is_empty()).map(str::to_lowercase)
+fn words(features: &mut Features, text: &str, own: &Tokens, count: f64) {
+    let (mut letters, mut long, mut function) = (0.0, 0.0, 0.0);
+    let mut persons = [0.0; 3];
+    for token in own.words() {
+        let word = own.str(token);
+        let length = word.chars().count();
+        letters += length as f64;
+        long += flag(length >= LONG_WORD);
+        function += flag(is_function_word(word));
+        if word.len() <= LONGEST_LISTED {
+            for (person, list) in persons.iter_mut().zip([&FIRST_PERSON[..], &SECOND_PERSON, &THIRD_PERSON]) {
+                *person += flag(list.contains(&word));
+            }
+        }
+    }
+    let (mut capitalised, mut shouted) = (0.0, 0.0);
+    for word in text.split_whitespace() {
+        let mut characters = word.chars();
+        capitalised += flag(characters.next().is_some_and(char::is_uppercase));
+        shouted += flag(word.len() > 1 && word.chars().any(char::is_alphabetic) && !word.chars().any(char::is_lowercase));
+    }
+    let hashes: Vec<u64> = own.words().map(|token| token.hash).collect();
+    let triple = |three: &[u64]| three.iter().fold(FNV_START, |hash, next| mixed(hash, *next));
+    let different_triples = distinct(hashes.windows(3).map(triple).collect());
+    let different = distinct(hashes);
+    let n_triples = (count - 2.0).max(1.0);
+    features.set("text.words", count);
+    features.set("text.word_length", letters / count);
+    features.set("text.long_words", long / count);
+    features.set("text.function_words", function / count);
+    features.set("text.first_person", persons[0] / count);
+    features.set("text.second_person", persons[1] / count);
+    features.set("text.third_person", persons[2] / count);
+    features.set("text.capitalised", capitalised / count);
+    features.set("text.shouted", shouted);
+    features.set("text.distinct_words", different.len() as f64 / count);
+    features.set("text.repeated_triples", if count > 2.0 { 1.0 - different_triples.len() as f64 / n_triples } else { 0.0 });
 }
 
-/// FNV-1a, 64 bits: fixed for ever, because models store the bucket numbers.
-fn bucket(text: &str) -> u32 {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    // Folding the high half in mixes bits that the low ones alone would lose.
-    ((hash ^ (hash >> 32)) % u64::from(WORD_BUCKETS)) as u32
+/// What a text takes up of its context, and products of its length with what the context looks like.
+fn take_up(features: &mut Features, (text, own): (&str, &Tokens), (context, asked): (&str, &Tokens), length: f64) {
+    let set = |tokens: &Tokens, keep: fn(&Tokens, &Token) -> bool| -> Vec<u64> {
+        distinct(tokens.words().filter(|token| keep(tokens, token)).map(|token| token.hash).collect())
+    };
+    let pairs = |tokens: &Tokens| distinct(tokens.words().zip(tokens.words().skip(1)).map(|(x, y)| mixed(x.hash, y.hash)).collect());
+    let mut overlap = |from: &'static str, covered: &'static str, own: &[u64], asked: &[u64]| {
+        let shared = n_shared(own, asked) as f64;
+        let share = |of: usize| if of == 0 { 0.0 } else { shared / of as f64 };
+        features.set(from, share(own.len()));
+        features.set(covered, share(asked.len()));
+        (share(own.len()), share(asked.len()))
+    };
+    let every = |_: &Tokens, _: &Token| true;
+    let is_content = |tokens: &Tokens, token: &Token| !is_function_word(tokens.str(token));
+    let is_number = |tokens: &Tokens, token: &Token| tokens.str(token).bytes().all(|byte| byte.is_ascii_digit());
+    let (from, covered) = overlap("text.from_context", "text.context_covered", &set(own, every), &set(asked, every));
+    overlap("text.content_from_context", "text.content_covered", &set(own, is_content), &set(asked, is_content));
+    overlap("text.numbers_from_context", "text.numbers_covered", &set(own, is_number), &set(asked, is_number));
+    overlap("text.pairs_from_context", "text.pairs_covered", &pairs(own), &pairs(asked));
+    let context_length = (context.chars().count() as f64).ln_1p();
+    features.set("text.repeats_context", flag(text.trim().eq_ignore_ascii_case(context.trim())));
+    features.set("text.length_to_context", (length + MIDDLE - context_length).abs());
+    features.set("text.length_from_middle", length.abs());
+    let around = context_length - MIDDLE;
+    features.set("text.length*context.length", length * around);
+    features.set("text.length*context.asks", length * flag(context.contains('?')));
+    features.set("text.length*context.lines", length * flag(context.contains('\n')));
+    features.set("text.from_context*context.length", from * around);
+    features.set("text.context_covered*context.length", covered * around);
 }

@@ -9,15 +9,23 @@ use rand::{Rng as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::design::{Design, Row, damped};
-use super::likelihood::{Penalty, davidson};
+use super::Outcome;
+use super::design::{Design, NUMBERS, RETAILER_NUMBERS, Row};
+use super::likelihood::{Fitted, Precision, Sample, davidson, fit, information};
 use super::model::RewardModel;
-use super::training::{RANKING_TOLERANCE, fit};
-use super::{Example, Outcome};
+use super::pairs::{damped, differences};
+use super::parallel;
+use super::progress::Steps;
+use super::setting::Setting;
+use super::training::MOST_TUNED;
 use crate::features::Features;
+use crate::features::hashed::Group;
 
 /// Members of an ensemble: enough that the spread of their scores is known to about a sixth.
 pub const MEMBERS: usize = 16;
+
+/// Members that are fitted between two reports of progress.
+const AT_ONCE: usize = 4;
 
 /// One member: its own weights for the numbers and words of the model it belongs to, in their order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,43 +38,66 @@ pub struct Member {
     pub log_tie: f32,
 }
 
-/// Fits the members beside a model that was fitted to all rows; `kept` are the columns that the model names. Weights are divided by the
-/// temperature, as the model's are.
+/// Fits the members beside a model that was fitted to all rows; they hold the columns that the model names. Weights are divided by the
+/// temperature, as the model's are. The parts of retailers are fitted with each member, but a member keeps its shared weights only.
 pub(super) fn members(
     design: &Design,
-    examples: &[&Example],
-    (l2, with_words, temperature): (f64, bool, f64),
-    start: &[f64],
+    setting: &Setting,
+    temperature: f64,
+    model: &Fitted,
     seed: u64,
+    steps: &mut Steps<'_>,
 ) -> Vec<Member> {
-    let columns = design.columns(with_words);
-    let numbers = design.columns(false);
-    let kept: Vec<usize> = (0..columns).filter(|column| start.get(*column).is_some_and(|weight| *weight != 0.0)).collect();
-    let mut by_prompt: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
-    for (example, row) in examples.iter().zip(&design.rows) {
-        by_prompt.entry(&example.prompt_key).or_default().push(row);
-    }
-    let prompts: Vec<Vec<&Row>> = by_prompt.into_values().collect();
+    let numbers = design.columns[NUMBERS].len();
+    let shared = design.columns[RETAILER_NUMBERS].start;
+    let kept: Vec<usize> = (0..shared).filter(|column| model.weights.get(*column).is_some_and(|weight| *weight != 0.0)).collect();
+    let prompts = design.rows.iter().map(|row| row.prompt + 1).max().unwrap_or(0);
     let mut random = ChaCha8Rng::seed_from_u64(seed ^ 0x656e_7365_6d62_6c65);
-    let member = |member: usize| {
-        let rows: Vec<&Row> = (0..prompts.len()).flat_map(|_| prompts[random.random_range(0..prompts.len())].iter().copied()).collect();
-        let scale = l2.sqrt().recip();
-        let draw = |column: usize| {
-            // Words are known by their bucket, so that words that no pair has shown can be drawn the same way when they come.
-            let name = design.bucket(column).map_or(u64::MAX - column as u64, u64::from);
-            standard_normal(member, name) * scale
+    let mut draw = || {
+        let mut times = vec![0_u32; prompts as usize];
+        for _ in 0..prompts {
+            if let Some(times) = times.get_mut(random.random_range(0..prompts) as usize) {
+                *times += 1;
+            }
+        }
+        times
+    };
+    let (information, deviations) = (information(design, setting), setting.deviations());
+    let precision = if design.rows.len() > MOST_TUNED { Precision::MEMBER } else { Precision::RANKING };
+    let member = |(member, times): (usize, Vec<u32>)| {
+        let drawn = |(row, index): (&Row, u32)| {
+            let times = times.get(row.prompt as usize).copied().filter(|times| *times > 0)?;
+            Some((index, row.weight * f64::from(times)))
         };
-        let centre: Vec<f64> = (0..columns).map(draw).collect();
-        let mut start: Vec<f64> = start.iter().zip(&centre).map(|(from, to)| if *from == 0.0 { *to } else { *from }).collect();
-        start.push(0.0);
-        let mut fitted = fit(&rows, with_words, Penalty { l2, centre: &centre }, RANKING_TOLERANCE, start);
-        let log_tie = fitted.pop().unwrap_or(0.0) as f32;
-        let weights: Vec<(usize, f32)> = kept.iter().map(|column| (*column, (fitted[*column] / temperature) as f32)).collect();
+        let sample: Sample = design.rows.iter().zip(0..).filter_map(drawn).collect();
+        // Words are known by their bucket, so that words that no pair has shown can be drawn the same way when they come.
+        let name = |column: usize| design.bucket(column).map_or(u64::MAX - column as u64, u64::from);
+        let centre: Vec<f64> = (0..design.width()).map(|column| standard_normal(member, name(column))).collect();
+        // Near the end from the start: where a weight is known by itself, the prior's draw pulls it by its share of what is known.
+        let mut start = model.clone();
+        for (segment, deviation) in deviations.iter().enumerate() {
+            for column in design.columns[segment].clone() {
+                start.weights[column] += deviation * centre[column] / (1.0 + information[column]);
+            }
+        }
+        let fitted = fit(design, &sample, setting, &start, &centre, precision);
+        let weights: Vec<(usize, f32)> = kept.iter().map(|column| (*column, rounded(fitted.weights[*column] / temperature))).collect();
         let part =
             |of_words: bool| weights.iter().filter(|(column, _)| (*column >= numbers) == of_words).map(|(_, weight)| *weight).collect();
-        Member { numbers: part(false), words: part(true), log_tie }
+        Member { numbers: part(false), words: part(true), log_tie: rounded(fitted.log_tie) }
     };
-    (0..MEMBERS).map(member).collect()
+    let mut all = Vec::with_capacity(MEMBERS);
+    for first in (0..MEMBERS).step_by(AT_ONCE) {
+        steps.at(first as f64 / MEMBERS as f64, "fitting the ensemble");
+        let batch = (first..(first + AT_ONCE).min(MEMBERS)).map(|index| (index, draw())).collect();
+        all.extend(parallel::map(batch, member));
+    }
+    all
+}
+
+/// Four decimal places are far below what members differ by, and take half the room of a full number where models are stored.
+fn rounded(weight: f64) -> f32 {
+    ((weight * 1e4).round() / 1e4) as f32
 }
 
 /// How a model and its members see one comparison.
@@ -81,38 +112,50 @@ pub struct Opinions {
 }
 
 impl RewardModel {
-    /// What the members say of a comparison; empty for a model that was stored without members.
+    /// What the members say of a comparison; empty for a model that was stored without members. A retailer's part is the model's own, since
+    /// members have none.
     #[must_use]
-    pub fn opinions(&self, a: &Features, b: &Features) -> Opinions {
-        let knows_words = !self.words.is_empty();
-        let places: BTreeMap<u32, usize> = self.words.keys().copied().zip(0..).collect();
+    pub fn opinions(&self, a: &Features, b: &Features, retailer: Option<&str>) -> Opinions {
         let value = |features: &Features, place: usize| {
             let number = &self.numbers[place];
-            features.numbers.get(&number.name).map_or(0.0, |value| (damped(*value) - number.centre) / number.scale)
+            features.numbers.get(number.name.as_str()).map_or(0.0, |value| (damped(*value) - number.centre) / number.scale)
         };
         let numbers = (0..self.numbers.len()).map(|place| (place as u32, value(a, place) - value(b, place)));
-        let mut words: BTreeMap<u32, f64> = BTreeMap::new();
-        if knows_words {
-            for (features, sign) in [(a, 1.0), (b, -1.0)] {
-                for (bucket, word) in &features.words {
-                    *words.entry(*bucket).or_insert(0.0) += sign * word.value;
-                }
-            }
-        }
         let first_word = self.numbers.len() as u32;
+        let is_used = |bucket: u32| Group::of(bucket).and_then(|group| self.setting.of(group)).is_some();
+        let words = differences(&a.words, &b.words).filter(|(bucket, _)| is_used(*bucket));
         let direction: Vec<(u32, f64)> =
-            numbers.chain(words.into_iter().map(|(bucket, d)| (first_word + bucket, d))).filter(|(_, d)| *d != 0.0).collect();
-        let scale = self.l2.sqrt().recip() / self.temperature;
-        let difference = |(index, member): (usize, &Member)| -> f64 {
-            let weight = |column: u32| {
-                let of_number = member.numbers.get(column as usize).copied().filter(|_| column < first_word);
-                let of_word = || places.get(&(column - first_word)).and_then(|place| member.words.get(*place)).copied();
-                let known = if column < first_word { of_number } else { of_word() };
-                known.map_or_else(|| standard_normal(index, u64::from(column.wrapping_sub(first_word))) * scale, f64::from)
-            };
-            direction.iter().map(|(column, d)| weight(*column) * d).sum()
+            numbers.filter(|(_, d)| *d != 0.0).chain(words.map(|(bucket, d)| (first_word + bucket, f64::from(d)))).collect();
+        let places: BTreeMap<u32, usize> = self.words.keys().copied().zip(0..).collect();
+        let deviation = |bucket: u32| {
+            let strength = Group::of(bucket).and_then(|group| self.setting.of(group));
+            strength.map_or(0.0, |strength| strength.sqrt().recip() / self.temperature)
         };
-        let differences: Vec<f64> = self.members.iter().enumerate().map(|pair| difference((pair.0, pair.1))).collect();
+        // What every member has in common.
+        let own = retailer.and_then(|retailer| self.retailers.get(retailer)).map_or(0.0, |own| {
+            let weight = |column: u32| match self.numbers.get(column as usize) {
+                Some(number) => own.numbers.get(&number.name).copied(),
+                None => own.words.get(&(column - first_word)).copied(),
+            };
+            direction.iter().map(|(column, d)| weight(*column).unwrap_or(0.0) * d).sum()
+        });
+        // Looked up once for all members: the place of a known word, or its prior deviation.
+        let parts: Vec<(u32, f64, Option<usize>, f64)> = direction
+            .iter()
+            .map(|(column, d)| match column.checked_sub(first_word) {
+                None => (*column, *d, Some(*column as usize), 0.0),
+                Some(bucket) => (*column, *d, places.get(&bucket).copied(), deviation(bucket)),
+            })
+            .collect();
+        let difference = |(index, member): (usize, &Member)| -> f64 {
+            let weight = |(column, d, place, deviation): &(u32, f64, Option<usize>, f64)| {
+                let list = if *column < first_word { &member.numbers } else { &member.words };
+                let known = place.and_then(|place| list.get(place)).copied().map(f64::from);
+                d * known.unwrap_or_else(|| standard_normal(index, u64::from(column.saturating_sub(first_word))) * deviation)
+            };
+            own + parts.iter().map(weight).sum::<f64>()
+        };
+        let differences: Vec<f64> = self.members.iter().enumerate().map(difference).collect();
         let outcomes = differences.iter().zip(&self.members).map(|(d, member)| davidson(*d, f64::from(member.log_tie))).collect();
         Opinions { differences, outcomes, direction }
     }

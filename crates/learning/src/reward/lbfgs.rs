@@ -4,7 +4,6 @@
 use std::collections::VecDeque;
 
 const MEMORY: usize = 8;
-const MAX_ITERATIONS: usize = 200;
 /// Sufficient decrease of the line search (Armijo).
 const DECREASE: f64 = 1e-4;
 const MAX_HALVINGS: usize = 40;
@@ -17,14 +16,14 @@ struct Correction {
 }
 
 /// Minimises `objective` (value; writes the gradient) from `start` until no gradient entry exceeds
-/// `tolerance` or no further decrease is possible.
-pub(super) fn minimise(start: Vec<f64>, tolerance: f64, objective: impl Fn(&[f64], &mut [f64]) -> f64) -> Vec<f64> {
+/// `tolerance`, no further decrease is possible, or `steps` are made.
+pub(super) fn minimise(start: Vec<f64>, tolerance: f64, steps: usize, objective: impl Fn(&[f64], &mut [f64]) -> f64) -> Vec<f64> {
     let mut point = start;
     let mut gradient = vec![0.0; point.len()];
     let mut value = objective(&point, &mut gradient);
     let mut memory: VecDeque<Correction> = VecDeque::with_capacity(MEMORY);
     let (mut trial, mut trial_gradient) = (point.clone(), gradient.clone());
-    for _ in 0..MAX_ITERATIONS {
+    for _ in 0..steps {
         if gradient.iter().all(|slope| slope.abs() <= tolerance) {
             break;
         }

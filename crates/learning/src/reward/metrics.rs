@@ -22,9 +22,16 @@ pub struct Prediction {
 
 impl Prediction {
     /// P(a beats b | no tie).
-    fn decided_probability(&self) -> f64 {
+    pub(super) fn decided_probability(&self) -> f64 {
         let wins = self.probability.a + self.probability.b;
         if wins > 0.0 { self.probability.a / wins } else { 0.5 }
+    }
+
+    /// Cross entropy with the (soft) outcome, ties included, in nats.
+    pub(super) fn log_loss_with_ties(&self) -> f64 {
+        let (said, thought) = (self.outcome, self.probability);
+        let part = |said: f64, p: f64| if said > 0.0 { -said * p.max(f64::MIN_POSITIVE).ln() } else { 0.0 };
+        (part(said.a, thought.a) + part(said.b, thought.b)) + part(said.tie, thought.tie)
     }
 }
 
@@ -87,22 +94,23 @@ pub fn measure(predictions: &[Prediction]) -> Metrics {
         log_loss: mean(preferred.iter().map(|p| -p.max(f64::MIN_POSITIVE).ln())),
         brier: mean(preferred.iter().map(|p| (1.0 - p).powi(2))),
         calibration_error: expected_calibration_error(&both_orders, CALIBRATION_BINS),
-        log_loss_with_ties: mean(predictions.iter().map(|prediction| {
-            let (said, thought) = (prediction.outcome, prediction.probability);
-            let part = |said: f64, p: f64| if said > 0.0 { -said * p.max(f64::MIN_POSITIVE).ln() } else { 0.0 };
-            (part(said.a, thought.a) + part(said.b, thought.b)) + part(said.tie, thought.tie)
-        })),
+        log_loss_with_ties: mean(predictions.iter().map(Prediction::log_loss_with_ties)),
     }
 }
 
 /// A fair coin, and "the longer text wins" (pairs without text count as equally long).
 pub fn baselines(examples: &[&Example]) -> Vec<Baseline> {
-    let decided = || examples.iter().filter_map(|example| Some((*example, example.outcome.winner_is_a()?)));
-    let length = |example: &Example| {
+    let longer = |example: &&Example| {
         let of = |features: &crate::features::Features| features.numbers.get(TEXT_LENGTH).copied().unwrap_or(0.0);
-        of(&example.a) - of(&example.b)
+        (of(&example.a) - of(&example.b), example.outcome.winner_is_a())
     };
-    let (accuracy, accuracy_ties_half) = accuracies(decided().map(|(example, is_a)| (length(example), is_a)));
+    baselines_of(&examples.iter().map(longer).collect::<Vec<_>>())
+}
+
+/// The same from how much longer a's text is and whether a won.
+pub(super) fn baselines_of(pairs: &[(f64, Option<bool>)]) -> Vec<Baseline> {
+    let decided = || pairs.iter().filter_map(|(longer, is_a)| Some((*longer, (*is_a)?)));
+    let (accuracy, accuracy_ties_half) = accuracies(decided());
     let any = decided().next().map(|_| ());
     vec![
         Baseline {
@@ -123,10 +131,14 @@ pub fn expected_calibration_error(predictions: &[(f64, bool)], bins: usize) -> O
     }
     let mut sums = vec![0.0; bins];
     for &(probability, happened) in predictions {
-        let bin = ((probability * bins as f64).ceil() as usize).clamp(1, bins) - 1;
-        sums[bin] += f64::from(u8::from(happened)) - probability;
+        sums[bin_of(probability, bins)] += f64::from(u8::from(happened)) - probability;
     }
     Some(sums.iter().map(|sum: &f64| sum.abs()).sum::<f64>() / predictions.len() as f64)
+}
+
+/// The right-closed bin of a probability among `bins`, which is above 0.
+pub(super) fn bin_of(probability: f64, bins: usize) -> usize {
+    ((probability * bins as f64).ceil() as usize).clamp(1, bins) - 1
 }
 
 /// Strict accuracy and accuracy with undecided scores as half, from `(difference, winner is a)`.

@@ -7,11 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::ensemble::Member;
 use super::likelihood::davidson;
 use super::metrics::{Metrics, Prediction, measure};
+use super::pairs::damped;
+use super::setting::Setting;
 use super::{Example, Outcome};
-use crate::features::{FEATURE_VERSION, Features};
+use crate::features::hashed::Group;
+use crate::features::{FEATURE_VERSION, Features, Word};
 
 /// Version of the stored form.
-pub const MODEL_VERSION: u32 = 2;
+pub const MODEL_VERSION: u32 = 3;
 
 /// Weight of one named number; it contributes `weight * (asinh(value) - centre) / scale`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +38,17 @@ pub struct WordWeight {
     pub weight: f64,
 }
 
+/// What a retailer's pairs add to the shared weights, in the same units.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct RetailerWeights {
+    /// By name of the number.
+    #[serde(default)]
+    pub numbers: BTreeMap<String, f64>,
+    /// By bucket.
+    #[serde(default)]
+    pub words: BTreeMap<u32, f64>,
+}
+
 /// A reward model. Scores have no unit of their own: a difference of 1 is odds of e to 1 between two
 /// candidates, given that it is no tie. A feature that the candidate lacks contributes nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,13 +61,16 @@ pub struct RewardModel {
     pub numbers: Vec<NumberWeight>,
     /// Word buckets with a weight; empty when words did not help.
     pub words: BTreeMap<u32, WordWeight>,
+    /// Retailers with a part of their own; empty when that did not help.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub retailers: BTreeMap<String, RetailerWeights>,
     /// Natural logarithm of Davidson's tie parameter.
     pub log_tie: f64,
     /// By what the weights were divided so that probabilities are calibrated; already applied.
     pub temperature: f64,
-    /// Strength of the L2 penalty that was chosen.
-    pub l2: f64,
-    /// The same model fitted to other draws of the pairs, for what it does not know; empty in models of earlier programs.
+    /// Strengths of the penalty that were chosen.
+    pub setting: Setting,
+    /// The same model fitted to other draws of the pairs, for what it does not know; empty in models that were only refitted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<Member>,
 }
@@ -96,38 +113,54 @@ impl RewardModel {
     /// # Errors
     /// When it is no model, of another version, or damaged.
     pub fn from_json(json: &str) -> Result<Self, InvalidModel> {
-        let model: Self = serde_json::from_str(json)?;
-        for (what, found, expected) in [("model", model.model_version, MODEL_VERSION), ("feature", model.feature_version, FEATURE_VERSION)]
+        // The versions first: a model of another version may lack what this program reads.
+        let versions: Versions = serde_json::from_str(json)?;
+        for (what, found, expected) in
+            [("model", versions.model_version, MODEL_VERSION), ("feature", versions.feature_version, FEATURE_VERSION)]
         {
             if found != expected {
                 return Err(InvalidModel::Version { what, found, expected });
             }
         }
-        let is_good = |n: &&NumberWeight| n.centre.is_finite() && n.weight.is_finite() && n.scale > 0.0;
-        if let Some(number) = model.numbers.iter().find(|number| !is_good(number)) {
-            return Err(InvalidModel::Damaged(format!("feature {}", number.name)));
-        }
-        if !model.words.values().all(|word| word.weight.is_finite()) {
-            return Err(InvalidModel::Damaged("list of words".to_owned()));
-        }
-        if !(model.log_tie.is_finite() && model.temperature > 0.0) {
-            return Err(InvalidModel::Damaged("tie parameter or temperature".to_owned()));
-        }
-        let fits = |member: &Member| {
-            let mut weights = member.numbers.iter().chain(&member.words).chain([&member.log_tie]);
-            member.numbers.len() == model.numbers.len()
-                && member.words.len() == model.words.len()
-                && weights.all(|weight| weight.is_finite())
-        };
-        if !model.members.iter().all(fits) {
-            return Err(InvalidModel::Damaged("ensemble".to_owned()));
-        }
+        let model: Self = serde_json::from_str(json)?;
+        model.damage().map_or(Ok(()), |what| Err(InvalidModel::Damaged(what)))?;
         Ok(model)
     }
 
-    /// The candidate's score; comparable only between candidates for the same prompt.
+    /// What is wrong with the numbers of the model.
+    fn damage(&self) -> Option<String> {
+        let is_good = |n: &&NumberWeight| n.centre.is_finite() && n.weight.is_finite() && n.scale > 0.0;
+        if let Some(number) = self.numbers.iter().find(|number| !is_good(number)) {
+            return Some(format!("feature {}", number.name));
+        }
+        if !self.words.values().all(|word| word.weight.is_finite()) {
+            return Some("list of words".to_owned());
+        }
+        if !self.retailers.values().all(|part| part.numbers.values().chain(part.words.values()).all(|weight| weight.is_finite())) {
+            return Some("list of retailers".to_owned());
+        }
+        if !(self.log_tie.is_finite() && self.temperature > 0.0) {
+            return Some("tie parameter or temperature".to_owned());
+        }
+        if !self.setting.is_valid() {
+            return Some("penalty".to_owned());
+        }
+        let fits = |member: &Member| {
+            let mut weights = member.numbers.iter().chain(&member.words).chain([&member.log_tie]);
+            member.numbers.len() == self.numbers.len() && member.words.len() == self.words.len() && weights.all(|weight| weight.is_finite())
+        };
+        (!self.members.iter().all(fits)).then(|| "ensemble".to_owned())
+    }
+
+    /// The candidate's score by the shared weights; comparable only between candidates for the same prompt.
     pub fn score(&self, features: &Features) -> f64 {
-        self.contributions(features).map(|(_, _, contribution)| contribution).sum()
+        self.for_retailer(None).score(features)
+    }
+
+    /// The model as it scores for a retailer: with that retailer's part where there is one.
+    #[must_use]
+    pub fn for_retailer(&self, retailer: Option<&str>) -> Scorer<'_> {
+        Scorer { model: self, own: retailer.and_then(|retailer| self.retailers.get(retailer)) }
     }
 
     /// Probabilities of a win of a, a tie and a win of b.
@@ -135,29 +168,16 @@ impl RewardModel {
         davidson(score_a - score_b, self.log_tie)
     }
 
-    /// The `limit` features that move the score most, strongest first.
+    /// The `limit` features that move the score most by the shared weights, strongest first.
     pub fn explain(&self, features: &Features, limit: usize) -> Vec<Contribution> {
-        let mut all: Vec<Contribution> = self
-            .contributions(features)
-            .filter(|(_, _, contribution)| *contribution != 0.0)
-            .map(|(name, value, contribution)| Contribution {
-                feature: match name {
-                    Name::Number(name) => name.to_owned(),
-                    Name::Word(text) => format!("word:{text}"),
-                },
-                value,
-                contribution,
-            })
-            .collect();
-        all.sort_by(|x, y| y.contribution.abs().total_cmp(&x.contribution.abs()));
-        all.truncate(limit);
-        all
+        self.for_retailer(None).explain(features, limit)
     }
 
     /// What the model says of one comparison, beside what really happened.
     #[must_use]
     pub fn predict(&self, example: &Example) -> Prediction {
-        let (a, b) = (self.score(&example.a), self.score(&example.b));
+        let scorer = self.for_retailer(example.retailer.as_deref());
+        let (a, b) = (scorer.score(&example.a), scorer.score(&example.b));
         Prediction { difference: a - b, probability: self.win_probability(a, b), outcome: example.outcome }
     }
 
@@ -166,23 +186,77 @@ impl RewardModel {
         let predictions: Vec<Prediction> = examples.iter().map(|example| self.predict(example)).collect();
         measure(&predictions)
     }
+}
 
-    fn contributions<'a>(&'a self, features: &'a Features) -> impl Iterator<Item = (Name<'a>, f64, f64)> {
-        let numbers = self.numbers.iter().filter_map(|number| {
-            let value = *features.numbers.get(&number.name)?;
-            let contribution = number.weight * (super::design::damped(value) - number.centre) / number.scale;
-            Some((Name::Number(&number.name), value, contribution))
+/// The versions of a stored model.
+#[derive(Deserialize)]
+struct Versions {
+    model_version: u32,
+    feature_version: u32,
+}
+
+/// A model with the part of one retailer, or with none.
+#[derive(Debug, Clone, Copy)]
+pub struct Scorer<'a> {
+    model: &'a RewardModel,
+    own: Option<&'a RetailerWeights>,
+}
+
+impl Scorer<'_> {
+    /// The candidate's score; comparable only between candidates for the same prompt and retailer.
+    #[must_use]
+    pub fn score(&self, features: &Features) -> f64 {
+        let mut sum = 0.0;
+        self.visit(features, |_, _, contribution| sum += contribution);
+        sum
+    }
+
+    /// The `limit` features that move the score most, strongest first. A contribution holds the shared weight and the retailer's part.
+    #[must_use]
+    pub fn explain(&self, features: &Features, limit: usize) -> Vec<Contribution> {
+        let mut all: Vec<(Name<'_>, f64, f64)> = Vec::new();
+        self.visit(features, |name, value, contribution| {
+            if contribution != 0.0 {
+                all.push((name, value, contribution));
+            }
         });
-        // The candidate's own word explains better than the one seen in training.
-        let words = features.words.iter().filter_map(|(bucket, word)| {
-            let weight = self.words.get(bucket)?.weight;
-            Some((Name::Word(&word.text), word.value, weight * word.value))
+        all.sort_by(|x, y| y.2.abs().total_cmp(&x.2.abs()));
+        all.truncate(limit);
+        let named = all.into_iter().map(|(name, value, contribution)| Contribution {
+            feature: match name {
+                Name::Number(name) => name.to_owned(),
+                // The candidate's own word explains better than the one seen in training.
+                Name::Word(word) => format!("{}:{}", Group::of(word.bucket).map_or("word", Group::prefix), features.text_of(&word)),
+            },
+            value,
+            contribution,
         });
-        numbers.chain(words)
+        named.collect()
+    }
+
+    fn visit<'b>(&'b self, features: &'b Features, mut each: impl FnMut(Name<'b>, f64, f64)) {
+        // Both sides are sorted by name: one walk instead of a search a number.
+        let mut values = features.numbers.iter().peekable();
+        for number in &self.model.numbers {
+            while values.next_if(|(name, _)| name.as_ref() < number.name.as_str()).is_some() {}
+            let Some((_, value)) = values.next_if(|(name, _)| name.as_ref() == number.name.as_str()) else { continue };
+            let own = self.own.and_then(|own| own.numbers.get(&number.name)).copied().unwrap_or(0.0);
+            each(Name::Number(&number.name), *value, (number.weight + own) * (damped(*value) - number.centre) / number.scale);
+        }
+        if self.model.words.is_empty() {
+            return;
+        }
+        for word in &features.words {
+            let shared = self.model.words.get(&word.bucket).map_or(0.0, |known| known.weight);
+            let own = self.own.and_then(|own| own.words.get(&word.bucket)).copied().unwrap_or(0.0);
+            let value = f64::from(word.value);
+            each(Name::Word(*word), value, (shared + own) * value);
+        }
     }
 }
 
+#[derive(Clone, Copy)]
 enum Name<'a> {
     Number(&'a str),
-    Word(&'a str),
+    Word(Word),
 }

@@ -11,7 +11,8 @@ use crate::intervals::Z_95;
 use crate::reward::Example;
 use crate::reward::metrics::measure as measure_all;
 use crate::reward::model::RewardModel;
-use crate::reward::training::{Setting, refit};
+use crate::reward::setting::Setting;
+use crate::reward::training::refit;
 
 /// Fewest judged prompts of each arm.
 pub const LEAST_PROMPTS: usize = 30;
