@@ -14,7 +14,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::features::{Features, WORD_BUCKETS};
+use crate::features::Features;
 use crate::reward::model::RewardModel;
 use crate::uncertainty::{mutual_information, normalised_entropy};
 
@@ -51,7 +51,7 @@ pub struct View {
     /// Fisher information of one answer about the score difference.
     precision: f64,
     /// The pair in the model's own columns, of length 1; empty when the model sees no difference.
-    direction: Vec<(u32, f64)>,
+    direction: Vec<(u64, f64)>,
 }
 
 impl View {
@@ -75,7 +75,7 @@ impl View {
         let centre = opinions.differences.iter().sum::<f64>() / n;
         let variance = opinions.differences.iter().map(|d| (d - centre).powi(2)).sum::<f64>() / (n - 1.0);
         let length = opinions.direction.iter().map(|(_, d)| d * d).sum::<f64>().sqrt();
-        let direction = opinions.direction.into_iter().map(|(column, d)| (column, d / length)).collect();
+        let direction = opinions.direction.into_iter().map(|(column, d)| (u64::from(column), d / length)).collect();
         Some(Self {
             information: mutual_information(&rows),
             uncertainty: normalised_entropy(&mean),
@@ -89,8 +89,8 @@ impl View {
     /// The same view, of the model with this number in a pool that several models look at: what different models see is not alike.
     #[must_use]
     pub fn of_model(mut self, number: u32) -> Self {
-        let offset = number.saturating_mul(2 * WORD_BUCKETS);
-        self.direction.iter_mut().for_each(|(column, _)| *column = column.saturating_add(offset));
+        let offset = u64::from(number) << 32;
+        self.direction.iter_mut().for_each(|(column, _)| *column |= offset);
         self
     }
 }
@@ -150,8 +150,8 @@ struct Greedy<'a> {
 
 impl<'a> Greedy<'a> {
     fn new(pool: &'a [View]) -> Self {
-        let mut places: HashMap<u32, usize> = HashMap::new();
-        let mut place = |column: u32| {
+        let mut places: HashMap<u64, usize> = HashMap::new();
+        let mut place = |column: u64| {
             let next = places.len();
             *places.entry(column).or_insert(next)
         };

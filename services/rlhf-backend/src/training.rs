@@ -6,15 +6,19 @@ use learning::agreement::krippendorff::{Scale, alpha_with_interval};
 use learning::agreement::{LabelCounts, gwet_ac1, percent};
 use learning::features::candidate_features;
 use learning::judgment::InvalidJudgments;
-use learning::reward::metrics::{Baseline, Metrics};
+use learning::reward::card::{Card, CardRow, Comparison, card, compare};
+use learning::reward::metrics::{Baseline, Metrics, Prediction};
+use learning::reward::model::RewardModel;
 use learning::reward::pairs::Pairs;
-use learning::reward::training::{TrainError, train_pairs};
+use learning::reward::progress::Progress;
+use learning::reward::training::{HeldOutPair, TrainError, train_pairs};
 use learning::reward::{Example, Outcome};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use storage::error::StorageError;
 use storage::reward_models::NewRewardModel;
+use tokio::sync::watch;
 
 use crate::scoring::to_feature_checks;
 use material::{Material, Pair};
@@ -70,32 +74,82 @@ pub struct CardFigures {
     pub baselines: Vec<Baseline>,
     /// Agreement of the judgments.
     pub label_quality: Value,
+    /// The same figures with intervals over prompts, for retailers apart, with reliability and length bias; absent as `held_out`, and in cards of
+    /// earlier programs.
+    #[serde(default)]
+    pub card: Option<Card>,
+    /// Less the model that was active when it was trained, on the same pairs. That model may have learnt from them, which flatters it.
+    #[serde(default)]
+    pub against_active: Option<AgainstActive>,
+}
+
+/// A comparison with the active model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AgainstActive {
+    /// The active model.
+    pub model_id: String,
+    /// The new model less the active one.
+    pub difference: Comparison,
+}
+
+/// The model that is active where a new one would be put to work.
+#[derive(Debug, Clone)]
+pub struct Active {
+    /// Its id.
+    pub model_id: String,
+    /// The model.
+    pub model: RewardModel,
 }
 
 /// Trains on a blocking thread.
 ///
 /// # Errors
 /// [`TrainingError`]: too few pairs, mostly.
-pub async fn fit(material: Material, input: TrainingInput) -> Result<NewRewardModel, TrainingError> {
-    let work = tokio::task::spawn_blocking(move || fit_now(&material, &input));
+pub async fn fit(
+    material: Material,
+    input: TrainingInput,
+    active: Option<Active>,
+    told: watch::Sender<Option<Progress>>,
+) -> Result<NewRewardModel, TrainingError> {
+    let work = tokio::task::spawn_blocking(move || fit_now(&material, &input, active.as_ref(), &told));
     work.await.map_err(|error| {
         tracing::error!(%error, "training stopped");
         TrainingError::Stopped
     })?
 }
 
-fn fit_now(material: &Material, input: &TrainingInput) -> Result<NewRewardModel, TrainingError> {
+fn fit_now(
+    material: &Material,
+    input: &TrainingInput,
+    active: Option<&Active>,
+    told: &watch::Sender<Option<Progress>>,
+) -> Result<NewRewardModel, TrainingError> {
     let mut pairs = Pairs::default();
     // One by one, so that no more than one pair's features are held in full.
-    material.rows.iter().try_for_each(|row| pairs.push(&to_example(row)))?;
-    let trained = train_pairs(&pairs, input.seed, &mut |progress| tracing::debug!(share = progress.share, "{}", progress.step))?;
+    let example = |row: &Pair| Example {
+        // All pairs of a retailer's own model are its own: a part of its own would say nothing.
+        retailer: row.retailer.clone().filter(|_| input.retailer_id.is_none()),
+        ..to_example(row)
+    };
+    material.rows.iter().try_for_each(|row| pairs.push(&example(row)))?;
+    let trained = train_pairs(&pairs, input.seed, &mut |progress| {
+        told.send_replace(Some(progress));
+    })?;
     let counts = LabelCounts::from_judgments(&material.judgments, material.n_judged_tasks, material::LABELS.len())?;
     let alpha = alpha_with_interval(&counts, Scale::Nominal, REPLICATES, input.seed);
+    let rows: Vec<CardRow> = trained.held_out.iter().filter_map(|pair| card_row(material, input, pair)).collect();
     let report = trained.report;
     let figures = CardFigures {
         held_out: report.held_out,
         baselines: report.baselines,
         label_quality: json!({ "krippendorff_alpha": alpha, "percent_agreement": percent(&counts), "gwet_ac1": gwet_ac1(&counts) }),
+        card: (!rows.is_empty()).then(|| card(&rows, input.seed)),
+        against_active: active.and_then(|active| {
+            let pairs = trained.held_out.iter().filter_map(|pair| material.rows.get(pair.position));
+            let other: Vec<Prediction> = pairs.map(|pair| active.model.predict(&example(pair))).collect();
+            let difference = compare(&rows, &other, input.seed).ok()?;
+            Some(AgainstActive { model_id: active.model_id.clone(), difference })
+        }),
     };
     let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
     Ok(NewRewardModel {
@@ -128,9 +182,19 @@ pub(crate) fn to_example(pair: &Pair) -> Example {
         b: candidate_features(&pair.b, &to_feature_checks(pair.checks_b.iter()), &pair.context),
         outcome: Outcome { a: pair.outcome[0], tie: pair.outcome[1], b: pair.outcome[2] },
         weight: pair.weight,
-        // All pairs of a retailer's own model are its own; a general model does not know whose a pair is.
-        retailer: None,
+        retailer: pair.retailer.clone(),
     }
+}
+
+fn card_row(material: &Material, input: &TrainingInput, pair: &HeldOutPair) -> Option<CardRow> {
+    let row = material.rows.get(pair.position)?;
+    Some(CardRow {
+        prediction: pair.prediction,
+        longer: pair.longer,
+        prompt_key: row.prompt_key.clone(),
+        task_type: Some(input.task_type.clone()),
+        retailer: row.retailer.clone(),
+    })
 }
 
 /// SHA-256 of the training rows, one line of JSON each, in the order of reading.

@@ -3,18 +3,21 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use learning::reward::progress::Progress;
 use serde_json::{Value, json};
 use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::jobs::{self as stored, Finish, Job};
 use storage::outbox::{self, Destination, NewEvent};
 use storage::reward_models;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::scoring::find_model;
 use crate::selection::CHOOSE;
 use crate::selection::round::{self, RoundInput};
 use crate::state::State;
-use crate::training::{self, TrainingError, TrainingInput};
+use crate::training::{self, Active, TrainingError, TrainingInput};
 
 /// Kind of the jobs that train reward models.
 pub const TRAIN: &str = "train_reward_model";
@@ -24,6 +27,9 @@ const HOLD: TimeDelta = TimeDelta::seconds(60);
 
 /// How often a working worker says so.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// Progress is noted when so much more of the work is done.
+const NOTED_SHARE: f64 = 0.05;
 
 /// How often an idle worker looks for jobs of other processes.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -105,7 +111,24 @@ async fn train(state: &State, job: &Job) -> Result<(), TrainingError> {
     note(state, job, 0.05, "Reading judgments and feedback").await?;
     let material = training::material::collect(&state.storage, &input).await?;
     note(state, job, 0.4, &format!("Training on {} pairs", material.rows.len())).await?;
-    let new = training::fit(material, input).await?;
+    let active = active_of(state, &input).await?;
+    let (tell, mut told) = watch::channel(None);
+    let work = training::fit(material, input, active, tell);
+    tokio::pin!(work);
+    let mut noted = 0.0;
+    let new = loop {
+        tokio::select! {
+            new = &mut work => break new?,
+            // Over when the work is.
+            Ok(()) = told.changed() => {
+                let progress = *told.borrow_and_update();
+                if let Some(progress) = progress.filter(|progress: &Progress| progress.share - noted >= NOTED_SHARE) {
+                    noted = progress.share;
+                    note(state, job, 0.4 + 0.5 * progress.share, progress.step).await?;
+                }
+            }
+        }
+    };
     note(state, job, 0.9, "Storing the model").await?;
     let (job, now) = (job.clone(), state.clock.now());
     state
@@ -121,6 +144,13 @@ async fn train(state: &State, job: &Job) -> Result<(), TrainingError> {
         })
         .await?;
     Ok(())
+}
+
+/// The model that is active where the new one would be put to work; `None` when there is none that can be used.
+async fn active_of(state: &State, input: &TrainingInput) -> Result<Option<Active>, StorageError> {
+    let Ok(task_type) = input.task_type.parse() else { return Ok(None) };
+    let found = find_model(state, task_type, input.retailer_id.as_deref()).await?;
+    Ok(found.ok().map(|loaded| Active { model_id: loaded.model_id.clone(), model: loaded.model.clone() }))
 }
 
 async fn choose(state: &State, job: &Job) -> Result<(), TrainingError> {

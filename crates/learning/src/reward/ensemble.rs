@@ -107,7 +107,8 @@ pub struct Opinions {
     pub differences: Vec<f64>,
     /// What each member says of the outcome.
     pub outcomes: Vec<Outcome>,
-    /// The pair as the model sees it: differences of its numbers in their typical size, then of word buckets; sorted by column, no zeros.
+    /// The pair as the penalty sees it, each part times the deviation that is expected of its weight, so that the cosine of two pairs is their
+    /// correlation before any pair was seen: differences of its numbers in their typical size, then of word buckets; sorted by column, no zeros.
     pub direction: Vec<(u32, f64)>,
 }
 
@@ -157,6 +158,9 @@ impl RewardModel {
         };
         let differences: Vec<f64> = self.members.iter().enumerate().map(difference).collect();
         let outcomes = differences.iter().zip(&self.members).map(|(d, member)| davidson(*d, f64::from(member.log_tie))).collect();
+        let number = self.setting.numbers.sqrt().recip() / self.temperature;
+        let expected = |column: u32| column.checked_sub(first_word).map_or(number, deviation);
+        let direction = direction.into_iter().map(|(column, d)| (column, d * expected(column))).collect();
         Opinions { differences, outcomes, direction }
     }
 }

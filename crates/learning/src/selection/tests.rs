@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use super::*;
 
-fn view(variance: f64, direction: &[(u32, f64)]) -> View {
+fn view(variance: f64, direction: &[(u64, f64)]) -> View {
     View { information: variance / 8.0, uncertainty: 1.0, variance, precision: 0.25, direction: direction.to_vec() }
 }
 
@@ -29,7 +29,7 @@ fn gains_are_those_of_the_joint_information() {
 
 #[test]
 fn the_floor_is_drawn_blindly_and_stands_evenly_in_the_batch() {
-    let pool: Vec<View> = (0..200).map(|n| view(f64::from(n) + 1.0, &[(n, 1.0)])).collect();
+    let pool: Vec<View> = (0..200_u32).map(|n| view(f64::from(n) + 1.0, &[(u64::from(n), 1.0)])).collect();
     let mut times = vec![0_u32; pool.len()];
     for seed in 0..400 {
         let picks = choose(&pool, &Rules { batch: 50, random_share: 0.2, seed });

@@ -23,6 +23,8 @@ pub struct JudgedTask {
     pub task_id: String,
     /// Kind of task.
     pub task_type: String,
+    /// Whose it is; `None` for tasks of no retailer.
+    pub retailer_id: Option<String>,
     /// Where it stands.
     pub status: String,
     /// The question.
@@ -138,7 +140,7 @@ pub fn tasks(
         let all = t::table
             .inner_join(k::table.on(k::task_id.eq(t::task_id)))
             .select((
-                (t::id, t::task_id, t::task_type, t::status, t::prompt, t::context_snippets),
+                (t::id, t::task_id, t::task_type, t::retailer_id, t::status, t::prompt, t::context_snippets),
                 (t::candidate_a, t::candidate_b, t::candidate_c, t::auto_checks),
                 (k::choice, k::posterior, k::posteriors, k::method, k::judgments_count, k::decided_by),
             ))
@@ -152,19 +154,20 @@ pub fn tasks(
 }
 
 type TaskParts = (
-    (i64, String, String, String, String, Json),
+    (i64, String, String, Option<String>, String, String, Json),
     (Json, Json, Option<Json>, Json),
     (Option<String>, Option<f64>, Json, String, i32, Option<String>),
 );
 
 fn from_parts((task, candidates, consensus): TaskParts) -> JudgedTask {
-    let (id, task_id, task_type, status, prompt, context_snippets) = task;
+    let (id, task_id, task_type, retailer_id, status, prompt, context_snippets) = task;
     let (candidate_a, candidate_b, candidate_c, auto_checks) = candidates;
     let (choice, posterior, posteriors, method, judgments_count, decided_by) = consensus;
     JudgedTask {
         id,
         task_id,
         task_type,
+        retailer_id,
         status,
         prompt,
         context_snippets,

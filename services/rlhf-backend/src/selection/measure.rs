@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use domain::task::TaskType;
-use learning::reward::training::Setting;
 use learning::selection::lift::{LEAST_PROMPTS, Lift, NoLift, measure};
 use serde::{Deserialize, Serialize};
 use storage::selections;
@@ -57,7 +56,7 @@ pub async fn lift(state: &State, task_type: TaskType, before: Option<TypeReport>
     }
     // The setting of the general model; without one that of a retailer's is as good as none.
     let setting = match find_model(state, task_type, None).await? {
-        Ok(loaded) => Setting { l2: loaded.model.l2, with_words: !loaded.model.words.is_empty() },
+        Ok(loaded) => loaded.model.setting,
         Err(reason) => return Ok(Measured { no_lift: Some(format!("lift is not known: {reason}")), judged, lift: None }),
     };
     let input = TrainingInput { task_type: task_type.to_string(), retailer_id: None, seed, note: None };

@@ -24,7 +24,7 @@ use super::TrainingInput;
 const PAGE: i64 = 500;
 
 /// Pairs at most; what lies beyond is left out and counted.
-const MAX_PAIRS: usize = 50_000;
+const MAX_PAIRS: usize = 100_000;
 
 /// Labels of judgments, for agreement.
 pub const LABELS: [Choice; 6] = [Choice::CandidateA, Choice::CandidateB, Choice::CandidateC, Choice::Tie, Choice::BothBad, Choice::Unsure];
@@ -39,6 +39,8 @@ pub struct Pair {
     pub source: String,
     /// Pairs of one prompt stay together in cross-validation.
     pub prompt_key: String,
+    /// Whose it is, where known.
+    pub retailer: Option<String>,
     /// What the candidates answer.
     pub context: Value,
     /// First candidate.
@@ -199,6 +201,7 @@ fn pairs_of_task(task: &JudgedTask) -> Vec<Pair> {
         pairs.push(Pair {
             source: task.task_id.clone(),
             prompt_key: hash_key(&format!("{}\n{}", task.prompt, task.context_snippets.0)),
+            retailer: task.retailer_id.clone(),
             context: context_of(&task.context_snippets.0),
             a: a.0.clone(),
             b: b.0.clone(),
@@ -231,6 +234,7 @@ fn pair_of_feedback(row: &Feedback) -> Option<Pair> {
     Some(Pair {
         source: row.feedback_id.clone(),
         prompt_key: hash_key(&row.prompt),
+        retailer: None,
         context: parse(&row.prompt),
         a: parse(better),
         b: parse(worse),
