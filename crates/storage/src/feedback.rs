@@ -167,6 +167,11 @@ pub fn insert(conn: &mut Connection, scope: &Scope, new: &[NewFeedback], now: Da
     if let Some(foreign) = new.iter().find(|row| !scope.may_see(Some(&row.tenant_id))) {
         return Err(StorageError::not_found("brand", foreign.brand_id.clone().unwrap_or_default()));
     }
+    if let [one] = new {
+        let stored = insert_one(conn, one, now)?;
+        counters::count(conn, new, now)?;
+        return Ok(vec![stored]);
+    }
     let mut stored = Vec::with_capacity(new.len());
     for chunk in new.chunks(ROWS_PER_STATEMENT) {
         let rows: Vec<Row<'_>> = chunk.iter().map(|row| to_row(row, now)).collect();
@@ -182,6 +187,15 @@ pub fn insert(conn: &mut Connection, scope: &Scope, new: &[NewFeedback], now: Da
     }
     counters::count(conn, new, now)?;
     Ok(stored)
+}
+
+/// One piece, with statements that a connection prepares once.
+fn insert_one(conn: &mut Connection, new: &NewFeedback, now: DateTime<Utc>) -> Result<Feedback, StorageError> {
+    let row = to_row(new, now);
+    let id = row.feedback_id.clone();
+    on!(conn, c => diesel::insert_into(t::table).values(row).execute(c))
+        .on_missing_reference("brand_id", || "is not a brand that exists".to_owned())?;
+    Ok(on!(conn, c => t::table.filter(t::feedback_id.eq(&id)).select(Feedback::as_select()).first(c))?)
 }
 
 fn to_row(row: &NewFeedback, now: DateTime<Utc>) -> Row<'_> {
