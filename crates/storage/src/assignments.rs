@@ -4,6 +4,7 @@
 //! judged, given back or swept, so one that is late may still be judged when nobody has swept it. Golden items have no slots; any number
 //! of raters may answer them. Locks are taken in the order task, raters; an assignment is changed only from the state it was seen in.
 
+mod first_free;
 mod leasing;
 mod sweep;
 

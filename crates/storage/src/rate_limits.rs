@@ -49,14 +49,20 @@ pub fn draw(
 ) -> Result<Drawn, StorageError> {
     let mut row = locked(conn, bucket)?;
     if row.is_none() {
+        // Made as it is after this draw, so that whoever comes for the first time costs two statements and not four.
+        let granted = rule.capacity.floor().clamp(0.0, f64::from(wanted));
+        let left = rule.capacity - granted;
         let fresh = (
             t::bucket.eq(bucket),
-            t::tokens.eq(rule.capacity),
+            t::tokens.eq(left),
             t::refilled_at.eq(Timestamp(now)),
             t::created_at.eq(Timestamp(now)),
             t::updated_at.eq(Timestamp(now)),
         );
-        insert_new!(conn, t::table, &fresh)?;
+        if insert_new!(conn, t::table, &fresh)? > 0 {
+            // In range: it is between 0 and `wanted`.
+            return Ok(Drawn { granted: granted as u32, left });
+        }
         row = locked(conn, bucket)?;
     }
     let (id, tokens, refilled_at) =

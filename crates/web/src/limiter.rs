@@ -21,8 +21,11 @@ use crate::caller::Caller;
 use crate::problem::Problem;
 use crate::settings::{RateLimits, RateRule};
 
-/// A batch that was not spent after so long is given back: long enough that somebody who asks every ten seconds seldom costs a query.
-pub const BATCH_LIVES: TimeDelta = TimeDelta::seconds(60);
+/// A batch that was not spent after so long is given back: long enough that somebody who asks every ten seconds spends most of it, and that
+/// few requests cost a query. Each process withholds at most a twentieth of a bucket from the others meanwhile.
+pub const BATCH_LIVES: TimeDelta = TimeDelta::seconds(600);
+/// When a process remembers too many buckets, it forgets those that it drew from before so long; their tokens come back with time.
+const FORGOTTEN_AFTER: TimeDelta = TimeDelta::seconds(60);
 /// Longest wait for the shared buckets.
 pub const MAX_WAIT: Duration = Duration::from_millis(100);
 /// How long a process goes by itself before it asks for the shared buckets again.
@@ -174,7 +177,9 @@ impl Limiter {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= REMEMBERED && !known.contains_key(bucket) {
             // Who is counted at this moment stays; tokens of the others come back with time.
-            known.retain(|_, local| Arc::strong_count(local) > 1 || local.try_lock().is_ok_and(|local| now - local.drawn_at < BATCH_LIVES));
+            known.retain(|_, local| {
+                Arc::strong_count(local) > 1 || local.try_lock().is_ok_and(|local| now - local.drawn_at < FORGOTTEN_AFTER)
+            });
         }
         let fresh = || Arc::new(tokio::sync::Mutex::new(Local { tokens: 0, left: 0.0, drawn_at: now, alone: None, ask_after: None }));
         Arc::clone(known.entry(bucket.to_owned()).or_insert_with(fresh))

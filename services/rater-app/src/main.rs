@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use web::settings::ServiceName;
 use web::start::{Program, run};
 
+/// Requests are begun on one thread and carried out on another, which the system's own allocator is slow at.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let program = Program {
         service: ServiceName::RaterApp,

@@ -4,28 +4,23 @@
 //! over and never waited for, so that nobody waits for somebody who waits.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use diesel::dsl::array_position;
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Text};
 use serde_json::json;
 
+use super::first_free::lock_first_free;
 use super::{Assignment, blind_order, changed_once, find_of_rater, leased_of_rater};
-use crate::batch::{Batch, Followed, Must, enter};
+use crate::batch::{Batch, Must, enter};
 use crate::connection::Connection;
 use crate::error::StorageError;
 use crate::prepared::change;
 use crate::queue::{self, DONE_STATES, Waiting};
-use crate::schema::{golden_set_items as golden, rating_tasks as tasks, task_assignments as t, task_queue as waiting};
+use crate::schema::{golden_set_items as golden, rating_tasks as tasks, task_assignments as t};
 use crate::tasks::Task;
 use crate::types::{Json, Timestamp};
 use crate::{lease, on};
 
 /// Golden items looked at in one round.
 const LOOK_AHEAD: i64 = 24;
-
-/// Tasks among which the first free one is locked with one statement. PostgreSQL takes a list of unknown length to be of ten, and plans
-/// a shorter one anew at each call.
-const LOCK_AHEAD: usize = 10;
 
 /// Rounds of looking, before the caller is to try again: each finds what others took in the round before.
 const ROUNDS: usize = 3;
@@ -158,15 +153,9 @@ fn take_first<'f>(
 ) -> Result<Option<(&'f Candidate, Task)>, StorageError> {
     let is_work = request.purpose == Purpose::Work;
     if let (Connection::Postgres(c), true) = (&mut *conn, is_work) {
-        for some in found.chunks(LOCK_AHEAD) {
-            let ids: Vec<&str> = some.iter().map(|candidate| candidate.task_id.as_str()).collect();
-            let locked = lock_first_free(c, &ids)?;
-            let taken = locked.and_then(|task| Some((some.iter().find(|candidate| candidate.task_id == task.task_id)?, task)));
-            if taken.is_some() {
-                return Ok(taken);
-            }
-        }
-        return Ok(None);
+        let ids: Vec<&str> = found.iter().map(|candidate| candidate.task_id.as_str()).collect();
+        let locked = lock_first_free(c, &ids)?;
+        return Ok(locked.and_then(|task| Some((found.iter().find(|candidate| candidate.task_id == task.task_id)?, task))));
     }
     for candidate in found {
         let wanted = tasks::table.filter(tasks::task_id.eq(&candidate.task_id).and(tasks::is_golden.eq(!is_work)));
@@ -178,22 +167,6 @@ fn take_first<'f>(
         }
     }
     Ok(None)
-}
-
-/// Locks the first of these tasks that nobody else has the lock of and that has a free place, with its row here, so that the
-/// place stays free until it is taken. For PostgreSQL, which alone tries one after the other in one statement.
-///
-/// # Errors
-/// As any query.
-fn lock_first_free(c: &mut PgConnection, task_ids: &[&str]) -> Result<Option<Task>, StorageError> {
-    let place = array_position::<Array<Text>, Text, _, _>(task_ids, tasks::task_id);
-    let query = tasks::table
-        .inner_join(waiting::table.on(waiting::task_id.eq(tasks::task_id)))
-        .filter(tasks::task_id.eq_any(task_ids))
-        .filter(tasks::is_golden.eq(false).and(waiting::is_open.eq(true)))
-        .order(place)
-        .select(Task::as_select());
-    Ok(Followed { query, by: " LIMIT 1 FOR UPDATE SKIP LOCKED" }.get_result(c).optional()?)
 }
 
 /// Writes the lease of a task that this transaction has locked.

@@ -123,16 +123,16 @@ async fn a_tenants_callers_share_the_tenants_bucket() {
 async fn what_a_process_does_not_spend_comes_back() {
     let (clock, hand) = clock();
     let shared = Arc::new(Shared::default());
-    let first = Limiter::new(limits((1, 200), (1000, 10_000)), clock.clone(), shared.clone());
-    let second = Limiter::new(limits((1, 200), (1000, 10_000)), clock, shared);
-    // It draws ten and spends one.
+    let first = Limiter::new(limits((1, 2000), (1000, 10_000)), clock.clone(), shared.clone());
+    let second = Limiter::new(limits((1, 2000), (1000, 10_000)), clock, shared);
+    // It draws a hundred and spends one.
     assert_eq!(granted(&first, "k", 1).await, 1);
-    assert_eq!(granted(&second, "k", 300).await, 190);
-    // Each second brings one; the nine are given back with the next draw, and one is spent.
+    assert_eq!(granted(&second, "k", 3000).await, 1900);
+    // Each second brings one; the others are given back with the next draw, and one is spent.
     let seconds = u32::try_from(BATCH_LIVES.num_seconds()).unwrap() + 1;
     hand.advance(TimeDelta::seconds(i64::from(seconds)));
     assert_eq!(granted(&first, "k", 1).await, 1);
-    assert_eq!(granted(&first, "k", 100).await, seconds + 8);
+    assert_eq!(granted(&first, "k", 1000).await, seconds + 98);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use testkit::http::{Answer, Client};
@@ -122,13 +123,15 @@ pub async fn in_steps(stage: &Stage, rounds: usize) -> Result<Steps> {
         })
         .await?;
         (of_next.app, of_next.database) = (of_next.app + used.app, of_next.database + used.database);
-        let work: Vec<(String, String, &str)> = held
+        let mut work: Vec<(String, String, &str)> = held
             .lock()
             .ok()
             .context("a rater panicked")?
             .drain(..)
             .map(|(bearer, assignment)| (bearer, assignment, choice(&mut rng)))
             .collect();
+        // Raters are done in no order; in that of asking, all who judge one task would be done in one instant and wait for its lock.
+        work.shuffle(&mut rng);
         let used = step(stage, {
             let (lines, log) = (lines.clone(), log.clone());
             over(work, move |(bearer, assignment, choice)| {

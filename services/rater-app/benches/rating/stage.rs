@@ -54,9 +54,14 @@ impl Stage {
         let mut stage = Self { database, service, postmaster, raters: Vec::new(), idle: (0.0, 0.0) };
         stage.add_raters(raters).await?;
         stage.add_tasks(tasks).await?;
-        storage::connection::execute(&mut stage.database.connect(), "VACUUM ANALYZE")?;
+        stage.analyze()?;
         stage.measure_idle().await;
         Ok(Some(stage))
+    }
+
+    /// Lets the database look over its tables, as it does by itself within a minute of much change.
+    pub fn analyze(&self) -> Result<()> {
+        Ok(storage::connection::execute(&mut self.database.connect(), "VACUUM ANALYZE")?)
     }
 
     async fn add_raters(&mut self, count: usize) -> Result<()> {
