@@ -103,8 +103,7 @@ pub fn position(weights: &Weights, priority: i32, uncertainty: f64, created_at: 
     weights.age * day - weights.priority * f64::from(priority) / 100.0 - weights.uncertainty * uncertainty
 }
 
-/// Puts a task that is open for work into the queue, or brings its row up to date; takes it out when it is not open. Leases stay counted.
-/// The task must be locked by this transaction, or new.
+/// Puts an open task into the queue, brings its row up to date, or takes one that is not open out. The task must be locked here, or new.
 ///
 /// # Errors
 /// As any query.
@@ -282,7 +281,8 @@ pub fn enter_progress<'a>(
 
 #[diesel::declare_sql_function]
 extern "SQL" {
-    #[sql_name = "COALESCE"] // The first that is not null.
+    /// The first that is not null.
+    #[sql_name = "COALESCE"]
     fn first_known(value: Nullable<Text>, other: Text) -> Text;
 }
 
