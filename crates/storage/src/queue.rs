@@ -87,17 +87,15 @@ impl Waiting {
     }
 }
 
-/// Uncertainty of a task: what its judgments leave open once there are some, else the model's, else in the middle. Tasks that were chosen
-/// count as in the middle until they are judged: among them are some that were drawn with no regard to the model, and they shall not stand
-/// behind the others.
+/// Uncertainty of a task: what its judgments leave open once there are some, else the model's, else in the middle. Chosen tasks count as in
+/// the middle until they are judged: some were drawn with no regard to the model, and they shall not stand behind the others.
 #[must_use]
 pub fn uncertainty_of(model: Option<f64>, leading_posterior: Option<f64>, selection: f64) -> f64 {
     let before = if selection > 0.0 { None } else { model };
     leading_posterior.map(|p| (1.0 - p).clamp(0.0, 1.0)).or(before).unwrap_or(0.5)
 }
 
-/// The place of a task that was not chosen: less the part of its score that is the same for all raters. Age enters by the day of creation, so that the
-/// order of two waiting tasks never changes by waiting and the place need not be written again.
+/// The place of a task that was not chosen: less what of its score is the same for all raters. Age is the day of creation: waiting never changes the order.
 #[must_use]
 pub fn position(weights: &Weights, priority: i32, uncertainty: f64, created_at: DateTime<Utc>) -> f64 {
     const DAY_SECONDS: f64 = 86_400.0;
@@ -105,8 +103,7 @@ pub fn position(weights: &Weights, priority: i32, uncertainty: f64, created_at: 
     weights.age * day - weights.priority * f64::from(priority) / 100.0 - weights.uncertainty * uncertainty
 }
 
-/// Puts a task that is open for work into the queue, or brings its row up to date; takes it out when it is not open. Leases stay counted.
-/// The task must be locked by this transaction, or new.
+/// Puts an open task into the queue, brings its row up to date, or takes one that is not open out. The task must be locked here, or new.
 ///
 /// # Errors
 /// As any query.
@@ -289,13 +286,11 @@ extern "SQL" {
     fn first_known(value: Nullable<Text>, other: Text) -> Text;
 }
 
-/// The query of [`look`] for all task types or one, on a native connection. The bound is in the text: PostgreSQL plans a statement whose
-/// bound is a value anew at each call.
+/// The query of [`look`] for all task types or one. The bound is in the text: were it a value, PostgreSQL would plan at each call.
 macro_rules! first_waiting {
     ($rater_id:expr $(, $only:expr)?) => {{
         let own = assignments::task_id.eq(t::task_id).and(assignments::rater_id.eq($rater_id));
-        // As an expression, about which PostgreSQL has no figures: told of the column, it reckons from all assignments, of which nearly all
-        // are done, that hardly any task is left for a rater, and reads and sorts the whole queue.
+        // An expression: of the column PostgreSQL knows that nearly all is done, takes the queue for empty and sorts all of it.
         let state = first_known(assignments::state.nullable(), "");
         let [judged, skipped] = DONE_STATES;
         let held = diesel::alias!(crate::schema::task_assignments as held);
@@ -313,9 +308,8 @@ macro_rules! first_waiting {
         }
     }};
 }
-/// Tasks with a free place that this rater has not judged or passed over, in their order, with the rater's earlier assignment (one that was
-/// given back or lost): the first 24. Nothing for a rater who holds a lease. Per task type when types are named, so that a long queue of
-/// others is not walked over.
+/// The first 24 tasks with a free place that this rater has not judged or passed over, with the rater's earlier assignment (given back or
+/// lost). Nothing for a rater who holds a lease. Per task type when types are named: a long queue of others is not walked over.
 ///
 /// # Errors
 /// As any query.
