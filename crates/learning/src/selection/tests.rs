@@ -1,3 +1,5 @@
+//! Batches: of tasks that are alike one is asked, gains are those of the joint information, and the random floor is blind.
+
 use std::collections::HashSet;
 
 use super::*;
