@@ -50,11 +50,23 @@ async fn a_model_is_trained_activated_asked_and_rolled_back() {
         assert_eq!(fresh.internal("/internal/v1/score", question(high_first)).await.json(), scored);
     }
 
+    let analyst = fresh.token(Role::Analyst, Some("tnt-a"));
+    let page = fresh.get(&analyst, &format!("/models/{first}")).await;
+    assert_eq!(page.status, 200, "{}", page.text());
+    for words in ["Plan quality v1", "The gate is passed", "Does it mean what it says?", "The longer text wins", "40 pairs of 40 prompts"] {
+        assert!(page.text().contains(words), "{words:?} is not in {}", page.text());
+    }
+    assert_eq!(fresh.get(&analyst, "/models/mdl-none").await.status, 404);
+    assert_eq!(fresh.get(&fresh.token(Role::Rater, None), &format!("/models/{first}")).await.status, 403);
+    let told = card["metrics"]["card"]["all"]["metrics"].clone();
+    assert_eq!(told, card["metrics"]["held_out"], "the card and the gate speak of the same pairs");
+
     let second = train(&fresh, &admin).await["result"]["model_id"].as_str().unwrap().to_owned();
     let (a, b) = (
         fresh.get(&admin, &format!("/v1/reward-models/{first}")).await.json(),
         fresh.get(&admin, &format!("/v1/reward-models/{second}")).await.json(),
     );
+    assert_eq!(b["metrics"]["against_active"]["model_id"].as_str(), Some(first.as_str()), "compared with the one that was active");
     assert_eq!((&b["version"], b["parent_model_id"].as_str()), (&json!(2), Some(first.as_str())));
     assert_eq!((&a["dataset_hash"], &a["metrics"]["held_out"]), (&b["dataset_hash"], &b["metrics"]["held_out"]), "same data, same figures");
     assert_eq!(fresh.post(&admin, &format!("/v1/reward-models/{second}/rollback"), json!({})).await.status, 409, "it is not active");

@@ -1,0 +1,207 @@
+//! `/models/{model_id}`: one model's card. How good it is on pairs it had not seen, for whom, how far it can be believed, and what is behind it.
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Path};
+use askama::Template;
+use learning::intervals::Interval;
+use learning::reward::card::{Card, Comparison, Difference, Figures};
+use storage::reward_models::{self, RewardModel};
+use web::caller::{PageCaller, PageRefusal};
+use web::chart::{self, Series, Shape};
+use web::layout::{Layout, render};
+use web::problem::Problem;
+
+use super::{decimal, file, percent, require_reader, words};
+use crate::reward_models::Card as Verdict;
+use crate::state::State;
+use crate::training::CardFigures;
+
+/// Fewer decided pairs than this make a figure faint.
+const FEW: usize = 20;
+
+struct Figure {
+    label: &'static str,
+    value: String,
+    note: String,
+}
+
+struct Slice {
+    name: String,
+    pairs: usize,
+    accuracy: String,
+    log_loss: String,
+    mark: String,
+    is_faint: bool,
+}
+
+struct Against {
+    what: String,
+    accuracy: String,
+    log_loss: String,
+    n: usize,
+}
+
+#[derive(Template)]
+#[template(path = "model.html")]
+struct ModelPage {
+    layout: Layout,
+    styles: String,
+    script: String,
+    title: String,
+    model_id: String,
+    is_active: bool,
+    retailer: String,
+    trained_at: String,
+    learnt_from: String,
+    simulated: i64,
+    note: Option<String>,
+    failed_gates: Vec<String>,
+    figures: Vec<Figure>,
+    missing: Option<&'static str>,
+    reliability: String,
+    reliability_narrow: String,
+    bins: Vec<[String; 4]>,
+    slices: Vec<Slice>,
+    against: Vec<Against>,
+    length: Option<String>,
+    agreement: String,
+}
+
+/// Shows a card; cards of earlier programs without what they lack.
+pub async fn show_model_card(state: Data<State>, caller: PageCaller, model_id: Path<String>) -> Result<HttpResponse, PageRefusal> {
+    let caller = caller.0;
+    require_reader(&caller)?;
+    let scope = caller.scope();
+    let id = model_id.into_inner();
+    let model = state.storage.scoped(&scope).read(move |conn| reward_models::find(conn, &id)).await.map_err(Problem::from)?;
+    let figures: Option<CardFigures> = serde_json::from_value(model.metrics.0.clone()).ok();
+    let title = format!("{} v{}", words(&model.task_type), model.version);
+    let layout = Layout::new(&title, "rlhf-backend/models", Some(&caller), &state.settings);
+    Ok(render(&page(layout, title, model, figures))?)
+}
+
+fn page(layout: Layout, title: String, model: RewardModel, stored: Option<CardFigures>) -> ModelPage {
+    let Verdict { model, failed_gates } = Verdict::from(model);
+    let card = stored.as_ref().and_then(|figures| figures.card.as_ref());
+    let text = |field: &str| model.config.get(field).and_then(serde_json::Value::as_str).map(str::to_owned);
+    let count = |field: &str| model.config.get(field).and_then(serde_json::Value::as_i64).unwrap_or(0);
+    ModelPage {
+        layout,
+        styles: file("rlhf.css"),
+        script: file("rlhf.js"),
+        title,
+        is_active: model.is_active,
+        retailer: model.retailer_id.clone().unwrap_or_else(|| "all retailers".to_owned()),
+        trained_at: model.training_date.format("%e %b %Y, %H:%M UTC").to_string(),
+        learnt_from: format!(
+            "{} pairs of {} prompts: {} judgments, {} pieces of feedback",
+            model.training_pairs_count,
+            count("prompts"),
+            model.training_judgments_count,
+            model.training_feedback_count
+        ),
+        simulated: count("judgments_by_simulated_raters"),
+        note: text("note"),
+        failed_gates,
+        figures: card.map(headline).unwrap_or_default(),
+        missing: match (card, &stored) {
+            (Some(_), _) => None,
+            (None, Some(figures)) if figures.held_out.is_none() => Some("All pairs belong to one prompt, so nothing could be held out."),
+            _ => Some("This model was trained by an earlier program, which kept no such figures; train it again to see them."),
+        },
+        reliability: card.map(|card| plot(card, Shape::WIDE)).unwrap_or_default(),
+        reliability_narrow: card.map(|card| plot(card, Shape::NARROW)).unwrap_or_default(),
+        bins: card.map(bins).unwrap_or_default(),
+        slices: card.map(slices).unwrap_or_default(),
+        against: card.map(|card| against(card, stored.as_ref())).unwrap_or_default(),
+        length: card.and_then(length),
+        agreement: decimal(model.inter_rater_agreement, 2),
+        model_id: model.model_id,
+    }
+}
+
+fn headline(card: &Card) -> Vec<Figure> {
+    let Figures { metrics, accuracy, log_loss, brier, calibration_error, n_prompts, .. } = &card.all;
+    let n = format!("n = {} decided pairs of {n_prompts} prompts", metrics.n_decided);
+    vec![
+        Figure { label: "Accuracy", value: percent(metrics.accuracy), note: format!("{}; {n}", range(*accuracy, 100.0, 0, " %")) },
+        Figure {
+            label: "Log loss",
+            value: decimal(metrics.log_loss, 3),
+            note: format!("{}; a coin has 0.693", range(*log_loss, 1.0, 3, "")),
+        },
+        Figure { label: "Brier score", value: decimal(metrics.brier, 3), note: format!("{}; a coin has 0.25", range(*brier, 1.0, 3, "")) },
+        Figure {
+            label: "Calibration error",
+            value: decimal(metrics.calibration_error, 3),
+            note: format!("{}; 0 is perfect, chance alone gives more", range(*calibration_error, 1.0, 3, "")),
+        },
+    ]
+}
+
+fn range(interval: Option<Interval>, scale: f64, decimals: usize, unit: &str) -> String {
+    interval.map_or_else(
+        || "no interval".to_owned(),
+        |Interval { low, high }| format!("95 % interval {:.decimals$} to {:.decimals$}{unit}", low * scale, high * scale),
+    )
+}
+
+fn plot(card: &Card, shape: Shape) -> String {
+    let labels: Vec<String> = card.bins.iter().map(|bin| format!("{:.0}–{:.0} %", bin.above * 100.0, bin.to * 100.0)).collect();
+    let predicted = card.bins.iter().map(|bin| bin.predicted.map(|p| p * 100.0)).collect();
+    let observed = card.bins.iter().map(|bin| bin.observed.map(|p| p * 100.0)).collect();
+    let series = [Series { name: "Came true, %", values: observed }, Series { name: "Predicted, %", values: predicted }];
+    chart::lines("Share that came true, by predicted chance", &labels, &series, shape)
+}
+
+fn bins(card: &Card) -> Vec<[String; 4]> {
+    let row = |bin: &learning::reward::card::Bin| {
+        let name = format!("{:.0} to {:.0} %", bin.above * 100.0, bin.to * 100.0);
+        [name, bin.n.to_string(), percent(bin.predicted), percent(bin.observed)]
+    };
+    card.bins.iter().filter(|bin| bin.n > 0).map(row).collect()
+}
+
+fn slices(card: &Card) -> Vec<Slice> {
+    let row = |(name, figures): (&String, &Figures)| Slice {
+        name: name.clone(),
+        pairs: figures.metrics.n_decided,
+        accuracy: format!("{} ({})", percent(figures.metrics.accuracy), range(figures.accuracy, 100.0, 0, " %")),
+        log_loss: decimal(figures.metrics.log_loss, 3),
+        mark: chart::interval(figures.metrics.accuracy, figures.accuracy.map(|interval| (interval.low, interval.high)), (0.0, 1.0)),
+        is_faint: figures.metrics.n_decided < FEW,
+    };
+    card.by_retailer.iter().map(row).collect()
+}
+
+fn against(card: &Card, stored: Option<&CardFigures>) -> Vec<Against> {
+    let row = |what: String, comparison: &Comparison, has_probabilities: bool| Against {
+        what,
+        accuracy: difference(comparison.accuracy, 100.0, 1, " points"),
+        log_loss: if has_probabilities { difference(comparison.log_loss, 1.0, 3, "") } else { "–".to_owned() },
+        n: comparison.n_decided,
+    };
+    let longer = row("“The longer text wins”".to_owned(), &card.against_longer, false);
+    let active = stored.and_then(|figures| figures.against_active.as_ref());
+    let active = active.map(|active| row(format!("The model then active ({})", active.model_id), &active.difference, true));
+    std::iter::once(longer).chain(active).collect()
+}
+
+fn difference(difference: Option<Difference>, scale: f64, decimals: usize, unit: &str) -> String {
+    let Some(Difference { value, interval }) = difference else { return "–".to_owned() };
+    let ends = interval
+        .map_or_else(String::new, |Interval { low, high }| format!(" ({:+.decimals$} to {:+.decimals$})", low * scale, high * scale));
+    format!("{:+.decimals$}{unit}{ends}", value * scale)
+}
+
+fn length(card: &Card) -> Option<String> {
+    let bias = card.length_bias;
+    let (model, people) = (bias.model_prefers_longer?, bias.people_prefer_longer?);
+    Some(format!(
+        "Of {} pairs of different length the model prefers the longer text in {:.0} %, people in {:.0} %; its score and the length correlate at {}.",
+        bias.n,
+        model * 100.0,
+        people * 100.0,
+        decimal(bias.correlation, 2)
+    ))
+}
