@@ -122,7 +122,7 @@ fn page(layout: Layout, title: String, model: RewardModel, stored: Option<CardFi
 
 fn headline(card: &Card) -> Vec<Figure> {
     let Figures { metrics, accuracy, log_loss, brier, calibration_error, n_prompts, .. } = &card.all;
-    let n = format!("n = {} decided pairs of {n_prompts} prompts", metrics.n_decided);
+    let n = format!("n\u{a0}=\u{a0}{} decided pairs of {n_prompts} prompts", metrics.n_decided);
     vec![
         Figure { label: "Accuracy", value: percent(metrics.accuracy), note: format!("{}; {n}", range(*accuracy, 100.0, 0, " %")) },
         Figure {

@@ -90,7 +90,7 @@ pub async fn show_active_learning(state: Data<State>, caller: PageCaller) -> Res
         has_idle: kinds.iter().any(|kind| kind.reason.is_some()),
         kinds,
         jobs: jobs.iter().map(to_job).collect(),
-        random_share: format!("{:.0} %", settings.random_share * 100.0),
+        random_share: format!("{:.0}\u{a0}%", settings.random_share * 100.0),
         batch: settings.batch,
     };
     Ok(render(&page)?)
