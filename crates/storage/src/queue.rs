@@ -353,8 +353,8 @@ pub fn reorder(conn: &mut Connection, weights: &Weights, after: i64, limit: i64)
     for (id, row) in rows {
         let place = row.place(weights);
         if (place - row.position).abs() > 1e-9 {
-            // Judged in between: the judgment has written the place already.
-            let same = t::table.filter(t::id.eq(id).and(t::judgments.eq(row.judgments)));
+            // Judged or chosen in between: that has written the place already.
+            let same = t::table.filter(t::id.eq(id).and(t::judgments.eq(row.judgments)).and(t::selection.eq(row.selection)));
             changed += on!(conn, c => diesel::update(same).set(t::position.eq(place)).execute(c))?;
         }
     }
