@@ -19,7 +19,7 @@ pub mod tuning;
 
 use serde::{Deserialize, Serialize};
 
-use crate::features::Features;
+use crate::features::{Features, TEXT_LENGTH};
 
 /// How a comparison came out, as probabilities that sum to 1: certain (one of them is 1) or soft, from a
 /// consensus posterior.
@@ -76,4 +76,13 @@ pub struct Example {
     pub weight: f64,
     /// Retailer that the pair belongs to: with enough pairs it gets a part of the model of its own.
     pub retailer: Option<String>,
+}
+
+impl Example {
+    /// Characters of a's text less those of b's; texts that are missing count as empty.
+    #[must_use]
+    pub fn longer(&self) -> f64 {
+        let of = |features: &Features| features.numbers.get(TEXT_LENGTH).copied().unwrap_or(0.0);
+        of(&self.a) - of(&self.b)
+    }
 }

@@ -62,20 +62,20 @@ pub struct ScoreResponse {
     pub model_id: Option<String>,
     /// Its version; `None` with a fallback.
     pub model_version: Option<i32>,
-    /// One score per candidate, higher is better, on the model's log-odds scale.
+    /// One score per candidate, higher is better, on the model's log-odds scale; with a fallback by automatic checks, less the failed ones.
     pub scores: Vec<f64>,
     /// Square table: `win_probabilities[row][column]` is the probability that `row` is preferred to `column`; .5 on the diagonal.
     pub win_probabilities: Vec<Vec<f64>>,
-    /// Per candidate, what the score is made of; empty lists with a fallback.
+    /// Per candidate, what the score is made of; with a fallback the failed checks.
     pub explanation: Vec<Vec<Contribution>>,
-    /// Whether no model took part: all scores are 0 and all probabilities .5, so the caller must decide by its own rule.
+    /// Whether no model took part: then the scores tell broken from sound at best, and the caller decides by its own rule.
     pub fallback: bool,
     /// Why no model took part, in a sentence.
     pub fallback_reason: Option<String>,
 }
 
 impl ScoreResponse {
-    /// The answer when no model can score: nobody is preferred to anybody.
+    /// The answer when nothing can score: nobody is preferred to anybody.
     #[must_use]
     pub fn without_model(n_candidates: usize, reason: impl Into<String>) -> Self {
         Self {

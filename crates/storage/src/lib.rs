@@ -26,6 +26,7 @@ pub mod jobs;
 pub mod judgments;
 pub mod leaderboard;
 pub mod migrate;
+pub mod model_predictions;
 pub mod outbox;
 pub mod page;
 pub mod performance;

@@ -62,6 +62,27 @@ pub struct RewardModel {
     pub seed: i64,
     /// When it was stored.
     pub created_at: Timestamp,
+    /// Since when it predicts in the shadow of the active model, if it does.
+    pub shadow_since: Option<Timestamp>,
+    /// The model that it took over from when it was put to work.
+    pub former_model_id: Option<String>,
+    /// When it was found to predict worse than its card says, since it was put to work.
+    pub drift_found_at: Option<Timestamp>,
+}
+
+/// A model in a slot.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable)]
+pub struct InSlot {
+    /// The slot it works in, if it is active.
+    pub active_slot: Option<String>,
+    /// The slot in whose shadow it is, if it is.
+    pub shadow_slot: Option<String>,
+    /// The model.
+    pub model_id: String,
+    /// Its version.
+    pub version: i32,
+    /// When it was trained.
+    pub training_date: Timestamp,
 }
 
 /// A model to store; version and parent are found here.
@@ -211,15 +232,90 @@ pub fn find_active(conn: &mut Connection, task_type: &str, retailer_id: Option<&
     Ok(on!(conn, c => t::table.filter(t::active_slot.eq(&slot)).select(RewardModel::as_select()).first(c).optional())?)
 }
 
-/// Puts a model to work in its slot and takes the former one out; the model that was active before. `config` replaces the model's
-/// when given, so that a decision is written down with it. Call it in a transaction: those who switch the same slot wait for each other.
+/// Every active model, in the order of slots.
+///
+/// # Errors
+/// As any query.
+pub fn list_active(conn: &mut Connection) -> Result<Vec<InSlot>, StorageError> {
+    Ok(on!(conn, c => t::table
+        .filter(t::active_slot.is_not_null())
+        .order(t::active_slot)
+        .select((t::active_slot, t::shadow_slot, t::model_id, t::version, t::training_date))
+        .load(c))?)
+}
+
+/// The models that work in one of these slots or in its shadow.
+///
+/// # Errors
+/// As any query.
+pub fn in_slots(conn: &mut Connection, slots: &[String]) -> Result<Vec<InSlot>, StorageError> {
+    Ok(on!(conn, c => t::table
+        .filter(t::active_slot.eq_any(slots).or(t::shadow_slot.eq_any(slots)))
+        .order(t::id)
+        .select((t::active_slot, t::shadow_slot, t::model_id, t::version, t::training_date))
+        .load(c))?)
+}
+
+/// Puts a model into the shadow of its slot, in place of the one that was there; the card. A model that is there already stays since when it was.
+///
+/// # Errors
+/// [`StorageError::NotFound`]; [`StorageError::Conflict`] (`conflict`) for an active model, or when another took the place at the same moment.
+pub fn begin_shadow(conn: &mut Connection, model_id: &str, now: DateTime<Utc>) -> Result<RewardModel, StorageError> {
+    let model = find(conn, model_id)?;
+    if model.is_active {
+        return Err(StorageError::conflict("conflict", format!("model {model_id} is active; a shadow is for a model that is not")));
+    }
+    if model.shadow_since.is_some() {
+        return Ok(model);
+    }
+    let slot = slot(&model.task_type, model.retailer_id.as_deref());
+    let none = (t::shadow_slot.eq(None::<String>), t::shadow_since.eq(None::<Timestamp>), t::updated_at.eq(Timestamp(now)));
+    on!(conn, c => diesel::update(t::table.filter(t::shadow_slot.eq(&slot))).set(none).execute(c))?;
+    let changes = (t::shadow_slot.eq(Some(&slot)), t::shadow_since.eq(Some(Timestamp(now))), t::updated_at.eq(Timestamp(now)));
+    on!(conn, c => diesel::update(t::table.find(model.id)).set(changes).execute(c))
+        .on_unique("conflict", || "another model was put into the shadow at the same moment; look again and decide anew".to_owned())?;
+    find(conn, model_id)
+}
+
+/// Takes a model out of the shadow; what it predicted is kept.
+///
+/// # Errors
+/// [`StorageError::NotFound`].
+pub fn end_shadow(conn: &mut Connection, model_id: &str, now: DateTime<Utc>) -> Result<RewardModel, StorageError> {
+    let model = find(conn, model_id)?;
+    let none = (t::shadow_slot.eq(None::<String>), t::shadow_since.eq(None::<Timestamp>), t::updated_at.eq(Timestamp(now)));
+    on!(conn, c => diesel::update(t::table.find(model.id)).set(none).execute(c))?;
+    find(conn, model_id)
+}
+
+/// Notes that an active model predicts worse than its card says; `false` when that is noted already or it is not active any more.
+///
+/// # Errors
+/// As any query.
+pub fn note_drift(conn: &mut Connection, model_id: &str, now: DateTime<Utc>) -> Result<bool, StorageError> {
+    let news = t::model_id.eq(model_id).and(t::is_active.eq(true)).and(t::drift_found_at.is_null());
+    let changes = (t::drift_found_at.eq(Some(Timestamp(now))), t::updated_at.eq(Timestamp(now)));
+    Ok(on!(conn, c => diesel::update(t::table.filter(news)).set(changes).execute(c))? == 1)
+}
+
+/// How a model comes to be active.
+#[derive(Debug, Clone, Copy)]
+pub enum Switch<'a> {
+    /// By a decision, which is written into the model's configuration when given.
+    Activation(Option<&'a Value>),
+    /// Because the one that took over from it is rolled back: who was before it stays as it was.
+    Rollback,
+}
+
+/// Puts a model to work in its slot and takes the former one out; the model that was active before. Call it in a transaction: those who
+/// switch the same slot wait for each other.
 ///
 /// # Errors
 /// [`StorageError::NotFound`]; [`StorageError::Conflict`] (`conflict`) when another model took the slot at the same moment.
 pub fn activate(
     conn: &mut Connection,
     model_id: &str,
-    config: Option<&Value>,
+    switch: Switch<'_>,
     now: DateTime<Utc>,
 ) -> Result<Option<RewardModel>, StorageError> {
     let model = find(conn, model_id)?;
@@ -231,12 +327,24 @@ pub fn activate(
         let changes = (t::active_slot.eq(None::<String>), t::is_active.eq(false), t::updated_at.eq(Timestamp(now)));
         on!(conn, c => diesel::update(t::table.find(former.id)).set(changes).execute(c))?;
     }
+    let (config, before) = match switch {
+        Switch::Activation(config) => (
+            config.map(|config| Json(config.clone())),
+            former.as_ref().map(|former| former.model_id.clone()).or_else(|| model.former_model_id.clone().filter(|_| model.is_active)),
+        ),
+        Switch::Rollback => (None, model.former_model_id.clone()),
+    };
     let changes = (
         t::active_slot.eq(Some(slot(task_type, model.retailer_id.as_deref()))),
         t::is_active.eq(true),
         t::deployed_at.eq(Some(Timestamp(now))),
-        t::config.eq(config.map_or_else(|| model.config.clone(), |config| Json(config.clone()))),
+        t::config.eq(config.unwrap_or(model.config)),
         t::updated_at.eq(Timestamp(now)),
+        // What works is no shadow, and is watched anew.
+        t::shadow_slot.eq(None::<String>),
+        t::shadow_since.eq(None::<Timestamp>),
+        t::drift_found_at.eq(None::<Timestamp>),
+        t::former_model_id.eq(before),
     );
     on!(conn, c => diesel::update(t::table.find(model.id)).set(changes).execute(c))
         .on_unique("conflict", || "another model was activated at the same moment; look again and decide anew".to_owned())?;

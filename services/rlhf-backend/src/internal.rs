@@ -14,6 +14,7 @@ use web::problem::Problem;
 
 use crate::scoring;
 use crate::state::State;
+use crate::watch;
 
 /// Scores for another service.
 pub async fn score(state: Data<State>, body: JsonBody<ScoreRequest>) -> Result<Json<ScoreResponse>, Problem> {
@@ -25,6 +26,8 @@ pub async fn take_judgments(state: Data<State>, body: JsonBody<JudgmentsReady>) 
     let ready = body.0;
     domain::id::check("event_id", &ready.event_id)?;
     let now = state.clock.now();
+    let said = watch::predict(&state, &ready.task_id).await?;
+    let recorded = said.clone();
     let accepted = state
         .storage
         .transaction(move |conn| {
@@ -40,6 +43,7 @@ pub async fn take_judgments(state: Data<State>, body: JsonBody<JudgmentsReady>) 
                 accepted.duplicate = true;
                 return Ok(accepted);
             }
+            watch::record(conn, &ready.task_id, &recorded, now)?;
             let pairs = judged::count_decided(conn, &Scope::system("judgments-ready"), ready.task_type.as_ref())?;
             let event = NewEvent {
                 destination: Destination::Realtime,
@@ -53,5 +57,6 @@ pub async fn take_judgments(state: Data<State>, body: JsonBody<JudgmentsReady>) 
             Ok(accepted)
         })
         .await?;
+    watch::touch(&state, &said);
     Ok(Json(accepted))
 }

@@ -3,7 +3,8 @@
 //! ```text
 //! people -> feedback ----+                      +-> exports (JSONL for trainers)
 //! raters -> judgments ---+-> training pairs ----+-> worker trains -> gate -> active model -> score
-//!                                                                      +-> what to judge next
+//!                                                           |          +-> what to judge next
+//! what people decide next ------------------------------> watch: drift, and models in the shadow
 //! ```
 //!
 //! One file per resource; [`routes`] shows every path, [`worker`] takes the jobs.
@@ -21,6 +22,7 @@ pub mod scoring;
 pub mod selection;
 pub mod state;
 pub mod training;
+pub mod watch;
 pub mod worker;
 
 use std::error::Error;
@@ -54,6 +56,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let ready = web::database::readiness_of(&state.storage);
     let worker = tokio::spawn(worker::work(state.clone(), shutdown.clone()));
     let scheduler = tokio::spawn(selection::schedule(state.clone(), shutdown.clone()));
+    let follower = tokio::spawn(scoring::active::follow(state.clone(), shutdown.clone()));
+    let watcher = tokio::spawn(watch::schedule(state.clone(), shutdown.clone()));
     let (public, internal) = (state.clone(), state);
     let served = serve(
         info,
@@ -70,5 +74,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     // A training that is still running is left to the lease: another process takes the job up again.
     worker.abort();
     scheduler.abort();
+    follower.abort();
+    watcher.abort();
     Ok(served?)
 }

@@ -1,4 +1,4 @@
-//! Reward models: trained by a job, looked at, activated when they pass the gate, rolled back when they disappoint.
+//! Reward models: trained by a job, looked at, tried in the shadow, activated when they pass the gate, watched, rolled back when they disappoint.
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
@@ -13,7 +13,7 @@ use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::jobs::{self, NewJob};
 use storage::outbox::{self, Destination, NewEvent};
-use storage::reward_models::{self as stored, RewardModel, RewardModelFilter};
+use storage::reward_models::{self as stored, RewardModel, RewardModelFilter, Switch};
 use web::caller::Caller;
 use web::database::repeat::{self, Answer, RepeatKey};
 use web::json::{JsonBody, JsonBytes};
@@ -23,7 +23,9 @@ use web::problem::Problem;
 use crate::feedback::may_read;
 use crate::selection;
 use crate::state::State;
-use crate::training::{CardFigures, TrainingInput, failed_gates};
+use crate::training::gate::{failed_gates, failed_in_shadow};
+use crate::training::{CardFigures, TrainingInput};
+use crate::watch::report::{self, Watch, WatchError};
 use crate::worker::TRAIN;
 
 /// Longest note or reason, in characters.
@@ -71,7 +73,7 @@ pub struct Card {
     /// The stored card.
     #[serde(flatten)]
     pub model: RewardModel,
-    /// Why it may not be activated; empty when it may.
+    /// Why it may not be activated; empty when it may. A list tells nothing of what a shadow has shown since; one model's card does.
     pub failed_gates: Vec<String>,
 }
 
@@ -144,7 +146,56 @@ pub async fn list_reward_models(
 #[utoipa::path(get, path = "/v1/reward-models/{model_id}", tag = "reward models", params(("model_id" = String, Path)), responses((status = 200, description = "The card", body = Object), (status = 404, description = "No such model")))]
 pub async fn get_reward_model(state: Data<State>, caller: Caller, model_id: Path<String>) -> Result<Json<Card>, Problem> {
     caller.require(may_read)?;
-    Ok(Json(state.storage.scoped(&caller.scope()).read(move |conn| stored::find(conn, &model_id)).await?.into()))
+    let model = state.storage.scoped(&caller.scope()).read(move |conn| stored::find(conn, &model_id)).await?;
+    Ok(Json(judged(&state, model).await?.0))
+}
+
+/// A model's card with all that the gate looks at, and what is known of it since it works.
+///
+/// # Errors
+/// 503 when the database does not answer.
+pub async fn judged(state: &State, model: RewardModel) -> Result<(Card, Watch), Problem> {
+    let watch = report::read(&state.storage, &model).await?;
+    let mut card = Card::from(model);
+    let shadow = watch.against_active.as_ref();
+    card.failed_gates.extend(shadow.and_then(|shadow| failed_in_shadow(&shadow.difference, &shadow.model_id)));
+    Ok((card, watch))
+}
+
+impl From<WatchError> for Problem {
+    fn from(error: WatchError) -> Self {
+        match error {
+            WatchError::Storage(error) => error.into(),
+            WatchError::Stopped(error) => Self::internal(error),
+        }
+    }
+}
+
+/// How a model does on what people decided since it works or is in the shadow.
+#[utoipa::path(get, path = "/v1/reward-models/{model_id}/watch", tag = "reward models", params(("model_id" = String, Path)),
+    responses((status = 200, description = "`{doing, since, card, drift: {verdict, says, ..}, against_active, course}`", body = Object), (status = 404, description = "No such model")))]
+pub async fn watch_reward_model(state: Data<State>, caller: Caller, model_id: Path<String>) -> Result<Json<Watch>, Problem> {
+    caller.require(may_read)?;
+    let model = state.storage.scoped(&caller.scope()).read(move |conn| stored::find(conn, &model_id)).await?;
+    Ok(Json(report::read(&state.storage, &model).await?))
+}
+
+/// Lets a model predict what people decide from now on, beside the active one; nothing is scored with it. It takes the place of another shadow.
+#[utoipa::path(post, path = "/v1/reward-models/{model_id}/shadow", tag = "reward models", params(("model_id" = String, Path)),
+    responses((status = 200, description = "The card", body = Object), (status = 404, description = "No such model"), (status = 409, description = "The model is active")))]
+pub async fn begin_shadow(state: Data<State>, caller: Caller, model_id: Path<String>) -> Result<Json<Card>, Problem> {
+    caller.require(Role::sees_all_tenants)?;
+    let now = state.clock.now();
+    Ok(Json(state.storage.transaction(move |conn| stored::begin_shadow(conn, &model_id, now)).await?.into()))
+}
+
+/// Takes a model out of the shadow.
+#[utoipa::path(delete, path = "/v1/reward-models/{model_id}/shadow", tag = "reward models", params(("model_id" = String, Path)),
+    responses((status = 200, description = "The card", body = Object), (status = 404, description = "No such model")))]
+pub async fn end_shadow(state: Data<State>, caller: Caller, model_id: Path<String>) -> Result<Json<Card>, Problem> {
+    caller.require(Role::sees_all_tenants)?;
+    let now = state.clock.now();
+    Ok(Json(state.storage.transaction(move |conn| stored::end_shadow(conn, &model_id, now)).await?.into()))
 }
 
 /// Puts a model to work, if it passes the gate or a reason to override it is given.
@@ -162,7 +213,8 @@ pub async fn activate_reward_model(
         return Err(Problem::invalid_field("override_reason", format!("must be 1 to {MAX_NOTE} characters")));
     }
     let id = model_id.clone();
-    let card: Card = state.storage.read(move |conn| stored::find(conn, &id)).await?.into();
+    let model = state.storage.read(move |conn| stored::find(conn, &id)).await?;
+    let (card, _) = judged(&state, model).await?;
     if !card.failed_gates.is_empty() && reason.is_none() {
         let detail = format!("Model {} does not pass the gate: {}.", card.model.model_id, card.failed_gates.join("; "));
         return Err(Problem::conflict("gate_failed", detail).with_extra("reasons", &card.failed_gates));
@@ -175,7 +227,7 @@ pub async fn activate_reward_model(
     switch(&state, card.model.model_id, config, now).await
 }
 
-/// Takes an active model out and puts the one before it back to work.
+/// Takes an active model out and puts the one that it took over from back to work.
 #[utoipa::path(post, path = "/v1/reward-models/{model_id}/rollback", tag = "reward models", params(("model_id" = String, Path)),
     responses((status = 200, description = "The card of the model that is active again", body = Object), (status = 409, description = "The model is not active, or there was none before it")))]
 pub async fn rollback_reward_model(state: Data<State>, caller: Caller, model_id: Path<String>) -> Result<Json<Card>, Problem> {
@@ -189,22 +241,22 @@ pub async fn rollback_reward_model(state: Data<State>, caller: Caller, model_id:
             if !model.is_active {
                 return Err(StorageError::conflict("conflict", format!("model {id} is not active; only the active model is rolled back")));
             }
-            let parent = model.parent_model_id.clone().ok_or_else(|| {
-                StorageError::conflict("conflict", format!("model {id} has no model before it to return to; train or activate another one"))
+            let former = model.former_model_id.clone().ok_or_else(|| {
+                StorageError::conflict("conflict", format!("no model was active before {id}; train or activate another one"))
             })?;
-            put_to_work(conn, &parent, None, now)
+            put_to_work(conn, &former, Switch::Rollback, now)
         })
         .await?;
     Ok(Json(model.into()))
 }
 
 async fn switch(state: &State, model_id: String, config: Option<Value>, now: DateTime<Utc>) -> Result<Json<Card>, Problem> {
-    let model = state.storage.transaction(move |conn| put_to_work(conn, &model_id, config.as_ref(), now)).await?;
+    let model = state.storage.transaction(move |conn| put_to_work(conn, &model_id, Switch::Activation(config.as_ref()), now)).await?;
     Ok(Json(model.into()))
 }
 
-fn put_to_work(conn: &mut Connection, model_id: &str, config: Option<&Value>, now: DateTime<Utc>) -> Result<RewardModel, StorageError> {
-    let former = stored::activate(conn, model_id, config, now)?;
+fn put_to_work(conn: &mut Connection, model_id: &str, how: Switch<'_>, now: DateTime<Utc>) -> Result<RewardModel, StorageError> {
+    let former = stored::activate(conn, model_id, how, now)?;
     let model = stored::find(conn, model_id)?;
     let event = NewEvent {
         destination: Destination::Realtime,

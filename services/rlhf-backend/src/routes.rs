@@ -1,6 +1,6 @@
 //! Every route on one screen.
 
-use actix_web::web::{Data, ServiceConfig, get, post};
+use actix_web::web::{Data, ServiceConfig, delete, get, post};
 use utoipa::OpenApi;
 
 use crate::state::State;
@@ -23,6 +23,9 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .route("/v1/reward-models/{model_id}", get().to(reward_models::get_reward_model))
         .route("/v1/reward-models/{model_id}/activate", post().to(reward_models::activate_reward_model))
         .route("/v1/reward-models/{model_id}/rollback", post().to(reward_models::rollback_reward_model))
+        .route("/v1/reward-models/{model_id}/watch", get().to(reward_models::watch_reward_model))
+        .route("/v1/reward-models/{model_id}/shadow", post().to(reward_models::begin_shadow))
+        .route("/v1/reward-models/{model_id}/shadow", delete().to(reward_models::end_shadow))
         .route("/v1/active-learning", get().to(selection::get_active_learning))
         .route("/v1/active-learning/rounds", post().to(selection::choose_tasks))
         .route("/v1/jobs/{job_id}", get().to(jobs::get_job))
@@ -69,6 +72,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         reward_models::get_reward_model,
         reward_models::activate_reward_model,
         reward_models::rollback_reward_model,
+        reward_models::watch_reward_model,
+        reward_models::begin_shadow,
+        reward_models::end_shadow,
         selection::get_active_learning,
         selection::choose_tasks,
         jobs::get_job,

@@ -9,7 +9,8 @@ use web::access::Access;
 use web::database::{KeyStore, limiter};
 use web::settings::{ServiceName, Settings};
 
-use crate::scoring::ActiveModels;
+use crate::scoring::active::ActiveModels;
+use crate::watch::Touched;
 
 /// Cheap to clone; made once per process.
 #[derive(Clone)]
@@ -24,6 +25,8 @@ pub struct State {
     pub clock: Clock,
     /// Loaded models, and which of them is active.
     pub models: Arc<ActiveModels>,
+    /// Models that were seen to predict something new.
+    pub touched: Arc<Touched>,
     /// Wakes this process's worker when a job was queued here.
     pub job_queued: Arc<Notify>,
 }
@@ -39,6 +42,7 @@ impl State {
             settings: Arc::new(settings),
             clock,
             models: Arc::new(ActiveModels::default()),
+            touched: Arc::new(Touched::default()),
             job_queued: Arc::new(Notify::new()),
         }
     }

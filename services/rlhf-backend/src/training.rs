@@ -1,6 +1,9 @@
 //! From pairs to a reward model with its card: what was trained on, how good it is on pairs it had not seen, and what it must beat.
 
+pub mod gate;
 pub mod material;
+
+use std::collections::HashMap;
 
 use learning::agreement::krippendorff::{Scale, alpha_with_interval};
 use learning::agreement::{LabelCounts, gwet_ac1, percent};
@@ -25,9 +28,6 @@ use material::{Material, Pair};
 
 /// Resamples behind the interval of alpha.
 const REPLICATES: usize = 200;
-
-/// Decided held-out pairs below which no model passes the gate.
-pub const MIN_HELD_OUT: usize = 10;
 
 /// What a training job is to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -81,6 +81,10 @@ pub struct CardFigures {
     /// Less the model that was active when it was trained, on the same pairs. That model may have learnt from them, which flatters it.
     #[serde(default)]
     pub against_active: Option<AgainstActive>,
+    /// The same on pairs that were decided after the active model was trained, as it predicted them then: neither has learnt from these. Absent
+    /// before there are any.
+    #[serde(default)]
+    pub against_active_later: Option<AgainstActive>,
 }
 
 /// A comparison with the active model.
@@ -99,6 +103,8 @@ pub struct Active {
     pub model_id: String,
     /// The model.
     pub model: RewardModel,
+    /// What it said of pairs that were decided after it was trained, by task and pair.
+    pub later: HashMap<(String, i32), Prediction>,
 }
 
 /// Trains on a blocking thread.
@@ -150,6 +156,7 @@ fn fit_now(
             let difference = compare(&rows, &other, input.seed).ok()?;
             Some(AgainstActive { model_id: active.model_id.clone(), difference })
         }),
+        against_active_later: active.and_then(|active| against_later(material, input, &trained.held_out, active)),
     };
     let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
     Ok(NewRewardModel {
@@ -184,6 +191,20 @@ pub(crate) fn to_example(pair: &Pair) -> Example {
         weight: pair.weight,
         retailer: pair.retailer.clone(),
     }
+}
+
+fn against_later(material: &Material, input: &TrainingInput, held_out: &[HeldOutPair], active: &Active) -> Option<AgainstActive> {
+    let seen = held_out.iter().filter_map(|pair| {
+        let row = material.rows.get(pair.position)?;
+        let other = active.later.get(&(row.source.clone(), row.place))?;
+        let own = card_row(material, input, pair)?;
+        // Both speak of what people say now.
+        let other = Prediction { outcome: own.prediction.outcome, ..*other };
+        Some((own, other))
+    });
+    let (own, other): (Vec<CardRow>, Vec<Prediction>) = seen.unzip();
+    let difference = compare(&own, &other, input.seed).ok().filter(|difference| difference.n_pairs > 0)?;
+    Some(AgainstActive { model_id: active.model_id.clone(), difference })
 }
 
 fn card_row(material: &Material, input: &TrainingInput, pair: &HeldOutPair) -> Option<CardRow> {
@@ -223,30 +244,4 @@ fn auto_check_correlation(rows: &[Pair]) -> Option<f64> {
         yy += (y - mean_y).powi(2);
     }
     (xx > 0.0 && yy > 0.0).then(|| xy / (xx * yy).sqrt())
-}
-
-/// Why a model may not be activated; empty when it may. It must have been tried on at least [`MIN_HELD_OUT`] decided pairs that it had
-/// not seen, predict them better than a coin, and be right at least as often as "the longer text wins".
-#[must_use]
-pub fn failed_gates(figures: &CardFigures) -> Vec<String> {
-    let Some(held_out) = &figures.held_out else {
-        return vec!["there are no held-out figures, because all pairs belong to one prompt".to_owned()];
-    };
-    let mut reasons = Vec::new();
-    if held_out.n_decided < MIN_HELD_OUT {
-        reasons.push(format!("it was tried on {} decided held-out pairs; at least {MIN_HELD_OUT} are needed", held_out.n_decided));
-    }
-    let coin = std::f64::consts::LN_2;
-    match held_out.log_loss {
-        Some(loss) if loss < coin => {}
-        Some(loss) => reasons.push(format!("its held-out log loss {loss:.4} is not below the coin's {coin:.4}")),
-        None => reasons.push("its held-out log loss is not defined, because no pair was decided".to_owned()),
-    }
-    let longer = figures.baselines.iter().find(|baseline| baseline.name == "longer_text_wins").and_then(|baseline| baseline.accuracy);
-    if let (Some(accuracy), Some(longer)) = (held_out.accuracy, longer)
-        && accuracy < longer
-    {
-        reasons.push(format!("its held-out accuracy {accuracy:.4} is below {longer:.4}, which \"the longer text wins\" reaches"));
-    }
-    reasons
 }

@@ -2,22 +2,23 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta};
 use learning::reward::progress::Progress;
 use serde_json::{Value, json};
 use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::jobs::{self as stored, Finish, Job};
 use storage::outbox::{self, Destination, NewEvent};
-use storage::reward_models;
+use storage::{model_predictions, reward_models};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::scoring::find_model;
+use crate::scoring::active::find_model;
 use crate::selection::CHOOSE;
 use crate::selection::round::{self, RoundInput};
 use crate::state::State;
 use crate::training::{self, Active, TrainingError, TrainingInput};
+use crate::watch::report;
 
 /// Kind of the jobs that train reward models.
 pub const TRAIN: &str = "train_reward_model";
@@ -150,7 +151,11 @@ async fn train(state: &State, job: &Job) -> Result<(), TrainingError> {
 async fn active_of(state: &State, input: &TrainingInput) -> Result<Option<Active>, StorageError> {
     let Ok(task_type) = input.task_type.parse() else { return Ok(None) };
     let found = find_model(state, task_type, input.retailer_id.as_deref()).await?;
-    Ok(found.ok().map(|loaded| Active { model_id: loaded.model_id.clone(), model: loaded.model.clone() }))
+    let Ok(loaded) = found else { return Ok(None) };
+    let id = loaded.model_id.clone();
+    let later = state.storage.read(move |conn| model_predictions::newest(conn, &id, DateTime::UNIX_EPOCH, report::MAX_PAIRS)).await?;
+    let later = later.iter().map(|row| ((row.task_id.clone(), row.pair), report::prediction(row))).collect();
+    Ok(Some(Active { model_id: loaded.model_id.clone(), model: loaded.model.clone(), later }))
 }
 
 async fn choose(state: &State, job: &Job) -> Result<(), TrainingError> {

@@ -6,6 +6,10 @@
   const $ = (selector, root = document) => root.querySelector(selector);
   const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 
+  /** Buttons that switch models, and the model of one. */
+  const SWITCHES = '[data-activate], [data-rollback], [data-begin-shadow], [data-end-shadow]';
+  const modelOf = ({ dataset }) => dataset.activate || dataset.rollback || dataset.beginShadow || dataset.endShadow;
+
   /** Exchanges every part marked data-live for the server's present one. */
   let isAsking = false, isWanted = false;
   async function refresh() {
@@ -20,11 +24,10 @@
         if (!next || part.innerHTML === next.innerHTML) continue;
         // Nobody's field vanishes under the fingers; a button or a scrolled frame keeps the focus in its new form.
         const held = part.contains(document.activeElement) ? document.activeElement : null;
-        if (held && !held.matches('.table-frame, [data-activate], [data-rollback]')) continue;
+        if (held && !held.matches(`.table-frame, ${SWITCHES}`)) continue;
         part.innerHTML = next.innerHTML;
         if (!held) continue;
-        const model = held.dataset.activate || held.dataset.rollback;
-        const heir = model && $$('[data-activate], [data-rollback]', part).find((one) => model === (one.dataset.activate || one.dataset.rollback));
+        const heir = modelOf(held) && $$(SWITCHES, part).find((one) => modelOf(one) === modelOf(held));
         (heir || $('.table-frame', part))?.focus({ preventScroll: true });
       }
       showState(topics.size > 0 && topics.size === joined.size ? 'live' : 'polled');
@@ -128,12 +131,15 @@
   let overridden = null;
   document.addEventListener('click', async (event) => {
     const activate = event.target.closest('[data-activate]'), rollback = event.target.closest('[data-rollback]');
+    const begin = event.target.closest('[data-begin-shadow]'), end = event.target.closest('[data-end-shadow]');
     if (activate && 'needsReason' in activate.dataset) { overridden = activate.dataset.activate; $('#override').showModal(); return; }
     try {
       if (activate) { await call(`/v1/reward-models/${activate.dataset.activate}/activate`, { json: {} }); toast('The model is active: every service scores with it within two seconds.', 'good'); }
       if (rollback) { await call(`/v1/reward-models/${rollback.dataset.rollback}/rollback`, { method: 'POST' }); toast('The model before it is active again.', 'good'); }
+      if (begin) { await call(`/v1/reward-models/${begin.dataset.beginShadow}/shadow`, { method: 'POST' }); toast('From now on it predicts what people decide, beside the active model.', 'good'); }
+      if (end) { await call(`/v1/reward-models/${end.dataset.endShadow}/shadow`, { method: 'DELETE' }); toast('It predicts no more.', 'good'); }
     } catch { /* the refusal was shown */ }
-    if (activate || rollback) refresh();
+    if (activate || rollback || begin || end) refresh();
   });
   $('[data-override]')?.addEventListener('submit', async (event) => {
     const reason = new FormData(event.target).get('override_reason');

@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Example, Outcome};
-use crate::features::TEXT_LENGTH;
 use crate::intervals::{Interval, Z_95, wilson};
 
 /// Number of equal-width bins of the calibration error.
@@ -100,10 +99,7 @@ pub fn measure(predictions: &[Prediction]) -> Metrics {
 
 /// A fair coin, and "the longer text wins" (pairs without text count as equally long).
 pub fn baselines(examples: &[&Example]) -> Vec<Baseline> {
-    let longer = |example: &&Example| {
-        let of = |features: &crate::features::Features| features.numbers.get(TEXT_LENGTH).copied().unwrap_or(0.0);
-        (of(&example.a) - of(&example.b), example.outcome.winner_is_a())
-    };
+    let longer = |example: &&Example| (example.longer(), example.outcome.winner_is_a());
     baselines_of(&examples.iter().map(longer).collect::<Vec<_>>())
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::training::TrainError;
 use super::{Example, Outcome};
 use crate::features::hashed::Group;
-use crate::features::{Features, TEXT_LENGTH, Word};
+use crate::features::{Features, Word};
 
 /// A named number of one pair that differs, or that one candidate lacks: what the model sees of it (see [`damped`]).
 #[derive(Debug, Clone, Copy)]
@@ -103,14 +103,13 @@ impl Pairs {
             Some(retailer) => *retailer,
             None => *self.retailers.entry(name.clone()).or_insert(next),
         });
-        let length = |features: &Features| features.numbers.get(TEXT_LENGTH).copied().unwrap_or(0.0);
         self.kept.push(Kept {
             position,
             prompt,
             retailer,
             outcome: example.outcome,
             weight: example.weight,
-            longer: length(&example.a) - length(&example.b),
+            longer: example.longer(),
             numbers_end: self.compared.len(),
             words_end: self.words.len(),
         });

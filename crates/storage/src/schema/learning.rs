@@ -74,6 +74,35 @@ diesel::table! {
         seed -> BigInt,
         created_at -> Instant,
         updated_at -> Instant,
+        shadow_slot -> Nullable<Text>,
+        shadow_since -> Nullable<Instant>,
+        former_model_id -> Nullable<Text>,
+        drift_found_at -> Nullable<Instant>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Instant;
+
+    /// What models said of tasks that people decided later.
+    model_predictions (id) {
+        id -> BigInt,
+        model_id -> Text,
+        task_id -> Text,
+        pair -> Integer,
+        retailer_id -> Nullable<Text>,
+        prompt_key -> Text,
+        difference -> Double,
+        predicted_a -> Double,
+        predicted_tie -> Double,
+        predicted_b -> Double,
+        said_a -> Double,
+        said_tie -> Double,
+        said_b -> Double,
+        longer -> Double,
+        decided_at -> Instant,
+        created_at -> Instant,
     }
 }
 

@@ -2,7 +2,7 @@ use serde_json::json;
 use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::page::Page;
-use storage::reward_models::{self, NewRewardModel, RewardModelFilter};
+use storage::reward_models::{self, NewRewardModel, RewardModelFilter, Switch};
 
 use crate::at;
 
@@ -32,7 +32,7 @@ fn versions_count_up_and_the_parent_is_the_active_model() {
         let conn = &mut database.connect();
         let now = at("2026-01-15T12:00:00Z");
         let first = store(conn);
-        assert!(reward_models::activate(conn, &first, None, now).unwrap().is_none());
+        assert!(reward_models::activate(conn, &first, Switch::Activation(None), now).unwrap().is_none());
         let second = store(conn);
         let card = reward_models::find(conn, &second).unwrap();
         assert_eq!(
@@ -42,11 +42,14 @@ fn versions_count_up_and_the_parent_is_the_active_model() {
             database.kind()
         );
         assert_eq!(reward_models::find_parameters(conn, &second).unwrap().0, json!({ "weights": [1.5] }));
-        let former = reward_models::activate(conn, &second, Some(&json!({ "why": "better" })), now).unwrap().unwrap();
+        let former = reward_models::activate(conn, &second, Switch::Activation(Some(&json!({ "why": "better" }))), now).unwrap().unwrap();
         assert_eq!(former.model_id, first);
         assert_eq!(reward_models::find(conn, &second).unwrap().config.0, json!({ "why": "better" }));
-        assert!(reward_models::activate(conn, &second, None, now).unwrap().is_none(), "activating twice changes nothing");
-        assert!(matches!(reward_models::activate(conn, "rwm_none", None, now), Err(StorageError::NotFound { .. })));
+        assert!(
+            reward_models::activate(conn, &second, Switch::Activation(None), now).unwrap().is_none(),
+            "activating twice changes nothing"
+        );
+        assert!(matches!(reward_models::activate(conn, "rwm_none", Switch::Activation(None), now), Err(StorageError::NotFound { .. })));
     }
 }
 
@@ -61,7 +64,9 @@ async fn one_model_is_active_however_many_are_activated_at_once() {
             .map(|id| {
                 let storage = storage.clone();
                 tokio::spawn(async move {
-                    storage.transaction(move |conn| reward_models::activate(conn, &id, None, at("2026-01-15T13:00:00Z"))).await
+                    storage
+                        .transaction(move |conn| reward_models::activate(conn, &id, Switch::Activation(None), at("2026-01-15T13:00:00Z")))
+                        .await
                 })
             })
             .collect();
@@ -73,5 +78,49 @@ async fn one_model_is_active_however_many_are_activated_at_once() {
         assert_eq!(active.rows.len(), 1, "{}", database.kind());
         let slot = storage.read(|conn| reward_models::find_active(conn, "plan_quality", None)).await.unwrap().unwrap();
         assert_eq!(slot.model_id, active.rows[0].model_id);
+    }
+}
+
+#[test]
+fn a_model_is_rolled_back_to_the_one_it_took_over_from() {
+    for database in testkit::database::all() {
+        let conn = &mut database.connect();
+        let now = at("2026-01-15T12:00:00Z");
+        // Both are trained before either works, so neither is the other's parent.
+        let (first, second) = (store(conn), store(conn));
+        let former = |conn: &mut Connection, id: &str| reward_models::find(conn, id).unwrap().former_model_id;
+        reward_models::activate(conn, &first, Switch::Activation(None), now).unwrap();
+        reward_models::activate(conn, &second, Switch::Activation(None), now).unwrap();
+        reward_models::activate(conn, &second, Switch::Activation(None), now).unwrap();
+        assert_eq!(former(conn, &second).as_deref(), Some(first.as_str()), "{}: also when it is activated again", database.kind());
+        reward_models::activate(conn, &first, Switch::Rollback, now).unwrap();
+        assert_eq!(former(conn, &first), None, "{}: nothing was before the first", database.kind());
+        let active: Vec<String> = reward_models::list_active(conn).unwrap().into_iter().map(|model| model.model_id).collect();
+        assert_eq!(active, [first], "{}", database.kind());
+    }
+}
+
+#[test]
+fn one_model_is_in_the_shadow_and_leaves_it_when_it_is_put_to_work() {
+    for database in testkit::database::all() {
+        let (conn, kind) = (&mut database.connect(), database.kind());
+        let now = at("2026-01-15T12:00:00Z");
+        let (active, first, second) = (store(conn), store(conn), store(conn));
+        reward_models::activate(conn, &active, Switch::Activation(None), now).unwrap();
+        assert!(matches!(reward_models::begin_shadow(conn, &active, now), Err(StorageError::Conflict { .. })), "{kind}");
+        reward_models::begin_shadow(conn, &first, now).unwrap();
+        let later = at("2026-01-15T13:00:00Z");
+        assert_eq!(reward_models::begin_shadow(conn, &first, later).unwrap().shadow_since.map(|since| since.0), Some(now), "{kind}");
+        reward_models::begin_shadow(conn, &second, later).unwrap();
+        let slots = [reward_models::slot("plan_quality", None)];
+        let in_slot: Vec<String> = reward_models::in_slots(conn, &slots).unwrap().into_iter().map(|model| model.model_id).collect();
+        assert_eq!(in_slot, [active.clone(), second.clone()], "{kind}");
+        assert!(reward_models::note_drift(conn, &active, now).unwrap(), "{kind}");
+        assert!(!reward_models::note_drift(conn, &active, now).unwrap(), "{kind}: told once");
+        assert!(!reward_models::note_drift(conn, &second, now).unwrap(), "{kind}: only what works can drift");
+        reward_models::activate(conn, &second, Switch::Activation(None), now).unwrap();
+        let card = reward_models::find(conn, &second).unwrap();
+        assert_eq!((card.is_active, card.shadow_since, card.drift_found_at), (true, None, None), "{kind}");
+        assert_eq!(reward_models::end_shadow(conn, &first, now).unwrap().shadow_since, None, "{kind}");
     }
 }

@@ -4,6 +4,7 @@
 
 mod assignment;
 mod history;
+mod model_predictions;
 mod selections;
 
 use chrono::{DateTime, TimeDelta, Utc};

@@ -3,18 +3,21 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use askama::Template;
+use learning::drift::Drift;
 use learning::intervals::Interval;
 use learning::reward::card::{Card, Comparison, Difference, Figures};
-use storage::reward_models::{self, RewardModel};
+use storage::reward_models;
 use web::caller::{PageCaller, PageRefusal};
 use web::chart::{self, Series, Shape};
 use web::layout::{Layout, render};
 use web::problem::Problem;
 
 use super::{decimal, file, percent, require_reader, words};
-use crate::reward_models::Card as Verdict;
+use crate::reward_models::{Card as Verdict, judged};
 use crate::state::State;
 use crate::training::CardFigures;
+use crate::training::gate::RULES;
+use crate::watch::report::{Doing, Watch};
 
 /// Fewer decided pairs than this make a figure faint.
 const FEW: usize = 20;
@@ -41,6 +44,28 @@ struct Against {
     n: usize,
 }
 
+/// What a model is doing, and what may be done with it.
+struct Standing {
+    is_active: bool,
+    in_shadow: bool,
+    has_drifted: bool,
+    has_former: bool,
+    may_switch: bool,
+}
+
+/// How it does on what people decided since.
+struct Watched {
+    title: &'static str,
+    since: String,
+    tone: &'static str,
+    says: String,
+    figures: Vec<Figure>,
+    course: String,
+    course_narrow: String,
+    against: Option<Against>,
+    same_choice: String,
+}
+
 #[derive(Template)]
 #[template(path = "model.html")]
 struct ModelPage {
@@ -49,13 +74,15 @@ struct ModelPage {
     script: String,
     title: String,
     model_id: String,
-    is_active: bool,
+    model: Standing,
+    watched: Option<Watched>,
     retailer: String,
     trained_at: String,
     learnt_from: String,
     simulated: i64,
     note: Option<String>,
     failed_gates: Vec<String>,
+    rules: [&'static str; 7],
     figures: Vec<Figure>,
     missing: Option<&'static str>,
     reliability: String,
@@ -75,13 +102,16 @@ pub async fn show_model_card(state: Data<State>, caller: PageCaller, model_id: P
     let id = model_id.into_inner();
     let model = state.storage.scoped(&scope).read(move |conn| reward_models::find(conn, &id)).await.map_err(Problem::from)?;
     let figures: Option<CardFigures> = serde_json::from_value(model.metrics.0.clone()).ok();
+    let (verdict, watch) = judged(&state, model).await?;
+    let model = &verdict.model;
     let title = format!("{} v{}", words(&model.task_type), model.version);
     let layout = Layout::new(&title, "rlhf-backend/models", Some(&caller), &state.settings);
-    Ok(render(&page(layout, title, model, figures))?)
+    let may_switch = caller.role.sees_all_tenants();
+    Ok(render(&page(layout, title, verdict, &watch, figures, may_switch))?)
 }
 
-fn page(layout: Layout, title: String, model: RewardModel, stored: Option<CardFigures>) -> ModelPage {
-    let Verdict { model, failed_gates } = Verdict::from(model);
+fn page(layout: Layout, title: String, verdict: Verdict, watch: &Watch, stored: Option<CardFigures>, may_switch: bool) -> ModelPage {
+    let Verdict { model, failed_gates } = verdict;
     let card = stored.as_ref().and_then(|figures| figures.card.as_ref());
     let text = |field: &str| model.config.get(field).and_then(serde_json::Value::as_str).map(str::to_owned);
     let count = |field: &str| model.config.get(field).and_then(serde_json::Value::as_i64).unwrap_or(0);
@@ -90,7 +120,15 @@ fn page(layout: Layout, title: String, model: RewardModel, stored: Option<CardFi
         styles: file("rlhf.css"),
         script: file("rlhf.js"),
         title,
-        is_active: model.is_active,
+        model: Standing {
+            is_active: model.is_active,
+            in_shadow: model.shadow_since.is_some(),
+            has_drifted: model.drift_found_at.is_some(),
+            has_former: model.former_model_id.is_some(),
+            may_switch,
+        },
+        watched: watched(watch),
+        rules: RULES,
         retailer: model.retailer_id.clone().unwrap_or_else(|| "all retailers".to_owned()),
         trained_at: model.training_date.format("%e %b %Y, %H:%M UTC").to_string(),
         learnt_from: format!(
@@ -139,6 +177,38 @@ fn headline(card: &Card) -> Vec<Figure> {
     ]
 }
 
+fn watched(watch: &Watch) -> Option<Watched> {
+    let since = watch.since?;
+    let labels: Vec<String> = (1..=watch.course.len()).map(|part| format!("{part}0 %")).collect();
+    let promised = watch.drift.promised.map(|promised| promised * 100.0);
+    let series = [
+        Series { name: "Right, %", values: watch.course.iter().map(|share| Some(share * 100.0)).collect() },
+        Series { name: "Promised by its card, %", values: vec![promised; watch.course.len()] },
+    ];
+    let course = |shape| match watch.course.is_empty() {
+        true => String::new(),
+        false => chart::lines("Share right, oldest tenth of decisions first", &labels, &series, shape),
+    };
+    let is_shadow = watch.doing == Doing::Shadow;
+    let shadow = watch.against_active.as_ref();
+    Some(Watched {
+        title: if is_shadow { "In the shadow of the active model" } else { "Since it was put to work" },
+        since: since.format("%e %b %Y, %H:%M UTC").to_string(),
+        tone: match watch.drift.verdict {
+            Some(Drift::Steady) => "good",
+            Some(Drift::Watch) => "warn",
+            Some(Drift::Retest) => "bad",
+            None => "plain",
+        },
+        says: watch.drift.says.clone(),
+        figures: watch.card.as_ref().map(headline).unwrap_or_default(),
+        course: course(Shape::WIDE),
+        course_narrow: course(Shape::NARROW),
+        against: shadow.map(|shadow| row_against(format!("The active model ({})", shadow.model_id), &shadow.difference, true)),
+        same_choice: shadow.map(|shadow| percent(Some(shadow.same_choice))).unwrap_or_default(),
+    })
+}
+
 fn range(interval: Option<Interval>, scale: f64, decimals: usize, unit: &str) -> String {
     interval.map_or_else(
         || "no interval".to_owned(),
@@ -175,16 +245,29 @@ fn slices(card: &Card) -> Vec<Slice> {
 }
 
 fn against(card: &Card, stored: Option<&CardFigures>) -> Vec<Against> {
-    let row = |what: String, comparison: &Comparison, has_probabilities: bool| Against {
+    let longer = row_against("“The longer text wins”".to_owned(), &card.against_longer, false);
+    let active = stored.and_then(|figures| figures.against_active.as_ref());
+    let active = active.map(|active| {
+        row_against(
+            format!("The model then active ({}), which may have learnt from these pairs", active.model_id),
+            &active.difference,
+            true,
+        )
+    });
+    let later = stored.and_then(|figures| figures.against_active_later.as_ref());
+    let later = later.map(|active| {
+        row_against(format!("The model then active ({}), on pairs decided after it was trained", active.model_id), &active.difference, true)
+    });
+    std::iter::once(longer).chain(active).chain(later).collect()
+}
+
+fn row_against(what: String, comparison: &Comparison, has_probabilities: bool) -> Against {
+    Against {
         what,
         accuracy: difference(comparison.accuracy, 100.0, 1, " points"),
         log_loss: if has_probabilities { difference(comparison.log_loss, 1.0, 3, "") } else { "–".to_owned() },
         n: comparison.n_decided,
-    };
-    let longer = row("“The longer text wins”".to_owned(), &card.against_longer, false);
-    let active = stored.and_then(|figures| figures.against_active.as_ref());
-    let active = active.map(|active| row(format!("The model then active ({})", active.model_id), &active.difference, true));
-    std::iter::once(longer).chain(active).collect()
+    }
 }
 
 fn difference(difference: Option<Difference>, scale: f64, decimals: usize, unit: &str) -> String {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use storage::selections;
 
 use super::round::{TypeReport, compute};
-use crate::scoring::find_model;
+use crate::scoring::active::find_model;
 use crate::state::State;
 use crate::training::material::{Pair, collect};
 use crate::training::{TrainingError, TrainingInput, to_example};

@@ -17,7 +17,7 @@ use strum::VariantArray as _;
 
 use super::measure::{self, Judged};
 use super::view::view_of;
-use crate::scoring::{Loaded, find_model};
+use crate::scoring::active::{Loaded, find_model};
 use crate::state::State;
 use crate::training::TrainingError;
 

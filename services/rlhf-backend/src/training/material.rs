@@ -37,6 +37,9 @@ const FEEDBACK_WEIGHT: f64 = 1.0 / 3.0;
 pub struct Pair {
     /// Task or feedback id.
     pub source: String,
+    /// Which pair of the task's candidates: 0 is the first with the second.
+    #[serde(skip)]
+    pub place: i32,
     /// Pairs of one prompt stay together in cross-validation.
     pub prompt_key: String,
     /// Whose it is, where known.
@@ -183,7 +186,7 @@ impl Material {
 
 /// The pairs of a judged task: a with b, and with a third candidate a with c and b with c. "Both bad" counts as a tie, "unsure" as
 /// nothing.
-fn pairs_of_task(task: &JudgedTask) -> Vec<Pair> {
+pub(crate) fn pairs_of_task(task: &JudgedTask) -> Vec<Pair> {
     let share = |choice: Choice| task.posteriors.get(choice.as_ref()).and_then(Value::as_f64).filter(|p| p.is_finite() && *p >= 0.0);
     let tie = share(Choice::Tie).unwrap_or(0.0) + share(Choice::BothBad).unwrap_or(0.0);
     let candidates = [Some(&task.candidate_a), Some(&task.candidate_b), task.candidate_c.as_ref()];
@@ -200,6 +203,7 @@ fn pairs_of_task(task: &JudgedTask) -> Vec<Pair> {
         let checks_of = |place: usize| checks.iter().filter(|check| check.candidate == place).cloned().collect();
         pairs.push(Pair {
             source: task.task_id.clone(),
+            place: i32::try_from(first + second - 1).unwrap_or(0),
             prompt_key: hash_key(&format!("{}\n{}", task.prompt, task.context_snippets.0)),
             retailer: task.retailer_id.clone(),
             context: context_of(&task.context_snippets.0),
@@ -233,6 +237,7 @@ fn pair_of_feedback(row: &Feedback) -> Option<Pair> {
     };
     Some(Pair {
         source: row.feedback_id.clone(),
+        place: 0,
         prompt_key: hash_key(&row.prompt),
         retailer: None,
         context: parse(&row.prompt),

@@ -8,7 +8,9 @@ mod models;
 mod pages;
 mod selection;
 mod walk;
+mod watch;
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -24,7 +26,7 @@ use web::token::Subject;
 
 /// The service on an empty database with two brands, each its own tenant.
 struct Service {
-    database: TestDatabase,
+    database: Rc<TestDatabase>,
     state: State,
 }
 
@@ -57,7 +59,7 @@ impl Service {
         let settings = Settings::from_variables(variables.to_vec()).unwrap();
         let (clock, _hand) = testkit::clock::fixed("2026-01-15T12:00:00Z");
         let state = State::new(database.storage.clone(), settings, clock);
-        let service = Self { database, state };
+        let service = Self { database: Rc::new(database), state };
         for (brand, tenant) in [("brand-a", "tnt-a"), ("brand-b", "tnt-b")] {
             service.sql(&format!(
                 "INSERT INTO brands (brand_id, tenant_id, name, tone_guidelines, product_categories, budget_constraints, attributes, is_active, created_at, updated_at) \
@@ -68,9 +70,9 @@ impl Service {
     }
 
     /// Another process on the same database, which believes nothing yet.
-    fn restarted(self) -> Self {
+    fn restarted(&self) -> Self {
         let state = State::new(self.database.storage.clone(), (*self.state.settings).clone(), self.state.clock.clone());
-        Self { database: self.database, state }
+        Self { database: Rc::clone(&self.database), state }
     }
 
     /// 40 tasks in which people prefer the plan with the higher return, whichever place it stands in; texts are equally long.
@@ -146,6 +148,10 @@ impl Service {
 
     async fn post(&self, token: &str, path: &str, body: Value) -> Answer {
         self.send(token, TestRequest::post().uri(path).set_json(body)).await
+    }
+
+    async fn delete(&self, token: &str, path: &str) -> Answer {
+        self.send(token, TestRequest::delete().uri(path)).await
     }
 
     async fn internal(&self, path: &str, body: Value) -> Answer {

@@ -53,6 +53,7 @@ async fn another_tenant_sees_nothing_on_any_route() {
             ("GET /v1/feedback/stats", "counts only"),
             ("GET /v1/reward-models", "models are the platform's"),
             ("GET /v1/reward-models/{model_id}", "models are the platform's"),
+            ("GET /v1/reward-models/{model_id}/watch", "models are the platform's"),
             ("GET /v1/rlhf-metrics", "key figures are the platform's"),
             ("GET /v1/active-learning", "choosing is the platform's"),
         ]),

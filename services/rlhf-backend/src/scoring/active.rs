@@ -1,0 +1,170 @@
+//! Which reward models are active, as this process knows it, and the models themselves.
+//!
+//! The list of active models is read about twice a second in the background, so that every replica follows a switch within two seconds and
+//! no request waits for the database. A model that takes over from one that is in use is loaded before the switch is seen here, and one
+//! request scores with one model. Without the background reader (in tests) the list is read when it is older than a second.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use domain::task::TaskType;
+use learning::reward::model::RewardModel;
+use storage::error::StorageError;
+use storage::reward_models as stored;
+use tokio_util::sync::CancellationToken;
+
+use crate::state::State;
+
+/// How long the list of active models is believed.
+const BELIEVED_FOR: Duration = Duration::from_secs(1);
+
+/// How often it is read in the background.
+const READ_EVERY: Duration = Duration::from_millis(400);
+
+/// Loaded models kept; the one unused for longest goes first.
+const MAX_LOADED: usize = 16;
+
+/// A model that can score.
+pub(crate) struct Loaded {
+    pub(crate) model_id: String,
+    pub(crate) version: i32,
+    pub(crate) model: RewardModel,
+}
+
+type BySlot = HashMap<String, (String, i32)>;
+
+/// The list as it was read.
+struct Known {
+    read: Instant,
+    by_slot: Arc<BySlot>,
+}
+
+/// The active models as this process knows them.
+#[derive(Default)]
+pub struct ActiveModels {
+    known: Mutex<Option<Known>>,
+    loaded: Mutex<Vec<Arc<Loaded>>>,
+    /// One reads, the others wait for what it read.
+    reading: tokio::sync::Mutex<()>,
+}
+
+impl ActiveModels {
+    fn believed(&self, for_how_long: Duration) -> Option<Arc<BySlot>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.as_ref().filter(|known| known.read.elapsed() < for_how_long).map(|known| Arc::clone(&known.by_slot))
+    }
+
+    fn last(&self) -> Option<Arc<BySlot>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|known| Arc::clone(&known.by_slot))
+    }
+
+    fn publish(&self, read: Instant, by_slot: Arc<BySlot>) {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(Known { read, by_slot });
+    }
+
+    fn find_loaded(&self, model_id: &str) -> Option<Arc<Loaded>> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = loaded.iter().position(|model| model.model_id == model_id)?;
+        let model = loaded.remove(place);
+        loaded.push(Arc::clone(&model));
+        Some(model)
+    }
+
+    fn is_loaded(&self, model_id: &str) -> bool {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|model| model.model_id == model_id)
+    }
+
+    fn keep(&self, entry: &Arc<Loaded>) {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if loaded.len() >= MAX_LOADED {
+            loaded.remove(0);
+        }
+        loaded.push(Arc::clone(entry));
+    }
+}
+
+/// Reads the list of active models until `shutdown`.
+pub async fn follow(state: State, shutdown: CancellationToken) {
+    while !shutdown.is_cancelled() {
+        if let Err(error) = by_slot(&state, READ_EVERY / 2).await {
+            tracing::warn!(%error, "which reward models are active could not be read; tried again soon");
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(READ_EVERY) => {}
+        }
+    }
+}
+
+/// The retailer's active model, else the general one, else why there is none.
+pub(crate) async fn find_model(
+    state: &State,
+    task_type: TaskType,
+    retailer_id: Option<&str>,
+) -> Result<Result<Arc<Loaded>, String>, StorageError> {
+    let active = by_slot(state, BELIEVED_FOR).await?;
+    let mut reason = format!("no reward model is active for {task_type}");
+    for retailer in retailer_id.map(Some).into_iter().chain([None]) {
+        let Some((model_id, version)) = active.get(&stored::slot(task_type.as_ref(), retailer)) else { continue };
+        match load(state, model_id, *version).await? {
+            Ok(loaded) => return Ok(Ok(loaded)),
+            Err(unusable) => reason = unusable,
+        }
+    }
+    Ok(Err(reason))
+}
+
+/// A model by its id, which never changes; or why this program cannot use it.
+pub(crate) async fn load(state: &State, model_id: &str, version: i32) -> Result<Result<Arc<Loaded>, String>, StorageError> {
+    if let Some(model) = state.models.find_loaded(model_id) {
+        return Ok(Ok(model));
+    }
+    let id = model_id.to_owned();
+    let parameters = state.storage.read(move |conn| stored::find_parameters(conn, &id)).await?;
+    match RewardModel::from_json(&parameters.0.to_string()) {
+        Ok(model) => {
+            let entry = Arc::new(Loaded { model_id: model_id.to_owned(), version, model });
+            state.models.keep(&entry);
+            Ok(Ok(entry))
+        }
+        Err(error) => {
+            tracing::error!(model_id, %error, "a reward model cannot be used");
+            Ok(Err(format!("the active model {model_id} cannot be used: {error}")))
+        }
+    }
+}
+
+/// The active models by slot, read anew when what is known is older than `believed_for`. A list that cannot be read leaves the one before.
+async fn by_slot(state: &State, believed_for: Duration) -> Result<Arc<BySlot>, StorageError> {
+    if let Some(known) = state.models.believed(believed_for) {
+        return Ok(known);
+    }
+    let _one = state.models.reading.lock().await;
+    if let Some(known) = state.models.believed(believed_for) {
+        return Ok(known);
+    }
+    let (read, before) = (Instant::now(), state.models.last());
+    match (state.storage.read(stored::list_active).await, before) {
+        (Ok(active), before) => {
+            let slots = active.into_iter().filter_map(|model| Some((model.active_slot?, (model.model_id, model.version))));
+            let by_slot: BySlot = slots.collect();
+            for (slot, (former, _)) in before.iter().flat_map(|before| before.iter()) {
+                let Some((model_id, version)) = by_slot.get(slot).filter(|(id, _)| id != former) else { continue };
+                if state.models.is_loaded(former) {
+                    // Only to have it at hand; what is wrong with it is said when it is used.
+                    let _at_hand = load(state, model_id, *version).await?;
+                }
+            }
+            let by_slot = Arc::new(by_slot);
+            state.models.publish(read, Arc::clone(&by_slot));
+            Ok(by_slot)
+        }
+        (Err(error), Some(before)) => {
+            tracing::warn!(%error, "which reward models are active could not be read; the ones known last go on scoring");
+            state.models.publish(Instant::now(), Arc::clone(&before));
+            Ok(before)
+        }
+        (Err(error), None) => Err(error),
+    }
+}
