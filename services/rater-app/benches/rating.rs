@@ -17,10 +17,10 @@ mod stage;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use testkit::bench::Report;
+use testkit::bench::{Report, quantile};
 
 use load::{CONNECTIONS, Steps};
-use stage::{Seen, Stage, Used, quantile};
+use stage::{Seen, Stage, Used};
 
 const RATERS: usize = 1_000;
 const TASKS: usize = 20_000;

@@ -109,6 +109,13 @@ impl Row {
     }
 }
 
+/// A quantile by nearest rank; 0 without values.
+pub fn quantile(values: &mut [f64], q: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let rank = (q * values.len() as f64).ceil().max(1.0) as usize;
+    values.get(rank - 1).copied().unwrap_or(0.0)
+}
+
 fn short(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),

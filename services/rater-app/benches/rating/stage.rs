@@ -191,10 +191,3 @@ pub struct Seen {
 
 /// Shared by all raters of a phase.
 pub type Log = Arc<Mutex<Seen>>;
-
-/// A quantile by nearest rank; 0 without values.
-pub fn quantile(values: &mut [f64], q: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let rank = (q * values.len() as f64).ceil().max(1.0) as usize;
-    values.get(rank - 1).copied().unwrap_or(0.0)
-}
