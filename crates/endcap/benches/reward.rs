@@ -171,11 +171,11 @@ fn many(pairs: &[Pair], report: &mut Report) {
         .collect();
     let start = Instant::now();
     let mut collected = Pairs::default();
-    for (number, [prompt, chosen, rejected]) in made.iter().enumerate() {
+    let describe = |[prompt, chosen, rejected]: &[Value; 3]| {
         let [a, b] = [chosen, rejected].map(|candidate| candidate_features(candidate, &[], prompt));
-        let example = Example { prompt_key: number.to_string(), a, b, outcome: Outcome::A_WINS, weight: 1.0, retailer: None };
-        collected.push(&example).unwrap();
-    }
+        Example { prompt_key: prompt.to_string(), a, b, outcome: Outcome::A_WINS, weight: 1.0, retailer: None }
+    };
+    collected.push_all(&made, describe).unwrap();
     let described = start.elapsed().as_secs_f64();
     let mut shown = 0;
     let trained = train_pairs(&collected, 1, &mut |progress| {

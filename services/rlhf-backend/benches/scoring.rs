@@ -82,7 +82,14 @@ struct Seen {
 }
 
 /// Callers have tenants of their own, whose limits are not reached. Sends on a timetable: connection `n` has every `CONNECTIONS`th request.
-async fn phase(service: &Service, bearers: &Arc<Vec<String>>, method: &'static str, path: &'static str, bodies: &[Vec<u8>], seconds: u64) -> Result<Seen> {
+async fn phase(
+    service: &Service,
+    bearers: &Arc<Vec<String>>,
+    method: &'static str,
+    path: &'static str,
+    bodies: &[Vec<u8>],
+    seconds: u64,
+) -> Result<Seen> {
     let (bodies, latencies) = (Arc::new(bodies.to_vec()), Arc::new(Mutex::new(Vec::new())));
     let (before, begun) = (cpu::of_tree(service.pid()), Instant::now() + Duration::from_millis(100));
     let mut connections = JoinSet::new();

@@ -131,13 +131,12 @@ fn fit_now(
     told: &watch::Sender<Option<Progress>>,
 ) -> Result<NewRewardModel, TrainingError> {
     let mut pairs = Pairs::default();
-    // One by one, so that no more than one pair's features are held in full.
     let example = |row: &Pair| Example {
         // All pairs of a retailer's own model are its own: a part of its own would say nothing.
         retailer: row.retailer.clone().filter(|_| input.retailer_id.is_none()),
         ..to_example(row)
     };
-    material.rows.iter().try_for_each(|row| pairs.push(&example(row)))?;
+    pairs.push_all(&material.rows, example)?;
     let trained = train_pairs(&pairs, input.seed, &mut |progress| {
         told.send_replace(Some(progress));
     })?;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::parallel;
 use super::training::TrainError;
 use super::{Example, Outcome};
 use crate::features::hashed::Group;
@@ -67,6 +68,9 @@ pub struct Pairs {
     offered: usize,
 }
 
+/// Rows whose features are held in full at a time.
+const DESCRIBED_AT_ONCE: usize = 1_024;
+
 impl Pairs {
     /// Collects all of `examples`.
     ///
@@ -76,6 +80,19 @@ impl Pairs {
         let mut pairs = Self::default();
         examples.into_iter().try_for_each(|example| pairs.push(example))?;
         Ok(pairs)
+    }
+
+    /// Adds the pair of every row in their order, described on the cores that there are; few are held in full at a time.
+    ///
+    /// # Errors
+    /// As [`Self::push`].
+    pub fn push_all<T: Sync>(&mut self, rows: &[T], describe: impl Fn(&T) -> Example + Sync) -> Result<(), TrainError> {
+        for some in rows.chunks(DESCRIBED_AT_ONCE) {
+            let parts = some.chunks(DESCRIBED_AT_ONCE / 16).collect();
+            let described = parallel::map(parts, |part: &[T]| part.iter().map(&describe).collect::<Vec<Example>>());
+            described.iter().flatten().try_for_each(|example| self.push(example))?;
+        }
+        Ok(())
     }
 
     /// Adds a pair; one of weight 0 is checked and left out.

@@ -75,6 +75,13 @@ impl Service {
         Self { database: Rc::clone(&self.database), state }
     }
 
+    /// Another process on the same database, at another time.
+    fn at(&self, now: &str) -> Self {
+        let (clock, _hand) = testkit::clock::fixed(now);
+        let state = State::new(self.database.storage.clone(), (*self.state.settings).clone(), clock);
+        Self { database: Rc::clone(&self.database), state }
+    }
+
     /// 40 tasks in which people prefer the plan with the higher return, whichever place it stands in; texts are equally long.
     fn judge_plans(&self) {
         for i in 0..40 {

@@ -1,6 +1,8 @@
 use domain::role::Role;
 use rlhf_backend::worker;
 use serde_json::{Value, json};
+use storage::error::StorageError;
+use storage::jobs;
 
 use crate::Service;
 
@@ -132,4 +134,29 @@ async fn key_figures_are_computed_once_per_day_and_say_what_is_missing() {
     service.post(&admin, "/v1/rlhf-metrics/compute", json!({ "date": "2026-01-10" })).await;
     assert_eq!(service.get(&admin, "/v1/rlhf-metrics").await.json()["data"].as_array().unwrap().len(), 1);
     assert_eq!(service.post(&admin, "/v1/rlhf-metrics/compute", json!({ "date": "2030-01-01" })).await.status, 422);
+}
+
+#[actix_web::test]
+async fn a_training_whose_process_was_killed_is_taken_up_again_and_stored_once() {
+    let service = judged();
+    let admin = service.token(Role::PlatformAdmin, None);
+    let queued = service.post(&admin, "/v1/reward-models/train", json!({ "task_type": "plan_quality" })).await.json();
+    let path = format!("/v1/jobs/{}", queued["job_id"].as_str().unwrap());
+    // A process takes the job, and is killed.
+    let (now, hold) = (service.state.clock.now(), chrono::TimeDelta::seconds(60));
+    let taken = service.database.storage.transaction(move |conn| jobs::take_next(conn, worker::TRAIN, now, hold)).await.unwrap().unwrap();
+    assert_eq!(service.get(&admin, &path).await.json()["state"], "running");
+    assert!(!worker::work_once(&service.state).await.unwrap(), "nobody takes a job that is held");
+
+    let later = service.at("2026-01-15T12:01:01Z");
+    assert!(worker::work_once(&later.state).await.unwrap(), "its time is over");
+    let job = service.get(&admin, &path).await.json();
+    assert_eq!((&job["state"], &job["progress"]), (&json!("succeeded"), &json!(1.0)), "{job}");
+    let stored = service.get(&admin, "/v1/reward-models").await.json();
+    assert_eq!(stored["data"].as_array().unwrap().len(), 1, "the model of the finished job and no other");
+
+    // It was only slow, and comes back: what it has is not stored a second time.
+    let late = later.state.clock.now();
+    let result = service.database.storage.transaction(move |conn| jobs::finish(conn, &taken, late, jobs::Finish::Succeeded(&json!({})))).await;
+    assert!(matches!(result, Err(StorageError::Conflict { code: "lease_lost", .. })), "{result:?}");
 }
