@@ -11,6 +11,7 @@
 //! - [`outgoing`]: what a service may publish.
 //! - [`limits`]: how much of everything there may be.
 //! - [`http`]: the routes.
+//! - [`bridge`]: hearing what is said in the channels of a Supabase project.
 //!
 //! # What a client does after a gap
 //!
@@ -30,6 +31,7 @@
 
 pub mod authority;
 mod binding;
+pub mod bridge;
 mod broadcast;
 mod change;
 mod credentials;

@@ -8,6 +8,7 @@ pub mod api_keys;
 pub mod assignments;
 pub mod batch;
 pub mod brands;
+pub mod bridges;
 pub mod calibrations;
 pub mod campaigns;
 pub mod check_evidence;

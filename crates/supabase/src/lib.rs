@@ -2,6 +2,7 @@
 //!
 //! So far this room knows how to read a project's settings and how to find out whether its services answer.
 
+pub mod broadcast;
 pub mod check;
 pub mod key;
 pub mod project;

@@ -47,7 +47,8 @@ const KEPT: TimeDelta = TimeDelta::hours(24);
 /// Starts all jobs; each stops soon after `shutdown`.
 #[must_use]
 pub fn start(state: &State, shutdown: &CancellationToken) -> Vec<JoinHandle<()>> {
-    vec![
+    let mut jobs = live::bridge::start(state, shutdown);
+    jobs.extend([
         tokio::spawn(live::pump(state.clone(), shutdown.clone())),
         tokio::spawn(deliver_always(state.clone(), shutdown.clone())),
         tokio::spawn(end_leases_always(state.clone(), shutdown.clone())),
@@ -58,7 +59,8 @@ pub fn start(state: &State, shutdown: &CancellationToken) -> Vec<JoinHandle<()>>
         tokio::spawn(select_always(state.clone(), shutdown.clone())),
         tokio::spawn(look_always(state.clone(), shutdown.clone())),
         tokio::spawn(reviews::gauges::measure_always(state.clone(), shutdown.clone())),
-    ]
+    ]);
+    jobs
 }
 
 /// Delivers events that are due to the RLHF backend, oldest first; how many were accepted. When the backend does not answer, the

@@ -99,7 +99,7 @@ pub fn info(state: &State) -> ServiceInfo {
         version: VERSION,
         git_commit: GIT_COMMIT,
         database_kind: state.storage.url().kind().to_owned(),
-        realtime_mode: "local".to_owned(),
+        realtime_mode: if state.settings.supabase.is_bridged() { "local and supabase" } else { "local" }.to_owned(),
         openapi: routes::openapi(),
         untimed_paths: &["/realtime/", "/socket/"],
     }

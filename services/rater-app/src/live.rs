@@ -1,6 +1,9 @@
 //! Realtime: who may hear what, and the pump that carries committed events from the outbox to open sockets.
 
-use std::collections::{BTreeSet, HashMap};
+pub mod bridge;
+pub mod reader;
+
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +18,7 @@ use domain::time::Clock;
 use realtime::authority::{Authority, Identity, Refusal};
 use realtime::outgoing::{ChangeType, Outgoing, Topic};
 use serde_json::Value;
+use storage::error::StorageError;
 use storage::outbox::{self, OutboxEvent};
 use tokio_util::sync::CancellationToken;
 use web::access::{Access, hash_key};
@@ -22,11 +26,10 @@ use web::caller::identify_credential;
 use web::token::TokenError;
 
 use crate::state::State;
+use reader::Reader;
 
 /// Events asked for at once.
 const BATCH: i64 = 1_000;
-/// Sequences behind the newest in which a gap is looked for again: transactions that began earlier and commit later.
-const OVERLAP: i64 = 200;
 /// How long commits are gathered before they are read.
 const GATHER: Duration = Duration::from_millis(20);
 /// The leaderboard's news comes at most this often.
@@ -170,7 +173,7 @@ impl Authority for Listeners {
 /// Carries events from the outbox to sockets until `shutdown`: soon after a commit of this process, else at the poll interval. Commits
 /// that come close together are read together.
 pub async fn pump(state: State, shutdown: CancellationToken) {
-    let mut reader = Reader::default();
+    let mut reader = None;
     let mut told_leaderboard = None;
     let mut standing = None;
     loop {
@@ -206,45 +209,19 @@ fn leaderboard_changed(judgment: &Value) -> Outgoing {
     }
 }
 
-/// Where the pump is: begins with what is new when it starts, and remembers the gaps before that.
-#[derive(Default)]
-struct Reader {
-    highest: Option<i64>,
-    gaps: BTreeSet<i64>,
-}
-
-impl Reader {
-    /// Notes what was carried. A sequence that was passed over stays a gap until it is seen, or lies too far back for any transaction
-    /// to be still open.
-    fn carried(&mut self, id: i64) {
-        let highest = self.highest.unwrap_or(0);
-        if id > highest {
-            self.gaps.extend((highest + 1).max(id - OVERLAP)..id);
-            self.highest = Some(id);
-        }
-        self.gaps.remove(&id);
-        let oldest = self.highest.unwrap_or(0) - OVERLAP;
-        self.gaps = self.gaps.split_off(&oldest);
-    }
-}
-
-async fn read(state: &State, reader: &mut Reader) -> Result<Vec<OutboxEvent>, storage::error::StorageError> {
-    let Some(highest) = reader.highest else {
+async fn read(state: &State, reader: &mut Option<Reader>) -> Result<Vec<OutboxEvent>, StorageError> {
+    let Some(reader) = reader else {
         let newest = state.storage.read(outbox::newest).await?;
-        reader.highest = Some(newest);
-        // What is there was there before this process listened; what is missing may still come.
-        let there: BTreeSet<i64> = state.storage.read(move |conn| outbox::sequences(conn, newest - OVERLAP)).await?.into_iter().collect();
-        reader.gaps = ((newest - OVERLAP).max(1)..newest).filter(|id| !there.contains(id)).collect();
+        *reader = Some(Reader::begin(&state.storage, newest).await?);
         return Ok(Vec::new());
     };
-    let gaps: Vec<i64> = reader.gaps.iter().copied().collect();
-    let events = state.storage.read(move |conn| outbox::after(conn, highest, &gaps, BATCH)).await?;
+    let events = reader.look(&state.storage, BATCH).await?;
     events.iter().for_each(|event| reader.carried(event.id));
     Ok(events)
 }
 
 /// A broadcast on the event's topic (and on the tenant's own, when it has one), and a change when the payload is a row's.
-fn outgoing(event: OutboxEvent) -> Vec<Outgoing> {
+pub(crate) fn outgoing(event: OutboxEvent) -> Vec<Outgoing> {
     let payload = event.payload.0;
     let broadcast = |topic: String| Outgoing::Broadcast {
         topic: Topic::public(topic),
@@ -290,20 +267,4 @@ fn credential_of(request: &ServiceRequest) -> Option<String> {
         || form_urlencoded::parse(request.query_string().as_bytes()).find(|(name, _)| name == "apikey").map(|(_, key)| key.into_owned());
     let bearer = || header(AUTHORIZATION.as_str()).and_then(|text| text.split_once(' ')).map(|(_, token)| token.trim().to_owned());
     header("x-api-key").or_else(|| header("apikey")).map(str::to_owned).or_else(query).or_else(bearer)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn gaps_are_remembered_until_they_are_filled_or_too_old() {
-        let mut reader = Reader { highest: Some(10), ..Reader::default() };
-        reader.carried(13);
-        assert_eq!((reader.highest, reader.gaps.iter().copied().collect::<Vec<_>>()), (Some(13), vec![11, 12]));
-        reader.carried(12);
-        assert_eq!(reader.gaps.iter().copied().collect::<Vec<_>>(), [11], "a late one fills its gap");
-        reader.carried(13 + 2 * OVERLAP);
-        assert!(!reader.gaps.contains(&11) && reader.gaps.len() <= usize::try_from(OVERLAP).unwrap_or(0), "the past is given up");
-    }
 }

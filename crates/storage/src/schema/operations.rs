@@ -99,3 +99,19 @@ diesel::table! {
         message -> Text,
     }
 }
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Instant;
+
+    /// How far events were carried to a hosted project, and by whom.
+    realtime_bridges (id) {
+        id -> BigInt,
+        bridge -> Text,
+        carried -> BigInt,
+        holder -> Text,
+        held_until -> Instant,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}

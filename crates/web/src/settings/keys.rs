@@ -56,6 +56,20 @@ pub const KEYS: &[Key] = &[
         "Secret with which the project signs tokens; with it those tokens are accepted too. At least 32 bytes.",
     ),
     key(
+        "ENDCAP_SUPABASE_PUBLISH",
+        Text,
+        Absent,
+        "tasks,leaderboard,rater:*",
+        "Realtime topics whose events are carried to the Supabase project's private channels of the same names, separated by commas; a star at the end stands for all that begin so.",
+    ),
+    key(
+        "ENDCAP_SUPABASE_LISTEN",
+        Text,
+        Absent,
+        "announcements,ops>operations",
+        "Private channels of the Supabase project that are heard here, separated by commas, each with `>room` when the local room has another name.",
+    ),
+    key(
         "ENDCAP_JWT_SECRET",
         Secret { min_bytes: 32 },
         Derived("built in for development; required in production"),

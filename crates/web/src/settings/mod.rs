@@ -166,6 +166,18 @@ pub struct Supabase {
     pub service_key: Option<SecretString>,
     /// Secret with which the project signs its tokens.
     pub jwt_secret: Option<SecretString>,
+    /// Topics whose events are carried to the project's channels of the same names; one that ends with a star stands for all that begin so.
+    pub publish: Vec<String>,
+    /// Channels of the project that are heard, each with the local room that hears it.
+    pub listen: Vec<(String, String)>,
+}
+
+impl Supabase {
+    /// Whether events go to the project or come from it.
+    #[must_use]
+    pub fn is_bridged(&self) -> bool {
+        !(self.publish.is_empty() && self.listen.is_empty())
+    }
 }
 
 /// Bounds of the HTTP servers.

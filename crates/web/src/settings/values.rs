@@ -128,8 +128,31 @@ impl Values {
                 "is given without SUPABASE_KEY or SUPABASE_SERVICE_KEY; give a key, or drop the URL to run locally".to_owned(),
             );
         }
+        let publish: Vec<String> = self.list("ENDCAP_SUPABASE_PUBLISH");
+        let listen: Vec<String> = self.list("ENDCAP_SUPABASE_LISTEN");
+        let is_topic = |name: &str| !name.is_empty() && name.chars().all(|sign| sign.is_ascii_alphanumeric() || "_:.-".contains(sign));
+        if let Some(wrong) = publish.iter().find(|topic| !is_topic(topic.strip_suffix('*').unwrap_or(topic))) {
+            let problem = format!("{wrong:?} is no topic: letters, digits and _ : . - only, with a star at the end at most");
+            self.mistake("ENDCAP_SUPABASE_PUBLISH", problem);
+        }
+        let listen: Vec<(String, String)> = listen
+            .iter()
+            .map(|pair| pair.split_once('>').unwrap_or((pair, pair)))
+            .map(|(remote, local)| (remote.trim().to_owned(), local.trim().to_owned()))
+            .collect();
+        if let Some((remote, local)) = listen.iter().find(|(remote, local)| !is_topic(remote) || !is_topic(local)) {
+            let problem = format!("{remote:?} or {local:?} is no topic: letters, digits and _ : . - only");
+            self.mistake("ENDCAP_SUPABASE_LISTEN", problem);
+        }
+        for (key, is_used) in [("ENDCAP_SUPABASE_PUBLISH", !publish.is_empty()), ("ENDCAP_SUPABASE_LISTEN", !listen.is_empty())] {
+            if is_used && (url.is_none() || !self.texts.contains_key("SUPABASE_SERVICE_KEY")) {
+                self.mistake(key, "needs SUPABASE_URL and SUPABASE_SERVICE_KEY, with which private channels are joined".to_owned());
+            }
+        }
         Supabase {
             url,
+            publish,
+            listen,
             key: self.secret("SUPABASE_KEY"),
             service_key: self.secret("SUPABASE_SERVICE_KEY"),
             jwt_secret: self.secret("SUPABASE_JWT_SECRET"),
@@ -264,6 +287,12 @@ impl Values {
     fn mistake(&mut self, name: &str, problem: String) {
         let example = KEYS.iter().find(|key| key.name == name).map_or("", |key| key.example);
         self.mistakes.push(Mistake { key: name.to_owned(), problem, example: example.to_owned() });
+    }
+
+    /// The parts of a list with commas.
+    fn list(&self, name: &str) -> Vec<String> {
+        let text = self.texts.get(name).map(String::as_str).unwrap_or_default();
+        text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
     }
 
     /// The text given, else the default of the table (a bad text was reported and dropped before).

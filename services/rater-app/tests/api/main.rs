@@ -6,6 +6,7 @@
 mod house;
 
 mod bad_input;
+mod bridge;
 mod calibration;
 mod checks;
 mod consensus;

@@ -157,6 +157,7 @@ async fn a_training_whose_process_was_killed_is_taken_up_again_and_stored_once()
 
     // It was only slow, and comes back: what it has is not stored a second time.
     let late = later.state.clock.now();
-    let result = service.database.storage.transaction(move |conn| jobs::finish(conn, &taken, late, jobs::Finish::Succeeded(&json!({})))).await;
+    let result =
+        service.database.storage.transaction(move |conn| jobs::finish(conn, &taken, late, jobs::Finish::Succeeded(&json!({})))).await;
     assert!(matches!(result, Err(StorageError::Conflict { code: "lease_lost", .. })), "{result:?}");
 }
