@@ -9,6 +9,7 @@ use web::access::Access;
 use web::database::{KeyStore, limiter};
 use web::settings::{ServiceName, Settings};
 
+use crate::exports::counting::Countings;
 use crate::scoring::ActiveModels;
 
 /// Cheap to clone; made once per process.
@@ -26,6 +27,8 @@ pub struct State {
     pub models: Arc<ActiveModels>,
     /// Wakes this process's worker when a job was queued here.
     pub job_queued: Arc<Notify>,
+    /// Counts of exports that pages wait for.
+    pub countings: Arc<Countings>,
 }
 
 impl State {
@@ -40,6 +43,7 @@ impl State {
             clock,
             models: Arc::new(ActiveModels::default()),
             job_queued: Arc::new(Notify::new()),
+            countings: Arc::new(Countings::default()),
         }
     }
 }
