@@ -13,11 +13,10 @@ pub mod sieve;
 pub mod texts;
 
 use actix_web::HttpResponse;
-use actix_web::web::{Bytes, Data, Json, Path};
+use actix_web::web::{Bytes, Data, Path};
 use domain::task::TaskType;
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use storage::training_data::TrainingFilter;
 use web::caller::Caller;
 use web::json::QueryOf;
@@ -147,7 +146,7 @@ pub async fn export_provenance(
     answer(export, Format::Jsonl.media_type(), &options.provenance_name()).await
 }
 
-/// Counts, reasons, sizes and checksums of a dataset, without the dataset.
+/// Counts, reasons, sizes and checksums of a dataset, without the dataset. The answer begins at once and comes when all is read.
 #[utoipa::path(get, path = "/v1/exports/{profile}/manifest", tag = "exports", params(("profile" = Profile, Path), ExportQuery),
     responses((status = 200, description = "Filters, rows, dropped per reason, sha256", body = Object), (status = 404, description = "No such profile"), (status = 422, description = "Filters that are wrong")))]
 pub async fn get_export_manifest(
@@ -155,10 +154,17 @@ pub async fn get_export_manifest(
     caller: Caller,
     profile: Path<String>,
     query: QueryOf<ExportQuery>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<HttpResponse, Problem> {
     caller.require(may_read)?;
     let options = query.0.options(&profile)?;
-    Ok(Json(manifest::manifest(&state.storage.scoped(&caller.scope()), &caller.scope(), &options, |_, _| Ok(())).await?))
+    let (storage, scope) = (state.storage.scoped(&caller.scope()), caller.scope());
+    // What is wrong with the question or the database shows here, while the answer can still say so.
+    let export = Export::open(&storage, &scope, &options, Parts::All).await?;
+    let body = stream::once(async move {
+        let manifest = manifest::describe(export, &storage, &scope, &options, |_, _| Ok(())).await?;
+        Ok::<_, Problem>(Bytes::from(manifest.to_string()))
+    });
+    Ok(HttpResponse::Ok().content_type("application/json").streaming(Box::pin(body)))
 }
 
 /// An answer that is written while it is read. The first bytes are read before it begins, so that a database that is down is a 503 and not

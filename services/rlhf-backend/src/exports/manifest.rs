@@ -36,11 +36,25 @@ pub async fn manifest(
     storage: &Storage,
     scope: &Scope,
     options: &Options,
+    progress: impl FnMut(f64, u64) -> Result<(), Problem>,
+) -> Result<Value, Problem> {
+    let export = Export::open(storage, scope, options, Parts::All).await?;
+    describe(export, storage, scope, options, progress).await
+}
+
+/// [`manifest`] of an export that was opened for all parts.
+///
+/// # Errors
+/// As [`manifest`].
+pub async fn describe(
+    mut export: Export,
+    storage: &Storage,
+    scope: &Scope,
+    options: &Options,
     mut progress: impl FnMut(f64, u64) -> Result<(), Problem>,
 ) -> Result<Value, Problem> {
     let (golden_scope, filter) = (scope.clone(), options.filter.clone());
     let golden = storage.read(move |conn| judged::count_golden(conn, &golden_scope, &filter)).await?;
-    let mut export = Export::open(storage, scope, options, Parts::All).await?;
     let (mut rows, mut provenance) = (Seen::default(), Seen::default());
     while let Some(chunk) = export.chunk().await? {
         rows.add(&chunk.rows);
