@@ -17,6 +17,7 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .route("/v1/feedback/stats", get().to(feedback::get_feedback_statistics))
         .route("/v1/feedback/{feedback_id}", get().to(feedback::get_feedback))
         .route("/v1/exports/{profile}", get().to(exports::export_dataset))
+        .route("/v1/exports/{profile}/provenance", get().to(exports::export_provenance))
         .route("/v1/exports/{profile}/manifest", get().to(exports::get_export_manifest))
         .route("/v1/reward-models/train", post().to(reward_models::train_reward_model))
         .route("/v1/reward-models", get().to(reward_models::list_reward_models))
@@ -66,6 +67,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         feedback::get_feedback,
         feedback::get_feedback_statistics,
         exports::export_dataset,
+        exports::export_provenance,
         exports::get_export_manifest,
         reward_models::train_reward_model,
         reward_models::list_reward_models,

@@ -9,6 +9,7 @@ use web::access::Access;
 use web::database::{KeyStore, limiter};
 use web::settings::{ServiceName, Settings};
 
+use crate::exports::counting::Countings;
 use crate::scoring::active::ActiveModels;
 use crate::watch::Touched;
 
@@ -29,6 +30,8 @@ pub struct State {
     pub touched: Arc<Touched>,
     /// Wakes this process's worker when a job was queued here.
     pub job_queued: Arc<Notify>,
+    /// Counts of exports that pages wait for.
+    pub countings: Arc<Countings>,
 }
 
 impl State {
@@ -44,6 +47,7 @@ impl State {
             models: Arc::new(ActiveModels::default()),
             touched: Arc::new(Touched::default()),
             job_queued: Arc::new(Notify::new()),
+            countings: Arc::new(Countings::default()),
         }
     }
 }

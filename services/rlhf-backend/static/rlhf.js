@@ -98,6 +98,12 @@
   const watched = $('[data-watch]');
   if (watched) watch(watched.dataset.watch.split(' '));
 
+  // Counts that take longer than a page: looked at again until they are there.
+  if ($('[data-counting]')) {
+    const look = async () => { await refresh(); if ($('[data-counting]')) setTimeout(look, 500); };
+    setTimeout(look, 500);
+  }
+
   $('[data-train]')?.addEventListener('submit', async (event) => {
     event.preventDefault();
     const button = $('[type=submit]', event.target);

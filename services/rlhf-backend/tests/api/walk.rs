@@ -39,7 +39,7 @@ async fn another_tenant_sees_nothing_on_any_route() {
         ("split", "train"),
         ("min_posterior", "0.5"),
         ("include_simulated", "true"),
-        ("format", ""),
+        ("format", "jsonl"),
         ("is_active", "true"),
         ("active", "true"),
         ("limit", "500"),
