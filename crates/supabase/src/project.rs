@@ -113,14 +113,18 @@ fn check_service_key(key: &str) -> Result<(), Invalid> {
 }
 
 fn build_client(url: &Url) -> reqwest::Result<Client> {
+    client_builder(url.scheme() == "http").build()
+}
+
+/// A client that waits a bounded time for a connection and follows nobody elsewhere.
+pub(crate) fn client_builder(is_plain: bool) -> reqwest::ClientBuilder {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // Without one the HTTP client panics, for http:// too. When another thread was faster, its provider serves as well.
         drop(rustls::crypto::ring::default_provider().install_default());
     }
     let builder = Client::builder().connect_timeout(CONNECT_TIMEOUT).redirect(reqwest::redirect::Policy::none());
     // Plain HTTP (a project on this machine) needs no certificates.
-    let builder = if url.scheme() == "http" { builder.tls_certs_only([]) } else { builder };
-    builder.build()
+    if is_plain { builder.tls_certs_only([]) } else { builder }
 }
 
 #[cfg(test)]

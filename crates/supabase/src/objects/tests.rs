@@ -1,0 +1,1 @@
+//! The three stores behave alike, and keep their promises when something breaks.
