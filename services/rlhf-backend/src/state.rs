@@ -9,6 +9,7 @@ use web::access::Access;
 use web::database::{KeyStore, limiter};
 use web::settings::{ServiceName, Settings};
 
+use crate::artifacts::stores::Stores;
 use crate::scoring::ActiveModels;
 
 /// Cheap to clone; made once per process.
@@ -24,6 +25,8 @@ pub struct State {
     pub clock: Clock,
     /// Loaded models, and which of them is active.
     pub models: Arc<ActiveModels>,
+    /// Where artifacts are kept.
+    pub artifacts: Arc<Stores>,
     /// Wakes this process's worker when a job was queued here.
     pub job_queued: Arc<Notify>,
 }
@@ -36,6 +39,7 @@ impl State {
         Self {
             access: Access::new(&settings, ServiceName::RlhfBackend, clock.clone(), keys).limited_by(limiter(&settings, &storage, &clock)),
             storage,
+            artifacts: Arc::new(Stores::new(&settings)),
             settings: Arc::new(settings),
             clock,
             models: Arc::new(ActiveModels::default()),

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod adapters;
+mod artifacts;
 mod exports;
 mod feedback;
 mod models;
@@ -26,6 +28,7 @@ use web::token::Subject;
 struct Service {
     database: TestDatabase,
     state: State,
+    folder: tempfile::TempDir,
 }
 
 /// An answer, read.
@@ -54,10 +57,14 @@ impl Service {
     /// With settings of its own.
     fn with(variables: &[(&str, &str)]) -> Self {
         let database = testkit::database::sqlite();
-        let settings = Settings::from_variables(variables.to_vec()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let artifacts = folder.path().join("artifacts").display().to_string();
+        let mut all = vec![("ENDCAP_ARTIFACT_DIRECTORY", artifacts.as_str())];
+        all.extend(variables);
+        let settings = Settings::from_variables(all).unwrap();
         let (clock, _hand) = testkit::clock::fixed("2026-01-15T12:00:00Z");
         let state = State::new(database.storage.clone(), settings, clock);
-        let service = Self { database, state };
+        let service = Self { database, state, folder };
         for (brand, tenant) in [("brand-a", "tnt-a"), ("brand-b", "tnt-b")] {
             service.sql(&format!(
                 "INSERT INTO brands (brand_id, tenant_id, name, tone_guidelines, product_categories, budget_constraints, attributes, is_active, created_at, updated_at) \
@@ -70,7 +77,7 @@ impl Service {
     /// Another process on the same database, which believes nothing yet.
     fn restarted(self) -> Self {
         let state = State::new(self.database.storage.clone(), (*self.state.settings).clone(), self.state.clock.clone());
-        Self { database: self.database, state }
+        Self { state, ..self }
     }
 
     /// 40 tasks in which people prefer the plan with the higher return, whichever place it stands in; texts are equally long.
