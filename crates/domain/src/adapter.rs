@@ -24,7 +24,7 @@ const PICKLES: [&str; 7] = ["bin", "pt", "pth", "ckpt", "pkl", "pickle", "joblib
 /// What a consistent adapter is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Adapter {
-    /// The model that it changes, by the name in its configuration.
+    /// The model that it changes, by the name in its configuration; empty when it names none.
     pub base_model: String,
     /// Rank of its matrices, unless a pattern gives a module another.
     pub rank: u32,

@@ -59,12 +59,8 @@ impl Config {
         if config.peft_type != "LORA" {
             wrong("peft_type", format!("is {:?}; only LORA adapters are taken", short(&config.peft_type)));
         }
-        match config.base_model_name_or_path.as_deref() {
-            None | Some("") => wrong("base_model_name_or_path", "must name the model that the adapter changes".to_owned()),
-            Some(name) if name.chars().count() > 300 || name.contains('\0') => {
-                wrong("base_model_name_or_path", "must be at most 300 characters".to_owned())
-            }
-            Some(_) => {}
+        if config.base_model_name_or_path.as_ref().is_some_and(|name| name.chars().count() > 300 || name.contains('\0')) {
+            wrong("base_model_name_or_path", "must be at most 300 characters".to_owned());
         }
         if !(1..=MAX_RANK).contains(&config.r) {
             wrong("r", format!("is {}; must be from 1 to {MAX_RANK}", config.r));
@@ -203,6 +199,9 @@ fn look_at(config: &Config, name: &str, module: &Module<'_>) -> Option<String> {
 
 fn summary(config: &Config, tensors: &[Tensor], modules_count: usize) -> Adapter {
     let mut not_checked = Vec::new();
+    if config.base_model_name_or_path.as_deref().unwrap_or_default().is_empty() {
+        not_checked.push("base_model_name_or_path is empty: which model it changes is not known".to_owned());
+    }
     if config.targets().is_none() {
         not_checked.push("target_modules is a pattern: which modules it names was not compared with the weights".to_owned());
     }

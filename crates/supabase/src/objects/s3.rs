@@ -91,6 +91,8 @@ impl S3 {
             .with_secret_access_key(settings.secret_access_key.expose_secret())
             .with_allow_http(true)
             .with_virtual_hosted_style_request(false)
+            // One object at a time: not every store knows how to remove many, and says 404 to that, which means "gone already" here.
+            .with_disable_bulk_delete(true)
             .with_retry(retries)
             .with_http_connector(Connector(client))
             .build()
