@@ -2,6 +2,7 @@
 
 pub mod download;
 pub mod links;
+pub mod models;
 pub mod stores;
 pub mod sweep;
 pub mod upload;

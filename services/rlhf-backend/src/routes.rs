@@ -44,6 +44,7 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .route("/dashboard", get().to(pages::dashboard::show_dashboard))
         .route("/models", get().to(pages::models::show_models))
         .route("/models/{model_id}", get().to(pages::model_card::show_model_card))
+        .route("/adapters", get().to(pages::adapters::show_adapters))
         .route("/active-learning", get().to(pages::selection::show_active_learning))
         .route("/exports", get().to(pages::exports::show_exports));
     web::layout::serve_files(routes, &pages::FILES);
