@@ -131,6 +131,9 @@ async fn check_artifacts(settings: &Settings, report: &mut Report) {
             Ok(project) => Hosted::of(&project).map(Objects::Hosted).ok_or_else(|| "SUPABASE_SERVICE_KEY is not set".to_owned()),
             Err(invalid) => Err(invalid.to_string()),
         },
+        _ if !std::path::Path::new(&artifacts.directory).exists() => {
+            return report.note("artifacts", &format!("the folder {} is not there yet; the RLHF backend makes it", artifacts.directory));
+        }
         _ => Ok(Objects::Local(Local::new(&artifacts.directory))),
     };
     match store {
