@@ -57,7 +57,7 @@ fn only_what_is_finished_is_seen_and_what_is_doomed_is_found_until_it_is_gone() 
         assert_eq!(code(finish(conn, &own, &other, "s2", false)), "already_exists", "{kind}");
         let Finished::Replaced(second) = finish(conn, &own, &other, "s2", true).unwrap() else { panic!("{kind}") };
         assert_eq!(artifacts::find(conn, &own, &place("tnt-a", "m/a")).unwrap().artifact_id, second.artifact_id);
-        assert_eq!(code(finish(conn, &own, &other, "s2", true)), "conflict", "{kind}: it is not on its way any more");
+        assert_eq!(code(finish(conn, &own, &other, "s9", true)), "conflict", "{kind}: it is not on its way any more");
 
         let broken = begin(conn, &own, place("tnt-a", "m/b"));
         artifacts::give_up(conn, &own, &broken, at(NOON)).unwrap();
