@@ -108,7 +108,7 @@ fn a_file_that_breaks_the_format_is_refused_with_the_reason() {
         (changed(B, A), "is there twice"),
         (changed("[12,28]", "[10,26]"), "overlaps"),
         (changed("[12,28]", "[14,30]"), "hole"),
-        (changed("[0,12]", "[18446744073709551604,18446744073709551615]"), "does not fill"),
+        (changed("[0,12]", "[18446744073709551604,18446744073709551615]"), "hole"),
         (file(&good(), 27), "cut off"),
         (file(&good(), 29), "1 bytes behind"),
         (file(&(good() + " "), 27), "cut off"),

@@ -4,6 +4,7 @@ use super::artifacts;
 use super::key::DefaultValue::{Absent, Derived, Value};
 use super::key::Kind::{self, Address, Number, OneOf, Secret, Text, Url, Whole};
 use super::key::{Key, key};
+use super::rating;
 
 const PORT: Kind = Whole { min: 0, max: 65_535 };
 const SHARE: Kind = Number { min: 0.0, max: 1.0 };
@@ -221,13 +222,7 @@ pub const KEYS: &[Key] = &[
     artifacts::MODEL_ARTIFACTS_MAX_BYTES,
     artifacts::TRAINING_DATA_MAX_BYTES,
     artifacts::EXPORTS_MAX_BYTES,
-    key(
-        "ENDCAP_LEASE_SECONDS",
-        Whole { min: 10, max: 86_400 },
-        Value("300"),
-        "300",
-        "How long an assignment is held without a heartbeat, in seconds.",
-    ),
+    rating::LEASE_SECONDS,
     key("ENDCAP_JUDGMENTS_PER_TASK", COUNT, Value("2"), "2", "Judgments asked for at first for a task that names no number."),
     key(
         "ENDCAP_MAX_JUDGMENTS_PER_TASK",

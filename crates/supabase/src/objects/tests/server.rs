@@ -250,7 +250,7 @@ fn storage(held: &mut Held, request: &Request) -> Reply {
             (200, Vec::new(), b"[]".to_vec())
         }
         (method, path) => {
-            let path = path.replace("%40", "@");
+            let path = path.replace("%40", "@").replace("%3D", "=");
             let bucket = path.split('/').nth(2).unwrap_or_default().to_owned();
             if !held.buckets.contains(&bucket) {
                 return refuse(404, "Bucket not found");
