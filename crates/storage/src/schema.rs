@@ -54,6 +54,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     rater_qualifications,
     expert_reviews
 );
+diesel::allow_tables_to_appear_in_same_query!(artifacts, adapter_versions);
 diesel::allow_tables_to_appear_in_same_query!(brands, feedback);
 diesel::allow_tables_to_appear_in_same_query!(imports, import_errors);
 diesel::allow_tables_to_appear_in_same_query!(campaign_plans, task_consensus);

@@ -9,6 +9,8 @@
 //!
 //! One file per resource; [`routes`] shows every path, [`worker`] takes the jobs.
 
+pub mod adapters;
+pub mod artifacts;
 pub mod exports;
 pub mod feedback;
 pub mod internal;
@@ -51,10 +53,12 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         database_kind: storage.url().kind().to_owned(),
         realtime_mode: if settings.supabase.url.is_some() { "supabase" } else { "local" }.to_owned(),
         openapi: routes::openapi(),
-        untimed_paths: &["/v1/exports/"],
+        untimed_paths: &["/v1/exports/", "/v1/artifacts/"],
     };
     let ready = web::database::readiness_of(&state.storage);
     let worker = tokio::spawn(worker::work(state.clone(), shutdown.clone()));
+    state.artifacts.current().map_err(str::to_owned)?;
+    let sweeper = tokio::spawn(artifacts::sweep::keep_sweeping(state.clone(), shutdown.clone()));
     let scheduler = tokio::spawn(selection::schedule(state.clone(), shutdown.clone()));
     let follower = tokio::spawn(scoring::active::follow(state.clone(), shutdown.clone()));
     let watcher = tokio::spawn(watch::schedule(state.clone(), shutdown.clone()));
@@ -76,5 +80,6 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     scheduler.abort();
     follower.abort();
     watcher.abort();
+    sweeper.abort();
     Ok(served?)
 }

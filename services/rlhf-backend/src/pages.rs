@@ -1,5 +1,6 @@
-//! Pages for people: brands, feedback, dashboard, models and their cards, what to judge next, exports. Rendered on the server; the script sends forms and keeps figures live.
+//! Pages for people: brands, feedback, dashboard, models and their cards, adapters, what to judge next, exports. Rendered on the server; the script sends forms and keeps figures live.
 
+pub mod adapters;
 pub mod brands;
 pub mod dashboard;
 pub mod exports;

@@ -1,10 +1,10 @@
 //! Every route on one screen.
 
-use actix_web::web::{Data, ServiceConfig, delete, get, post};
+use actix_web::web::{Data, ServiceConfig, delete, get, head, post, put};
 use utoipa::OpenApi;
 
 use crate::state::State;
-use crate::{exports, feedback, internal, jobs, key_figures, pages, reward_models, scoring, selection};
+use crate::{adapters, artifacts, exports, feedback, internal, jobs, key_figures, pages, reward_models, scoring, selection};
 
 /// Routes for people and programs.
 pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
@@ -19,6 +19,16 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .route("/v1/exports/{profile}", get().to(exports::export_dataset))
         .route("/v1/exports/{profile}/provenance", get().to(exports::export_provenance))
         .route("/v1/exports/{profile}/manifest", get().to(exports::get_export_manifest))
+        .route("/v1/artifacts/{bucket}", get().to(artifacts::list_artifacts))
+        .route("/v1/artifacts/{bucket}/{path:.*}/sign", post().to(artifacts::sign_artifact))
+        .route("/v1/artifacts/{bucket}/{path:.*}", put().to(artifacts::put_artifact))
+        .route("/v1/artifacts/{bucket}/{path:.*}", get().to(artifacts::get_artifact))
+        .route("/v1/artifacts/{bucket}/{path:.*}", head().to(artifacts::get_artifact))
+        .route("/v1/artifacts/{bucket}/{path:.*}", delete().to(artifacts::delete_artifact))
+        .route("/v1/adapters", post().to(adapters::register_adapter))
+        .route("/v1/adapters", get().to(adapters::list_adapters))
+        .route("/v1/adapters/{adapter_id}", get().to(adapters::get_adapter))
+        .route("/v1/adapters/{adapter_id}/versions/{version}", delete().to(adapters::remove_adapter_version))
         .route("/v1/reward-models/train", post().to(reward_models::train_reward_model))
         .route("/v1/reward-models", get().to(reward_models::list_reward_models))
         .route("/v1/reward-models/{model_id}", get().to(reward_models::get_reward_model))
@@ -38,6 +48,7 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .route("/dashboard", get().to(pages::dashboard::show_dashboard))
         .route("/models", get().to(pages::models::show_models))
         .route("/models/{model_id}", get().to(pages::model_card::show_model_card))
+        .route("/adapters", get().to(pages::adapters::show_adapters))
         .route("/active-learning", get().to(pages::selection::show_active_learning))
         .route("/exports", get().to(pages::exports::show_exports));
     web::layout::serve_files(routes, &pages::FILES);
@@ -69,6 +80,15 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         exports::export_dataset,
         exports::export_provenance,
         exports::get_export_manifest,
+        artifacts::put_artifact,
+        artifacts::get_artifact,
+        artifacts::delete_artifact,
+        artifacts::list_artifacts,
+        artifacts::sign_artifact,
+        adapters::register_adapter,
+        adapters::list_adapters,
+        adapters::get_adapter,
+        adapters::remove_adapter_version,
         reward_models::train_reward_model,
         reward_models::list_reward_models,
         reward_models::get_reward_model,

@@ -9,6 +9,7 @@ use web::access::Access;
 use web::database::{KeyStore, limiter};
 use web::settings::{ServiceName, Settings};
 
+use crate::artifacts::stores::Stores;
 use crate::exports::counting::Countings;
 use crate::scoring::active::ActiveModels;
 use crate::watch::Touched;
@@ -28,6 +29,8 @@ pub struct State {
     pub models: Arc<ActiveModels>,
     /// Models that were seen to predict something new.
     pub touched: Arc<Touched>,
+    /// Where artifacts are kept.
+    pub artifacts: Arc<Stores>,
     /// Wakes this process's worker when a job was queued here.
     pub job_queued: Arc<Notify>,
     /// Counts of exports that pages wait for.
@@ -42,6 +45,7 @@ impl State {
         Self {
             access: Access::new(&settings, ServiceName::RlhfBackend, clock.clone(), keys).limited_by(limiter(&settings, &storage, &clock)),
             storage,
+            artifacts: Arc::new(Stores::new(&settings)),
             settings: Arc::new(settings),
             clock,
             models: Arc::new(ActiveModels::default()),

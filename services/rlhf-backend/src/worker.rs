@@ -13,6 +13,7 @@ use storage::{model_predictions, reward_models};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::artifacts;
 use crate::scoring::active::find_model;
 use crate::selection::CHOOSE;
 use crate::selection::round::{self, RoundInput};
@@ -132,7 +133,8 @@ async fn train(state: &State, job: &Job) -> Result<(), TrainingError> {
     };
     note(state, job, 0.9, "Storing the model").await?;
     let (job, now) = (job.clone(), state.clock.now());
-    state
+    let parameters = new.parameters.clone();
+    let model = state
         .storage
         .transaction(move |conn| {
             let model = reward_models::insert(conn, &new, now)?;
@@ -141,9 +143,11 @@ async fn train(state: &State, job: &Job) -> Result<(), TrainingError> {
                 "training_pairs_count": model.training_pairs_count,
             });
             stored::finish(conn, &job, now, Finish::Succeeded(&result))?;
-            announce(conn, &job, json!({ "state": "succeeded", "progress": 1.0, "message": "Done", "model_id": model.model_id }), now)
+            announce(conn, &job, json!({ "state": "succeeded", "progress": 1.0, "message": "Done", "model_id": model.model_id }), now)?;
+            Ok(model)
         })
         .await?;
+    artifacts::models::keep(state, model, &parameters).await;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //!
 //! [`keys::KEYS`] declares each key; `.env.example` and `docs/configuration.md` are rendered from the same table.
 
+mod artifacts;
 pub mod key;
 mod keys;
 mod rates;
@@ -17,6 +18,7 @@ use secrecy::SecretString;
 
 use crate::sealing::SealKeys;
 
+pub use artifacts::{ArtifactStore, Artifacts, S3};
 pub use key::{DefaultValue, Key};
 pub use keys::KEYS;
 pub use rates::{RateLimits, RateRule};
@@ -268,8 +270,8 @@ pub struct Settings {
     pub realtime_poll: Duration,
     /// Whole months of performance rows that are kept before the present one; absent keeps all.
     pub performance_retention_months: Option<u32>,
-    /// Folder for artifacts, datasets and exports when no hosted storage is configured.
-    pub artifact_directory: String,
+    /// Where artifacts are kept.
+    pub artifacts: Artifacts,
     /// Files to import.
     pub imports: Imports,
     /// What a person should know and that does not stop the start; logged once by `start`.

@@ -21,7 +21,7 @@ const DEVELOPMENT_JWT_SECRET: &str = "endcap-development-jwt-secret-not-for-prod
 const DEVELOPMENT_SERVICE_SECRET: &str = "endcap-development-service-secret-not-for-production";
 
 pub(super) struct Values {
-    texts: BTreeMap<&'static str, String>,
+    pub(super) texts: BTreeMap<&'static str, String>,
     mistakes: Vec<Mistake>,
     warnings: Vec<String>,
     seal_keys: SealKeys,
@@ -95,7 +95,7 @@ impl Values {
             peer_timeout: self.millis("ENDCAP_PEER_TIMEOUT_MS"),
             realtime_poll: self.millis("ENDCAP_REALTIME_POLL_MS"),
             performance_retention_months: self.texts.get("ENDCAP_PERFORMANCE_RETENTION_MONTHS").and_then(|text| text.parse().ok()),
-            artifact_directory: self.text("ENDCAP_ARTIFACT_DIRECTORY"),
+            artifacts: self.artifacts(),
             imports: super::Imports {
                 directory: Some(self.text("ENDCAP_IMPORT_DIRECTORY")).filter(|text| !text.is_empty()),
                 max_bytes: self.whole("ENDCAP_IMPORT_MAX_BYTES"),
@@ -284,7 +284,7 @@ impl Values {
         development.to_owned().into()
     }
 
-    fn mistake(&mut self, name: &str, problem: String) {
+    pub(super) fn mistake(&mut self, name: &str, problem: String) {
         let example = KEYS.iter().find(|key| key.name == name).map_or("", |key| key.example);
         self.mistakes.push(Mistake { key: name.to_owned(), problem, example: example.to_owned() });
     }
@@ -296,7 +296,7 @@ impl Values {
     }
 
     /// The text given, else the default of the table (a bad text was reported and dropped before).
-    fn text(&self, name: &str) -> String {
+    pub(super) fn text(&self, name: &str) -> String {
         let default = || KEYS.iter().find(|key| key.name == name).map(|key| key.default);
         match (self.texts.get(name), default()) {
             (Some(text), _) => text.clone(),
@@ -305,11 +305,11 @@ impl Values {
         }
     }
 
-    fn secret(&self, name: &str) -> Option<SecretString> {
+    pub(super) fn secret(&self, name: &str) -> Option<SecretString> {
         self.texts.get(name).map(|text| text.clone().into())
     }
 
-    fn whole<T: std::str::FromStr + Default>(&self, name: &str) -> T {
+    pub(super) fn whole<T: std::str::FromStr + Default>(&self, name: &str) -> T {
         self.text(name).parse().unwrap_or_default()
     }
 

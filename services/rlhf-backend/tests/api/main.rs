@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod adapters;
+mod artifacts;
 mod exports;
 mod feedback;
 mod models;
@@ -28,6 +30,7 @@ use web::token::Subject;
 struct Service {
     database: Rc<TestDatabase>,
     state: State,
+    folder: Rc<tempfile::TempDir>,
 }
 
 /// An answer, read.
@@ -56,10 +59,14 @@ impl Service {
     /// With settings of its own.
     fn with(variables: &[(&str, &str)]) -> Self {
         let database = testkit::database::sqlite();
-        let settings = Settings::from_variables(variables.to_vec()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let artifacts = folder.path().join("artifacts").display().to_string();
+        let mut all = vec![("ENDCAP_ARTIFACT_DIRECTORY", artifacts.as_str())];
+        all.extend(variables);
+        let settings = Settings::from_variables(all).unwrap();
         let (clock, _hand) = testkit::clock::fixed("2026-01-15T12:00:00Z");
         let state = State::new(database.storage.clone(), settings, clock);
-        let service = Self { database: Rc::new(database), state };
+        let service = Self { database: Rc::new(database), state, folder: Rc::new(folder) };
         for (brand, tenant) in [("brand-a", "tnt-a"), ("brand-b", "tnt-b")] {
             service.sql(&format!(
                 "INSERT INTO brands (brand_id, tenant_id, name, tone_guidelines, product_categories, budget_constraints, attributes, is_active, created_at, updated_at) \
@@ -72,14 +79,14 @@ impl Service {
     /// Another process on the same database, which believes nothing yet.
     fn restarted(&self) -> Self {
         let state = State::new(self.database.storage.clone(), (*self.state.settings).clone(), self.state.clock.clone());
-        Self { database: Rc::clone(&self.database), state }
+        Self { database: Rc::clone(&self.database), state, folder: Rc::clone(&self.folder) }
     }
 
     /// Another process on the same database, at another time.
     fn at(&self, now: &str) -> Self {
         let (clock, _hand) = testkit::clock::fixed(now);
         let state = State::new(self.database.storage.clone(), (*self.state.settings).clone(), clock);
-        Self { database: Rc::clone(&self.database), state }
+        Self { database: Rc::clone(&self.database), state, folder: Rc::clone(&self.folder) }
     }
 
     /// 40 tasks in which people prefer the plan with the higher return, whichever place it stands in; texts are equally long.

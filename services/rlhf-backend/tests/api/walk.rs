@@ -13,6 +13,8 @@ use storage::jobs::{self, NewJob};
 use testkit::walk::{Fixtures, Request, operations, walk};
 
 use crate::Service;
+use crate::adapters::{CONFIG, WEIGHTS};
+use crate::artifacts::put;
 
 const MARKER: &str = "onlyforthefirst";
 
@@ -27,7 +29,19 @@ async fn another_tenant_sees_nothing_on_any_route() {
     let of_a = Scope::for_caller("acc", Role::Analyst, Some("tnt-a"));
     let new = NewJob { kind: "train", tenant_id: Some("tnt-a".to_owned()), input: json!({"note": MARKER}) };
     let job = jobs::enqueue(&mut service.database.connect(), &of_a, &new, service.state.clock.now()).unwrap();
+    let config = String::from_utf8(CONFIG.to_vec()).unwrap().replace("\"revision\": null", &format!("\"revision\": \"{MARKER}\""));
+    for (name, bytes) in [("adapter_config.json", config.as_bytes()), ("adapter_model.safetensors", WEIGHTS)] {
+        let stored = put(&service, &owner, &format!("model-artifacts/folder/{name}"), bytes, &[]).await;
+        assert_eq!(stored.status, 201);
+    }
+    let adapter = json!({"adapter_id": "adapter-1", "path": "folder", "note": MARKER});
+    assert_eq!(service.post(&owner, "/v1/adapters", adapter).await.status.as_u16(), 201);
+    let file = "folder/adapter_config.json".to_owned();
     let filters = [
+        ("prefix", "folder"),
+        ("tenant_id", "tnt-a"),
+        ("expires", "4000000000"),
+        ("signature", "00"),
         ("brand_id", "brand-a"),
         ("retailer_id", "rtl-x"),
         ("task_type", "plan_quality"),
@@ -46,8 +60,18 @@ async fn another_tenant_sees_nothing_on_any_route() {
         ("cursor", ""),
     ];
     let fixtures = Fixtures {
-        ids: BTreeMap::from([("feedback_id", stored["feedback_id"].as_str().unwrap().to_owned()), ("job_id", job.job_id)]),
-        shared: BTreeMap::from([("model_id", "mdl-none".to_owned()), ("profile", "trl-preference".to_owned())]),
+        ids: BTreeMap::from([
+            ("feedback_id", stored["feedback_id"].as_str().unwrap().to_owned()),
+            ("job_id", job.job_id),
+            ("adapter_id", "adapter-1".to_owned()),
+            ("version", "1".to_owned()),
+        ]),
+        shared: BTreeMap::from([
+            ("model_id", "mdl-none".to_owned()),
+            ("profile", "trl-preference".to_owned()),
+            ("bucket", "model-artifacts".to_owned()),
+            ("path", file),
+        ]),
         filters: filters.map(|(name, value)| (name, value.to_owned())).into(),
         without_rows: BTreeMap::from([
             ("GET /v1/feedback/stats", "counts only"),
