@@ -20,6 +20,7 @@ pub mod routes;
 pub mod scoring;
 pub mod selection;
 pub mod state;
+pub mod tables;
 pub mod training;
 pub mod worker;
 
@@ -54,6 +55,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let ready = web::database::readiness_of(&state.storage);
     let worker = tokio::spawn(worker::work(state.clone(), shutdown.clone()));
     let scheduler = tokio::spawn(selection::schedule(state.clone(), shutdown.clone()));
+    let figures = tokio::spawn(key_figures::schedule::schedule(state.clone(), shutdown.clone()));
     let (public, internal) = (state.clone(), state);
     let served = serve(
         info,
@@ -70,5 +72,6 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     // A training that is still running is left to the lease: another process takes the job up again.
     worker.abort();
     scheduler.abort();
+    figures.abort();
     Ok(served?)
 }

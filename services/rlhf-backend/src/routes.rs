@@ -29,6 +29,7 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .route("/v1/score", post().to(scoring::score_candidates))
         .route("/v1/rlhf-metrics", get().to(key_figures::list_rlhf_metrics))
         .route("/v1/rlhf-metrics/compute", post().to(key_figures::compute_rlhf_metrics))
+        .route("/v1/rlhf-metrics/sources", get().to(key_figures::list_rlhf_metrics_sources))
         .route("/", get().to(pages::brands::show_brands))
         .route("/feedback/{brand_id}", get().to(pages::feedback::show_feedback))
         .route("/dashboard", get().to(pages::dashboard::show_dashboard))
@@ -75,6 +76,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         scoring::score_candidates,
         key_figures::list_rlhf_metrics,
         key_figures::compute_rlhf_metrics,
+        key_figures::list_rlhf_metrics_sources,
     )
 )]
 struct Api;

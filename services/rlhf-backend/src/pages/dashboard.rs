@@ -18,7 +18,7 @@ use web::layout::{Layout, render};
 use web::problem::Problem;
 
 use super::{count, decimal, file, percent, require_reader, topics, words};
-use crate::key_figures::alpha_of;
+use crate::key_figures::computing::alpha_of;
 use crate::state::State;
 use crate::worker::TRAIN;
 

@@ -4,6 +4,7 @@
 
 mod exports;
 mod feedback;
+mod key_figures;
 mod models;
 mod pages;
 mod selection;
@@ -53,7 +54,11 @@ impl Service {
 
     /// With settings of its own.
     fn with(variables: &[(&str, &str)]) -> Self {
-        let database = testkit::database::sqlite();
+        Self::on(testkit::database::sqlite(), variables)
+    }
+
+    /// On this database.
+    fn on(database: TestDatabase, variables: &[(&str, &str)]) -> Self {
         let settings = Settings::from_variables(variables.to_vec()).unwrap();
         let (clock, _hand) = testkit::clock::fixed("2026-01-15T12:00:00Z");
         let state = State::new(database.storage.clone(), settings, clock);
@@ -61,7 +66,7 @@ impl Service {
         for (brand, tenant) in [("brand-a", "tnt-a"), ("brand-b", "tnt-b")] {
             service.sql(&format!(
                 "INSERT INTO brands (brand_id, tenant_id, name, tone_guidelines, product_categories, budget_constraints, attributes, is_active, created_at, updated_at) \
-                 VALUES ('{brand}', '{tenant}', 'Oats of {brand}', '{{}}', '[]', '{{}}', '{{}}', 1, {T}, {T})"
+                 VALUES ('{brand}', '{tenant}', 'Oats of {brand}', '{{}}', '[]', '{{}}', '{{}}', TRUE, {T}, {T})"
             ));
         }
         service
@@ -86,8 +91,13 @@ impl Service {
         }
     }
 
+    /// Runs a statement whose instants are written as SQLite writes them.
     fn sql(&self, statement: &str) {
-        storage::connection::execute(&mut self.database.connect(), statement).unwrap();
+        let statement = match self.database.kind() {
+            "mysql" => statement.replace(".000000Z'", "'"),
+            _ => statement.to_owned(),
+        };
+        storage::connection::execute(&mut self.database.connect(), &statement).unwrap();
     }
 
     /// A task with its consensus; `choice` like `candidate_a`.
