@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod api_keys;
 pub mod assignments;
+pub mod audit;
 pub mod batch;
 pub mod brands;
 pub mod calibrations;

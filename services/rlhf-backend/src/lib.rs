@@ -8,6 +8,7 @@
 //!
 //! One file per resource; [`routes`] shows every path, [`worker`] takes the jobs.
 
+pub mod audit;
 pub mod exports;
 pub mod feedback;
 pub mod internal;
@@ -15,6 +16,7 @@ pub mod jobs;
 pub mod key_figures;
 pub mod pages;
 pub mod period;
+pub mod reflection;
 pub mod reward_models;
 pub mod routes;
 pub mod scoring;
@@ -42,7 +44,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// For a mistyped database URL, or when an address cannot be listened on.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), Box<dyn Error + Send + Sync>> {
     let storage = web::database::open(&settings)?;
-    let state = State::new(storage.clone(), settings.clone(), domain::time::Clock::system());
+    let state = State::new(storage.clone(), settings.clone(), domain::time::Clock::system())?;
     let info = ServiceInfo {
         name: ServiceName::RlhfBackend,
         version: VERSION,
@@ -56,6 +58,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let worker = tokio::spawn(worker::work(state.clone(), shutdown.clone()));
     let scheduler = tokio::spawn(selection::schedule(state.clone(), shutdown.clone()));
     let figures = tokio::spawn(key_figures::schedule::schedule(state.clone(), shutdown.clone()));
+    let asking = tokio::spawn(feedback::asking::work(state.clone(), shutdown.clone()));
     let (public, internal) = (state.clone(), state);
     let served = serve(
         info,
@@ -73,5 +76,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     worker.abort();
     scheduler.abort();
     figures.abort();
+    // What it was doing is in the outbox or waits, and is taken up by the next process.
+    asking.abort();
     Ok(served?)
 }

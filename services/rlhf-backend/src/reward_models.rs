@@ -21,6 +21,7 @@ use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
 
 use crate::feedback::may_read;
+use crate::reflection::{self, Switch};
 use crate::selection;
 use crate::state::State;
 use crate::training::{CardFigures, TrainingInput, failed_gates};
@@ -172,7 +173,16 @@ pub async fn activate_reward_model(
         let entry = json!({ "by": caller.account_id, "at": now, "reason": reason, "failed_gates": card.failed_gates });
         with_entry(card.model.config.0.clone(), "overrides", entry)
     });
-    switch(&state, card.model.model_id, config, now).await
+    let (scope, model_id) = (caller.scope(), card.model.model_id);
+    let reason = reason.filter(|_| config.is_some()).map(str::to_owned);
+    let model = state
+        .storage
+        .transaction(move |conn| {
+            let how = reason.as_deref().map_or(Switch::Gate, Switch::Override);
+            put_to_work(conn, &scope, &model_id, config.as_ref(), how, now)
+        })
+        .await?;
+    Ok(Json(model.into()))
 }
 
 /// Takes an active model out and puts the one before it back to work.
@@ -181,7 +191,7 @@ pub async fn activate_reward_model(
 pub async fn rollback_reward_model(state: Data<State>, caller: Caller, model_id: Path<String>) -> Result<Json<Card>, Problem> {
     caller.require(Role::sees_all_tenants)?;
     let id = model_id.into_inner();
-    let now = state.clock.now();
+    let (scope, now) = (caller.scope(), state.clock.now());
     let model = state
         .storage
         .transaction(move |conn| {
@@ -192,18 +202,20 @@ pub async fn rollback_reward_model(state: Data<State>, caller: Caller, model_id:
             let parent = model.parent_model_id.clone().ok_or_else(|| {
                 StorageError::conflict("conflict", format!("model {id} has no model before it to return to; train or activate another one"))
             })?;
-            put_to_work(conn, &parent, None, now)
+            put_to_work(conn, &scope, &parent, None, Switch::Rollback, now)
         })
         .await?;
     Ok(Json(model.into()))
 }
 
-async fn switch(state: &State, model_id: String, config: Option<Value>, now: DateTime<Utc>) -> Result<Json<Card>, Problem> {
-    let model = state.storage.transaction(move |conn| put_to_work(conn, &model_id, config.as_ref(), now)).await?;
-    Ok(Json(model.into()))
-}
-
-fn put_to_work(conn: &mut Connection, model_id: &str, config: Option<&Value>, now: DateTime<Utc>) -> Result<RewardModel, StorageError> {
+fn put_to_work(
+    conn: &mut Connection,
+    scope: &Scope,
+    model_id: &str,
+    config: Option<&Value>,
+    how: Switch<'_>,
+    now: DateTime<Utc>,
+) -> Result<RewardModel, StorageError> {
     let former = stored::activate(conn, model_id, config, now)?;
     let model = stored::find(conn, model_id)?;
     let event = NewEvent {
@@ -212,13 +224,14 @@ fn put_to_work(conn: &mut Connection, model_id: &str, config: Option<&Value>, no
         event: "model_activated".to_owned(),
         payload: json!({
             "model_id": model.model_id, "task_type": model.task_type, "retailer_id": model.retailer_id, "version": model.version,
-            "former_model_id": former.map(|model| model.model_id),
+            "former_model_id": former.as_ref().map(|model| &model.model_id),
         }),
         tenant_id: None,
     };
     outbox::push(conn, &event, now)?;
     // Another model has other doubts.
     selection::enqueue(conn, &Scope::system("model activated"), model.task_type.parse().ok(), now)?;
+    reflection::model_switched(conn, scope, &model, former.as_ref(), how, now)?;
     Ok(model)
 }
 

@@ -1,10 +1,10 @@
 //! Every route on one screen.
 
-use actix_web::web::{Data, ServiceConfig, get, post};
+use actix_web::web::{Data, ServiceConfig, get, post, put};
 use utoipa::OpenApi;
 
 use crate::state::State;
-use crate::{exports, feedback, internal, jobs, key_figures, pages, reward_models, scoring, selection};
+use crate::{audit, exports, feedback, internal, jobs, key_figures, pages, reward_models, scoring, selection};
 
 /// Routes for people and programs.
 pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
@@ -15,6 +15,9 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .route("/v1/feedback", get().to(feedback::list_feedback))
         .route("/v1/feedback/batch", post().to(feedback::create_feedback_batch))
         .route("/v1/feedback/stats", get().to(feedback::get_feedback_statistics))
+        .route("/v1/feedback/tasks", get().to(feedback::rules::list_feedback_tasks))
+        .route("/v1/feedback/rules/{brand_id}", get().to(feedback::rules::get_feedback_rule))
+        .route("/v1/feedback/rules/{brand_id}", put().to(feedback::rules::set_feedback_rule))
         .route("/v1/feedback/{feedback_id}", get().to(feedback::get_feedback))
         .route("/v1/exports/{profile}", get().to(exports::export_dataset))
         .route("/v1/exports/{profile}/manifest", get().to(exports::get_export_manifest))
@@ -25,6 +28,7 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .route("/v1/reward-models/{model_id}/rollback", post().to(reward_models::rollback_reward_model))
         .route("/v1/active-learning", get().to(selection::get_active_learning))
         .route("/v1/active-learning/rounds", post().to(selection::choose_tasks))
+        .route("/v1/audit-log", get().to(audit::list_audit_log))
         .route("/v1/jobs/{job_id}", get().to(jobs::get_job))
         .route("/v1/score", post().to(scoring::score_candidates))
         .route("/v1/rlhf-metrics", get().to(key_figures::list_rlhf_metrics))
@@ -45,7 +49,8 @@ pub fn configure_internal(routes: &mut ServiceConfig, state: &State) {
     routes
         .app_data(Data::new(state.clone()))
         .route(peers::score::PATH, post().to(internal::score))
-        .route(peers::judgments::PATH, post().to(internal::take_judgments));
+        .route(peers::judgments::PATH, post().to(internal::take_judgments))
+        .route(peers::feedback::PATH, post().to(feedback::taking::take_feedback));
 }
 
 /// The public API.
@@ -63,6 +68,10 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         feedback::list_feedback,
         feedback::get_feedback,
         feedback::get_feedback_statistics,
+        feedback::rules::get_feedback_rule,
+        feedback::rules::set_feedback_rule,
+        feedback::rules::list_feedback_tasks,
+        audit::list_audit_log,
         exports::export_dataset,
         exports::get_export_manifest,
         reward_models::train_reward_model,

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::key_figures::schedule::{self, COMPUTE, ComputeInput};
+use crate::reflection;
 use crate::scoring::find_model;
 use crate::selection::CHOOSE;
 use crate::selection::round::{self, RoundInput};
@@ -163,11 +164,15 @@ async fn choose(state: &State, job: &Job) -> Result<(), TrainingError> {
     let input: RoundInput = serde_json::from_value(job.input.0.clone()).map_err(|error| TrainingError::Input(error.to_string()))?;
     note(state, job, 0.05, "Looking at tasks that nobody has judged").await?;
     let report = round::run(state, job, &input).await?;
+    let asked = input.task_type;
     let (job, now) = (job.clone(), state.clock.now());
     state
         .storage
         .transaction(move |conn| {
             stored::finish(conn, &job, now, Finish::Succeeded(&json!(report)))?;
+            for one in report.task_types.iter().filter(|one| asked.is_none_or(|asked| asked == one.task_type)) {
+                reflection::tasks_chosen(conn, &job.job_id, one, now)?;
+            }
             announce(conn, &job, json!({ "state": "succeeded", "progress": 1.0, "message": "Done" }), now)
         })
         .await?;

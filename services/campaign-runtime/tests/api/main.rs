@@ -14,6 +14,7 @@ mod machine;
 mod numbers;
 mod optimizer;
 mod pages;
+mod plan_feedback;
 mod peers;
 mod plans;
 mod readings;

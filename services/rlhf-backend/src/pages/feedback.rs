@@ -6,7 +6,8 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use askama::Template;
 use domain::task::TaskType;
-use serde_json::{Value, json};
+use peers::feedback::{plan_output, plan_prompt};
+use serde_json::Value;
 use storage::accounts;
 use storage::feedback::brands::{self, BrandWithFeedback};
 use storage::feedback::outputs::{self, ProposedPlan};
@@ -114,15 +115,10 @@ fn to_output(plan: &ProposedPlan) -> Output {
     let end = plan.plan_id.len().saturating_sub(6);
     let short_id = plan.plan_id.get(end..).unwrap_or(&plan.plan_id);
     let shown_budget = budget.strip_suffix("0000").unwrap_or(&budget);
-    let prompt = json!({
-        "campaign_name": plan.campaign_name, "objective": plan.objective, "budget": budget, "currency": plan.currency,
-        "horizon_days": plan.horizon_days,
-    });
-    let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string());
     Output {
         label: format!("{} · {shown_budget} {} · plan …{short_id}", plan.campaign_name, plan.currency),
-        prompt: pretty(&prompt),
-        text: pretty(plan.plan.get("judged_form").unwrap_or(&plan.plan)),
+        prompt: plan_prompt(&plan.campaign_name, plan.objective.as_deref(), plan.budget_micros, &plan.currency, plan.horizon_days),
+        text: plan_output(&plan.plan),
     }
 }
 

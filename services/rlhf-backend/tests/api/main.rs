@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod asking;
+mod audit;
 mod exports;
 mod feedback;
 mod key_figures;
@@ -61,7 +63,7 @@ impl Service {
     fn on(database: TestDatabase, variables: &[(&str, &str)]) -> Self {
         let settings = Settings::from_variables(variables.to_vec()).unwrap();
         let (clock, _hand) = testkit::clock::fixed("2026-01-15T12:00:00Z");
-        let state = State::new(database.storage.clone(), settings, clock);
+        let state = State::new(database.storage.clone(), settings, clock).unwrap();
         let service = Self { database, state };
         for (brand, tenant) in [("brand-a", "tnt-a"), ("brand-b", "tnt-b")] {
             service.sql(&format!(
@@ -74,7 +76,16 @@ impl Service {
 
     /// Another process on the same database, which believes nothing yet.
     fn restarted(self) -> Self {
-        let state = State::new(self.database.storage.clone(), (*self.state.settings).clone(), self.state.clock.clone());
+        let state = State::new(self.database.storage.clone(), (*self.state.settings).clone(), self.state.clock.clone()).unwrap();
+        Self { database: self.database, state }
+    }
+
+    /// Another process with other settings, some time later.
+    fn reconfigured(self, variables: &[(&str, &str)], later: chrono::TimeDelta) -> Self {
+        let settings = Settings::from_variables(variables.to_vec()).unwrap();
+        let (clock, hand) = testkit::clock::fixed("2026-01-15T12:00:00Z");
+        hand.advance(later);
+        let state = State::new(self.database.storage.clone(), settings, clock).unwrap();
         Self { database: self.database, state }
     }
 

@@ -9,6 +9,7 @@ use domain::role::Role;
 use domain::scope::Scope;
 use rlhf_backend::routes;
 use serde_json::{Value, json};
+use storage::audit::{self, NewEntry};
 use storage::jobs::{self, NewJob};
 use testkit::walk::{Fixtures, Request, operations, walk};
 
@@ -21,12 +22,20 @@ async fn another_tenant_sees_nothing_on_any_route() {
     let service = Service::new();
     let owner = service.token(Role::TenantAdmin, Some("tnt-a"));
     let given = json!({"brand_id": "brand-a", "task_type": "plan_quality", "prompt": MARKER, "model_output": MARKER, "feedback_type": "rating", "rating": 4});
+    // A rule that asks about this rating, so that there is something to see of it, and in the audit log.
+    let rule = json!({"is_on": true, "max_rating": 4, "thumbs_down": true, "corrections": true, "preferences": false, "daily_limit": 9});
+    let set = TestRequest::put().uri("/v1/feedback/rules/brand-a").set_json(rule);
+    assert_eq!(service.send(&owner, set).await.status.as_u16(), 200);
     let answer = service.post(&owner, "/v1/feedback", given).await;
     assert_eq!(answer.status.as_u16(), 201, "{}", answer.text());
     let stored: Value = serde_json::from_str(&answer.text()).unwrap();
     let of_a = Scope::for_caller("acc", Role::Analyst, Some("tnt-a"));
     let new = NewJob { kind: "train", tenant_id: Some("tnt-a".to_owned()), input: json!({"note": MARKER}) };
     let job = jobs::enqueue(&mut service.database.connect(), &of_a, &new, service.state.clock.now()).unwrap();
+    let entry = NewEntry { tenant_id: Some("tnt-a".to_owned()), action: "feedback_rule.set", subject: "brand:brand-a".to_owned(), detail: json!({"note": MARKER}) };
+    let owners = Scope::for_caller("acc_tenant_admin", Role::TenantAdmin, Some("tnt-a"));
+    let append = move |conn: &mut storage::connection::Connection| audit::append(conn, &owners, &entry, "2026-01-15T12:00:00Z".parse().unwrap());
+    service.database.storage.transaction(append).await.unwrap();
     let filters = [
         ("brand_id", "brand-a"),
         ("retailer_id", "rtl-x"),
@@ -40,6 +49,10 @@ async fn another_tenant_sees_nothing_on_any_route() {
         ("min_posterior", "0.5"),
         ("include_simulated", "true"),
         ("format", ""),
+        ("state", "waiting"),
+        ("action", "feedback_rule.set"),
+        ("subject", "brand:brand-a"),
+        ("actor", "acc_tenant_admin"),
         ("date", "2026-01-10"),
         ("figure", "total_judgments"),
         ("is_active", "true"),
@@ -48,7 +61,7 @@ async fn another_tenant_sees_nothing_on_any_route() {
         ("cursor", ""),
     ];
     let fixtures = Fixtures {
-        ids: BTreeMap::from([("feedback_id", stored["feedback_id"].as_str().unwrap().to_owned()), ("job_id", job.job_id)]),
+        ids: BTreeMap::from([("brand_id", "brand-a".to_owned()), ("feedback_id", stored["feedback_id"].as_str().unwrap().to_owned()), ("job_id", job.job_id)]),
         shared: BTreeMap::from([("model_id", "mdl-none".to_owned()), ("profile", "trl-preference".to_owned())]),
         filters: filters.map(|(name, value)| (name, value.to_owned())).into(),
         without_rows: BTreeMap::from([
@@ -66,6 +79,11 @@ async fn another_tenant_sees_nothing_on_any_route() {
             ("analyst (token)", service.token(Role::Analyst, Some("tnt-b"))),
             ("analyst without a tenant", service.token(Role::Analyst, None)),
         ],
+        bodies: BTreeMap::from([(
+            "PUT /v1/feedback/rules/{brand_id}",
+            json!({"is_on": true, "max_rating": 2, "thumbs_down": true, "corrections": true, "preferences": false, "daily_limit": 9}),
+        )]),
+        needed: BTreeMap::from([("GET /v1/rlhf-metrics/sources", "date=2026-01-10&figure=total_judgments")]),
         ..Fixtures::default()
     };
     let document = serde_json::to_value(routes::openapi()).unwrap();
