@@ -93,7 +93,9 @@ fn check_database(url: &str, report: &mut Report) {
         Ok(Chain::Whole { entries }) => report.good("audit log", &format!("{entries} entries, each follows from the one before it")),
         Ok(Chain::Broken { number, why }) => report.bad(
             "audit log",
-            &format!("the chain breaks at entry {number}: {why}. Compare with a backup; whoever can write to the database can have done it"),
+            &format!(
+                "the chain breaks at entry {number}: {why}. Compare with a backup; whoever can write to the database can have done it"
+            ),
         ),
         Err(error) => report.bad("audit log", &error.to_string()),
     }

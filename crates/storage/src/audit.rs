@@ -92,7 +92,8 @@ pub enum Chain {
 /// # Errors
 /// As any query.
 pub fn append(conn: &mut Connection, scope: &Scope, new: &NewEntry, now: DateTime<Utc>) -> Result<i64, StorageError> {
-    let ends: Vec<(i64, i64, String)> = lock!(conn, e::table.order(e::id).limit(1).select((e::id, e::number, e::hash)) => (i64, i64, String))?;
+    let ends: Vec<(i64, i64, String)> =
+        lock!(conn, e::table.order(e::id).limit(1).select((e::id, e::number, e::hash)) => (i64, i64, String))?;
     let (id, last, previous_hash) =
         ends.into_iter().next().ok_or_else(|| StorageError::Corrupt("the end of the audit log's chain is missing".to_owned()))?;
     let number = last + 1;

@@ -194,7 +194,13 @@ pub fn due(conn: &mut Connection, to: Destination, now: DateTime<Utc>, limit: i6
 ///
 /// # Errors
 /// As any query.
-pub fn due_on(conn: &mut Connection, to: Destination, topic: &str, now: DateTime<Utc>, limit: i64) -> Result<Vec<OutboxEvent>, StorageError> {
+pub fn due_on(
+    conn: &mut Connection,
+    to: Destination,
+    topic: &str,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<OutboxEvent>, StorageError> {
     let limit = limit.clamp(1, 1000);
     let events = on!(conn, c => t::table
         .filter(t::destination.eq(to.word()).and(t::topic.eq(topic)).and(t::delivered_at.is_null()).and(is_of_a_service()))

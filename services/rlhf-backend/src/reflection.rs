@@ -65,7 +65,8 @@ pub fn model_switched(
     };
     let log = NewReflectionLog {
         memory_references: json!([{ "model_id": model.model_id, "dataset_hash": model.dataset_hash, "seed": model.seed }]).into(),
-        alternate_frames: json!([{ "model_id": former_id, "validation_accuracy": former.and_then(|former| former.validation_accuracy) }]).into(),
+        alternate_frames: json!([{ "model_id": former_id, "validation_accuracy": former.and_then(|former| former.validation_accuracy) }])
+            .into(),
         risk_factors: json!(card.failed_gates).into(),
         mitigation_strategies: json!(["the model before it can be put back in one call", "what is judged next is chosen anew"]).into(),
         confidence_value: model.validation_accuracy,
@@ -100,8 +101,11 @@ pub fn tasks_chosen(conn: &mut Connection, job_id: &str, report: &TypeReport, no
     if chosen == 0 {
         return Ok(());
     }
-    let times = report.mean_information_chosen.zip(report.mean_information).filter(|(_, mean)| *mean > 0.0).map(|(chosen, mean)| chosen / mean);
-    let worth = times.map_or_else(String::new, |times| format!(" A chosen task teaches the model {times:.1} times what the mean task does, by its own reckoning."));
+    let times =
+        report.mean_information_chosen.zip(report.mean_information).filter(|(_, mean)| *mean > 0.0).map(|(chosen, mean)| chosen / mean);
+    let worth = times.map_or_else(String::new, |times| {
+        format!(" A chosen task teaches the model {times:.1} times what the mean task does, by its own reckoning.")
+    });
     let log = NewReflectionLog {
         memory_references: json!([{ "job_id": job_id }]).into(),
         alternate_frames: json!([{ "unjudged": report.unjudged, "seen": report.seen }]).into(),

@@ -19,11 +19,13 @@ use web::database::repeat::{self, Answer, RepeatKey};
 use web::json::{JsonBody, JsonBytes};
 use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
+use web::tabular::{Column, Format, Kind};
 
 use crate::feedback::may_read;
 use crate::reflection::{self, Switch};
 use crate::selection;
 use crate::state::State;
+use crate::tables;
 use crate::training::{CardFigures, TrainingInput, failed_gates};
 use crate::worker::TRAIN;
 
@@ -64,6 +66,9 @@ pub struct RewardModelQuery {
     pub retailer_id: Option<String>,
     /// Only active ones (`true`) or only others (`false`).
     pub is_active: Option<bool>,
+    /// As a file with all rows: `csv`, `ndjson` or `parquet`; JSON in pages when absent.
+    #[param(value_type = Option<String>)]
+    pub format: Option<Format>,
 }
 
 /// A model's card with the gate's verdict.
@@ -125,20 +130,59 @@ pub async fn train_reward_model(
 
 /// Models, newest first.
 #[utoipa::path(get, path = "/v1/reward-models", tag = "reward models", params(RewardModelQuery, web::paging::Page), responses((status = 200, description = "`{data, next_cursor}`", body = Object)))]
-pub async fn list_reward_models(
-    state: Data<State>,
-    caller: Caller,
-    query: ListQuery<RewardModelQuery>,
-) -> Result<Json<Slice<Card>>, Problem> {
+pub async fn list_reward_models(state: Data<State>, caller: Caller, query: ListQuery<RewardModelQuery>) -> Result<HttpResponse, Problem> {
     caller.require(may_read)?;
     let filter = RewardModelFilter {
         task_type: query.filter.task_type.map(|word| word.to_string()),
         retailer_id: query.filter.retailer_id.clone(),
         is_active: query.filter.is_active,
     };
-    let page = storage::page::Page::try_from(&query.page)?;
-    let slice = state.storage.scoped(&caller.scope()).read(move |conn| stored::list(conn, &filter, &page)).await?;
-    Ok(Json(Slice::from(slice.map(Card::from))))
+    let storage = state.storage.scoped(&caller.scope());
+    let Some(format) = query.filter.format else {
+        let page = storage::page::Page::try_from(&query.page)?;
+        let slice = storage.read(move |conn| stored::list(conn, &filter, &page)).await?;
+        return Ok(HttpResponse::Ok().json(Slice::from(slice.map(Card::from))));
+    };
+    let columns = columns();
+    let shown = columns.clone();
+    tables::answer("reward-models", format, columns, move |after| {
+        let (storage, filter, shown) = (storage.clone(), filter.clone(), shown.clone());
+        async move {
+            let page = storage::page::Page { after, limit: tables::ROWS_AT_ONCE };
+            let slice = storage.read(move |conn| stored::list(conn, &filter, &page)).await?;
+            Ok((slice.rows.into_iter().map(|row| cells(&shown, row)).collect(), slice.next))
+        }
+    })
+    .await
+}
+
+/// Columns of models as a file: those of the page.
+fn columns() -> Vec<Column> {
+    let text = ["model_id", "task_type", "retailer_id", "is_active", "training_date"].map(|name| (name, Kind::Text));
+    let whole = ["version", "training_pairs_count", "training_judgments_count", "training_feedback_count"].map(|name| (name, Kind::Whole));
+    let real = ["accuracy", "accuracy_low", "accuracy_high", "longer_text_wins", "log_loss", "calibration_error", "inter_rater_agreement"]
+        .map(|name| (name, Kind::Real));
+    tables::columns(&[&text[..], &whole, &[("n_decided", Kind::Whole)], &real, &[("failed_gates", Kind::Text)]].concat())
+}
+
+fn cells(columns: &[Column], model: RewardModel) -> Vec<Value> {
+    let figures: Option<CardFigures> = serde_json::from_value(model.metrics.0.clone()).ok();
+    let card = Card::from(model);
+    let mut row = json!(card);
+    row["failed_gates"] = json!(card.failed_gates.join("; "));
+    row["is_active"] = json!(card.model.is_active.to_string());
+    if let Some(figures) = figures {
+        row["longer_text_wins"] = json!(figures.baselines.iter().find(|one| one.name == "longer_text_wins").and_then(|one| one.accuracy));
+        if let Some(held_out) = figures.held_out {
+            row["accuracy"] = json!(held_out.accuracy);
+            row["accuracy_low"] = json!(held_out.accuracy_interval.map(|ends| ends.low));
+            row["accuracy_high"] = json!(held_out.accuracy_interval.map(|ends| ends.high));
+            row["n_decided"] = json!(held_out.n_decided);
+            row["log_loss"] = json!(held_out.log_loss);
+            row["calibration_error"] = json!(held_out.calibration_error);
+        }
+    }
+    tables::cells(columns, &row)
 }
 
 /// One model's card.

@@ -37,6 +37,7 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .route("/", get().to(pages::brands::show_brands))
         .route("/feedback/{brand_id}", get().to(pages::feedback::show_feedback))
         .route("/dashboard", get().to(pages::dashboard::show_dashboard))
+        .route("/key-figures/{figure}", get().to(pages::key_figures::show_figure))
         .route("/models", get().to(pages::models::show_models))
         .route("/models/{model_id}", get().to(pages::model_card::show_model_card))
         .route("/active-learning", get().to(pages::selection::show_active_learning))

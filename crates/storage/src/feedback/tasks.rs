@@ -76,7 +76,9 @@ pub fn enter(conn: &mut Connection, rows: &[Feedback], now: DateTime<Utc>) -> Re
     brands.sort_unstable();
     brands.dedup();
     let rules = rules::of_brands(conn, &brands)?;
-    let met = |row: &&&Feedback| rules.iter().any(|rule| Some(&rule.brand_id) == row.brand_id.as_ref() && rule.meets(&row.feedback_type, row.rating));
+    let met = |row: &&&Feedback| {
+        rules.iter().any(|rule| Some(&rule.brand_id) == row.brand_id.as_ref() && rule.meets(&row.feedback_type, row.rating))
+    };
     let new: Vec<_> = rows
         .iter()
         .filter(met)

@@ -95,7 +95,8 @@ pub async fn give_plan_feedback(
 fn check(said: &PlanFeedbackBody) -> Result<(), Invalid> {
     let mut invalid = Invalid::default();
     if matches!(said.feedback_type, FeedbackType::Preference | FeedbackType::Correction) {
-        invalid.add("feedback_type", "must be thumbs_up, thumbs_down or rating here; a preference or correction is given at the RLHF backend");
+        invalid
+            .add("feedback_type", "must be thumbs_up, thumbs_down or rating here; a preference or correction is given at the RLHF backend");
     } else if let Err(found) = domain::feedback::check(said.feedback_type, said.rating, None, None) {
         invalid.fields.extend(found.fields);
     }

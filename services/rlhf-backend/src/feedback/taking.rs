@@ -32,7 +32,8 @@ fn check(given: &GivenFeedback) -> Result<NewFeedback, Invalid> {
     if let Err(found) = domain::feedback::check(given.feedback_type, given.rating, None, None) {
         invalid.fields.extend(found.fields);
     }
-    let ids = [("event_id", &given.event_id), ("tenant_id", &given.tenant_id), ("user_id", &given.user_id), ("task_type", &given.task_type)];
+    let ids =
+        [("event_id", &given.event_id), ("tenant_id", &given.tenant_id), ("user_id", &given.user_id), ("task_type", &given.task_type)];
     for (field, id) in ids {
         invalid.merge(domain::id::check(field, id));
     }

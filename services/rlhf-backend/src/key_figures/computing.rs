@@ -94,10 +94,10 @@ fn reliability(work: &[&DayJudgment], notes: &mut Notes) -> Option<f64> {
     }
 }
 
-/// Krippendorff's alpha of `(task, rater, choice)`, with a bootstrap interval that the same judgments always give.
-pub(crate) fn alpha_of<'a>(choices: impl Iterator<Item = (&'a str, &'a str, &'a str)>) -> learning::agreement::krippendorff::AlphaEstimate {
+/// `(task, rater, choice)` as dense numbers, and how many tasks there are.
+pub(crate) fn judgments_of<'a>(choices: impl Iterator<Item = (&'a str, &'a str, &'a str)>) -> (Vec<Judgment>, usize) {
     let (mut tasks, mut raters) = (BTreeMap::new(), BTreeMap::new());
-    let judgments: Vec<Judgment> = choices
+    let judgments = choices
         .filter_map(|(task, rater, choice)| {
             let choice: Choice = choice.parse().ok()?;
             let label = LABELS.iter().position(|label| *label == choice)?;
@@ -107,7 +107,13 @@ pub(crate) fn alpha_of<'a>(choices: impl Iterator<Item = (&'a str, &'a str, &'a 
             Some(Judgment { task: u32::try_from(task).ok()?, rater: u32::try_from(rater).ok()?, label: u32::try_from(label).ok()? })
         })
         .collect();
-    let counts = LabelCounts::from_judgments(&judgments, tasks.len(), LABELS.len()).or_else(|_| LabelCounts::from_rows(&[], LABELS.len()));
+    (judgments, tasks.len())
+}
+
+/// Krippendorff's alpha of `(task, rater, choice)`, with a bootstrap interval that the same judgments always give.
+fn alpha_of<'a>(choices: impl Iterator<Item = (&'a str, &'a str, &'a str)>) -> learning::agreement::krippendorff::AlphaEstimate {
+    let (judgments, tasks) = judgments_of(choices);
+    let counts = LabelCounts::from_judgments(&judgments, tasks, LABELS.len()).or_else(|_| LabelCounts::from_rows(&[], LABELS.len()));
     match counts {
         Ok(counts) => alpha_with_interval(&counts, Scale::Nominal, 200, 0),
         Err(error) => unreachable_alpha(&error.to_string()),

@@ -115,7 +115,10 @@ async fn what_people_dislike_is_put_to_raters_once_with_a_second_text_or_says_wh
         let texts: Vec<&str> = ["candidate_a", "candidate_b"].iter().map(|name| taken[0][*name].as_str().unwrap()).collect();
         // The thumb up counts as five stars; the other liked text has four on average.
         assert!(texts.contains(&"Oats are oats.") && texts.contains(&"Oats, slowly."), "{kind}: {texts:?}");
-        assert_eq!((&taken[0]["prompt"], &taken[0]["tenant_id"], &taken[0]["task_type"]), (&json!("Write an ad for oats"), &json!("tnt-a"), &json!("policy_compliance")));
+        assert_eq!(
+            (&taken[0]["prompt"], &taken[0]["tenant_id"], &taken[0]["task_type"]),
+            (&json!("Write an ad for oats"), &json!("tnt-a"), &json!("policy_compliance"))
+        );
 
         let now = service.get(&analyst, "/v1/feedback/rules/brand-a").await.json();
         assert_eq!((&now["states"], &now["daily_limit"]), (&json!({ "created": 3, "left_out": 4 }), &json!(20)), "{kind}: {now}");
@@ -186,7 +189,13 @@ async fn a_disliked_plan_is_compared_with_the_best_other_one_of_its_set() {
     say(&service, &analyst, "thumbs_down", extra).await;
     assert_eq!(ask(&service.state).await.unwrap(), 1);
     let due = service.database.storage.read(|conn| {
-        storage::outbox::due_on(conn, storage::outbox::Destination::RaterApp, "create_feedback_task", "2026-02-01T00:00:00Z".parse().unwrap(), 10)
+        storage::outbox::due_on(
+            conn,
+            storage::outbox::Destination::RaterApp,
+            "create_feedback_task",
+            "2026-02-01T00:00:00Z".parse().unwrap(),
+            10,
+        )
     });
     let task = due.await.unwrap()[0].payload.0["task"].clone();
     let both: Vec<&Value> = vec![&task["candidate_a"]["summary"], &task["candidate_b"]["summary"]];
@@ -201,9 +210,18 @@ async fn a_rule_that_makes_no_sense_is_refused_by_its_fields() {
     let proposed = service.get(&analyst, "/v1/feedback/rules/brand-a").await.json();
     assert_eq!((&proposed["is_on"], &proposed["updated_by"]), (&json!(false), &Value::Null));
     for (body, field) in [
-        (json!({ "is_on": true, "max_rating": 5, "thumbs_down": true, "corrections": false, "preferences": false, "daily_limit": 5 }), "max_rating"),
-        (json!({ "is_on": true, "max_rating": 2, "thumbs_down": true, "corrections": false, "preferences": false, "daily_limit": 0 }), "daily_limit"),
-        (json!({ "is_on": true, "max_rating": null, "thumbs_down": false, "corrections": false, "preferences": false, "daily_limit": 5 }), "is_on"),
+        (
+            json!({ "is_on": true, "max_rating": 5, "thumbs_down": true, "corrections": false, "preferences": false, "daily_limit": 5 }),
+            "max_rating",
+        ),
+        (
+            json!({ "is_on": true, "max_rating": 2, "thumbs_down": true, "corrections": false, "preferences": false, "daily_limit": 0 }),
+            "daily_limit",
+        ),
+        (
+            json!({ "is_on": true, "max_rating": null, "thumbs_down": false, "corrections": false, "preferences": false, "daily_limit": 5 }),
+            "is_on",
+        ),
     ] {
         let request = actix_web::test::TestRequest::put().uri("/v1/feedback/rules/brand-a").set_json(body);
         let refused = service.send(&analyst, request).await;
@@ -229,7 +247,11 @@ async fn feedback_of_another_service_is_stored_once_for_its_tenant() {
     let listed = service.get(&analyst, "/v1/feedback?session_id=pls_1").await.json();
     assert_eq!(listed["data"].as_array().map(Vec::len), Some(1), "{listed}");
     let row = &listed["data"][0];
-    assert_eq!((&row["brand_id"], &row["user_id"], &row["model_output"]), (&Value::Null, &json!("acc_1"), &json!("a plan, [email]")), "not the tenant's brand");
+    assert_eq!(
+        (&row["brand_id"], &row["user_id"], &row["model_output"]),
+        (&Value::Null, &json!("acc_1"), &json!("a plan, [email]")),
+        "not the tenant's brand"
+    );
     assert_eq!(service.get(&service.token(Role::Analyst, Some("tnt-b")), "/v1/feedback").await.json()["data"], json!([]));
     let mut wrong = given;
     (wrong["event_id"], wrong["rating"]) = (json!("evt_2"), json!(9));

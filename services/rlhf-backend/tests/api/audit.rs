@@ -39,7 +39,10 @@ async fn activation_and_rollback_are_explained_and_audited() {
     let entries = service.get(&admin, "/v1/audit-log").await.json();
     let actions: Vec<&str> = entries["data"].as_array().unwrap().iter().map(|entry| entry["action"].as_str().unwrap()).collect();
     assert_eq!(actions, ["reward_model.rolled_back", "reward_model.activated", "reward_model.activated"], "{entries}");
-    assert_eq!((&entries["data"][0]["actor"], &entries["data"][0]["detail"]["former_model_id"]), (&json!("acc_platform_admin"), &json!(models[1])));
+    assert_eq!(
+        (&entries["data"][0]["actor"], &entries["data"][0]["detail"]["former_model_id"]),
+        (&json!("acc_platform_admin"), &json!(models[1]))
+    );
     let one = service.get(&admin, &format!("/v1/audit-log?subject=reward_model:{}&action=reward_model.activated", models[0])).await.json();
     assert_eq!(one["data"].as_array().map(Vec::len), Some(1), "{one}");
     let file = service.get(&admin, "/v1/audit-log?format=csv").await.text();
@@ -61,7 +64,12 @@ async fn every_change_to_the_chain_shows() {
             let storage = service.database.storage.scoped(&Scope::for_caller("acc", Role::TenantAdmin, Some("tnt-a")));
             async move {
                 let scope = Scope::for_caller("acc", Role::TenantAdmin, Some("tnt-a"));
-                let new = NewEntry { tenant_id: Some("tnt-a".into()), action: "test.done", subject: format!("n:{number}"), detail: json!({ "é": 1.5, "a": [1, null] }) };
+                let new = NewEntry {
+                    tenant_id: Some("tnt-a".into()),
+                    action: "test.done",
+                    subject: format!("n:{number}"),
+                    detail: json!({ "é": 1.5, "a": [1, null] }),
+                };
                 storage.transaction(move |conn| audit::append(conn, &scope, &new, now)).await.unwrap()
             }
         };

@@ -32,9 +32,15 @@ async fn another_tenant_sees_nothing_on_any_route() {
     let of_a = Scope::for_caller("acc", Role::Analyst, Some("tnt-a"));
     let new = NewJob { kind: "train", tenant_id: Some("tnt-a".to_owned()), input: json!({"note": MARKER}) };
     let job = jobs::enqueue(&mut service.database.connect(), &of_a, &new, service.state.clock.now()).unwrap();
-    let entry = NewEntry { tenant_id: Some("tnt-a".to_owned()), action: "feedback_rule.set", subject: "brand:brand-a".to_owned(), detail: json!({"note": MARKER}) };
+    let entry = NewEntry {
+        tenant_id: Some("tnt-a".to_owned()),
+        action: "feedback_rule.set",
+        subject: "brand:brand-a".to_owned(),
+        detail: json!({"note": MARKER}),
+    };
     let owners = Scope::for_caller("acc_tenant_admin", Role::TenantAdmin, Some("tnt-a"));
-    let append = move |conn: &mut storage::connection::Connection| audit::append(conn, &owners, &entry, "2026-01-15T12:00:00Z".parse().unwrap());
+    let append =
+        move |conn: &mut storage::connection::Connection| audit::append(conn, &owners, &entry, "2026-01-15T12:00:00Z".parse().unwrap());
     service.database.storage.transaction(append).await.unwrap();
     let filters = [
         ("brand_id", "brand-a"),
@@ -61,7 +67,11 @@ async fn another_tenant_sees_nothing_on_any_route() {
         ("cursor", ""),
     ];
     let fixtures = Fixtures {
-        ids: BTreeMap::from([("brand_id", "brand-a".to_owned()), ("feedback_id", stored["feedback_id"].as_str().unwrap().to_owned()), ("job_id", job.job_id)]),
+        ids: BTreeMap::from([
+            ("brand_id", "brand-a".to_owned()),
+            ("feedback_id", stored["feedback_id"].as_str().unwrap().to_owned()),
+            ("job_id", job.job_id),
+        ]),
         shared: BTreeMap::from([("model_id", "mdl-none".to_owned()), ("profile", "trl-preference".to_owned())]),
         filters: filters.map(|(name, value)| (name, value.to_owned())).into(),
         without_rows: BTreeMap::from([
