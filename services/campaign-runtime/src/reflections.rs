@@ -105,8 +105,10 @@ pub struct ReflectionQuery {
     /// Only those whose reasons or session hold this text; letter case does not matter.
     pub search: Option<String>,
     /// Only those written at this instant or later.
+    #[serde(default, deserialize_with = "domain::day::read_instant")]
     pub from: Option<DateTime<Utc>>,
     /// Only those written before this instant.
+    #[serde(default, deserialize_with = "domain::day::read_instant")]
     pub to: Option<DateTime<Utc>>,
 }
 

@@ -34,6 +34,7 @@ use figures::{FIGURES, Figure};
 #[serde(deny_unknown_fields)]
 pub struct ComputeBody {
     /// The day in UTC; today when absent.
+    #[serde(default, deserialize_with = "domain::day::read")]
     pub date: Option<NaiveDate>,
     /// Only this retailer's tasks; all together when absent.
     pub retailer_id: Option<String>,
@@ -47,8 +48,10 @@ pub struct FiguresQuery {
     /// Of this retailer; all together when absent.
     pub retailer_id: Option<String>,
     /// From this day.
+    #[serde(default, deserialize_with = "domain::day::read")]
     pub from: Option<NaiveDate>,
     /// To this day, inclusive.
+    #[serde(default, deserialize_with = "domain::day::read")]
     pub to: Option<NaiveDate>,
     /// As a file with all rows: `csv`, `ndjson` or `parquet`; JSON in pages when absent.
     #[param(value_type = Option<String>)]
@@ -61,6 +64,7 @@ pub struct FiguresQuery {
 #[into_params(parameter_in = Query)]
 pub struct SourcesQuery {
     /// The day in UTC.
+    #[serde(deserialize_with = "domain::day::read_known")]
     pub date: NaiveDate,
     /// Name of the figure, such as `inter_rater_reliability`.
     pub figure: String,

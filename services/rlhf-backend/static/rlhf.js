@@ -86,7 +86,6 @@
       if (sender) sender.disabled = true;
       try {
         await call('/v1/feedback', { json: body, headers: { 'Idempotency-Key': newKey() }, quiet: true });
-        toast('Thank you: your feedback is stored.', 'good');
         say('Stored. Change the outputs, or judge the same ones again.');
         $('#comment').value = '';
         soon();

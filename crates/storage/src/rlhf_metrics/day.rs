@@ -232,25 +232,23 @@ pub fn count_without_expert(conn: &mut Connection, day: &Day) -> Result<i64, Sto
 /// # Errors
 /// As any query.
 pub fn onboarded(conn: &mut Connection, day: &Day) -> Result<Vec<(String, f64)>, StorageError> {
-    let approved = |c: &mut Connection| -> Result<Vec<(Option<String>, Option<Timestamp>)>, StorageError> {
-        Ok(on!(c, c => {
-            let mut query = t::table
-                .inner_join(k::table.on(k::task_id.eq(t::task_id)))
-                .filter(t::task_type.eq("schema_mapping").and(t::is_golden.eq(false)))
-                .filter(t::retailer_id.is_not_null().and(k::is_final.eq(true)).and(k::choice.like("candidate%")))
-                .filter(t::completed_at.ge(Timestamp(day.from)).and(t::completed_at.lt(Timestamp(day.to))))
-                .select((t::retailer_id, t::completed_at))
-                .order(t::completed_at)
-                .limit(MAX_ROWS)
-                .into_boxed();
-            if let Some(retailer) = &day.retailer_id {
-                query = query.filter(t::retailer_id.eq(retailer));
-            }
-            query.load(c)
-        })?)
-    };
+    let approved: Vec<(Option<String>, Option<Timestamp>)> = on!(conn, c => {
+        let mut query = t::table
+            .inner_join(k::table.on(k::task_id.eq(t::task_id)))
+            .filter(t::task_type.eq("schema_mapping").and(t::is_golden.eq(false)))
+            .filter(t::retailer_id.is_not_null().and(k::is_final.eq(true)).and(k::choice.like("candidate%")))
+            .filter(t::completed_at.ge(Timestamp(day.from)).and(t::completed_at.lt(Timestamp(day.to))))
+            .select((t::retailer_id, t::completed_at))
+            .order(t::completed_at)
+            .limit(MAX_ROWS)
+            .into_boxed();
+        if let Some(retailer) = &day.retailer_id {
+            query = query.filter(t::retailer_id.eq(retailer));
+        }
+        query.load(c)
+    })?;
     let mut first: BTreeMap<String, Timestamp> = BTreeMap::new();
-    for (retailer, at) in approved(conn)? {
+    for (retailer, at) in approved {
         if let (Some(retailer), Some(at)) = (retailer, at) {
             first.entry(retailer).or_insert(at);
         }

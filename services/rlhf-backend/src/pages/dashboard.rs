@@ -39,12 +39,17 @@ pub(super) const FEW: u64 = 20;
 /// Days in the charts when no span is given.
 const DAYS: usize = 30;
 
+/// Most days in the charts.
+const MAX_DAYS: i64 = 366;
+
 /// What the figures are of.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DashboardQuery {
     retailer_id: Option<String>,
+    #[serde(default, deserialize_with = "domain::day::read")]
     from: Option<NaiveDate>,
+    #[serde(default, deserialize_with = "domain::day::read")]
     to: Option<NaiveDate>,
 }
 
@@ -136,6 +141,11 @@ pub async fn show_dashboard(state: Data<State>, caller: PageCaller, query: Query
     let from = query.0.from.unwrap_or_else(|| to - Days::new(DAYS as u64 - 1));
     if from > to {
         return Err(Problem::invalid_field("from", "is after to").into());
+    }
+    if (to - from).num_days() > MAX_DAYS {
+        return Err(
+            Problem::invalid_field("from", format!("lies more than {MAX_DAYS} days before to; take the CSV for longer spans")).into()
+        );
     }
     let retailer = query.0.retailer_id.filter(|retailer| !retailer.is_empty());
     let of = retailer.clone();

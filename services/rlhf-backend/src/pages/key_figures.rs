@@ -159,6 +159,7 @@ pub fn drawings(rows: &[DayFigures]) -> Vec<Drawing> {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FigurePageQuery {
+    #[serde(deserialize_with = "domain::day::read_known")]
     date: NaiveDate,
     retailer_id: Option<String>,
     after: Option<i64>,
