@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use clap::Args;
 use secrecy::ExposeSecret as _;
+use storage::audit::{self, Chain};
 use storage::connection::{Access, Connection};
 use storage::migrate;
 use storage::row_security::{self, State};
@@ -90,6 +91,16 @@ fn check_database(url: &str, report: &mut Report) {
             Some(problem) => report.bad("tenants", &format!("row-level security is off: {problem}")),
         },
         Err(error) => report.bad("tenants", &error.to_string()),
+    }
+    match audit::verify(&mut conn) {
+        Ok(Chain::Whole { entries }) => report.good("audit log", &format!("{entries} entries, each follows from the one before it")),
+        Ok(Chain::Broken { number, why }) => report.bad(
+            "audit log",
+            &format!(
+                "the chain breaks at entry {number}: {why}. Compare with a backup; whoever can write to the database can have done it"
+            ),
+        ),
+        Err(error) => report.bad("audit log", &error.to_string()),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod adapters;
 pub mod api_keys;
 pub mod artifacts;
 pub mod assignments;
+pub mod audit;
 pub mod batch;
 pub mod brands;
 pub mod bridges;

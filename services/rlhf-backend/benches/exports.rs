@@ -56,7 +56,7 @@ async fn run(database: &TestDatabase) {
     println!("{} pairs after {:.0} s", 2 * EACH, begun.elapsed().as_secs_f64());
     let settings = Settings::from_variables(Vec::<(&str, &str)>::new()).unwrap();
     let (clock, _hand) = testkit::clock::fixed("2026-06-15T12:00:00Z");
-    let state = State::new(database.storage.clone(), settings, clock);
+    let state = State::new(database.storage.clone(), settings, clock).unwrap();
     let mut report = Report::new("exports");
     let at_rest = memory_mb("VmRSS:");
     let copy = copy(database, server);

@@ -11,6 +11,7 @@
 
 pub mod adapters;
 pub mod artifacts;
+pub mod audit;
 pub mod exports;
 pub mod feedback;
 pub mod internal;
@@ -18,11 +19,13 @@ pub mod jobs;
 pub mod key_figures;
 pub mod pages;
 pub mod period;
+pub mod reflection;
 pub mod reward_models;
 pub mod routes;
 pub mod scoring;
 pub mod selection;
 pub mod state;
+pub mod tables;
 pub mod training;
 pub mod watch;
 pub mod worker;
@@ -45,7 +48,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// For a mistyped database URL, or when an address cannot be listened on.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), Box<dyn Error + Send + Sync>> {
     let storage = web::database::open(&settings)?;
-    let state = State::new(storage.clone(), settings.clone(), domain::time::Clock::system());
+    let state = State::new(storage.clone(), settings.clone(), domain::time::Clock::system())?;
     let info = ServiceInfo {
         name: ServiceName::RlhfBackend,
         version: VERSION,
@@ -62,6 +65,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let scheduler = tokio::spawn(selection::schedule(state.clone(), shutdown.clone()));
     let follower = tokio::spawn(scoring::active::follow(state.clone(), shutdown.clone()));
     let watcher = tokio::spawn(watch::schedule(state.clone(), shutdown.clone()));
+    let figures = tokio::spawn(key_figures::schedule::schedule(state.clone(), shutdown.clone()));
+    let asking = tokio::spawn(feedback::asking::work(state.clone(), shutdown.clone()));
     let (public, internal) = (state.clone(), state);
     let served = serve(
         info,
@@ -81,5 +86,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     follower.abort();
     watcher.abort();
     sweeper.abort();
+    figures.abort();
+    // What it was doing is in the outbox or waits, and is taken up by the next process.
+    asking.abort();
     Ok(served?)
 }

@@ -5,6 +5,7 @@ pub mod brands;
 pub mod dashboard;
 pub mod exports;
 pub mod feedback;
+pub mod key_figures;
 pub mod model_card;
 pub mod models;
 pub mod selection;

@@ -130,6 +130,7 @@ diesel::table! {
         finished_at -> Nullable<Instant>,
         created_at -> Instant,
         updated_at -> Instant,
+        slot -> Nullable<Text>,
     }
 }
 
@@ -161,6 +162,49 @@ diesel::table! {
         active_raters -> Integer,
         tasks_completed -> Integer,
         definitions -> Document,
+        created_at -> Instant,
+        updated_at -> Instant,
+        cost_currency -> Nullable<Text>,
+        revenue_currency -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Instant;
+
+    /// When feedback on a brand's outputs becomes a rating task.
+    feedback_rules (id) {
+        id -> BigInt,
+        brand_id -> Text,
+        tenant_id -> Text,
+        is_on -> Bool,
+        max_rating -> Nullable<Integer>,
+        thumbs_down -> Bool,
+        corrections -> Bool,
+        preferences -> Bool,
+        daily_limit -> Integer,
+        updated_by -> Text,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Instant;
+
+    /// Feedback that met its brand's rule, and the rating task it became or why it became none.
+    feedback_tasks (id) {
+        id -> BigInt,
+        feedback_id -> Text,
+        tenant_id -> Text,
+        brand_id -> Text,
+        state -> Text,
+        reason -> Nullable<Text>,
+        task_id -> Nullable<Text>,
+        pair_hash -> Nullable<Text>,
+        asked_on -> Nullable<Date>,
         created_at -> Instant,
         updated_at -> Instant,
     }

@@ -1,5 +1,8 @@
 //! The table of all keys: what may be configured, with default, help and example. The single place to add one.
 
+mod figures;
+mod imports;
+
 use super::artifacts;
 use super::key::DefaultValue::{Absent, Derived, Value};
 use super::key::Kind::{self, Address, Number, OneOf, Secret, Text, Url, Whole};
@@ -382,32 +385,14 @@ pub const KEYS: &[Key] = &[
         "200",
         "How often a database without notifications is asked for new events, in milliseconds.",
     ),
-    key(
-        "ENDCAP_IMPORT_DIRECTORY",
-        Text,
-        Absent,
-        "/var/lib/endcap/imports",
-        "Folder in which files to import wait, on a disk with room for them; absent means the system's temporary folder.",
-    ),
-    key(
-        "ENDCAP_IMPORT_MAX_BYTES",
-        Whole { min: 1_000, max: 1_000_000_000_000_000 },
-        Value("17179869184"),
-        "17179869184",
-        "Largest file to import, in bytes as sent.",
-    ),
-    key(
-        "ENDCAP_IMPORT_MAX_UNPACKED_BYTES",
-        Whole { min: 1_000, max: 1_000_000_000_000_000 },
-        Value("274877906944"),
-        "274877906944",
-        "Most bytes that a packed file to import may unpack to.",
-    ),
-    key(
-        "ENDCAP_IMPORT_WORKERS",
-        Whole { min: 1, max: 64 },
-        Value("2"),
-        "2",
-        "Imports that run at once; one tenant runs at most half of them.",
-    ),
+    imports::DIRECTORY,
+    imports::MAX_BYTES,
+    imports::MAX_UNPACKED_BYTES,
+    imports::WORKERS,
+    figures::MINUTES,
+    figures::CATCH_UP_DAYS,
+    figures::COST_PER_JUDGMENT,
+    figures::COST_PER_RATER_HOUR,
+    figures::COST_PER_EXPERT_HOUR,
+    figures::COST_CURRENCY,
 ];

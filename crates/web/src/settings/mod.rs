@@ -3,6 +3,7 @@
 //! [`keys::KEYS`] declares each key; `.env.example` and `docs/configuration.md` are rendered from the same table.
 
 mod artifacts;
+mod figures;
 pub mod key;
 mod keys;
 mod rates;
@@ -19,6 +20,7 @@ use secrecy::SecretString;
 use crate::sealing::SealKeys;
 
 pub use artifacts::{ArtifactStore, Artifacts, S3};
+pub use figures::{KeyFigures, UnitCosts};
 pub use key::{DefaultValue, Key};
 pub use keys::KEYS;
 pub use rates::{RateLimits, RateRule};
@@ -274,6 +276,8 @@ pub struct Settings {
     pub artifacts: Artifacts,
     /// Files to import.
     pub imports: Imports,
+    /// When key figures are computed, and from which costs.
+    pub key_figures: KeyFigures,
     /// What a person should know and that does not stop the start; logged once by `start`.
     pub warnings: Vec<String>,
 }

@@ -12,8 +12,8 @@ use super::key::{DefaultValue, Key, Kind};
 use super::keys::KEYS;
 use super::rates::{self, RateLimits, RateRule};
 use super::{
-    Calibration, Environment, Limits, LogFormat, Mistake, Overlap, PiiRule, Pool, QueueWeights, Rating, ServiceAddress, Settings,
-    SettingsError, SignIn, Signup, Supabase,
+    Calibration, Environment, KeyFigures, Limits, LogFormat, Mistake, Overlap, PiiRule, Pool, QueueWeights, Rating, ServiceAddress,
+    Settings, SettingsError, SignIn, Signup, Supabase, UnitCosts,
 };
 
 /// Known to everybody who reads the source: only good for development.
@@ -102,9 +102,38 @@ impl Values {
                 max_unpacked_bytes: self.whole("ENDCAP_IMPORT_MAX_UNPACKED_BYTES"),
                 workers: self.whole("ENDCAP_IMPORT_WORKERS"),
             },
+            key_figures: self.key_figures(),
             warnings: std::mem::take(&mut self.warnings),
         };
         if self.mistakes.is_empty() { Ok(settings) } else { Err(SettingsError { mistakes: self.mistakes }) }
+    }
+
+    fn key_figures(&mut self) -> KeyFigures {
+        let minutes: u64 = self.whole("ENDCAP_KEY_FIGURES_MINUTES");
+        let currency = self.text("ENDCAP_COST_CURRENCY");
+        if let Err(invalid) = domain::money::check_currency("ENDCAP_COST_CURRENCY", &currency) {
+            invalid.fields.into_iter().for_each(|error| self.mistake("ENDCAP_COST_CURRENCY", error.message));
+        }
+        let mut is_priced = false;
+        let mut micros = |key: &'static str| {
+            let Some(text) = self.texts.get(key).cloned() else { return 0 };
+            is_priced = true;
+            domain::money::parse_micros(key, &text).unwrap_or_else(|invalid| {
+                invalid.fields.into_iter().for_each(|error| self.mistake(key, error.message));
+                0
+            })
+        };
+        let costs = UnitCosts {
+            per_judgment_micros: micros("ENDCAP_COST_PER_JUDGMENT"),
+            per_rater_hour_micros: micros("ENDCAP_COST_PER_RATER_HOUR"),
+            per_expert_hour_micros: micros("ENDCAP_COST_PER_EXPERT_HOUR"),
+            currency,
+        };
+        KeyFigures {
+            every: (minutes > 0).then(|| Duration::from_secs(60 * minutes)),
+            catch_up_days: self.whole("ENDCAP_KEY_FIGURES_CATCH_UP_DAYS"),
+            costs: is_priced.then_some(costs),
+        }
     }
 
     fn pool(&mut self) -> Pool {

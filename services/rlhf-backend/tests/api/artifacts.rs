@@ -308,7 +308,7 @@ async fn a_link_opens_one_file_without_a_sign_in_until_it_ends() {
 /// The same service at another time.
 fn at(service: &Service, time: &str) -> State {
     let (clock, _hand) = testkit::clock::fixed(time);
-    State::new(service.database.storage.clone(), (*service.state.settings).clone(), clock)
+    State::new(service.database.storage.clone(), (*service.state.settings).clone(), clock).unwrap()
 }
 
 /// What a sender that breaks off, or a process that dies, leaves: seen by nobody, and removed.
