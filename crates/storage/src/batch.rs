@@ -83,6 +83,9 @@ impl<'a> Batch<'a> {
             self.counts = made.map_err(|error| match error {
                 // Whoever was first is seen when all is done again.
                 DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => StorageError::Raced("a row came in between"),
+                // All parts are made together: a count that was changed from what somebody else had counted down before breaks its bounds
+                // before the part is missed that would have told of it.
+                DieselError::DatabaseError(DatabaseErrorKind::CheckViolation, _) => StorageError::Raced("a count changed in between"),
                 other => other.into(),
             })?;
         }

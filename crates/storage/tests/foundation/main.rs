@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod batch;
+mod hosted;
 mod limits;
 mod mistakes;
 mod outbox;

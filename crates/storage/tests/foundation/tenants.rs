@@ -23,7 +23,7 @@ struct Count {
     n: i64,
 }
 
-fn names(conn: &mut Connection, query: &str) -> Vec<String> {
+pub(crate) fn names(conn: &mut Connection, query: &str) -> Vec<String> {
     let Connection::Postgres(c) = conn else { panic!("PostgreSQL only") };
     let rows: Vec<Name> = diesel::sql_query(query).load(c).unwrap();
     rows.into_iter().map(|row| row.name).collect()
@@ -35,7 +35,7 @@ fn count(conn: &mut Connection, query: &str) -> Result<i64, StorageError> {
     Ok(row.n)
 }
 
-fn postgres() -> Option<TestDatabase> {
+pub(crate) fn postgres() -> Option<TestDatabase> {
     testkit::database::all().into_iter().find(|database| database.kind() == "postgres")
 }
 
@@ -43,7 +43,7 @@ const TABLES: &str = "SELECT c.relname::text AS name FROM pg_class c JOIN pg_att
     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition AND NOT a.attisdropped ORDER BY 1";
 
 /// One row of each table for each of two tenants, without what they refer to: keys are switched off, values are made by type.
-fn fill(conn: &mut Connection, tables: &[String]) {
+pub(crate) fn fill(conn: &mut Connection, tables: &[String]) {
     let Connection::Postgres(c) = conn else { panic!("PostgreSQL only") };
     c.batch_execute("SELECT endcap_performance_partition('2026-01-15')").unwrap();
     c.batch_execute("SET session_replication_role = replica").unwrap();
