@@ -197,6 +197,15 @@
   let overridden = null;
   document.addEventListener('click', async (event) => {
     const activate = event.target.closest('[data-activate]'), rollback = event.target.closest('[data-rollback]');
+    const compute = event.target.closest('[data-compute]');
+    if (compute) {
+      compute.disabled = true;
+      const retailer = $('#retailer_id')?.value;
+      try { await call('/v1/rlhf-metrics/compute', { json: retailer ? { retailer_id: retailer } : {} }); toast('Today’s figures are as of now.', 'good'); } catch { /* the refusal was shown */ } finally { compute.disabled = false; }
+      compute.blur();
+      refresh();
+      return;
+    }
     const begin = event.target.closest('[data-begin-shadow]'), end = event.target.closest('[data-end-shadow]');
     if (activate && 'needsReason' in activate.dataset) { overridden = activate.dataset.activate; $('#override').showModal(); return; }
     try {
