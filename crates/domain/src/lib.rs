@@ -2,6 +2,8 @@
 //!
 //! No I/O, no async, no SQL: every other room may import this one, and this one imports none of ours.
 
+pub mod adapter;
+pub mod artifact;
 pub mod attribution;
 pub mod campaign;
 pub mod catalog;

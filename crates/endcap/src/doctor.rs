@@ -3,11 +3,14 @@
 use anyhow::{Result, bail};
 use clap::Args;
 use secrecy::ExposeSecret as _;
+use storage::audit::{self, Chain};
 use storage::connection::{Access, Connection};
 use storage::migrate;
 use storage::row_security::{self, State};
 use storage::url::DatabaseUrl;
-use web::settings::{ServiceName, Settings};
+use supabase::objects::{Hosted, Local, Objects, S3, S3Settings};
+use supabase::project::Project;
+use web::settings::{ArtifactStore, ServiceName, Settings};
 
 /// Arguments of `doctor`.
 #[derive(Args)]
@@ -51,6 +54,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
                 check_supabase(&settings, &mut report).await;
+                check_artifacts(&settings, &mut report).await;
                 check_services(&settings, &mut report).await;
             });
         }
@@ -88,6 +92,16 @@ fn check_database(url: &str, report: &mut Report) {
         },
         Err(error) => report.bad("tenants", &error.to_string()),
     }
+    match audit::verify(&mut conn) {
+        Ok(Chain::Whole { entries }) => report.good("audit log", &format!("{entries} entries, each follows from the one before it")),
+        Ok(Chain::Broken { number, why }) => report.bad(
+            "audit log",
+            &format!(
+                "the chain breaks at entry {number}: {why}. Compare with a backup; whoever can write to the database can have done it"
+            ),
+        ),
+        Err(error) => report.bad("audit log", &error.to_string()),
+    }
 }
 
 async fn check_supabase(settings: &Settings, report: &mut Report) {
@@ -95,7 +109,7 @@ async fn check_supabase(settings: &Settings, report: &mut Report) {
     let (Some(url), Some(key)) = (&hosted.url, &hosted.key) else {
         return report.note("supabase", "not configured: realtime, sign-in and storage are local");
     };
-    match supabase::project::Project::from_settings(url, key.clone(), hosted.service_key.clone(), hosted.jwt_secret.clone()) {
+    match Project::from_settings(url, key.clone(), hosted.service_key.clone(), hosted.jwt_secret.clone()) {
         Err(invalid) => report.bad("supabase", &invalid.to_string()),
         Ok(project) => {
             for finding in project.check().await {
@@ -105,6 +119,41 @@ async fn check_supabase(settings: &Settings, report: &mut Report) {
                 };
                 let part = format!("supabase {}", finding.part);
                 if finding.ok { report.good(&part, &text) } else { report.bad(&part, &text) }
+            }
+        }
+    }
+}
+
+/// Writes, reads and removes a few bytes where new artifacts go.
+async fn check_artifacts(settings: &Settings, report: &mut Report) {
+    let (artifacts, hosted) = (&settings.artifacts, &settings.supabase);
+    let store = match (artifacts.store, &artifacts.s3, &hosted.url, &hosted.service_key) {
+        (ArtifactStore::S3, Some(s3), ..) => {
+            let settings = S3Settings {
+                endpoint: s3.endpoint.clone(),
+                bucket: s3.bucket.clone(),
+                region: s3.region.clone(),
+                access_key_id: s3.access_key_id.clone(),
+                secret_access_key: s3.secret_access_key.clone(),
+            };
+            S3::new(&settings).map(Objects::S3).map_err(|error| error.to_string())
+        }
+        (ArtifactStore::Supabase, _, Some(url), Some(key)) => match Project::for_service(url, key.clone()) {
+            Ok(project) => Hosted::of(&project).map(Objects::Hosted).ok_or_else(|| "SUPABASE_SERVICE_KEY is not set".to_owned()),
+            Err(invalid) => Err(invalid.to_string()),
+        },
+        _ if !std::path::Path::new(&artifacts.directory).exists() => {
+            return report.note("artifacts", &format!("the folder {} is not there yet; the RLHF backend makes it", artifacts.directory));
+        }
+        _ => Ok(Objects::Local(Local::new(&artifacts.directory))),
+    };
+    match store {
+        Err(why) => report.bad("artifacts", &why),
+        Ok(store) => {
+            let finding = store.check().await;
+            match finding.advice {
+                None => report.good("artifacts", &finding.detail),
+                Some(advice) => report.bad("artifacts", &format!("{} ({advice})", finding.detail)),
             }
         }
     }

@@ -125,7 +125,7 @@ fn create(
         scopes,
         expires_at,
     };
-    let stored = api_keys::insert(&mut conn, &Scope::system("command-line"), &new, now)?;
+    let stored = storage::store::transaction(&mut conn, |conn| api_keys::insert(conn, &Scope::system("command-line"), &new, now))?;
     println!("{key}");
     eprintln!("{} made; this is the only time the key is shown. Send it as `apikey: KEY`.", stored.key_id);
     Ok(())

@@ -103,6 +103,10 @@ pub fn prepare(arguments: &Arguments, mut variables: Vec<(String, String)>) -> R
     };
     let parsed = DatabaseUrl::parse(&url).context("--database-url cannot be used")?;
     variables.push(("DATABASE_URL".to_owned(), url));
+    // Beside the database, unless somebody wants them elsewhere.
+    if std::env::var_os("ENDCAP_ARTIFACT_DIRECTORY").is_none() {
+        variables.push(("ENDCAP_ARTIFACT_DIRECTORY".to_owned(), folder.join("artifacts").display().to_string()));
+    }
     let settings = Settings::load_with(&variables)?;
     stack::check_free(&settings)?;
     if arguments.fresh {

@@ -7,6 +7,7 @@ pub mod circuit;
 pub mod context;
 pub mod error;
 mod exchange;
+pub mod feedback;
 pub mod judgments;
 pub mod rater_app;
 pub mod rlhf_backend;

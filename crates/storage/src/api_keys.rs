@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use domain::scope::Scope;
 
+use crate::audit::{self, NewEntry};
 use crate::connection::Connection;
 use crate::error::{Meaning, StorageError};
 use crate::on;
@@ -85,7 +86,20 @@ pub fn insert(conn: &mut Connection, scope: &Scope, new: &NewApiKey, now: DateTi
     );
     on!(conn, c => diesel::insert_into(t::table).values(row).execute(c))
         .on_unique("api_key_exists", || "this very key is stored already".to_owned())?;
-    find(conn, scope, &key_id)
+    let key = find(conn, scope, &key_id)?;
+    audited(conn, scope, &key, "api_key.made", now)?;
+    Ok(key)
+}
+
+/// Writes into the audit log what was done with a key; never the key itself or its hash.
+fn audited(conn: &mut Connection, scope: &Scope, key: &ApiKey, action: &'static str, now: DateTime<Utc>) -> Result<(), StorageError> {
+    let entry = NewEntry {
+        tenant_id: key.tenant_id.clone(),
+        action,
+        subject: format!("api_key:{}", key.key_id),
+        detail: serde_json::json!({ "name": key.name, "role": key.role, "scopes": key.scopes, "expires_at": key.expires_at }),
+    };
+    audit::append(conn, scope, &entry, now).map(drop)
 }
 
 /// Whether a tenant is there: it has a brand, a retailer, a campaign, an account or a key.
@@ -164,6 +178,7 @@ pub fn revoke(conn: &mut Connection, scope: &Scope, key_id: &str, now: DateTime<
     if key.revoked_at.is_none() {
         let changes = (t::revoked_at.eq(Some(Timestamp(now))), t::updated_at.eq(Timestamp(now)));
         on!(conn, c => diesel::update(t::table.find(key.id)).set(changes).execute(c))?;
+        audited(conn, scope, &key, "api_key.revoked", now)?;
     }
     find(conn, scope, key_id)
 }

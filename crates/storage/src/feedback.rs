@@ -3,7 +3,9 @@
 pub mod brands;
 mod counters;
 pub mod outputs;
+pub mod rules;
 pub mod statistics;
+pub mod tasks;
 
 use std::collections::BTreeMap;
 

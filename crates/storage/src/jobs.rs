@@ -12,7 +12,7 @@ use crate::error::StorageError;
 use crate::page::{Page, Slice};
 use crate::schema::jobs as t;
 use crate::types::{Json, Timestamp};
-use crate::{lease, on};
+use crate::{insert_new, lease, on};
 
 /// A job that was taken up this often and never finished is given up.
 pub const MAX_ATTEMPTS: i32 = 3;
@@ -96,6 +96,37 @@ pub fn enqueue(conn: &mut Connection, scope: &Scope, new: &NewJob, now: DateTime
     );
     on!(conn, c => diesel::insert_into(t::table).values(row).execute(c))?;
     find(conn, &Scope::system("jobs"), &job_id)
+}
+
+/// Queues a job that the clock asks for, unless somebody has queued it for this slot: its kind and its time. The job when it was queued now.
+///
+/// # Errors
+/// As any query.
+pub fn enqueue_once(
+    conn: &mut Connection,
+    scope: &Scope,
+    new: &NewJob,
+    slot: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<Job>, StorageError> {
+    let job_id = domain::id::new("job");
+    let row = (
+        t::job_id.eq(&job_id),
+        t::kind.eq(new.kind),
+        t::state.eq("queued"),
+        t::tenant_id.eq(new.tenant_id.as_deref()),
+        t::progress.eq(0.0),
+        t::message.eq("Waiting for a worker"),
+        t::input.eq(Json(new.input.clone())),
+        t::created_by.eq(scope.actor()),
+        t::created_at.eq(Timestamp(now)),
+        t::updated_at.eq(Timestamp(now)),
+        t::slot.eq(Some(slot)),
+    );
+    match insert_new!(conn, t::table, row)? {
+        0 => Ok(None),
+        _ => find(conn, &Scope::system("jobs"), &job_id).map(Some),
+    }
 }
 
 /// One job of this scope.

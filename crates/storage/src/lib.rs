@@ -4,8 +4,11 @@
 //! [`store::Storage::read`] and [`store::Storage::transaction`].
 
 pub mod accounts;
+pub mod adapters;
 pub mod api_keys;
+pub mod artifacts;
 pub mod assignments;
+pub mod audit;
 pub mod batch;
 pub mod brands;
 pub mod bridges;

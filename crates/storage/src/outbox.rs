@@ -190,6 +190,28 @@ pub fn due(conn: &mut Connection, to: Destination, now: DateTime<Utc>, limit: i6
     Ok(events)
 }
 
+/// Those of one topic: each sender delivers its own.
+///
+/// # Errors
+/// As any query.
+pub fn due_on(
+    conn: &mut Connection,
+    to: Destination,
+    topic: &str,
+    now: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<OutboxEvent>, StorageError> {
+    let limit = limit.clamp(1, 1000);
+    let events = on!(conn, c => t::table
+        .filter(t::destination.eq(to.word()).and(t::topic.eq(topic)).and(t::delivered_at.is_null()).and(is_of_a_service()))
+        .filter(t::next_attempt_at.is_null().or(t::next_attempt_at.le(Timestamp(now))))
+        .order(t::id)
+        .limit(limit)
+        .select(OutboxEvent::as_select())
+        .load(c))?;
+    Ok(events)
+}
+
 /// Events for another service that were not delivered yet.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ pub mod rows;
 pub mod spend;
 pub mod summary;
 
-mod raw;
+pub(crate) mod raw;
 mod revisions;
 
 use std::collections::{BTreeSet, HashMap, HashSet};

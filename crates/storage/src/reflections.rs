@@ -7,10 +7,17 @@ use serde::Serialize;
 
 use crate::connection::Connection;
 use crate::error::{Meaning, StorageError};
+use crate::feedback::brands::contains;
 use crate::on;
 use crate::page::{Page, Slice};
 use crate::schema::reflection_logs as t;
 use crate::types::{Json, Timestamp};
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    /// Lower case.
+    fn lower(text: diesel::sql_types::Text) -> diesel::sql_types::Text;
+}
 
 /// A stored reflection log.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable, Serialize)]
@@ -90,6 +97,12 @@ pub struct ReflectionFilter {
     pub task_type: Option<String>,
     /// Only those of a phase.
     pub phase: Option<String>,
+    /// Only those whose reasons hold this text; letter case does not matter.
+    pub search: Option<String>,
+    /// Only those written at this instant or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Only those written before this instant.
+    pub to: Option<DateTime<Utc>>,
 }
 
 /// Writes a log.
@@ -134,6 +147,18 @@ pub fn list(conn: &mut Connection, scope: &Scope, filter: &ReflectionFilter, pag
         }
         if let Some(phase) = &filter.phase {
             query = query.filter(t::phase.eq(phase));
+        }
+        if let Some(text) = filter.search.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
+            let pattern = contains(text);
+            query = query.filter(
+                lower(t::decision_rationale).like(pattern.clone()).escape('!').or(lower(t::session_id).like(pattern).escape('!')),
+            );
+        }
+        if let Some(from) = filter.from {
+            query = query.filter(t::created_at.ge(Timestamp(from)));
+        }
+        if let Some(to) = filter.to {
+            query = query.filter(t::created_at.lt(Timestamp(to)));
         }
         if let Some(after) = page.after {
             query = query.filter(t::id.lt(after));

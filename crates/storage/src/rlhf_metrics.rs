@@ -1,11 +1,11 @@
 //! Key figures of the programme, one row per day and retailer, with n and definition of each figure beside it.
 
 pub mod day;
+pub mod sources;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::prelude::*;
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::connection::Connection;
 use crate::error::{Meaning, StorageError};
@@ -61,33 +61,64 @@ pub struct DayFigures {
     pub definitions: Json,
     /// When it was last computed.
     pub updated_at: Timestamp,
+    /// Currency of the cost.
+    pub cost_currency: Option<String>,
+    /// Currency of the incremental revenue.
+    pub revenue_currency: Option<String>,
 }
 
-/// Figures to store.
-#[derive(Debug, Clone, Default)]
+/// Figures to store; the fields are those of [`DayFigures`].
+#[derive(Debug, Clone, Default, PartialEq, AsChangeset, Insertable)]
+#[diesel(table_name = t, treat_none_as_default_value = false, treat_none_as_null = true)]
+#[allow(missing_docs, reason = "the fields are those of the row")]
 pub struct NewDayFigures {
-    /// The retailer; `None` is all together.
     pub retailer_id: Option<String>,
-    /// Tool calls that pass all automatic checks, share.
+    pub tool_call_exact_match_rate: Option<f64>,
     pub tool_call_compile_pass_rate: Option<f64>,
-    /// Texts that keep the policy at first submission, share.
+    pub schema_mapping_f1: Option<f64>,
     pub policy_pass_rate_first_submit: Option<f64>,
-    /// Krippendorff's alpha.
+    pub time_to_onboard_days: Option<f64>,
     pub inter_rater_reliability: Option<f64>,
-    /// Golden items answered correctly, share.
     pub golden_set_accuracy: Option<f64>,
-    /// Judged tasks that needed an expert, percent.
     pub percent_tasks_escalated: Option<f64>,
-    /// Hours from one active model to the next.
+    pub cost_per_accepted_judgment_micros: Option<i64>,
     pub latency_per_rl_iteration_hours: Option<f64>,
-    /// Judgments of the day.
+    pub incremental_roas: Option<f64>,
+    pub incremental_revenue_micros: Option<i64>,
+    pub expert_hours_saved: Option<f64>,
     pub total_judgments: i32,
-    /// Raters who judged that day.
     pub active_raters: i32,
-    /// Tasks completed that day.
     pub tasks_completed: i32,
-    /// For each figure: n, definition, and why it is absent.
-    pub definitions: Value,
+    pub definitions: Json,
+    pub cost_currency: Option<String>,
+    pub revenue_currency: Option<String>,
+}
+
+impl From<DayFigures> for NewDayFigures {
+    fn from(row: DayFigures) -> Self {
+        Self {
+            retailer_id: row.retailer_id,
+            tool_call_exact_match_rate: row.tool_call_exact_match_rate,
+            tool_call_compile_pass_rate: row.tool_call_compile_pass_rate,
+            schema_mapping_f1: row.schema_mapping_f1,
+            policy_pass_rate_first_submit: row.policy_pass_rate_first_submit,
+            time_to_onboard_days: row.time_to_onboard_days,
+            inter_rater_reliability: row.inter_rater_reliability,
+            golden_set_accuracy: row.golden_set_accuracy,
+            percent_tasks_escalated: row.percent_tasks_escalated,
+            cost_per_accepted_judgment_micros: row.cost_per_accepted_judgment_micros,
+            latency_per_rl_iteration_hours: row.latency_per_rl_iteration_hours,
+            incremental_roas: row.incremental_roas,
+            incremental_revenue_micros: row.incremental_revenue_micros,
+            expert_hours_saved: row.expert_hours_saved,
+            total_judgments: row.total_judgments,
+            active_raters: row.active_raters,
+            tasks_completed: row.tasks_completed,
+            definitions: row.definitions,
+            cost_currency: row.cost_currency,
+            revenue_currency: row.revenue_currency,
+        }
+    }
 }
 
 /// Which figures are wanted.
@@ -109,31 +140,13 @@ pub fn store(conn: &mut Connection, date: NaiveDate, new: &NewDayFigures, now: D
     let scope = new.retailer_id.clone().unwrap_or_default();
     let existing: Option<i64> =
         on!(conn, c => t::table.filter(t::date.eq(date)).filter(t::retailer_scope.eq(&scope)).select(t::id).first(c).optional())?;
-    let figures = (
-        t::tool_call_compile_pass_rate.eq(new.tool_call_compile_pass_rate),
-        t::policy_pass_rate_first_submit.eq(new.policy_pass_rate_first_submit),
-        t::inter_rater_reliability.eq(new.inter_rater_reliability),
-        t::golden_set_accuracy.eq(new.golden_set_accuracy),
-        t::percent_tasks_escalated.eq(new.percent_tasks_escalated),
-        t::latency_per_rl_iteration_hours.eq(new.latency_per_rl_iteration_hours),
-        t::total_judgments.eq(new.total_judgments),
-        t::active_raters.eq(new.active_raters),
-        t::tasks_completed.eq(new.tasks_completed),
-        t::definitions.eq(Json(new.definitions.clone())),
-        t::updated_at.eq(Timestamp(now)),
-    );
     match existing {
         Some(id) => {
-            on!(conn, c => diesel::update(t::table.find(id)).set(figures).execute(c))?;
+            on!(conn, c => diesel::update(t::table.find(id)).set((new, t::updated_at.eq(Timestamp(now)))).execute(c))?;
         }
         None => {
-            let key = (
-                t::date.eq(date),
-                t::retailer_scope.eq(&scope),
-                t::retailer_id.eq(new.retailer_id.as_deref()),
-                t::created_at.eq(Timestamp(now)),
-            );
-            on!(conn, c => diesel::insert_into(t::table).values((key, figures)).execute(c))
+            let key = (t::date.eq(date), t::retailer_scope.eq(&scope), t::created_at.eq(Timestamp(now)), t::updated_at.eq(Timestamp(now)));
+            on!(conn, c => diesel::insert_into(t::table).values((key, new)).execute(c))
                 .on_missing_reference("retailer_id", || "is not a retailer that exists".to_owned())
                 .on_unique("conflict", || "these figures are being computed by somebody else; ask again".to_owned())?;
         }
@@ -143,6 +156,50 @@ pub fn store(conn: &mut Connection, date: NaiveDate, new: &NewDayFigures, now: D
         .filter(t::retailer_scope.eq(&scope))
         .select(DayFigures::as_select())
         .first(c))?)
+}
+
+/// Of the days from one on: when the figures of all retailers together were last computed.
+///
+/// # Errors
+/// As any query.
+pub fn computed(conn: &mut Connection, from: NaiveDate) -> Result<Vec<(NaiveDate, Timestamp)>, StorageError> {
+    Ok(on!(conn, c => t::table
+        .filter(t::retailer_scope.eq("").and(t::date.ge(from)))
+        .order(t::date)
+        .select((t::date, t::updated_at))
+        .load(c))?)
+}
+
+/// Retailers that have figures of a day.
+///
+/// # Errors
+/// As any query.
+pub fn retailers(conn: &mut Connection, date: NaiveDate) -> Result<Vec<String>, StorageError> {
+    let found: Vec<Option<String>> = on!(conn, c => t::table.filter(t::date.eq(date).and(t::retailer_id.is_not_null())).order(t::retailer_id).select(t::retailer_id).load(c))?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// Retailers that have figures at all, for choosing one.
+///
+/// # Errors
+/// As any query.
+pub fn all_retailers(conn: &mut Connection) -> Result<Vec<String>, StorageError> {
+    let found: Vec<Option<String>> = on!(conn, c => t::table.filter(t::retailer_id.is_not_null()).order(t::retailer_id).select(t::retailer_id).distinct().limit(500).load(c))?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// The figures of one retailer, or of all together, over a span of days, oldest first.
+///
+/// # Errors
+/// As any query.
+pub fn span(conn: &mut Connection, retailer_id: Option<&str>, from: NaiveDate, to: NaiveDate) -> Result<Vec<DayFigures>, StorageError> {
+    let scope = retailer_id.unwrap_or_default();
+    Ok(on!(conn, c => t::table
+        .filter(t::retailer_scope.eq(scope).and(t::date.ge(from)).and(t::date.le(to)))
+        .order(t::date)
+        .limit(1000)
+        .select(DayFigures::as_select())
+        .load(c))?)
 }
 
 /// Figures, the last stored first.

@@ -2,6 +2,9 @@
 //! Read-only, in pages by primary key, so that a set of any size passes through little memory.
 
 pub mod judged;
+pub mod pages;
+mod pieces;
+pub mod repeats;
 pub mod said;
 
 use chrono::{DateTime, Utc};

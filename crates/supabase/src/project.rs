@@ -62,6 +62,29 @@ impl Project {
     }
 }
 
+impl Project {
+    /// From `SUPABASE_URL` and `SUPABASE_SERVICE_KEY` alone, for programs that act as the service and never as a visitor. Nothing is sent.
+    ///
+    /// # Errors
+    /// As [`Project::from_settings`].
+    pub fn for_service(url: &str, service_key: SecretString) -> Result<Self, Invalid> {
+        let mut invalid = Invalid::default();
+        let url = invalid.merge(parse_url(url));
+        invalid.merge(check_service_key(service_key.expose_secret()));
+        let client = url.as_ref().and_then(|url| {
+            let client = build_client(url).map_err(|reason| Invalid::one("SUPABASE_URL", format!("no HTTP client for {url}: {reason}")));
+            invalid.merge(client)
+        });
+        match (url, client, invalid.fields.is_empty()) {
+            (Some(url), Some(client), true) => {
+                let base_url = url.as_str().trim_end_matches('/').to_owned();
+                Ok(Self { base_url, anon_key: service_key.clone(), service_key: Some(service_key), jwt_secret: None, client })
+            }
+            _ => Err(invalid),
+        }
+    }
+}
+
 fn parse_url(text: &str) -> Result<Url, Invalid> {
     let wrong = |message: String| Err(Invalid::one("SUPABASE_URL", message));
     let url = match Url::parse(text) {
@@ -113,14 +136,18 @@ fn check_service_key(key: &str) -> Result<(), Invalid> {
 }
 
 fn build_client(url: &Url) -> reqwest::Result<Client> {
+    client_builder(url.scheme() == "http").build()
+}
+
+/// A client that waits a bounded time for a connection and follows nobody elsewhere.
+pub(crate) fn client_builder(is_plain: bool) -> reqwest::ClientBuilder {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // Without one the HTTP client panics, for http:// too. When another thread was faster, its provider serves as well.
         drop(rustls::crypto::ring::default_provider().install_default());
     }
     let builder = Client::builder().connect_timeout(CONNECT_TIMEOUT).redirect(reqwest::redirect::Policy::none());
     // Plain HTTP (a project on this machine) needs no certificates.
-    let builder = if url.scheme() == "http" { builder.tls_certs_only([]) } else { builder };
-    builder.build()
+    if is_plain { builder.tls_certs_only([]) } else { builder }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use storage::reflections::NewReflectionLog;
 use tokio_util::sync::CancellationToken;
 
 use crate::life::advance::{Advanced, advance};
+use crate::plans::feedback;
 use crate::plans::record::{CREATE_TASK, blank_log, choose};
 use crate::plans::study;
 use crate::retention;
@@ -54,6 +55,9 @@ pub async fn work(state: State, shutdown: CancellationToken) {
         if let Err(error) = deliver(&state).await {
             tracing::warn!(%error, "rating tasks could not be delivered");
         }
+        if let Err(error) = feedback::deliver(&state).await {
+            tracing::warn!(%error, "feedback could not be passed on");
+        }
         if let Err(error) = settle(&state).await {
             tracing::warn!(%error, "plan sets could not be settled");
         }
@@ -70,9 +74,9 @@ pub async fn work(state: State, shutdown: CancellationToken) {
 /// When the outbox cannot be read or written.
 pub async fn deliver(state: &State) -> Result<Vec<String>, StorageError> {
     let now = state.clock.now();
-    let due = state.storage.read(move |conn| outbox::due(conn, Destination::RaterApp, now, TASKS_PER_ROUND)).await?;
+    let due = state.storage.read(move |conn| outbox::due_on(conn, Destination::RaterApp, CREATE_TASK, now, TASKS_PER_ROUND)).await?;
     let mut delivered = Vec::new();
-    for event in due.into_iter().filter(|event| event.topic == CREATE_TASK) {
+    for event in due {
         match create_task(state, &event).await {
             Ok((task_id, plan_set_id)) => {
                 let set = plan_set_id.clone();

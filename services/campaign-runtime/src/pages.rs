@@ -8,6 +8,7 @@ pub mod figures;
 pub mod form;
 pub mod imports;
 pub mod list;
+pub mod opinions;
 pub mod plans;
 pub mod refusal;
 pub mod words;

@@ -2,6 +2,7 @@
 
 pub mod decision;
 pub mod document;
+pub mod feedback;
 pub mod history;
 pub mod judged_form;
 pub mod limits;

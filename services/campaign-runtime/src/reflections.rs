@@ -2,6 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path};
+use chrono::{DateTime, Utc};
 use domain::invalid::Invalid;
 use domain::role::Role;
 use serde::Deserialize;
@@ -101,6 +102,14 @@ pub struct ReflectionQuery {
     pub task_type: Option<String>,
     /// Only those of a phase.
     pub phase: Option<Phase>,
+    /// Only those whose reasons or session hold this text; letter case does not matter.
+    pub search: Option<String>,
+    /// Only those written at this instant or later.
+    #[serde(default, deserialize_with = "domain::day::read_instant")]
+    pub from: Option<DateTime<Utc>>,
+    /// Only those written before this instant.
+    #[serde(default, deserialize_with = "domain::day::read_instant")]
+    pub to: Option<DateTime<Utc>>,
 }
 
 fn check(body: ReflectionBody, caller: &Caller) -> Result<NewReflectionLog, Invalid> {
@@ -180,6 +189,9 @@ pub async fn list_reflection_logs(
                 campaign,
                 task_type: wanted.task_type.clone(),
                 phase: wanted.phase.map(|phase| phase.word().to_owned()),
+                search: wanted.search.clone(),
+                from: wanted.from,
+                to: wanted.to,
             };
             stored::list(conn, &scope, &filter, &page)
         })

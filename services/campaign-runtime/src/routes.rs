@@ -74,6 +74,7 @@ use crate::{retailers, segments, skus, transitions};
         plans::create_plans,
         plans::list_plans,
         plans::choose_plan,
+        plans::feedback::give_plan_feedback,
         optimize::optimize,
         experiments::create_experiment,
         experiments::list_experiments,
@@ -201,6 +202,7 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .service(resource("/v1/campaigns/{id}/performance/revisions").route(get().to(performance::rows::list_performance_revisions)))
         .service(resource("/v1/campaigns/{id}/pacing").route(get().to(pacing::get_pacing)))
         .service(resource("/v1/campaigns/{id}/plans/{plan_id}/choose").route(post().to(plans::choose_plan)))
+        .service(resource("/v1/campaigns/{id}/plans/{plan_id}/feedback").route(post().to(plans::feedback::give_plan_feedback)))
         .service(resource("/v1/analytics/performance").route(get().to(analytics::analyse_performance)))
         .service(resource("/v1/imports").route(get().to(imports::list_imports)))
         .service(resource("/v1/imports/{table}").route(post().to(imports::import_table)).route(get().to(imports::get_import)))

@@ -1,7 +1,7 @@
 // Asks for plans, chooses one, and shows a decision of people as soon as it is told.
 'use strict';
 (() => {
-  const { call, live } = window.endcap;
+  const { call, live, toast } = window.endcap;
   const $ = (selector, root = document) => root.querySelector(selector);
   const frame = $('[data-plans]');
   if (!frame) return;
@@ -79,6 +79,38 @@
       if (event.submitter) event.submitter.disabled = false;
       refuse(problem.message);
     }
+  });
+
+  const opinion = $('#opinion-dialog'), opinionForm = $('[data-opinion-form]');
+  let thoughtOf = null;
+  for (const button of document.querySelectorAll('[data-opinion]')) {
+    button.addEventListener('click', () => {
+      thoughtOf = button.dataset.opinion;
+      $('[data-opinion-name]').textContent = button.dataset.title;
+      opinionForm.reset();
+      for (const text of opinionForm.querySelectorAll('.field-error')) text.textContent = '';
+      opinion.showModal();
+      $('input[name="answer"]', opinionForm).focus();
+    });
+  }
+  opinionForm?.addEventListener('submit', async (event) => {
+    event.preventDefault();
+    const answer = opinionForm.elements.answer.value, comment = opinionForm.elements.comment.value.trim();
+    for (const text of opinionForm.querySelectorAll('.field-error')) text.textContent = '';
+    if (!answer) { $('#feedback_type-error').textContent = 'Choose an answer.'; $('input[name="answer"]', opinionForm).focus(); return; }
+    const body = answer.startsWith('thumbs') ? { feedback_type: answer } : { feedback_type: 'rating', rating: Number(answer) };
+    if (comment) body.comment = comment;
+    if (event.submitter) event.submitter.disabled = true;
+    try {
+      const { is_delivered: isDelivered } = await call(`${base}/${encodeURIComponent(thoughtOf)}/feedback`, { json: body, headers: { 'Idempotency-Key': newKey() }, quiet: true });
+      opinion.close();
+      toast(isDelivered ? 'Thank you: your answer is stored.' : 'Thank you: your answer is kept and passed on as soon as the learning service answers.', 'good');
+      if (isDelivered) setTimeout(() => location.reload(), 1200);
+    } catch (problem) {
+      const error = (problem.errors || [])[0];
+      const place = (error && document.getElementById(`${error.field}-error`)) || $('#feedback_type-error');
+      place.textContent = (error && error.message) || problem.message;
+    } finally { if (event.submitter) event.submitter.disabled = false; }
   });
 
   // People may decide while the page is open.

@@ -80,7 +80,8 @@ struct Round {
 
 async fn deliver_round(state: &State) -> Result<Round, StorageError> {
     let now = state.clock.now();
-    let due = state.storage.read(move |conn| outbox::due(conn, Destination::RlhfBackend, now, DELIVERY_BATCH)).await?;
+    let due =
+        state.storage.read(move |conn| outbox::due_on(conn, Destination::RlhfBackend, "judgments_ready", now, DELIVERY_BATCH)).await?;
     let mut accepted = 0;
     for event in due {
         match tell(state, &event).await {

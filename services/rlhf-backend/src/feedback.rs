@@ -1,5 +1,9 @@
 //! Feedback comes in, one by one or in batches, and is read back as a list or in numbers.
 
+pub mod asking;
+pub mod rules;
+pub mod taking;
+
 use std::collections::BTreeMap;
 
 use actix_web::HttpResponse;
@@ -23,9 +27,11 @@ use web::paging::{ListQuery, Slice};
 use web::privacy::{screen_document, screen_text};
 use web::problem::Problem;
 use web::settings::PiiRule;
+use web::tabular::{Column, Format, Kind};
 
 use crate::period;
 use crate::state::State;
+use crate::tables;
 
 /// Most pieces of feedback in one batch.
 pub const MAX_BATCH: usize = 500;
@@ -92,6 +98,9 @@ pub struct FeedbackQuery {
     pub from: Option<String>,
     /// Before this instant, or to the end of this day.
     pub to: Option<String>,
+    /// As a file with all rows: `csv`, `ndjson` or `parquet`; JSON in pages when absent.
+    #[param(value_type = Option<String>)]
+    pub format: Option<Format>,
 }
 
 impl FeedbackQuery {
@@ -131,13 +140,15 @@ pub async fn create_feedback(
     let new = screened(check(&body.value, &caller, "")?, state.settings.pii, "")?;
     let request = key.of(&caller, &body.bytes);
     let (scope, now) = (caller.scope(), state.clock.now());
-    repeat::create(&state.storage.scoped(&scope), request, now, move |conn| {
+    let answer = repeat::create(&state.storage.scoped(&scope), request, now, move |conn| {
         let rows = store(conn, &scope, vec![new.clone()], |_| "brand_id".to_owned(), now)?;
         rows.first()
             .map(|row| Answer::created(json!(row)))
             .ok_or_else(|| StorageError::Corrupt("the stored feedback was not found again".to_owned()))
     })
-    .await
+    .await?;
+    state.feedback_came.notify_one();
+    Ok(answer)
 }
 
 /// Stores up to 500 pieces of feedback, all or none; every item that is wrong is named.
@@ -167,21 +178,44 @@ pub async fn create_feedback_batch(
     let new: Vec<NewFeedback> = checked.into_iter().flatten().collect();
     let request = key.of(&caller, &body.bytes);
     let (scope, now) = (caller.scope(), state.clock.now());
-    repeat::create(&state.storage.scoped(&scope), request, now, move |conn| {
+    let answer = repeat::create(&state.storage.scoped(&scope), request, now, move |conn| {
         let rows = store(conn, &scope, new.clone(), |i| format!("items[{i}].brand_id"), now)?;
         Ok(Answer::created(json!({ "count": rows.len(), "data": rows })))
+    })
+    .await?;
+    state.feedback_came.notify_one();
+    Ok(answer)
+}
+
+/// Feedback, newest first.
+#[utoipa::path(get, path = "/v1/feedback", tag = "feedback", params(FeedbackQuery, web::paging::Page), responses((status = 200, description = "`{data, next_cursor}`, or a file", body = Object)))]
+pub async fn list_feedback(state: Data<State>, caller: Caller, query: ListQuery<FeedbackQuery>) -> Result<HttpResponse, Problem> {
+    caller.require(may_read)?;
+    let (scope, filter) = (caller.scope(), query.filter.filter()?);
+    let storage = state.storage.scoped(&scope);
+    let Some(format) = query.filter.format else {
+        let page = storage::page::Page::try_from(&query.page)?;
+        let slice = storage.read(move |conn| stored::list(conn, &scope, &filter, &page)).await?;
+        return Ok(HttpResponse::Ok().json(Slice::from(slice)));
+    };
+    let columns = columns();
+    let shown = columns.clone();
+    tables::answer("feedback", format, columns, move |after| {
+        let (storage, scope, filter, shown) = (storage.clone(), scope.clone(), filter.clone(), shown.clone());
+        async move {
+            let page = storage::page::Page { after, limit: tables::ROWS_AT_ONCE };
+            let slice = storage.read(move |conn| stored::list(conn, &scope, &filter, &page)).await?;
+            Ok((slice.rows.iter().map(|row| tables::cells(&shown, &json!(row))).collect(), slice.next))
+        }
     })
     .await
 }
 
-/// Feedback, newest first.
-#[utoipa::path(get, path = "/v1/feedback", tag = "feedback", params(FeedbackQuery, web::paging::Page), responses((status = 200, description = "`{data, next_cursor}`", body = Object)))]
-pub async fn list_feedback(state: Data<State>, caller: Caller, query: ListQuery<FeedbackQuery>) -> Result<Json<Slice<Feedback>>, Problem> {
-    caller.require(may_read)?;
-    let (scope, filter) = (caller.scope(), query.filter.filter()?);
-    let page = storage::page::Page::try_from(&query.page)?;
-    let slice = state.storage.scoped(&scope).read(move |conn| stored::list(conn, &scope, &filter, &page)).await?;
-    Ok(Json(Slice::from(slice)))
+/// Columns of feedback as a file.
+fn columns() -> Vec<Column> {
+    let text = ["feedback_id", "brand_id", "user_id", "task_type", "feedback_type"].map(|name| (name, Kind::Text));
+    let more = ["prompt", "model_output", "preferred_output", "rejected_output", "metadata", "session_id", "created_at"];
+    tables::columns(&[&text[..], &[("rating", Kind::Whole)], &more.map(|name| (name, Kind::Text))].concat())
 }
 
 /// One piece of feedback.
@@ -338,6 +372,7 @@ fn store(
     }
     invalid.into_result()?;
     let rows = stored::insert(conn, scope, &new, now)?;
+    stored::tasks::enter(conn, &rows, now)?;
     let mut counts: BTreeMap<(&str, Option<&str>), usize> = BTreeMap::new();
     for row in &rows {
         *counts.entry((&row.tenant_id, row.brand_id.as_deref())).or_default() += 1;

@@ -9,6 +9,9 @@
 //!
 //! One file per resource; [`routes`] shows every path, [`worker`] takes the jobs.
 
+pub mod adapters;
+pub mod artifacts;
+pub mod audit;
 pub mod exports;
 pub mod feedback;
 pub mod internal;
@@ -16,11 +19,13 @@ pub mod jobs;
 pub mod key_figures;
 pub mod pages;
 pub mod period;
+pub mod reflection;
 pub mod reward_models;
 pub mod routes;
 pub mod scoring;
 pub mod selection;
 pub mod state;
+pub mod tables;
 pub mod training;
 pub mod watch;
 pub mod worker;
@@ -43,7 +48,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// For a mistyped database URL, or when an address cannot be listened on.
 pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), Box<dyn Error + Send + Sync>> {
     let storage = web::database::open(&settings)?;
-    let state = State::new(storage.clone(), settings.clone(), domain::time::Clock::system());
+    let state = State::new(storage.clone(), settings.clone(), domain::time::Clock::system())?;
     let info = ServiceInfo {
         name: ServiceName::RlhfBackend,
         version: VERSION,
@@ -51,13 +56,17 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         database_kind: storage.url().kind().to_owned(),
         realtime_mode: if settings.supabase.url.is_some() { "supabase" } else { "local" }.to_owned(),
         openapi: routes::openapi(),
-        untimed_paths: &["/v1/exports/"],
+        untimed_paths: &["/v1/exports/", "/v1/artifacts/"],
     };
     let ready = web::database::readiness_of(&state.storage);
     let worker = tokio::spawn(worker::work(state.clone(), shutdown.clone()));
+    state.artifacts.current().map_err(str::to_owned)?;
+    let sweeper = tokio::spawn(artifacts::sweep::keep_sweeping(state.clone(), shutdown.clone()));
     let scheduler = tokio::spawn(selection::schedule(state.clone(), shutdown.clone()));
     let follower = tokio::spawn(scoring::active::follow(state.clone(), shutdown.clone()));
     let watcher = tokio::spawn(watch::schedule(state.clone(), shutdown.clone()));
+    let figures = tokio::spawn(key_figures::schedule::schedule(state.clone(), shutdown.clone()));
+    let asking = tokio::spawn(feedback::asking::work(state.clone(), shutdown.clone()));
     let (public, internal) = (state.clone(), state);
     let served = serve(
         info,
@@ -76,5 +85,9 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     scheduler.abort();
     follower.abort();
     watcher.abort();
+    sweeper.abort();
+    figures.abort();
+    // What it was doing is in the outbox or waits, and is taken up by the next process.
+    asking.abort();
     Ok(served?)
 }

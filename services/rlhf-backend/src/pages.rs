@@ -1,9 +1,11 @@
-//! Pages for people: brands, feedback, dashboard, models and their cards, what to judge next, exports. Rendered on the server; the script sends forms and keeps figures live.
+//! Pages for people: brands, feedback, dashboard, models and their cards, adapters, what to judge next, exports. Rendered on the server; the script sends forms and keeps figures live.
 
+pub mod adapters;
 pub mod brands;
 pub mod dashboard;
 pub mod exports;
 pub mod feedback;
+pub mod key_figures;
 pub mod model_card;
 pub mod models;
 pub mod selection;

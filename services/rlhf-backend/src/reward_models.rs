@@ -13,16 +13,19 @@ use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::jobs::{self, NewJob};
 use storage::outbox::{self, Destination, NewEvent};
-use storage::reward_models::{self as stored, RewardModel, RewardModelFilter, Switch};
+use storage::reward_models::{self as stored, RewardModel, RewardModelFilter};
 use web::caller::Caller;
 use web::database::repeat::{self, Answer, RepeatKey};
 use web::json::{JsonBody, JsonBytes};
 use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
+use web::tabular::{Column, Format, Kind};
 
 use crate::feedback::may_read;
+use crate::reflection::{self, Switch};
 use crate::selection;
 use crate::state::State;
+use crate::tables;
 use crate::training::gate::{failed_gates, failed_in_shadow};
 use crate::training::{CardFigures, TrainingInput};
 use crate::watch::report::{self, Watch, WatchError};
@@ -65,6 +68,9 @@ pub struct RewardModelQuery {
     pub retailer_id: Option<String>,
     /// Only active ones (`true`) or only others (`false`).
     pub is_active: Option<bool>,
+    /// As a file with all rows: `csv`, `ndjson` or `parquet`; JSON in pages when absent.
+    #[param(value_type = Option<String>)]
+    pub format: Option<Format>,
 }
 
 /// A model's card with the gate's verdict.
@@ -126,20 +132,59 @@ pub async fn train_reward_model(
 
 /// Models, newest first.
 #[utoipa::path(get, path = "/v1/reward-models", tag = "reward models", params(RewardModelQuery, web::paging::Page), responses((status = 200, description = "`{data, next_cursor}`", body = Object)))]
-pub async fn list_reward_models(
-    state: Data<State>,
-    caller: Caller,
-    query: ListQuery<RewardModelQuery>,
-) -> Result<Json<Slice<Card>>, Problem> {
+pub async fn list_reward_models(state: Data<State>, caller: Caller, query: ListQuery<RewardModelQuery>) -> Result<HttpResponse, Problem> {
     caller.require(may_read)?;
     let filter = RewardModelFilter {
         task_type: query.filter.task_type.map(|word| word.to_string()),
         retailer_id: query.filter.retailer_id.clone(),
         is_active: query.filter.is_active,
     };
-    let page = storage::page::Page::try_from(&query.page)?;
-    let slice = state.storage.scoped(&caller.scope()).read(move |conn| stored::list(conn, &filter, &page)).await?;
-    Ok(Json(Slice::from(slice.map(Card::from))))
+    let storage = state.storage.scoped(&caller.scope());
+    let Some(format) = query.filter.format else {
+        let page = storage::page::Page::try_from(&query.page)?;
+        let slice = storage.read(move |conn| stored::list(conn, &filter, &page)).await?;
+        return Ok(HttpResponse::Ok().json(Slice::from(slice.map(Card::from))));
+    };
+    let columns = columns();
+    let shown = columns.clone();
+    tables::answer("reward-models", format, columns, move |after| {
+        let (storage, filter, shown) = (storage.clone(), filter.clone(), shown.clone());
+        async move {
+            let page = storage::page::Page { after, limit: tables::ROWS_AT_ONCE };
+            let slice = storage.read(move |conn| stored::list(conn, &filter, &page)).await?;
+            Ok((slice.rows.into_iter().map(|row| cells(&shown, row)).collect(), slice.next))
+        }
+    })
+    .await
+}
+
+/// Columns of models as a file: those of the page.
+fn columns() -> Vec<Column> {
+    let text = ["model_id", "task_type", "retailer_id", "is_active", "training_date"].map(|name| (name, Kind::Text));
+    let whole = ["version", "training_pairs_count", "training_judgments_count", "training_feedback_count"].map(|name| (name, Kind::Whole));
+    let real = ["accuracy", "accuracy_low", "accuracy_high", "longer_text_wins", "log_loss", "calibration_error", "inter_rater_agreement"]
+        .map(|name| (name, Kind::Real));
+    tables::columns(&[&text[..], &whole, &[("n_decided", Kind::Whole)], &real, &[("failed_gates", Kind::Text)]].concat())
+}
+
+fn cells(columns: &[Column], model: RewardModel) -> Vec<Value> {
+    let figures: Option<CardFigures> = serde_json::from_value(model.metrics.0.clone()).ok();
+    let card = Card::from(model);
+    let mut row = json!(card);
+    row["failed_gates"] = json!(card.failed_gates.join("; "));
+    row["is_active"] = json!(card.model.is_active.to_string());
+    if let Some(figures) = figures {
+        row["longer_text_wins"] = json!(figures.baselines.iter().find(|one| one.name == "longer_text_wins").and_then(|one| one.accuracy));
+        if let Some(held_out) = figures.held_out {
+            row["accuracy"] = json!(held_out.accuracy);
+            row["accuracy_low"] = json!(held_out.accuracy_interval.map(|ends| ends.low));
+            row["accuracy_high"] = json!(held_out.accuracy_interval.map(|ends| ends.high));
+            row["n_decided"] = json!(held_out.n_decided);
+            row["log_loss"] = json!(held_out.log_loss);
+            row["calibration_error"] = json!(held_out.calibration_error);
+        }
+    }
+    tables::cells(columns, &row)
 }
 
 /// One model's card.
@@ -224,7 +269,16 @@ pub async fn activate_reward_model(
         let entry = json!({ "by": caller.account_id, "at": now, "reason": reason, "failed_gates": card.failed_gates });
         with_entry(card.model.config.0.clone(), "overrides", entry)
     });
-    switch(&state, card.model.model_id, config, now).await
+    let (scope, model_id) = (caller.scope(), card.model.model_id);
+    let reason = reason.filter(|_| config.is_some()).map(str::to_owned);
+    let model = state
+        .storage
+        .transaction(move |conn| {
+            let how = reason.as_deref().map_or(Switch::Gate, Switch::Override);
+            put_to_work(conn, &scope, &model_id, config.as_ref(), how, now)
+        })
+        .await?;
+    Ok(Json(model.into()))
 }
 
 /// Takes an active model out and puts the one that it took over from back to work.
@@ -233,7 +287,7 @@ pub async fn activate_reward_model(
 pub async fn rollback_reward_model(state: Data<State>, caller: Caller, model_id: Path<String>) -> Result<Json<Card>, Problem> {
     caller.require(Role::sees_all_tenants)?;
     let id = model_id.into_inner();
-    let now = state.clock.now();
+    let (scope, now) = (caller.scope(), state.clock.now());
     let model = state
         .storage
         .transaction(move |conn| {
@@ -244,19 +298,25 @@ pub async fn rollback_reward_model(state: Data<State>, caller: Caller, model_id:
             let former = model.former_model_id.clone().ok_or_else(|| {
                 StorageError::conflict("conflict", format!("no model was active before {id}; train or activate another one"))
             })?;
-            put_to_work(conn, &former, Switch::Rollback, now)
+            put_to_work(conn, &scope, &former, None, Switch::Rollback, now)
         })
         .await?;
     Ok(Json(model.into()))
 }
 
-async fn switch(state: &State, model_id: String, config: Option<Value>, now: DateTime<Utc>) -> Result<Json<Card>, Problem> {
-    let model = state.storage.transaction(move |conn| put_to_work(conn, &model_id, Switch::Activation(config.as_ref()), now)).await?;
-    Ok(Json(model.into()))
-}
-
-fn put_to_work(conn: &mut Connection, model_id: &str, how: Switch<'_>, now: DateTime<Utc>) -> Result<RewardModel, StorageError> {
-    let former = stored::activate(conn, model_id, how, now)?;
+fn put_to_work(
+    conn: &mut Connection,
+    scope: &Scope,
+    model_id: &str,
+    config: Option<&Value>,
+    how: Switch<'_>,
+    now: DateTime<Utc>,
+) -> Result<RewardModel, StorageError> {
+    let switch = match how {
+        Switch::Gate | Switch::Override(_) => stored::Switch::Activation(config),
+        Switch::Rollback => stored::Switch::Rollback,
+    };
+    let former = stored::activate(conn, model_id, switch, now)?;
     let model = stored::find(conn, model_id)?;
     let event = NewEvent {
         destination: Destination::Realtime,
@@ -264,13 +324,14 @@ fn put_to_work(conn: &mut Connection, model_id: &str, how: Switch<'_>, now: Date
         event: "model_activated".to_owned(),
         payload: json!({
             "model_id": model.model_id, "task_type": model.task_type, "retailer_id": model.retailer_id, "version": model.version,
-            "former_model_id": former.map(|model| model.model_id),
+            "former_model_id": former.as_ref().map(|model| &model.model_id),
         }),
         tenant_id: None,
     };
     outbox::push(conn, &event, now)?;
     // Another model has other doubts.
     selection::enqueue(conn, &Scope::system("model activated"), model.task_type.parse().ok(), now)?;
+    reflection::model_switched(conn, scope, &model, former.as_ref(), how, now)?;
     Ok(model)
 }
 

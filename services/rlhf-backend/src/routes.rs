@@ -1,10 +1,10 @@
 //! Every route on one screen.
 
-use actix_web::web::{Data, ServiceConfig, delete, get, post};
+use actix_web::web::{Data, ServiceConfig, delete, get, head, post, put};
 use utoipa::OpenApi;
 
 use crate::state::State;
-use crate::{exports, feedback, internal, jobs, key_figures, pages, reward_models, scoring, selection};
+use crate::{adapters, artifacts, audit, exports, feedback, internal, jobs, key_figures, pages, reward_models, scoring, selection};
 
 /// Routes for people and programs.
 pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
@@ -15,9 +15,23 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .route("/v1/feedback", get().to(feedback::list_feedback))
         .route("/v1/feedback/batch", post().to(feedback::create_feedback_batch))
         .route("/v1/feedback/stats", get().to(feedback::get_feedback_statistics))
+        .route("/v1/feedback/tasks", get().to(feedback::rules::list_feedback_tasks))
+        .route("/v1/feedback/rules/{brand_id}", get().to(feedback::rules::get_feedback_rule))
+        .route("/v1/feedback/rules/{brand_id}", put().to(feedback::rules::set_feedback_rule))
         .route("/v1/feedback/{feedback_id}", get().to(feedback::get_feedback))
         .route("/v1/exports/{profile}", get().to(exports::export_dataset))
+        .route("/v1/exports/{profile}/provenance", get().to(exports::export_provenance))
         .route("/v1/exports/{profile}/manifest", get().to(exports::get_export_manifest))
+        .route("/v1/artifacts/{bucket}", get().to(artifacts::list_artifacts))
+        .route("/v1/artifacts/{bucket}/{path:.*}/sign", post().to(artifacts::sign_artifact))
+        .route("/v1/artifacts/{bucket}/{path:.*}", put().to(artifacts::put_artifact))
+        .route("/v1/artifacts/{bucket}/{path:.*}", get().to(artifacts::get_artifact))
+        .route("/v1/artifacts/{bucket}/{path:.*}", head().to(artifacts::get_artifact))
+        .route("/v1/artifacts/{bucket}/{path:.*}", delete().to(artifacts::delete_artifact))
+        .route("/v1/adapters", post().to(adapters::register_adapter))
+        .route("/v1/adapters", get().to(adapters::list_adapters))
+        .route("/v1/adapters/{adapter_id}", get().to(adapters::get_adapter))
+        .route("/v1/adapters/{adapter_id}/versions/{version}", delete().to(adapters::remove_adapter_version))
         .route("/v1/reward-models/train", post().to(reward_models::train_reward_model))
         .route("/v1/reward-models", get().to(reward_models::list_reward_models))
         .route("/v1/reward-models/{model_id}", get().to(reward_models::get_reward_model))
@@ -28,15 +42,19 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .route("/v1/reward-models/{model_id}/shadow", delete().to(reward_models::end_shadow))
         .route("/v1/active-learning", get().to(selection::get_active_learning))
         .route("/v1/active-learning/rounds", post().to(selection::choose_tasks))
+        .route("/v1/audit-log", get().to(audit::list_audit_log))
         .route("/v1/jobs/{job_id}", get().to(jobs::get_job))
         .route("/v1/score", post().to(scoring::score_candidates))
         .route("/v1/rlhf-metrics", get().to(key_figures::list_rlhf_metrics))
         .route("/v1/rlhf-metrics/compute", post().to(key_figures::compute_rlhf_metrics))
+        .route("/v1/rlhf-metrics/sources", get().to(key_figures::list_rlhf_metrics_sources))
         .route("/", get().to(pages::brands::show_brands))
         .route("/feedback/{brand_id}", get().to(pages::feedback::show_feedback))
         .route("/dashboard", get().to(pages::dashboard::show_dashboard))
+        .route("/key-figures/{figure}", get().to(pages::key_figures::show_figure))
         .route("/models", get().to(pages::models::show_models))
         .route("/models/{model_id}", get().to(pages::model_card::show_model_card))
+        .route("/adapters", get().to(pages::adapters::show_adapters))
         .route("/active-learning", get().to(pages::selection::show_active_learning))
         .route("/exports", get().to(pages::exports::show_exports));
     web::layout::serve_files(routes, &pages::FILES);
@@ -47,7 +65,8 @@ pub fn configure_internal(routes: &mut ServiceConfig, state: &State) {
     routes
         .app_data(Data::new(state.clone()))
         .route(peers::score::PATH, post().to(internal::score))
-        .route(peers::judgments::PATH, post().to(internal::take_judgments));
+        .route(peers::judgments::PATH, post().to(internal::take_judgments))
+        .route(peers::feedback::PATH, post().to(feedback::taking::take_feedback));
 }
 
 /// The public API.
@@ -65,8 +84,22 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         feedback::list_feedback,
         feedback::get_feedback,
         feedback::get_feedback_statistics,
+        feedback::rules::get_feedback_rule,
+        feedback::rules::set_feedback_rule,
+        feedback::rules::list_feedback_tasks,
+        audit::list_audit_log,
         exports::export_dataset,
+        exports::export_provenance,
         exports::get_export_manifest,
+        artifacts::put_artifact,
+        artifacts::get_artifact,
+        artifacts::delete_artifact,
+        artifacts::list_artifacts,
+        artifacts::sign_artifact,
+        adapters::register_adapter,
+        adapters::list_adapters,
+        adapters::get_adapter,
+        adapters::remove_adapter_version,
         reward_models::train_reward_model,
         reward_models::list_reward_models,
         reward_models::get_reward_model,
@@ -81,6 +114,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         scoring::score_candidates,
         key_figures::list_rlhf_metrics,
         key_figures::compute_rlhf_metrics,
+        key_figures::list_rlhf_metrics_sources,
     )
 )]
 struct Api;

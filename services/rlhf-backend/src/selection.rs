@@ -9,13 +9,13 @@ use std::collections::HashMap;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Json};
+use actix_web::web::Data;
 use chrono::TimeDelta;
 use domain::role::Role;
 use domain::scope::Scope;
 use domain::task::TaskType;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::jobs::{self, Job, JobFilter, NewJob};
@@ -27,10 +27,12 @@ use strum::VariantArray as _;
 use tokio_util::sync::CancellationToken;
 use web::caller::Caller;
 use web::database::repeat::{self, Answer, RepeatKey};
-use web::json::JsonBytes;
+use web::json::{JsonBytes, QueryOf};
 use web::problem::Problem;
+use web::tabular::{Format, Kind};
 
 use crate::state::State;
+use crate::tables;
 use round::{RoundInput, RoundReport, TypeReport};
 
 /// Kind of the jobs that choose.
@@ -90,12 +92,36 @@ pub async fn choose_tasks(state: Data<State>, caller: Caller, key: RepeatKey, bo
 }
 
 /// What was chosen, and what choosing brings over drawing at random.
-#[utoipa::path(get, path = "/v1/active-learning", tag = "active learning",
+#[utoipa::path(get, path = "/v1/active-learning", tag = "active learning", params(SelectionQuery),
     responses((status = 200, description = "`{chosen_at, data: [{task_type, last_round: {.., lift, no_lift}, arms, next}]}`", body = Object), (status = 403, description = "Only the platform sees it")))]
-pub async fn get_active_learning(state: Data<State>, caller: Caller) -> Result<Json<Overviews>, Problem> {
+pub async fn get_active_learning(state: Data<State>, caller: Caller, query: QueryOf<SelectionQuery>) -> Result<HttpResponse, Problem> {
     caller.require(Role::sees_all_tenants)?;
     let scope = caller.scope();
-    Ok(Json(state.storage.read(move |conn| overviews(conn, &scope)).await?))
+    let all = state.storage.read(move |conn| overviews(conn, &scope)).await?;
+    let Some(format) = query.0.format else { return Ok(HttpResponse::Ok().json(all)) };
+    let text = ["task_type", "task_id", "title", "retailer_id", "arm"].map(|name| (name, Kind::Text));
+    let columns = tables::columns(&[&text[..], &["information", "uncertainty"].map(|name| (name, Kind::Real))].concat());
+    let rows: Vec<Vec<Value>> = all
+        .data
+        .iter()
+        .flat_map(|kind| kind.next.iter().map(|next| (kind.task_type, next)))
+        .map(|(task_type, next)| {
+            let mut row = json!(next);
+            row["task_type"] = json!(task_type);
+            tables::cells(&columns, &row)
+        })
+        .collect();
+    tables::whole("to-judge-next", format, columns.clone(), &rows)
+}
+
+/// How it is wanted.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct SelectionQuery {
+    /// The tasks to be judged next as a file: `csv`, `ndjson` or `parquet`; JSON with all figures when absent.
+    #[param(value_type = Option<String>)]
+    pub format: Option<Format>,
 }
 
 /// Reads it for pages too.

@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
+use domain::invalid::Invalid;
 use domain::time::Clock;
+use peers::rater_app::RaterApp;
+use peers::settings::PeerSettings;
 use storage::store::Storage;
 use tokio::sync::Notify;
 use web::access::Access;
 use web::database::{KeyStore, limiter};
 use web::settings::{ServiceName, Settings};
 
+use crate::artifacts::stores::Stores;
+use crate::exports::counting::Countings;
 use crate::scoring::active::ActiveModels;
 use crate::watch::Touched;
 
@@ -27,23 +32,43 @@ pub struct State {
     pub models: Arc<ActiveModels>,
     /// Models that were seen to predict something new.
     pub touched: Arc<Touched>,
+    /// Where artifacts are kept.
+    pub artifacts: Arc<Stores>,
     /// Wakes this process's worker when a job was queued here.
     pub job_queued: Arc<Notify>,
+    /// Counts of exports that pages wait for.
+    pub countings: Arc<Countings>,
+    /// Has people compare what was disliked.
+    pub rater_app: RaterApp,
+    /// Wakes what puts feedback to raters when some came in here.
+    pub feedback_came: Arc<Notify>,
 }
 
 impl State {
     /// Over this storage.
-    #[must_use]
-    pub fn new(storage: Storage, settings: Settings, clock: Clock) -> Self {
+    ///
+    /// # Errors
+    /// [`Invalid`] when the address or secret for the rater app is wrong.
+    pub fn new(storage: Storage, settings: Settings, clock: Clock) -> Result<Self, Invalid> {
         let keys = Arc::new(KeyStore::new(storage.clone(), clock.clone()));
-        Self {
+        let rater_app = RaterApp::new(PeerSettings {
+            private_url: settings.rater_app.private_url.clone(),
+            caller: peers::RLHF_BACKEND.to_owned(),
+            service_secret: settings.service_secret.clone(),
+            timeout: settings.peer_timeout,
+        })?;
+        Ok(Self {
             access: Access::new(&settings, ServiceName::RlhfBackend, clock.clone(), keys).limited_by(limiter(&settings, &storage, &clock)),
             storage,
+            artifacts: Arc::new(Stores::new(&settings)),
             settings: Arc::new(settings),
             clock,
             models: Arc::new(ActiveModels::default()),
             touched: Arc::new(Touched::default()),
             job_queued: Arc::new(Notify::new()),
-        }
+            countings: Arc::new(Countings::default()),
+            rater_app,
+            feedback_came: Arc::new(Notify::new()),
+        })
     }
 }

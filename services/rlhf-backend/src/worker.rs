@@ -1,4 +1,5 @@
-//! The one worker of this process: takes jobs (training, choosing what to judge next) under a lease, holds the lease while it works, and stores model and outcome together.
+//! The one worker of this process: takes jobs (training, choosing what to judge next, key figures) under a lease, holds the lease while it
+//! works, and stores model and outcome together.
 
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ use storage::{model_predictions, reward_models};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::artifacts;
+use crate::key_figures::schedule::{self, COMPUTE, ComputeInput};
+use crate::reflection;
 use crate::scoring::active::find_model;
 use crate::selection::CHOOSE;
 use crate::selection::round::{self, RoundInput};
@@ -67,13 +71,17 @@ pub async fn work_once(state: &State) -> Result<bool, StorageError> {
         // Training first: what to judge next depends on it.
         Ok(match stored::take_next(conn, TRAIN, now, HOLD)? {
             Some(job) => Some(job),
-            None => stored::take_next(conn, CHOOSE, now, HOLD)?,
+            None => match stored::take_next(conn, CHOOSE, now, HOLD)? {
+                Some(job) => Some(job),
+                None => stored::take_next(conn, COMPUTE, now, HOLD)?,
+            },
         })
     });
     let Some(job) = taken.await? else { return Ok(false) };
     let work = async {
         match job.kind.as_str() {
             CHOOSE => choose(state, &job).await,
+            COMPUTE => compute(state, &job).await,
             _ => train(state, &job).await,
         }
     };
@@ -132,7 +140,8 @@ async fn train(state: &State, job: &Job) -> Result<(), TrainingError> {
     };
     note(state, job, 0.9, "Storing the model").await?;
     let (job, now) = (job.clone(), state.clock.now());
-    state
+    let parameters = new.parameters.clone();
+    let model = state
         .storage
         .transaction(move |conn| {
             let model = reward_models::insert(conn, &new, now)?;
@@ -141,9 +150,11 @@ async fn train(state: &State, job: &Job) -> Result<(), TrainingError> {
                 "training_pairs_count": model.training_pairs_count,
             });
             stored::finish(conn, &job, now, Finish::Succeeded(&result))?;
-            announce(conn, &job, json!({ "state": "succeeded", "progress": 1.0, "message": "Done", "model_id": model.model_id }), now)
+            announce(conn, &job, json!({ "state": "succeeded", "progress": 1.0, "message": "Done", "model_id": model.model_id }), now)?;
+            Ok(model)
         })
         .await?;
+    artifacts::models::keep(state, model, &parameters).await;
     Ok(())
 }
 
@@ -162,6 +173,24 @@ async fn choose(state: &State, job: &Job) -> Result<(), TrainingError> {
     let input: RoundInput = serde_json::from_value(job.input.0.clone()).map_err(|error| TrainingError::Input(error.to_string()))?;
     note(state, job, 0.05, "Looking at tasks that nobody has judged").await?;
     let report = round::run(state, job, &input).await?;
+    let asked = input.task_type;
+    let (job, now) = (job.clone(), state.clock.now());
+    state
+        .storage
+        .transaction(move |conn| {
+            stored::finish(conn, &job, now, Finish::Succeeded(&json!(report)))?;
+            for one in report.task_types.iter().filter(|one| asked.is_none_or(|asked| asked == one.task_type)) {
+                reflection::tasks_chosen(conn, &job.job_id, one, now)?;
+            }
+            announce(conn, &job, json!({ "state": "succeeded", "progress": 1.0, "message": "Done" }), now)
+        })
+        .await?;
+    Ok(())
+}
+
+async fn compute(state: &State, job: &Job) -> Result<(), TrainingError> {
+    let input: ComputeInput = serde_json::from_value(job.input.0.clone()).map_err(|error| TrainingError::Input(error.to_string()))?;
+    let report = schedule::run(state, job, &input).await?;
     let (job, now) = (job.clone(), state.clock.now());
     state
         .storage
@@ -173,7 +202,7 @@ async fn choose(state: &State, job: &Job) -> Result<(), TrainingError> {
     Ok(())
 }
 
-async fn note(state: &State, job: &Job, progress: f64, message: &str) -> Result<(), StorageError> {
+pub(crate) async fn note(state: &State, job: &Job, progress: f64, message: &str) -> Result<(), StorageError> {
     let (job, message, now) = (job.clone(), message.to_owned(), state.clock.now());
     state
         .storage

@@ -55,48 +55,114 @@
     setInterval(() => { if (!document.hidden) refresh(); }, SLOW_POLL_MS);
   }
 
+  const newKey = () => (crypto.randomUUID ? crypto.randomUUID() : String(Math.random()) + Date.now());
+  const clearErrors = (root) => {
+    for (const field of $$('[aria-invalid]', root)) field.removeAttribute('aria-invalid');
+    for (const text of $$('.field-error', root)) text.textContent = '';
+  };
+  /** Puts each message beside its field, by a table of names where they differ; the first wrong field gets the focus. What has no field is said aloud. */
+  function showErrors(problem, places = {}) {
+    let first = null;
+    const homeless = [];
+    for (const error of problem.errors || []) {
+      const id = places[error.field] || error.field;
+      const text = document.getElementById(`${id}-error`), field = document.getElementById(id);
+      if (!text) { homeless.push(error.field ? `${error.field}: ${error.message}` : error.message); continue; }
+      text.textContent = error.message;
+      field?.setAttribute('aria-invalid', 'true');
+      first = first || field;
+    }
+    if (homeless.length || !(problem.errors || []).length) toast(homeless.join('\n') || problem.message, 'bad');
+    first?.focus();
+  }
+
   const frame = $('[data-feedback]');
   if (frame) {
     watch(frame.dataset.topic.split(' '));
     const value = (id) => $(`#${id}`).value;
-    const send = async (kind, extra, sender) => {
+    const say = (text) => { $('#state').textContent = text; };
+    const send = async (kind, extra, places, sender) => {
+      const comment = value('comment').trim();
       const body = { brand_id: frame.dataset.brand, task_type: value('task_type'), prompt: value('prompt'), feedback_type: kind, ...extra };
-      if (kind !== 'preference' || value('model_output').trim()) body.model_output = value('model_output');
+      if (comment) body.metadata = { comment };
+      clearErrors(frame);
       if (sender) sender.disabled = true;
       try {
-        await call('/v1/feedback', { json: body, headers: { 'Idempotency-Key': crypto.randomUUID ? crypto.randomUUID() : String(Math.random()) + Date.now() } });
-        toast('Thank you: your feedback is stored.', 'good');
-        $('#state').textContent = 'Stored. Change the output, or judge the same one again.';
+        await call('/v1/feedback', { json: body, headers: { 'Idempotency-Key': newKey() }, quiet: true });
+        say('Stored. Change the outputs, or judge the same ones again.');
+        $('#comment').value = '';
         soon();
         return true;
-      } catch { return false; } finally { if (sender) sender.disabled = false; }
+      } catch (problem) { say('Not stored: see what is wrong above.'); showErrors(problem, places); return false; } finally {
+        if (sender) sender.disabled = false;
+        // The button that was pressed keeps the focus that it lost while it was disabled.
+        if (sender && document.activeElement === document.body) sender.focus({ preventScroll: true });
+      }
     };
     for (const button of $$('[data-send]')) {
-      button.addEventListener('click', () => send(button.dataset.send, button.dataset.rating ? { rating: Number(button.dataset.rating) } : {}, button));
-    }
-    for (const form of $$('[data-form]')) {
-      form.addEventListener('submit', async (event) => {
-        event.preventDefault();
-        if (await send(form.dataset.form, Object.fromEntries(new FormData(form)), $('[type=submit]', form))) form.reset();
+      button.addEventListener('click', () => {
+        const { send: kind, rating, better } = button.dataset;
+        if (kind !== 'preference') { send(kind, { model_output: value('model_output'), ...(rating ? { rating: Number(rating) } : {}) }, {}, button); return; }
+        const [good, bad] = better === 'a' ? ['model_output', 'other_output'] : ['other_output', 'model_output'];
+        send(kind, { preferred_output: value(good), rejected_output: value(bad) }, { preferred_output: good, rejected_output: bad }, button);
       });
     }
-    $('[data-pick]')?.addEventListener('change', (event) => {
-      const picked = event.target.selectedOptions[0];
-      if (!picked.dataset.output) return;
-      $('#prompt').value = picked.dataset.prompt;
-      $('#model_output').value = picked.dataset.output;
+    const correction = $('#correction'), opener = $('[data-open-correction]');
+    opener.addEventListener('click', () => {
+      correction.hidden = !correction.hidden;
+      opener.setAttribute('aria-expanded', String(!correction.hidden));
+      if (correction.hidden) return;
+      if (!value('corrected')) $('#corrected').value = value('model_output');
+      $('#corrected').focus();
     });
-    $('[data-copy-output]')?.addEventListener('click', () => { $('#corrected').value = value('model_output'); $('#corrected').focus(); });
-    $('[data-swap]')?.addEventListener('click', () => { const better = value('better'); $('#better').value = value('worse'); $('#worse').value = better; });
+    correction.addEventListener('submit', async (event) => {
+      event.preventDefault();
+      const sent = await send('correction', { model_output: value('model_output'), preferred_output: value('corrected') }, { preferred_output: 'corrected' }, $('[type=submit]', correction));
+      if (!sent) return;
+      correction.reset();
+      correction.hidden = true;
+      opener.setAttribute('aria-expanded', 'false');
+      opener.focus();
+    });
+    for (const pick of $$('[data-pick]')) {
+      pick.addEventListener('change', () => {
+        const picked = pick.selectedOptions[0];
+        if (!picked.dataset.output) return;
+        if (pick.dataset.pick === 'model_output' || !value('prompt')) $('#prompt').value = picked.dataset.prompt;
+        $(`#${pick.dataset.pick}`).value = picked.dataset.output;
+      });
+    }
+    $('[data-copy-output]').addEventListener('click', () => { $('#corrected').value = value('model_output'); $('#corrected').focus(); });
     document.addEventListener('keydown', (event) => {
+      if (event.key === 'Escape' && event.target.closest('input, textarea, select')) { $('#judge-title').focus(); return; }
       if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.target.closest('input, textarea, select, summary')) return;
       const button = $$('[data-key]').find((one) => one.dataset.key === event.key.toLowerCase());
       if (button && !button.disabled) { event.preventDefault(); button.click(); }
     });
   }
 
+  const ruleFrame = $('[data-rule]');
+  $('[data-rule-form]')?.addEventListener('submit', async (event) => {
+    event.preventDefault();
+    const form = event.target, fields = form.elements;
+    const rule = { max_rating: fields.max_rating.value ? Number(fields.max_rating.value) : null, daily_limit: Number(fields.daily_limit.value) };
+    for (const name of ['is_on', 'thumbs_down', 'corrections', 'preferences']) rule[name] = fields[name].checked;
+    clearErrors(form);
+    try {
+      const saved = await call(`/v1/feedback/rules/${encodeURIComponent(ruleFrame.dataset.rule)}`, { method: 'PUT', json: rule, quiet: true });
+      $('summary', ruleFrame).textContent = `Ask raters about what is disliked: ${saved.is_on ? `on, at most ${saved.daily_limit} a day` : 'off'}`;
+      toast('The rule is saved; it holds for feedback from now on.', 'good');
+    } catch (problem) { showErrors(problem); }
+  });
+
   const watched = $('[data-watch]');
   if (watched) watch(watched.dataset.watch.split(' '));
+
+  // Counts that take longer than a page: looked at again until they are there.
+  if ($('[data-counting]')) {
+    const look = async () => { await refresh(); if ($('[data-counting]')) setTimeout(look, 500); };
+    setTimeout(look, 500);
+  }
 
   $('[data-train]')?.addEventListener('submit', async (event) => {
     event.preventDefault();

@@ -19,6 +19,7 @@ fn from_an_empty_folder_to_a_better_plan() {
 
     judges_by_keyboard(&ports);
     walks_the_campaign_workspace(&ports);
+    gives_feedback_by_keyboard(&ports);
 
     for round in 1..=2 {
         let output = program(&ports).arg("loop").output().unwrap();
@@ -27,6 +28,9 @@ fn from_an_empty_folder_to_a_better_plan() {
         assert!(text.contains("the circle is closed") && text.contains("[9/9]"), "round {round}:\n{text}");
         assert!(text.contains(&format!("version {round}:")), "the second model is a new version:\n{text}");
     }
+
+    // Once more, now that there are a model and its card to be seen.
+    gives_feedback_by_keyboard(&ports);
 
     system.terminate();
     assert!(system.wait(Duration::from_secs(20)).success(), "{}", system.output());
@@ -84,6 +88,11 @@ fn judges_by_keyboard(ports: &[(String, u16)]) {
 /// Runs the browser test of the campaign pages: a campaign, an import and plans by keyboard, every page scanned and printed.
 fn walks_the_campaign_workspace(ports: &[(String, u16)]) {
     browse("campaign-runtime", "workspace.mjs", &[address(ports, "RATER_APP"), address(ports, "CAMPAIGN_RUNTIME")]);
+}
+
+/// Runs the browser test of the learning pages: feedback by keyboard, a rule, key figures, every page scanned. Run again when there is a model.
+fn gives_feedback_by_keyboard(ports: &[(String, u16)]) {
+    browse("rlhf-backend", "learning.mjs", &[address(ports, "RATER_APP"), address(ports, "RLHF_BACKEND")]);
 }
 
 fn address(ports: &[(String, u16)], service: &str) -> String {

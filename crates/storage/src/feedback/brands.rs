@@ -110,7 +110,7 @@ fn count_feedback(conn: &mut Connection, brand_ids: &[&str]) -> Result<BTreeMap<
 }
 
 /// A pattern that matches texts that hold `text`, with its own wildcards taken literally.
-fn contains(text: &str) -> String {
+pub(crate) fn contains(text: &str) -> String {
     let mut pattern = String::from("%");
     for c in text.to_lowercase().chars().take(100) {
         if matches!(c, '%' | '_' | '!') {

@@ -1,12 +1,18 @@
 //! The raw counts of one day from which the key figures are computed. A day is a day in UTC.
 
-use chrono::{DateTime, Utc};
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use diesel::dsl::{avg, count_star};
 use diesel::prelude::*;
 
 use crate::connection::Connection;
 use crate::error::StorageError;
 use crate::on;
-use crate::schema::{judgments as j, rating_tasks as t, reward_models as m};
+use crate::schema::{
+    campaigns, experiments as x, expert_reviews as e, judgments as j, rater_profiles as p, rating_tasks as t, response_calibrations as y,
+    retailers, reward_models as m, task_consensus as k,
+};
 use crate::types::{Json, Timestamp};
 
 /// Most rows that enter the figures of one day.
@@ -126,4 +132,224 @@ pub fn deployments(conn: &mut Connection, day: &Day) -> Result<Vec<(Timestamp, T
         on!(conn, c => m::table.filter(m::model_id.eq_any(&parents)).select((m::model_id, m::deployed_at)).load(c))?;
     let parent_at = |id: &str| deployed.iter().find(|(model_id, _)| model_id == id).and_then(|(_, at)| *at);
     Ok(models.iter().filter_map(|(at, parent)| Some(((*at)?, parent_at(parent.as_deref()?)?))).collect())
+}
+
+/// What one judgment of the day cost, whether it was kept or not; those of simulated raters are left out.
+#[derive(Debug, Clone, PartialEq, Queryable)]
+pub struct PaidJudgment {
+    /// Whether the task is a golden item.
+    pub is_golden: bool,
+    /// Whether it was taken out of the count.
+    pub is_voided: bool,
+    /// Seconds in which the rater was active, where the client measured them.
+    pub active_ms: Option<i64>,
+    /// Seconds from start to end.
+    pub seconds: f64,
+}
+
+/// Judgments of the day by people, at most [`MAX_ROWS`].
+///
+/// # Errors
+/// As any query.
+pub fn paid(conn: &mut Connection, day: &Day) -> Result<Vec<PaidJudgment>, StorageError> {
+    Ok(on!(conn, c => {
+        let mut query = j::table
+            .inner_join(t::table.on(t::task_id.eq(j::task_id)))
+            .inner_join(p::table.on(p::rater_id.eq(j::rater_id)))
+            .filter(p::is_simulated.eq(false))
+            .filter(j::created_at.ge(Timestamp(day.from)))
+            .filter(j::created_at.lt(Timestamp(day.to)))
+            .select((t::is_golden, j::voided_at.is_not_null(), j::active_ms, j::time_spent_seconds))
+            .order(j::id)
+            .limit(MAX_ROWS)
+            .into_boxed();
+        if let Some(retailer) = &day.retailer_id {
+            query = query.filter(t::retailer_id.eq(retailer));
+        }
+        query.load(c)
+    })?)
+}
+
+/// Seconds of each expert's decision of the day; absent where the task was decided without being opened.
+///
+/// # Errors
+/// As any query.
+pub fn reviews(conn: &mut Connection, day: &Day) -> Result<Vec<Option<f64>>, StorageError> {
+    Ok(on!(conn, c => {
+        let mut query = e::table
+            .inner_join(t::table.on(t::task_id.eq(e::task_id)))
+            .filter(e::state.eq("decided"))
+            .filter(e::decided_at.ge(Timestamp(day.from)))
+            .filter(e::decided_at.lt(Timestamp(day.to)))
+            .select(e::seconds)
+            .order(e::id)
+            .limit(MAX_ROWS)
+            .into_boxed();
+        if let Some(retailer) = &day.retailer_id {
+            query = query.filter(t::retailer_id.eq(retailer));
+        }
+        query.load(c)
+    })?)
+}
+
+/// Days over which an expert's pace is taken.
+pub const PACE_DAYS: i64 = 90;
+
+/// Mean seconds of an expert's decision in the [`PACE_DAYS`] up to the end of the day, all retailers together, and over how many.
+///
+/// # Errors
+/// As any query.
+pub fn expert_pace(conn: &mut Connection, day: &Day) -> Result<(Option<f64>, i64), StorageError> {
+    let since = Timestamp(day.to - TimeDelta::days(PACE_DAYS));
+    Ok(on!(conn, c => e::table
+        .filter(e::state.eq("decided").and(e::seconds.is_not_null()))
+        .filter(e::decided_at.ge(since).and(e::decided_at.lt(Timestamp(day.to))))
+        .select((avg(e::seconds), count_star()))
+        .first(c))?)
+}
+
+/// Tasks completed on the day by raters alone, golden items left out.
+///
+/// # Errors
+/// As any query.
+pub fn count_without_expert(conn: &mut Connection, day: &Day) -> Result<i64, StorageError> {
+    Ok(on!(conn, c => {
+        let mut query = t::table
+            .filter(t::is_golden.eq(false).and(t::status.eq("completed")))
+            .filter(t::completed_at.ge(Timestamp(day.from)))
+            .filter(t::completed_at.lt(Timestamp(day.to)))
+            .count()
+            .into_boxed();
+        if let Some(retailer) = &day.retailer_id {
+            query = query.filter(t::retailer_id.eq(retailer));
+        }
+        query.get_result(c)
+    })?)
+}
+
+/// For each retailer whose first field mapping was approved by people on the day: the days since it was entered.
+///
+/// # Errors
+/// As any query.
+pub fn onboarded(conn: &mut Connection, day: &Day) -> Result<Vec<(String, f64)>, StorageError> {
+    let approved: Vec<(Option<String>, Option<Timestamp>)> = on!(conn, c => {
+        let mut query = t::table
+            .inner_join(k::table.on(k::task_id.eq(t::task_id)))
+            .filter(t::task_type.eq("schema_mapping").and(t::is_golden.eq(false)))
+            .filter(t::retailer_id.is_not_null().and(k::is_final.eq(true)).and(k::choice.like("candidate%")))
+            .filter(t::completed_at.ge(Timestamp(day.from)).and(t::completed_at.lt(Timestamp(day.to))))
+            .select((t::retailer_id, t::completed_at))
+            .order(t::completed_at)
+            .limit(MAX_ROWS)
+            .into_boxed();
+        if let Some(retailer) = &day.retailer_id {
+            query = query.filter(t::retailer_id.eq(retailer));
+        }
+        query.load(c)
+    })?;
+    let mut first: BTreeMap<String, Timestamp> = BTreeMap::new();
+    for (retailer, at) in approved {
+        if let (Some(retailer), Some(at)) = (retailer, at) {
+            first.entry(retailer).or_insert(at);
+        }
+    }
+    let mut found = Vec::new();
+    for (retailer, at) in first {
+        let earlier: Option<i64> = on!(conn, c => t::table
+            .inner_join(k::table.on(k::task_id.eq(t::task_id)))
+            .filter(t::task_type.eq("schema_mapping").and(t::is_golden.eq(false)).and(t::retailer_id.eq(&retailer)))
+            .filter(k::is_final.eq(true).and(k::choice.like("candidate%")).and(t::completed_at.lt(Timestamp(day.from))))
+            .select(t::id)
+            .first(c)
+            .optional())?;
+        if earlier.is_some() {
+            continue;
+        }
+        let entered: Option<Timestamp> = on!(conn, c => retailers::table.filter(retailers::retailer_id.eq(&retailer)).select(retailers::created_at).first(c).optional())?;
+        found.extend(entered.map(|entered| (retailer, (at.0 - entered.0).as_seconds_f64() / 86_400.0)));
+    }
+    Ok(found)
+}
+
+/// What an experiment that was concluded on the day found about the return on spend.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proven {
+    /// The experiment.
+    pub experiment_id: String,
+    /// Whose it is.
+    pub tenant_id: String,
+    /// Incremental revenue over incremental spend.
+    pub iroas: f64,
+    /// Its standard error.
+    pub standard_error: f64,
+    /// Incremental spend, micros.
+    pub spend_micros: i64,
+    /// Currency of the spend.
+    pub currency: String,
+    /// Hash of what the result was computed from.
+    pub inputs_hash: Option<String>,
+}
+
+/// Experiments concluded on the day that proved a return, oldest first; of one retailer those about its campaigns.
+///
+/// # Errors
+/// As any query.
+pub fn proven(conn: &mut Connection, day: &Day) -> Result<Vec<Proven>, StorageError> {
+    type Row = (String, String, f64, f64, i64, String, Option<String>, i64);
+    let rows: Vec<Row> = on!(conn, c => y::table
+        .inner_join(x::table)
+        .filter(x::concluded_at.ge(Timestamp(day.from)).and(x::concluded_at.lt(Timestamp(day.to))))
+        .order(y::id)
+        .limit(MAX_ROWS)
+        .select((x::experiment_id, x::tenant_id, y::iroas, y::standard_error, y::spend_micros, y::currency, x::inputs_hash, y::campaign))
+        .load(c))?;
+    let keys: Vec<i64> = rows.iter().map(|row| row.7).collect();
+    let at: BTreeMap<i64, String> = if keys.is_empty() || day.retailer_id.is_none() {
+        BTreeMap::new()
+    } else {
+        let found: Vec<(i64, String)> =
+            on!(conn, c => campaigns::table.filter(campaigns::id.eq_any(&keys)).select((campaigns::id, campaigns::retailer_id)).load(c))?;
+        found.into_iter().collect()
+    };
+    Ok(rows
+        .into_iter()
+        .filter(|row| day.retailer_id.is_none() || at.get(&row.7) == day.retailer_id.as_ref())
+        .map(|(experiment_id, tenant_id, iroas, standard_error, spend_micros, currency, inputs_hash, _)| Proven {
+            experiment_id,
+            tenant_id,
+            iroas,
+            standard_error,
+            spend_micros,
+            currency,
+            inputs_hash,
+        })
+        .collect())
+}
+
+/// Retailers of whom anything happened on the day that enters a figure.
+///
+/// # Errors
+/// As any query.
+pub fn retailers_seen(conn: &mut Connection, day: &Day) -> Result<BTreeSet<String>, StorageError> {
+    let (from, to) = (Timestamp(day.from), Timestamp(day.to));
+    let judged: Vec<Option<String>> = on!(conn, c => j::table
+        .inner_join(t::table.on(t::task_id.eq(j::task_id)))
+        .filter(j::created_at.ge(from).and(j::created_at.lt(to)))
+        .select(t::retailer_id).distinct().load(c))?;
+    let made: Vec<Option<String>> = on!(conn, c => t::table
+        .filter(t::created_at.ge(from).and(t::created_at.lt(to)).or(t::completed_at.ge(from).and(t::completed_at.lt(to)).assume_not_null()))
+        .select(t::retailer_id).distinct().load(c))?;
+    let deployed: Vec<Option<String>> = on!(conn, c => m::table
+        .filter(m::deployed_at.ge(from).and(m::deployed_at.lt(to)))
+        .select(m::retailer_id).distinct().load(c))?;
+    let tested: Vec<i64> = on!(conn, c => y::table
+        .inner_join(x::table)
+        .filter(x::concluded_at.ge(from).and(x::concluded_at.lt(to)))
+        .select(y::campaign).load(c))?;
+    let sold: Vec<String> = if tested.is_empty() {
+        Vec::new()
+    } else {
+        on!(conn, c => campaigns::table.filter(campaigns::id.eq_any(&tested)).select(campaigns::retailer_id).load(c))?
+    };
+    Ok([judged, made, deployed].into_iter().flatten().flatten().chain(sold).collect())
 }

@@ -1,4 +1,4 @@
-//! Feedback, reward models, jobs, key figures.
+//! Feedback, reward models, jobs, key figures, artifacts and the adapters among them.
 
 diesel::table! {
     use diesel::sql_types::*;
@@ -130,6 +130,7 @@ diesel::table! {
         finished_at -> Nullable<Instant>,
         created_at -> Instant,
         updated_at -> Instant,
+        slot -> Nullable<Text>,
     }
 }
 
@@ -163,5 +164,96 @@ diesel::table! {
         definitions -> Document,
         created_at -> Instant,
         updated_at -> Instant,
+        cost_currency -> Nullable<Text>,
+        revenue_currency -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Instant;
+
+    /// When feedback on a brand's outputs becomes a rating task.
+    feedback_rules (id) {
+        id -> BigInt,
+        brand_id -> Text,
+        tenant_id -> Text,
+        is_on -> Bool,
+        max_rating -> Nullable<Integer>,
+        thumbs_down -> Bool,
+        corrections -> Bool,
+        preferences -> Bool,
+        daily_limit -> Integer,
+        updated_by -> Text,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Instant;
+
+    /// Feedback that met its brand's rule, and the rating task it became or why it became none.
+    feedback_tasks (id) {
+        id -> BigInt,
+        feedback_id -> Text,
+        tenant_id -> Text,
+        brand_id -> Text,
+        state -> Text,
+        reason -> Nullable<Text>,
+        task_id -> Nullable<Text>,
+        pair_hash -> Nullable<Text>,
+        asked_on -> Nullable<Date>,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Instant;
+
+    /// Files in buckets; slot is unique and only a ready one has it.
+    artifacts (id) {
+        id -> BigInt,
+        artifact_id -> Text,
+        tenant_id -> Text,
+        bucket -> Text,
+        path -> Text,
+        slot -> Nullable<Text>,
+        state -> Text,
+        store -> Text,
+        content_type -> Text,
+        size_bytes -> BigInt,
+        sha256 -> Text,
+        created_by -> Text,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Document;
+    use crate::types::Instant;
+
+    /// Versions of LoRA adapters, each of two artifacts.
+    adapter_versions (id) {
+        id -> BigInt,
+        tenant_id -> Text,
+        adapter_id -> Text,
+        version -> Integer,
+        path -> Text,
+        base_model -> Text,
+        lora_rank -> Integer,
+        lora_alpha -> Double,
+        parameters_count -> BigInt,
+        details -> Document,
+        config_artifact_id -> Text,
+        weights_artifact_id -> Text,
+        note -> Nullable<Text>,
+        created_by -> Text,
+        created_at -> Instant,
     }
 }

@@ -115,3 +115,36 @@ diesel::table! {
         updated_at -> Instant,
     }
 }
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Instant;
+
+    /// Who decided what; each row holds the hash of itself and of the row before it.
+    audit_log (id) {
+        id -> BigInt,
+        number -> BigInt,
+        tenant_id -> Nullable<Text>,
+        actor -> Text,
+        action -> Text,
+        subject -> Text,
+        detail -> Text,
+        previous_hash -> Text,
+        hash -> Text,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Instant;
+
+    /// The end of the audit log's chain.
+    audit_chain (id) {
+        id -> BigInt,
+        number -> BigInt,
+        hash -> Text,
+        created_at -> Instant,
+        updated_at -> Instant,
+    }
+}

@@ -8,7 +8,6 @@ use domain::scope::Scope;
 
 use super::TrainingFilter;
 use crate::connection::Connection;
-use crate::dialect::ROWS_PER_STATEMENT;
 use crate::error::StorageError;
 use crate::on;
 use crate::schema::{judgments as j, rater_profiles as r, rating_tasks as t, task_consensus as k};
@@ -90,15 +89,6 @@ pub struct JudgmentRow {
     pub golden_total: i32,
     /// Whether the rater is a simulation.
     pub is_simulated: bool,
-}
-
-/// How many judgments of a task came from people and from simulations.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RaterMix {
-    /// From people.
-    pub people: i64,
-    /// From simulated raters.
-    pub simulated: i64,
 }
 
 /// Narrows a boxed query on `rating_tasks` to a scope and a filter, without golden items.
@@ -244,29 +234,6 @@ pub fn newest_choices(conn: &mut Connection, scope: &Scope, limit: i64) -> Resul
             .into_boxed();
         narrowed_tasks!(all, scope, &filter).load(c)
     })?)
-}
-
-/// Who judged each of these tasks; voided judgments are left out.
-///
-/// # Errors
-/// As any query.
-pub fn rater_mix(conn: &mut Connection, task_ids: &[String]) -> Result<BTreeMap<String, RaterMix>, StorageError> {
-    let mut mixes: BTreeMap<String, RaterMix> = BTreeMap::new();
-    for chunk in task_ids.chunks(ROWS_PER_STATEMENT) {
-        for is_simulated in [false, true] {
-            let rows: Vec<(String, i64)> = on!(conn, c => j::table
-                .inner_join(r::table.on(r::rater_id.eq(j::rater_id)))
-                .filter(j::task_id.eq_any(chunk).and(r::is_simulated.eq(is_simulated)).and(j::voided_at.is_null()))
-                .group_by(j::task_id)
-                .select((j::task_id, count_star()))
-                .load(c))?;
-            for (task_id, count) in rows {
-                let mix = mixes.entry(task_id).or_default();
-                if is_simulated { mix.simulated += count } else { mix.people += count }
-            }
-        }
-    }
-    Ok(mixes)
 }
 
 /// How many tasks of this scope stand where, golden items left out.

@@ -1,7 +1,8 @@
-//! Feedback, jobs and reward models on every database that is configured.
+//! Artifacts, adapters, feedback, jobs and reward models on every database that is configured.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod artifacts;
 mod feedback;
 mod jobs;
 mod reward_models;

@@ -73,7 +73,10 @@ fn only_the_edges_know_the_http_server() {
 #[test]
 fn only_the_rooms_that_call_out_know_http_clients() {
     let may = |p: &Package| ["peers", "supabase", "realtime", "endcap"].contains(&p.name.as_str());
-    assert_none(&strangers(&["reqwest", "tokio-tungstenite"], may), "calls go out through `peers`, `supabase`, `realtime` or `endcap`");
+    assert_none(
+        &strangers(&["reqwest", "tokio-tungstenite", "object_store"], may),
+        "calls go out through `peers`, `supabase`, `realtime` or `endcap`",
+    );
 }
 
 #[test]

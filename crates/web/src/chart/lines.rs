@@ -67,7 +67,11 @@ pub fn lines(title: &str, labels: &[String], series: &[Series], shape: Shape) ->
     }
     let every = labels.len().div_ceil(shape.labels).max(1);
     for (i, label) in labels.iter().enumerate().step_by(every) {
-        let anchor = if i == 0 && labels.len() > 1 { "start" } else { "middle" };
+        let anchor = match i {
+            0 if labels.len() > 1 => "start",
+            last if last > 0 && last + 1 == labels.len() => "end",
+            _ => "middle",
+        };
         let _ = write!(
             svg,
             "<text class=\"chart-text\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",

@@ -100,6 +100,8 @@ pub const CODES: &[Code] = &[
         "A browser session was used from another site's page.",
         "Call from our own pages, or send a token in the `Authorization` header.",
     ),
+    code("link_invalid", 403, "Link invalid", "The link to a file was not made here, or was changed.", "Ask whoever sent it for another."),
+    code("link_expired", 403, "Link expired", "The link to a file was good and its time is over.", "Ask whoever sent it for another."),
     code(
         "not_calibrated",
         403,
@@ -210,6 +212,13 @@ pub const CODES: &[Code] = &[
         "Collect more judgments and train again, or activate it with an `override_reason`.",
     ),
     code(
+        "artifact_in_use",
+        409,
+        "Artifact in use",
+        "A version of an adapter is made of this file, so it stays as it is.",
+        "Remove the version first, or upload to another path.",
+    ),
+    code(
         "infeasible",
         422,
         "No allocation is possible",
@@ -237,6 +246,13 @@ pub const CODES: &[Code] = &[
         "Unsupported media type",
         "The body's `Content-Type` is not one that this path reads.",
         "Send one of the types named in `detail`.",
+    ),
+    code(
+        "range_not_satisfiable",
+        416,
+        "Range not satisfiable",
+        "The range of bytes begins behind the end of the file.",
+        "Ask within the `size_bytes` of the answer, or without `Range`.",
     ),
     code(
         "invalid_input",

@@ -1,8 +1,13 @@
 //! The table of all keys: what may be configured, with default, help and example. The single place to add one.
 
+mod figures;
+mod imports;
+
+use super::artifacts;
 use super::key::DefaultValue::{Absent, Derived, Value};
 use super::key::Kind::{self, Address, Number, OneOf, Secret, Text, Url, Whole};
 use super::key::{Key, key};
+use super::rating;
 
 const PORT: Kind = Whole { min: 0, max: 65_535 };
 const SHARE: Kind = Number { min: 0.0, max: 1.0 };
@@ -224,20 +229,17 @@ pub const KEYS: &[Key] = &[
         "refuse",
         "What happens to personal data in texts that raters may see: masked before they are stored, refused with 422, or let through.",
     ),
-    key(
-        "ENDCAP_ARTIFACT_DIRECTORY",
-        Text,
-        Value("./data/artifacts"),
-        "/var/lib/endcap/artifacts",
-        "Folder for model artifacts, datasets and exports when no hosted storage is configured.",
-    ),
-    key(
-        "ENDCAP_LEASE_SECONDS",
-        Whole { min: 10, max: 86_400 },
-        Value("300"),
-        "300",
-        "How long an assignment is held without a heartbeat, in seconds.",
-    ),
+    artifacts::STORE,
+    artifacts::DIRECTORY,
+    artifacts::S3_ENDPOINT,
+    artifacts::S3_BUCKET,
+    artifacts::S3_REGION,
+    artifacts::S3_ACCESS_KEY_ID,
+    artifacts::S3_SECRET_ACCESS_KEY,
+    artifacts::MODEL_ARTIFACTS_MAX_BYTES,
+    artifacts::TRAINING_DATA_MAX_BYTES,
+    artifacts::EXPORTS_MAX_BYTES,
+    rating::LEASE_SECONDS,
     key("ENDCAP_JUDGMENTS_PER_TASK", COUNT, Value("2"), "2", "Judgments asked for at first for a task that names no number."),
     key(
         "ENDCAP_MAX_JUDGMENTS_PER_TASK",
@@ -383,32 +385,14 @@ pub const KEYS: &[Key] = &[
         "200",
         "How often a database without notifications is asked for new events, in milliseconds.",
     ),
-    key(
-        "ENDCAP_IMPORT_DIRECTORY",
-        Text,
-        Absent,
-        "/var/lib/endcap/imports",
-        "Folder in which files to import wait, on a disk with room for them; absent means the system's temporary folder.",
-    ),
-    key(
-        "ENDCAP_IMPORT_MAX_BYTES",
-        Whole { min: 1_000, max: 1_000_000_000_000_000 },
-        Value("17179869184"),
-        "17179869184",
-        "Largest file to import, in bytes as sent.",
-    ),
-    key(
-        "ENDCAP_IMPORT_MAX_UNPACKED_BYTES",
-        Whole { min: 1_000, max: 1_000_000_000_000_000 },
-        Value("274877906944"),
-        "274877906944",
-        "Most bytes that a packed file to import may unpack to.",
-    ),
-    key(
-        "ENDCAP_IMPORT_WORKERS",
-        Whole { min: 1, max: 64 },
-        Value("2"),
-        "2",
-        "Imports that run at once; one tenant runs at most half of them.",
-    ),
+    imports::DIRECTORY,
+    imports::MAX_BYTES,
+    imports::MAX_UNPACKED_BYTES,
+    imports::WORKERS,
+    figures::MINUTES,
+    figures::CATCH_UP_DAYS,
+    figures::COST_PER_JUDGMENT,
+    figures::COST_PER_RATER_HOUR,
+    figures::COST_PER_EXPERT_HOUR,
+    figures::COST_CURRENCY,
 ];

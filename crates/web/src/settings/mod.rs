@@ -2,6 +2,8 @@
 //!
 //! [`keys::KEYS`] declares each key; `.env.example` and `docs/configuration.md` are rendered from the same table.
 
+mod artifacts;
+mod figures;
 pub mod key;
 mod keys;
 mod rates;
@@ -17,6 +19,8 @@ use secrecy::SecretString;
 
 use crate::sealing::SealKeys;
 
+pub use artifacts::{ArtifactStore, Artifacts, S3};
+pub use figures::{KeyFigures, UnitCosts};
 pub use key::{DefaultValue, Key};
 pub use keys::KEYS;
 pub use rates::{RateLimits, RateRule};
@@ -268,10 +272,12 @@ pub struct Settings {
     pub realtime_poll: Duration,
     /// Whole months of performance rows that are kept before the present one; absent keeps all.
     pub performance_retention_months: Option<u32>,
-    /// Folder for artifacts, datasets and exports when no hosted storage is configured.
-    pub artifact_directory: String,
+    /// Where artifacts are kept.
+    pub artifacts: Artifacts,
     /// Files to import.
     pub imports: Imports,
+    /// When key figures are computed, and from which costs.
+    pub key_figures: KeyFigures,
     /// What a person should know and that does not stop the start; logged once by `start`.
     pub warnings: Vec<String>,
 }

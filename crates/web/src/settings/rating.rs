@@ -2,6 +2,19 @@
 
 use std::time::Duration;
 
+use super::key::DefaultValue::Value;
+use super::key::Kind::Whole;
+use super::key::{Key, key};
+
+/// How long work is held without a word, which stands first in the table.
+pub(super) const LEASE_SECONDS: Key = key(
+    "ENDCAP_LEASE_SECONDS",
+    Whole { min: 10, max: 86_400 },
+    Value("300"),
+    "300",
+    "How long an assignment is held without a heartbeat, in seconds.",
+);
+
 /// When a rater counts as calibrated: a sequential test of accuracy `p1` against `p0` on golden items.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Calibration {

@@ -12,8 +12,8 @@ use super::key::{DefaultValue, Key, Kind};
 use super::keys::KEYS;
 use super::rates::{self, RateLimits, RateRule};
 use super::{
-    Calibration, Environment, Limits, LogFormat, Mistake, Overlap, PiiRule, Pool, QueueWeights, Rating, ServiceAddress, Settings,
-    SettingsError, SignIn, Signup, Supabase,
+    Calibration, Environment, KeyFigures, Limits, LogFormat, Mistake, Overlap, PiiRule, Pool, QueueWeights, Rating, ServiceAddress,
+    Settings, SettingsError, SignIn, Signup, Supabase, UnitCosts,
 };
 
 /// Known to everybody who reads the source: only good for development.
@@ -21,7 +21,7 @@ const DEVELOPMENT_JWT_SECRET: &str = "endcap-development-jwt-secret-not-for-prod
 const DEVELOPMENT_SERVICE_SECRET: &str = "endcap-development-service-secret-not-for-production";
 
 pub(super) struct Values {
-    texts: BTreeMap<&'static str, String>,
+    pub(super) texts: BTreeMap<&'static str, String>,
     mistakes: Vec<Mistake>,
     warnings: Vec<String>,
     seal_keys: SealKeys,
@@ -95,16 +95,45 @@ impl Values {
             peer_timeout: self.millis("ENDCAP_PEER_TIMEOUT_MS"),
             realtime_poll: self.millis("ENDCAP_REALTIME_POLL_MS"),
             performance_retention_months: self.texts.get("ENDCAP_PERFORMANCE_RETENTION_MONTHS").and_then(|text| text.parse().ok()),
-            artifact_directory: self.text("ENDCAP_ARTIFACT_DIRECTORY"),
+            artifacts: self.artifacts(),
             imports: super::Imports {
                 directory: Some(self.text("ENDCAP_IMPORT_DIRECTORY")).filter(|text| !text.is_empty()),
                 max_bytes: self.whole("ENDCAP_IMPORT_MAX_BYTES"),
                 max_unpacked_bytes: self.whole("ENDCAP_IMPORT_MAX_UNPACKED_BYTES"),
                 workers: self.whole("ENDCAP_IMPORT_WORKERS"),
             },
+            key_figures: self.key_figures(),
             warnings: std::mem::take(&mut self.warnings),
         };
         if self.mistakes.is_empty() { Ok(settings) } else { Err(SettingsError { mistakes: self.mistakes }) }
+    }
+
+    fn key_figures(&mut self) -> KeyFigures {
+        let minutes: u64 = self.whole("ENDCAP_KEY_FIGURES_MINUTES");
+        let currency = self.text("ENDCAP_COST_CURRENCY");
+        if let Err(invalid) = domain::money::check_currency("ENDCAP_COST_CURRENCY", &currency) {
+            invalid.fields.into_iter().for_each(|error| self.mistake("ENDCAP_COST_CURRENCY", error.message));
+        }
+        let mut is_priced = false;
+        let mut micros = |key: &'static str| {
+            let Some(text) = self.texts.get(key).cloned() else { return 0 };
+            is_priced = true;
+            domain::money::parse_micros(key, &text).unwrap_or_else(|invalid| {
+                invalid.fields.into_iter().for_each(|error| self.mistake(key, error.message));
+                0
+            })
+        };
+        let costs = UnitCosts {
+            per_judgment_micros: micros("ENDCAP_COST_PER_JUDGMENT"),
+            per_rater_hour_micros: micros("ENDCAP_COST_PER_RATER_HOUR"),
+            per_expert_hour_micros: micros("ENDCAP_COST_PER_EXPERT_HOUR"),
+            currency,
+        };
+        KeyFigures {
+            every: (minutes > 0).then(|| Duration::from_secs(60 * minutes)),
+            catch_up_days: self.whole("ENDCAP_KEY_FIGURES_CATCH_UP_DAYS"),
+            costs: is_priced.then_some(costs),
+        }
     }
 
     fn pool(&mut self) -> Pool {
@@ -284,7 +313,7 @@ impl Values {
         development.to_owned().into()
     }
 
-    fn mistake(&mut self, name: &str, problem: String) {
+    pub(super) fn mistake(&mut self, name: &str, problem: String) {
         let example = KEYS.iter().find(|key| key.name == name).map_or("", |key| key.example);
         self.mistakes.push(Mistake { key: name.to_owned(), problem, example: example.to_owned() });
     }
@@ -296,7 +325,7 @@ impl Values {
     }
 
     /// The text given, else the default of the table (a bad text was reported and dropped before).
-    fn text(&self, name: &str) -> String {
+    pub(super) fn text(&self, name: &str) -> String {
         let default = || KEYS.iter().find(|key| key.name == name).map(|key| key.default);
         match (self.texts.get(name), default()) {
             (Some(text), _) => text.clone(),
@@ -305,11 +334,11 @@ impl Values {
         }
     }
 
-    fn secret(&self, name: &str) -> Option<SecretString> {
+    pub(super) fn secret(&self, name: &str) -> Option<SecretString> {
         self.texts.get(name).map(|text| text.clone().into())
     }
 
-    fn whole<T: std::str::FromStr + Default>(&self, name: &str) -> T {
+    pub(super) fn whole<T: std::str::FromStr + Default>(&self, name: &str) -> T {
         self.text(name).parse().unwrap_or_default()
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use web::settings::{Environment, Settings, Sources};
+use web::settings::{ArtifactStore, Environment, Settings, Sources};
 
 const NOTHING: [(&str, &str); 0] = [];
 
@@ -26,6 +26,25 @@ fn defaults_are_those_of_the_contract() {
 }
 
 #[test]
+fn artifacts_go_to_what_is_configured() {
+    let project = [("SUPABASE_URL", "https://x.supabase.co"), ("SUPABASE_SERVICE_KEY", "sb_secret_x")];
+    let s3 = [("ENDCAP_S3_BUCKET", "endcap"), ("ENDCAP_S3_ACCESS_KEY_ID", "id"), ("ENDCAP_S3_SECRET_ACCESS_KEY", "key")];
+    let both = [project.as_slice(), s3.as_slice()].concat();
+    let named = |store| [both.as_slice(), &[("ENDCAP_ARTIFACT_STORE", store)]].concat();
+    for (variables, store) in [
+        (Vec::new(), ArtifactStore::Local),
+        (s3.to_vec(), ArtifactStore::S3),
+        (both.clone(), ArtifactStore::Supabase),
+        (named("s3"), ArtifactStore::S3),
+        (named("local"), ArtifactStore::Local),
+    ] {
+        assert_eq!(Settings::from_variables(variables.clone()).unwrap().artifacts.store, store, "{variables:?}");
+    }
+    let artifacts = Settings::from_variables(s3.to_vec()).unwrap().artifacts;
+    assert_eq!(artifacts.s3.unwrap().endpoint, "https://s3.us-east-1.amazonaws.com");
+}
+
+#[test]
 fn every_mistake_is_named_with_problem_and_example() {
     let cases: &[Case] = &[
         (
@@ -45,6 +64,14 @@ fn every_mistake_is_named_with_problem_and_example() {
         (&[("ENDCAP_DATABASE_POOL_MIN", "30")], &["ENDCAP_DATABASE_POOL_MAX: is 20, under ENDCAP_DATABASE_POOL_MIN, which is 30"]),
         (&[("ENDCAP_CALIBRATION_P0", "0.9")], &["ENDCAP_CALIBRATION_P1: is 0.85, which must be over"]),
         (&[("SUPABASE_URL", "https://x.supabase.co")], &["SUPABASE_URL", "SUPABASE_KEY"]),
+        (&[("ENDCAP_ARTIFACT_STORE", "s3")], &["ENDCAP_S3_BUCKET: is required with ENDCAP_ARTIFACT_STORE=s3", "ENDCAP_S3_BUCKET=endcap"]),
+        (
+            &[("ENDCAP_ARTIFACT_STORE", "supabase")],
+            &["ENDCAP_ARTIFACT_STORE: is `supabase`, which needs SUPABASE_URL and SUPABASE_SERVICE_KEY"],
+        ),
+        (&[("ENDCAP_S3_BUCKET", "endcap")], &["ENDCAP_S3_ACCESS_KEY_ID: is required", "ENDCAP_S3_SECRET_ACCESS_KEY: is required"]),
+        (&[("ENDCAP_S3_BUCKET", "Not_a_bucket")], &["\"Not_a_bucket\" is no name of a bucket"]),
+        (&[("ENDCAP_EXPORTS_MAX_BYTES", "10")], &["whole number from 1024"]),
         (
             &[("ENDCAP_ENVIRONMENT", "production")],
             &["ENDCAP_JWT_SECRET: is required in production", "ENDCAP_SERVICE_SECRET: is required in production"],

@@ -33,6 +33,8 @@ pub struct Head {
     pub is_chosen: bool,
     /// Whether a person may still choose it.
     pub may_choose: bool,
+    /// What people have said about it.
+    pub said: Vec<String>,
 }
 
 /// A cell: text, notes below it, and bars.
@@ -158,6 +160,7 @@ fn head(plan: &Plan, is_over: bool) -> Head {
         rationale: texts(plan.plan.get("rationale")),
         is_chosen: plan.status == "chosen",
         may_choose: plan.status != "chosen" && !is_over,
+        said: Vec::new(),
     }
 }
 

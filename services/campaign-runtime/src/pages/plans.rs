@@ -8,6 +8,7 @@ use serde_json::Value;
 use storage::accounts;
 use storage::campaigns::{self, Campaign};
 use storage::error::StorageError;
+use storage::feedback::{self, FeedbackFilter};
 use storage::page::Page;
 use storage::plans as stored;
 use storage::reflections::{self, ReflectionFilter};
@@ -19,9 +20,13 @@ use web::problem::Problem;
 
 use super::comparison::{Comparison, Names, audiences, compare, plans_in_words};
 use super::file;
+use super::opinions::said_of;
 use super::words::moment;
 use crate::plans::study;
 use crate::state::State;
+
+/// Pieces of feedback on a set that are counted, the newest.
+const OPINIONS: i64 = 500;
 
 /// Sets listed.
 const SETS: i64 = 12;
@@ -69,7 +74,7 @@ pub async fn show_plans(
 ) -> Result<HttpResponse, PageRefusal> {
     let caller = caller.0;
     let (scope, wanted) = (caller.scope(), view.0.set);
-    let (campaign, sets, plans, logs, names) = state
+    let (campaign, sets, plans, logs, names, opinions) = state
         .storage
         .scoped(&scope)
         .read(move |conn| {
@@ -93,12 +98,22 @@ pub async fn show_plans(
             let mut names: Names = segments.into_iter().map(|one| (one.segment_id, one.name)).collect();
             let deciders: Vec<&str> = plans.iter().filter_map(|plan| plan.decided_by.as_deref()).collect();
             names.extend(accounts::display_names(conn, &deciders)?);
-            Ok((campaign, sets, plans, logs, names))
+            let opinions = match plans.first() {
+                None => Vec::new(),
+                Some(plan) => {
+                    let filter = FeedbackFilter { session_id: Some(plan.plan_set_id.clone()), ..FeedbackFilter::default() };
+                    feedback::list(conn, &scope, &filter, &Page::first(OPINIONS))?.rows
+                }
+            };
+            Ok((campaign, sets, plans, logs, names, opinions))
         })
         .await
         .map_err(Problem::from)?;
     let over = study::over(&campaign);
-    let shown = compare(&plans, &logs, &names, over.is_some());
+    let mut shown = compare(&plans, &logs, &names, over.is_some());
+    for head in shown.iter_mut().flat_map(|set| set.heads.iter_mut()) {
+        head.said = said_of(&opinions, &head.plan_id);
+    }
     let limit = |name: &str| campaign.constraints.get(name).cloned().unwrap_or(Value::Null);
     let as_text = |value: Value| match value {
         Value::Number(number) => number.to_string(),

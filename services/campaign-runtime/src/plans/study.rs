@@ -48,5 +48,5 @@ pub fn set_aside(
     now: DateTime<Utc>,
 ) -> Result<(), StorageError> {
     stored::set_aside(conn, scope, &log.session_id, choice.reason, choice.decided_by, now)?;
-    tell(conn, campaign, None, log, now)
+    tell(conn, scope, campaign, None, log, now)
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use domain::campaign::PlanStatus;
 use domain::scope::Scope;
 use serde_json::{Value, json};
+use storage::audit::{self, NewEntry};
 use storage::campaigns::history::{Action, Change};
 use storage::campaigns::{self, Campaign};
 use storage::connection::Connection;
@@ -35,7 +36,7 @@ pub fn announce(
         let change = Change::of(Action::Allocate).because(Some(choice.reason));
         campaigns::allocate(conn, scope, campaign.id, allocation.into(), &change, now)?;
     }
-    tell(conn, campaign, choice.plan_id, log, now)
+    tell(conn, scope, campaign, choice.plan_id, log, now)
 }
 
 /// Writes the log of a decision and tells who listens.
@@ -44,6 +45,7 @@ pub fn announce(
 /// As any query.
 pub fn tell(
     conn: &mut Connection,
+    scope: &Scope,
     campaign: &Campaign,
     plan_id: Option<&str>,
     log: &NewReflectionLog,
@@ -58,5 +60,12 @@ pub fn tell(
         payload: json!({"campaign_id": campaign.campaign_id, "plan_set_id": log.session_id, "plan_id": plan_id}),
         tenant_id: Some(campaign.tenant_id.clone()),
     };
-    outbox::push(conn, &event, now).map(drop)
+    outbox::push(conn, &event, now)?;
+    let entry = NewEntry {
+        tenant_id: Some(campaign.tenant_id.clone()),
+        action: "plan.decided",
+        subject: format!("plan_set:{}", log.session_id),
+        detail: json!({"campaign_id": campaign.campaign_id, "plan_id": plan_id, "log_id": log.log_id, "why": log.decision_rationale}),
+    };
+    audit::append(conn, scope, &entry, now).map(drop)
 }

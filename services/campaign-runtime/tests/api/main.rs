@@ -15,6 +15,7 @@ mod numbers;
 mod optimizer;
 mod pages;
 mod peers;
+mod plan_feedback;
 mod plans;
 mod readings;
 mod references;

@@ -186,6 +186,7 @@ pub async fn fixtures(bench: &Bench, app: &Client) -> Fixtures {
         ("POST /v1/campaigns/{campaign_id}/performance", json!({"rows": [{"date": "2025-12-01", "clicks": 1}]})),
         ("POST /v1/campaigns/{campaign_id}/plans", json!({"total_budget": {"amount": "100", "currency": "USD"}})),
         ("POST /v1/campaigns/{campaign_id}/plans/{plan_id}/choose", json!({"reason": "mine"})),
+        ("POST /v1/campaigns/{campaign_id}/plans/{plan_id}/feedback", json!({"feedback_type": "thumbs_up"})),
         ("POST /v1/campaigns/{campaign_id}/creatives", json!({"name": "mine", "content": {"texts": {"headline": "mine"}}})),
         ("PUT /v1/campaigns/{campaign_id}/creatives/{creative_id}", json!({"name": "mine", "content": {"texts": {"headline": "mine"}}})),
         ("PATCH /v1/experiments/{experiment_id}", json!({"name": "mine"})),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use storage::training_data::repeats::Unit;
 
 /// What a trainer expects to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -42,6 +43,19 @@ impl Profile {
     }
 }
 
+impl Profile {
+    /// What is counted as the same in this profile; judgments are never.
+    #[must_use]
+    pub fn unit(self) -> Option<Unit> {
+        match self {
+            Self::TrlPreference | Self::TrlPreferenceChat | Self::Reward | Self::HhRlhf => Some(Unit::Pair),
+            Self::Kto => Some(Unit::Answer),
+            Self::Sft => Some(Unit::Example),
+            Self::Judgments => None,
+        }
+    }
+}
+
 impl std::str::FromStr for Profile {
     type Err = ();
 
@@ -67,7 +81,13 @@ impl Split {
     /// below 90 validation, else test.
     #[must_use]
     pub fn of_prompt(prompt: &str) -> Self {
-        let remainder = Sha256::digest(prompt.as_bytes()).iter().fold(0_u32, |rest, byte| (rest * 256 + u32::from(*byte)) % 100);
+        Self::of_digest(&Sha256::digest(prompt.as_bytes()))
+    }
+
+    /// [`Split::of_prompt`] of a prompt's SHA-256.
+    #[must_use]
+    pub fn of_digest(digest: &[u8]) -> Self {
+        let remainder = digest.iter().fold(0_u32, |rest, byte| (rest * 256 + u32::from(*byte)) % 100);
         match remainder {
             0..80 => Self::Train,
             80..90 => Self::Validation,

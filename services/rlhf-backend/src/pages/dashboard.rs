@@ -1,9 +1,12 @@
-//! `/dashboard`: is quality held, what is blocked, what was said, which models score.
+//! `/dashboard`: is quality held, what does it cost, what is blocked; then the key figures, what was said, and which models score.
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use askama::Template;
+use chrono::{Days, NaiveDate};
 use domain::scope::Scope;
+use learning::agreement::suite::{Estimate, Settings, suite};
+use serde::Deserialize;
 use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::feedback::FeedbackFilter;
@@ -11,25 +14,44 @@ use storage::feedback::statistics::{self, FeedbackStatistics};
 use storage::jobs::{self, Job, JobFilter};
 use storage::page::Page;
 use storage::reward_models::{self, RewardModel, RewardModelFilter};
+use storage::rlhf_metrics::{self, DayFigures};
 use storage::training_data::judged;
 use web::caller::{PageCaller, PageRefusal};
 use web::chart;
+use web::json::QueryOf;
 use web::layout::{Layout, render};
 use web::problem::Problem;
 
+use super::key_figures::{self, Drawing, FigureView};
 use super::{count, decimal, file, percent, require_reader, topics, words};
-use crate::key_figures::alpha_of;
+use crate::key_figures::computing::judgments_of;
 use crate::state::State;
+use crate::training::CardFigures;
+use crate::training::material::LABELS;
 use crate::worker::TRAIN;
 
 /// Judgments that enter the agreement shown, the newest.
 const JUDGMENTS: i64 = 5_000;
 
 /// Figures that rest on fewer than this are shown faint.
-const FEW: u64 = 20;
+pub(super) const FEW: u64 = 20;
 
-/// Days in the chart.
+/// Days in the charts when no span is given.
 const DAYS: usize = 30;
+
+/// Most days in the charts.
+const MAX_DAYS: i64 = 366;
+
+/// What the figures are of.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DashboardQuery {
+    retailer_id: Option<String>,
+    #[serde(default, deserialize_with = "domain::day::read")]
+    from: Option<NaiveDate>,
+    #[serde(default, deserialize_with = "domain::day::read")]
+    to: Option<NaiveDate>,
+}
 
 struct Counted {
     name: String,
@@ -52,7 +74,18 @@ struct ActiveModel {
     retailer: String,
     version: i32,
     accuracy: String,
+    calibration: String,
+    longer: String,
+    alpha: String,
     model_id: String,
+}
+
+/// One of the three numbers that say how far raters agree.
+struct Agreement {
+    name: &'static str,
+    value: String,
+    note: String,
+    is_faint: bool,
 }
 
 #[derive(Template)]
@@ -62,9 +95,17 @@ struct DashboardPage {
     styles: String,
     script: String,
     topics: String,
-    agreement: String,
-    agreement_note: String,
-    is_agreement_faint: bool,
+    agreements: Vec<Agreement>,
+    agreement_says: &'static str,
+    quality: FigureView,
+    cost: FigureView,
+    figures: Vec<FigureView>,
+    drawings: Vec<Drawing>,
+    retailers: Vec<String>,
+    retailer: String,
+    from: NaiveDate,
+    to: NaiveDate,
+    sees_rows: bool,
     decided: String,
     open: String,
     blocked: i64,
@@ -87,15 +128,35 @@ struct Figures {
     choices: Vec<(String, String, String)>,
     models: Vec<RewardModel>,
     jobs: Vec<Job>,
+    days: Vec<DayFigures>,
+    retailers: Vec<String>,
 }
 
 /// Shows the dashboard.
-pub async fn show_dashboard(state: Data<State>, caller: PageCaller) -> Result<HttpResponse, PageRefusal> {
+pub async fn show_dashboard(state: Data<State>, caller: PageCaller, query: QueryOf<DashboardQuery>) -> Result<HttpResponse, PageRefusal> {
     let caller = caller.0;
     require_reader(&caller)?;
     let scope = caller.scope();
-    let figures = state.storage.scoped(&scope).read(move |conn| read(conn, &scope)).await.map_err(Problem::from)?;
-    let alpha = alpha_of(figures.choices.iter().map(|(task, rater, choice)| (task.as_str(), rater.as_str(), choice.as_str())));
+    let to = query.0.to.unwrap_or_else(|| state.clock.now().date_naive());
+    let from = query.0.from.unwrap_or_else(|| to - Days::new(DAYS as u64 - 1));
+    if from > to {
+        return Err(Problem::invalid_field("from", "is after to").into());
+    }
+    if (to - from).num_days() > MAX_DAYS {
+        return Err(
+            Problem::invalid_field("from", format!("lies more than {MAX_DAYS} days before to; take the CSV for longer spans")).into()
+        );
+    }
+    let retailer = query.0.retailer_id.filter(|retailer| !retailer.is_empty());
+    let of = retailer.clone();
+    let figures =
+        state.storage.scoped(&scope).read(move |conn| read(conn, &scope, of.as_deref(), from, to)).await.map_err(Problem::from)?;
+    let (agreements, agreement_says) = agreements(&figures.choices);
+    let mut views = key_figures::views(&figures.days);
+    let mut headline = |name: &str| views.iter().position(|view| view.name == name).map(|at| views.remove(at));
+    let nothing = || Problem::internal("a key figure is missing from its table".to_owned());
+    let quality = headline("golden_set_accuracy").ok_or_else(nothing)?;
+    let cost = headline("cost_per_accepted_judgment").ok_or_else(nothing)?;
     let tasks = |names: &[&str]| names.iter().filter_map(|name| figures.tasks.get(*name)).sum();
     let statistics = &figures.statistics;
     let trend: Vec<chart::Point> = last_days(statistics);
@@ -104,15 +165,17 @@ pub async fn show_dashboard(state: Data<State>, caller: PageCaller) -> Result<Ht
         styles: file("rlhf.css"),
         script: file("rlhf.js"),
         topics: topics(&caller, &["feedback", "tasks", "jobs"]),
-        agreement: decimal(alpha.alpha.value, 2),
-        agreement_note: match (&alpha.interval, &alpha.alpha.undefined_because) {
-            (Some(interval), _) => {
-                format!("95 % interval {:.2} to {:.2}, n = {} judgments", interval.low, interval.high, alpha.alpha.n_judgments)
-            }
-            (None, Some(because)) => format!("Not defined: {because}."),
-            (None, None) => format!("n = {} judgments", alpha.alpha.n_judgments),
-        },
-        is_agreement_faint: alpha.alpha.n_judgments < FEW,
+        agreements,
+        agreement_says,
+        quality,
+        cost,
+        figures: views,
+        drawings: key_figures::drawings(&figures.days),
+        retailers: figures.retailers,
+        retailer: retailer.unwrap_or_default(),
+        from,
+        to,
+        sees_rows: caller.role.sees_all_tenants(),
         decided: count(tasks(&["completed", "validated"])),
         open: count(tasks(&["pending", "in_progress"])),
         blocked: tasks(&["escalated", "expert_review"]),
@@ -131,8 +194,57 @@ pub async fn show_dashboard(state: Data<State>, caller: PageCaller) -> Result<Ht
     Ok(render(&page)?)
 }
 
-fn read(conn: &mut Connection, scope: &Scope) -> Result<Figures, StorageError> {
+/// Percent agreement, alpha and AC1 of the newest judgments, and what they say together.
+fn agreements(choices: &[(String, String, String)]) -> (Vec<Agreement>, &'static str) {
+    let (judgments, tasks) = judgments_of(choices.iter().map(|(task, rater, choice)| (task.as_str(), rater.as_str(), choice.as_str())));
+    let settings = Settings { replicates: 200, seed: 1, is_ordered: false };
+    let Ok(all) = suite(&judgments, tasks, LABELS.len(), &settings) else {
+        return (Vec::new(), "Not defined: the judgments cannot be compared.");
+    };
+    let one = |name: &'static str, estimate: &Estimate, scale: f64, unit: &str| {
+        let coefficient = &estimate.coefficient;
+        let decimals = if scale > 1.0 { 1 } else { 2 };
+        let write = |value: f64| format!("{:.decimals$}{unit}", value * scale);
+        Agreement {
+            name,
+            value: coefficient.value.map_or_else(|| "\u{2013}".to_owned(), write),
+            note: match (&estimate.interval, &coefficient.undefined_because) {
+                (Some(ends), _) => {
+                    format!(
+                        "95 % interval {} to {}, n = {} judgments of {} tasks",
+                        write(ends.low),
+                        write(ends.high),
+                        coefficient.n_judgments,
+                        coefficient.n_tasks
+                    )
+                }
+                (None, Some(because)) => format!("Not defined: {because}."),
+                (None, None) => format!("n = {} judgments of {} tasks", coefficient.n_judgments, coefficient.n_tasks),
+            },
+            is_faint: coefficient.n_judgments < FEW,
+        }
+    };
+    let says = match (all.krippendorff_alpha.coefficient.value, all.gwet_ac1.coefficient.value) {
+        (Some(alpha), _) if alpha >= 0.8 => "Raters agree well beyond chance.",
+        (Some(alpha), Some(ac1)) if alpha < 0.67 && ac1 >= 0.67 => {
+            "Raters agree, but nearly always on the same answer: alpha is low because chance would agree as well. Look at a more mixed set of tasks."
+        }
+        (Some(alpha), _) if alpha >= 0.67 => "Raters agree well enough for tentative conclusions.",
+        (Some(_), _) => "Raters agree too little: look at the guidelines and at disputed tasks before training on this.",
+        (None, _) => "Too little was judged twice to say how far raters agree.",
+    };
+    let list = vec![
+        one("Percent agreement", &all.percent, 100.0, " %"),
+        one("Krippendorff’s alpha", &all.krippendorff_alpha, 1.0, ""),
+        one("Gwet’s AC1", &all.gwet_ac1, 1.0, ""),
+    ];
+    (list, says)
+}
+
+fn read(conn: &mut Connection, scope: &Scope, retailer: Option<&str>, from: NaiveDate, to: NaiveDate) -> Result<Figures, StorageError> {
     Ok(Figures {
+        days: rlhf_metrics::span(conn, retailer, from, to)?,
+        retailers: rlhf_metrics::all_retailers(conn)?,
         statistics: statistics::statistics(conn, scope, &FeedbackFilter::default())?,
         tasks: judged::count_by_status(conn, scope)?,
         choices: judged::newest_choices(conn, scope, JUDGMENTS)?,
@@ -152,11 +264,17 @@ fn last_days(statistics: &FeedbackStatistics) -> Vec<chart::Point> {
 }
 
 fn to_active(model: &RewardModel) -> ActiveModel {
+    let figures: Option<CardFigures> = serde_json::from_value(model.metrics.0.clone()).ok();
+    let held_out = figures.as_ref().and_then(|figures| figures.held_out.as_ref());
+    let longer = figures.as_ref().and_then(|figures| figures.baselines.iter().find(|one| one.name == "longer_text_wins")?.accuracy);
     ActiveModel {
         task_type: words(&model.task_type),
         retailer: model.retailer_id.clone().unwrap_or_else(|| "all retailers".to_owned()),
         version: model.version,
         accuracy: percent(model.validation_accuracy),
+        calibration: decimal(held_out.and_then(|metrics| metrics.calibration_error), 3),
+        longer: percent(longer),
+        alpha: decimal(model.inter_rater_agreement, 2),
         model_id: model.model_id.clone(),
     }
 }

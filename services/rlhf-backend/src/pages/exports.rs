@@ -10,13 +10,14 @@ use serde::Deserialize;
 use serde_json::Value;
 use strum::VariantArray as _;
 use web::caller::{PageCaller, PageRefusal};
+use web::chart;
 use web::json::QueryOf;
 use web::layout::{Layout, render};
-use web::problem::Problem;
 
-use super::{file, require_reader, words};
+use super::{count, file, require_reader, words};
+use crate::exports::counting::Progress;
 use crate::exports::profile::{Profile, Split};
-use crate::exports::{DEFAULT_MIN_POSTERIOR, ExportQuery, reader};
+use crate::exports::{DEFAULT_MIN_POSTERIOR, ExportQuery};
 use crate::state::State;
 
 /// The form's fields.
@@ -39,9 +40,26 @@ struct Choice {
     is_chosen: bool,
 }
 
-struct Reason {
+/// A line of the table: what was looked at, what a rule left out, or what is left.
+struct Line {
     text: String,
-    count: u64,
+    why: &'static str,
+    count: String,
+    share: String,
+    bar: String,
+}
+
+/// The counts of a profile, once they are there.
+struct Counts {
+    rows: u64,
+    rows_text: String,
+    simulated_rows: u64,
+    pooled_rows: u64,
+    lines: Vec<Line>,
+    parts: String,
+    labels: String,
+    sha256: String,
+    size: String,
 }
 
 #[derive(Template)]
@@ -49,6 +67,7 @@ struct Reason {
 struct ExportsPage {
     layout: Layout,
     styles: String,
+    script: String,
     profile: &'static str,
     about: &'static str,
     profiles: Vec<Choice>,
@@ -59,10 +78,11 @@ struct ExportsPage {
     to: String,
     min_posterior: f64,
     include_simulated: bool,
-    rows: u64,
-    simulated_rows: u64,
-    reasons: Vec<Reason>,
-    sha256: String,
+    counts: Option<Counts>,
+    failure: Option<String>,
+    percent: u32,
+    rows_so_far: String,
+    has_provenance: bool,
     query: String,
 }
 
@@ -83,12 +103,11 @@ pub async fn show_exports(state: Data<State>, caller: PageCaller, form: QueryOf<
         format: None,
     };
     let options = query.options(&name)?;
-    let manifest = reader::manifest(&state.storage.scoped(&caller.scope()), &caller.scope(), &options).await.map_err(Problem::from)?;
-    let dropped: BTreeMap<String, u64> = serde_json::from_value(manifest["dropped"].clone()).unwrap_or_default();
-    let number = |key: &str| manifest[key].as_u64().unwrap_or(0);
+    let progress = state.countings.ask(&state, &caller.scope(), &options).await?;
     let page = ExportsPage {
         layout: Layout::new("Exports", "rlhf-backend/exports", Some(&caller), &state.settings),
         styles: file("rlhf.css"),
+        script: file("rlhf.js"),
         profile: options.profile.name(),
         about: Profile::ALL.iter().find(|(profile, _, _)| *profile == options.profile).map_or("", |(_, _, about)| about),
         profiles: Profile::ALL.map(|(profile, name, _)| choice(name, name, profile == options.profile)).into(),
@@ -102,12 +121,85 @@ pub async fn show_exports(state: Data<State>, caller: PageCaller, form: QueryOf<
         to: form.to.unwrap_or_default(),
         min_posterior: form.min_posterior.unwrap_or(DEFAULT_MIN_POSTERIOR),
         include_simulated: options.include_simulated,
-        rows: number("rows"),
-        simulated_rows: number("rows_resting_on_simulated_raters"),
-        reasons: dropped.into_iter().map(|(reason, count)| Reason { text: words(&reason), count }).collect(),
-        sha256: manifest["sha256"].as_str().unwrap_or_default().to_owned(),
+        percent: (progress.share * 100.0).clamp(0.0, 99.0) as u32,
+        rows_so_far: number(progress.rows),
+        has_provenance: options.profile != Profile::Judgments,
+        counts: counts(&progress),
+        failure: progress.done.and_then(Result::err),
     };
     Ok(render(&page)?)
+}
+
+fn number(n: u64) -> String {
+    count(i64::try_from(n).unwrap_or(i64::MAX))
+}
+
+/// The counts of a manifest, as the page shows them.
+fn counts(progress: &Progress) -> Option<Counts> {
+    let Some(Ok(manifest)) = &progress.done else { return None };
+    let whole = |value: &Value| value.as_u64().unwrap_or(0);
+    let dropped: BTreeMap<String, u64> = serde_json::from_value(manifest["dropped"].clone()).unwrap_or_default();
+    let rows = whole(&manifest["rows"]);
+    let all = rows + dropped.values().sum::<u64>();
+    let line = |text: String, why: &'static str, count: u64| {
+        let share = if all == 0 { 0.0 } else { count as f64 / all as f64 };
+        let shown = if count > 0 && share < 0.001 { "< 0.1 %".to_owned() } else { format!("{:.1} %", share * 100.0) };
+        Line { text, why, count: number(count), share: shown, bar: chart::meter(Some(share), None) }
+    };
+    let mut reasons: Vec<(String, u64)> = dropped.into_iter().collect();
+    reasons.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    let mut lines = vec![line("Looked at".to_owned(), "every possible row under these filters", all)];
+    lines.extend(reasons.iter().map(|(reason, count)| line(words(reason), explain(reason), *count)));
+    lines.push(line("Rows of the export".to_owned(), "what you download", rows));
+    let listed = |value: &Value| {
+        let each = value.as_object().into_iter().flatten().map(|(name, count)| format!("{} {name}", number(whole(count))));
+        each.collect::<Vec<_>>().join(", ")
+    };
+    Some(Counts {
+        rows,
+        rows_text: number(rows),
+        simulated_rows: whole(&manifest["rows_resting_on_simulated_raters"]),
+        pooled_rows: whole(&manifest["aggregation"]["rows_of_several_decisions"]),
+        lines: if all == 0 { Vec::new() } else { lines },
+        parts: listed(&manifest["split"]["rows"]),
+        labels: listed(&manifest["labels"]),
+        sha256: manifest["sha256"].as_str().unwrap_or_default().to_owned(),
+        size: bytes(whole(&manifest["files"][0]["bytes"])),
+    })
+}
+
+/// A size in the unit that reads best.
+fn bytes(size: u64) -> String {
+    match size {
+        0..1_000 => format!("{size} bytes"),
+        1_000..1_000_000 => format!("{:.1} kB", size as f64 / 1e3),
+        _ => format!("{:.1} MB", size as f64 / 1e6),
+    }
+}
+
+/// What a reason means, and what to do about it.
+fn explain(reason: &str) -> &'static str {
+    match reason {
+        "not_resolved_yet" => "raters have not decided yet",
+        "no_consensus" => "raters are level",
+        "posterior_below_minimum" => "not certain enough; lower the least certainty to take them in",
+        "simulated_raters" => "a simulation judged, and you leave those out",
+        "tie" => "both are as good: nothing to prefer",
+        "both_bad" => "neither is good: only the profile kto can use them",
+        "unsure" => "raters could not say",
+        "golden_item" => "tests of raters teach nobody",
+        "other_split" => "in another part of the data",
+        "empty_text" => "a prompt or an answer is blank",
+        "identical_texts" => "the answers differ in white space at most",
+        "repeated_pair" | "repeated_answer" => "the same texts came up before: all that was said about them is in one row",
+        "contradicted_pair" | "contradicted_answer" => "people contradict each other about the same texts",
+        "turn_mark_in_text" => "the text holds a turn mark of this format",
+        "not_decided_by_an_expert" => "only what an expert chose is an example to learn from",
+        "feedback_without_a_pair" => "a thumb or rating has nothing to compare with; the profile kto uses them",
+        "feedback_without_an_example" => "only corrections are examples to learn from",
+        "rating_of_three" => "three of five is neither good nor bad",
+        _ => "",
+    }
 }
 
 fn choice(value: &str, title: &str, is_chosen: bool) -> Choice {

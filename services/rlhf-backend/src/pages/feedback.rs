@@ -5,8 +5,11 @@ use std::collections::HashMap;
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use askama::Template;
+use domain::feedback::FeedbackType;
 use domain::task::TaskType;
-use serde_json::{Value, json};
+use peers::feedback::{plan_output, plan_prompt};
+use serde::Deserialize;
+use serde_json::Value;
 use storage::accounts;
 use storage::feedback::brands::{self, BrandWithFeedback};
 use storage::feedback::outputs::{self, ProposedPlan};
@@ -15,10 +18,12 @@ use storage::feedback::{self as stored, Feedback, FeedbackFilter};
 use storage::page::Page;
 use strum::VariantArray as _;
 use web::caller::{PageCaller, PageRefusal};
+use web::json::QueryOf;
 use web::layout::{Layout, render};
 use web::problem::Problem;
 
 use super::{decimal, file, require_reader, topics, words};
+use crate::feedback::rules::{self, RuleBody, RuleState};
 use crate::state::State;
 
 /// Feedback shown under the forms.
@@ -63,25 +68,48 @@ struct FeedbackPage {
     mean_rating: String,
     ratings: i64,
     said: Vec<Said>,
+    kinds: Vec<(&'static str, String, bool)>,
+    kind: String,
+    is_narrowed: bool,
+    next: Option<i64>,
+    rule: RuleBody,
+    may_set: bool,
+    asked: Vec<String>,
+}
+
+/// Which feedback is shown below the forms.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeedbackView {
+    kind: Option<FeedbackType>,
+    after: Option<i64>,
 }
 
 /// Shows the forms of one brand.
-pub async fn show_feedback(state: Data<State>, caller: PageCaller, brand_id: Path<String>) -> Result<HttpResponse, PageRefusal> {
+pub async fn show_feedback(
+    state: Data<State>,
+    caller: PageCaller,
+    brand_id: Path<String>,
+    view: QueryOf<FeedbackView>,
+) -> Result<HttpResponse, PageRefusal> {
     let caller = caller.0;
     require_reader(&caller)?;
     let scope = caller.scope();
+    let FeedbackView { kind, after } = view.0;
     let filter = FeedbackFilter { brand_id: Some(brand_id.into_inner()), ..FeedbackFilter::default() };
-    let (brand, plans, statistics, newest, names) = state
+    let narrowed = FeedbackFilter { feedback_type: kind.map(|kind| kind.to_string()), ..filter.clone() };
+    let (brand, plans, statistics, newest, names, rule) = state
         .storage
         .scoped(&scope)
         .read(move |conn| {
             let brand = brands::find(conn, &scope, filter.brand_id.as_deref().unwrap_or_default())?;
             let plans = outputs::newest_plans(conn, &brand.tenant_id, &brand.brand_id, 12)?;
             let statistics = statistics::statistics(conn, &scope, &filter)?;
-            let newest = stored::list(conn, &scope, &filter, &Page::first(SHOWN))?;
+            let newest = stored::list(conn, &scope, &narrowed, &Page { after, limit: SHOWN })?;
             let authors: Vec<&str> = newest.rows.iter().map(|row| row.user_id.as_str()).collect();
             let names = accounts::display_names(conn, &authors)?;
-            Ok((brand, plans, statistics, newest.rows, names))
+            let rule = rules::rule_of(conn, &scope, &brand.brand_id)?;
+            Ok((brand, plans, statistics, newest, names, rule))
         })
         .await
         .map_err(Problem::from)?;
@@ -95,16 +123,44 @@ pub async fn show_feedback(state: Data<State>, caller: PageCaller, brand_id: Pat
         counts: counts(&statistics),
         mean_rating: decimal(statistics.mean_rating, 2),
         ratings: statistics.ratings,
-        said: newest.iter().map(|row| to_said(row, &names)).collect(),
+        said: newest.rows.iter().map(|row| to_said(row, &names)).collect(),
+        kinds: KINDS.map(|word| (word, words(word), kind.is_some_and(|kind| kind.as_ref() == word))).into(),
+        kind: kind.map(|kind| kind.to_string()).unwrap_or_default(),
+        is_narrowed: kind.is_some() || after.is_some(),
+        next: newest.next,
+        asked: asked(&rule),
+        rule: rule.rule,
+        may_set: caller.role.may_plan(),
         brand,
     };
     Ok(render(&page)?)
 }
 
+const KINDS: [&str; 5] = ["thumbs_up", "thumbs_down", "rating", "preference", "correction"];
+
+/// What came of the rule, in sentences.
+fn asked(state: &RuleState) -> Vec<String> {
+    let n = |word: &str| state.states.get(word).copied().unwrap_or(0);
+    let mut said =
+        vec![format!("{} became rating tasks, {} on their way, {} left out.", n("created"), n("waiting") + n("asked"), n("left_out"))];
+    said.extend(state.left_out.iter().map(|(reason, n)| {
+        let because = match reason.as_str() {
+            "no_second_text" => "no other text for the same request was liked well, so that there was nothing to compare with",
+            "daily_limit" => "the day's limit was reached",
+            "already_asked" => "the same two texts were asked about before",
+            "unknown_task_type" => "raters do not judge this kind of output",
+            "same_text" => "both texts are the same",
+            "refused" => "the rater app refused the task",
+            "rule_changed" => "the rule had changed meanwhile",
+            other => other,
+        };
+        format!("{n} left out: {because}.")
+    }));
+    said
+}
+
 fn counts(statistics: &FeedbackStatistics) -> Vec<Count> {
-    ["thumbs_up", "thumbs_down", "rating", "preference", "correction"]
-        .map(|kind| Count { kind: words(kind), count: statistics.by_type.get(kind).copied().unwrap_or(0) })
-        .into()
+    KINDS.map(|kind| Count { kind: words(kind), count: statistics.by_type.get(kind).copied().unwrap_or(0) }).into()
 }
 
 /// The prompt is JSON, so that training reads objective and budget as the context of the plan. The output is the form in which plans are
@@ -114,15 +170,10 @@ fn to_output(plan: &ProposedPlan) -> Output {
     let end = plan.plan_id.len().saturating_sub(6);
     let short_id = plan.plan_id.get(end..).unwrap_or(&plan.plan_id);
     let shown_budget = budget.strip_suffix("0000").unwrap_or(&budget);
-    let prompt = json!({
-        "campaign_name": plan.campaign_name, "objective": plan.objective, "budget": budget, "currency": plan.currency,
-        "horizon_days": plan.horizon_days,
-    });
-    let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_else(|_| value.to_string());
     Output {
         label: format!("{} · {shown_budget} {} · plan …{short_id}", plan.campaign_name, plan.currency),
-        prompt: pretty(&prompt),
-        text: pretty(plan.plan.get("judged_form").unwrap_or(&plan.plan)),
+        prompt: plan_prompt(&plan.campaign_name, plan.objective.as_deref(), plan.budget_micros, &plan.currency, plan.horizon_days),
+        text: plan_output(&plan.plan),
     }
 }
 

@@ -3,9 +3,15 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use askama::Template;
+use domain::artifact::{Bucket, PLATFORM};
+use domain::scope::Scope;
 use learning::drift::Drift;
 use learning::intervals::Interval;
 use learning::reward::card::{Card, Comparison, Difference, Figures};
+use storage::artifacts;
+use storage::connection::Connection;
+use storage::error::StorageError;
+use storage::page::Page;
 use storage::reward_models;
 use web::caller::{PageCaller, PageRefusal};
 use web::chart::{self, Series, Shape};
@@ -13,6 +19,7 @@ use web::layout::{Layout, render};
 use web::problem::Problem;
 
 use super::{decimal, file, percent, require_reader, words};
+use crate::artifacts::models;
 use crate::reward_models::{Card as Verdict, judged};
 use crate::state::State;
 use crate::training::CardFigures;
@@ -81,6 +88,7 @@ struct ModelPage {
     learnt_from: String,
     simulated: i64,
     note: Option<String>,
+    files: Vec<(String, String)>,
     failed_gates: Vec<String>,
     rules: [&'static str; 7],
     figures: Vec<Figure>,
@@ -100,14 +108,28 @@ pub async fn show_model_card(state: Data<State>, caller: PageCaller, model_id: P
     require_reader(&caller)?;
     let scope = caller.scope();
     let id = model_id.into_inner();
-    let model = state.storage.scoped(&scope).read(move |conn| reward_models::find(conn, &id)).await.map_err(Problem::from)?;
+    let reader = scope.clone();
+    let storage = state.storage.scoped(&scope);
+    let found = storage.read(move |conn| Ok((reward_models::find(conn, &id)?, files(conn, &reader, &id)?)));
+    let (model, files) = found.await.map_err(Problem::from)?;
     let figures: Option<CardFigures> = serde_json::from_value(model.metrics.0.clone()).ok();
     let (verdict, watch) = judged(&state, model).await?;
     let model = &verdict.model;
     let title = format!("{} v{}", words(&model.task_type), model.version);
     let layout = Layout::new(&title, "rlhf-backend/models", Some(&caller), &state.settings);
     let may_switch = caller.role.sees_all_tenants();
-    Ok(render(&page(layout, title, verdict, &watch, figures, may_switch))?)
+    Ok(render(&ModelPage { files, ..page(layout, title, verdict, &watch, figures, may_switch) })?)
+}
+
+/// The model's files, by their addresses. They are the platform's own: a model has learnt from all tenants' judgments.
+fn files(conn: &mut Connection, scope: &Scope, model_id: &str) -> Result<Vec<(String, String)>, StorageError> {
+    if scope.tenant().is_some() {
+        return Ok(Vec::new());
+    }
+    let prefix = format!("{}/", models::folder(model_id));
+    let found = artifacts::list(conn, scope, PLATFORM, Bucket::ModelArtifacts, &prefix, &Page::first(10))?;
+    let address = |path: String| (format!("/v1/artifacts/{}/{path}", Bucket::ModelArtifacts), path.replacen(&prefix, "", 1));
+    Ok(found.rows.into_iter().map(|file| address(file.path)).collect())
 }
 
 fn page(layout: Layout, title: String, verdict: Verdict, watch: &Watch, stored: Option<CardFigures>, may_switch: bool) -> ModelPage {
@@ -140,6 +162,7 @@ fn page(layout: Layout, title: String, verdict: Verdict, watch: &Watch, stored: 
         ),
         simulated: count("judgments_by_simulated_raters"),
         note: text("note"),
+        files: Vec::new(),
         failed_gates,
         figures: card.map(headline).unwrap_or_default(),
         missing: match (card, &stored) {

@@ -2,8 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod adapters;
+mod artifacts;
+mod asking;
+mod audit;
 mod exports;
 mod feedback;
+mod key_figures;
 mod models;
 mod pages;
 mod selection;
@@ -28,6 +33,7 @@ use web::token::Subject;
 struct Service {
     database: Rc<TestDatabase>,
     state: State,
+    folder: Rc<tempfile::TempDir>,
 }
 
 /// An answer, read.
@@ -48,6 +54,14 @@ impl Answer {
 
 const T: &str = "'2026-01-10T08:00:00.000000Z'";
 
+/// Settings with a folder for artifacts of the test's own.
+fn settings(folder: &tempfile::TempDir, variables: &[(&str, &str)]) -> Settings {
+    let artifacts = folder.path().join("artifacts").display().to_string();
+    let mut all = vec![("ENDCAP_ARTIFACT_DIRECTORY", artifacts.as_str())];
+    all.extend(variables);
+    Settings::from_variables(all).unwrap()
+}
+
 impl Service {
     fn new() -> Self {
         Self::with(&[])
@@ -55,15 +69,20 @@ impl Service {
 
     /// With settings of its own.
     fn with(variables: &[(&str, &str)]) -> Self {
-        let database = testkit::database::sqlite();
-        let settings = Settings::from_variables(variables.to_vec()).unwrap();
+        Self::on(testkit::database::sqlite(), variables)
+    }
+
+    /// On this database.
+    fn on(database: TestDatabase, variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(&folder, variables);
         let (clock, _hand) = testkit::clock::fixed("2026-01-15T12:00:00Z");
-        let state = State::new(database.storage.clone(), settings, clock);
-        let service = Self { database: Rc::new(database), state };
+        let state = State::new(database.storage.clone(), settings, clock).unwrap();
+        let service = Self { database: Rc::new(database), state, folder: Rc::new(folder) };
         for (brand, tenant) in [("brand-a", "tnt-a"), ("brand-b", "tnt-b")] {
             service.sql(&format!(
                 "INSERT INTO brands (brand_id, tenant_id, name, tone_guidelines, product_categories, budget_constraints, attributes, is_active, created_at, updated_at) \
-                 VALUES ('{brand}', '{tenant}', 'Oats of {brand}', '{{}}', '[]', '{{}}', '{{}}', 1, {T}, {T})"
+                 VALUES ('{brand}', '{tenant}', 'Oats of {brand}', '{{}}', '[]', '{{}}', '{{}}', TRUE, {T}, {T})"
             ));
         }
         service
@@ -71,15 +90,24 @@ impl Service {
 
     /// Another process on the same database, which believes nothing yet.
     fn restarted(&self) -> Self {
-        let state = State::new(self.database.storage.clone(), (*self.state.settings).clone(), self.state.clock.clone());
-        Self { database: Rc::clone(&self.database), state }
+        self.started((*self.state.settings).clone(), self.state.clock.clone())
     }
 
     /// Another process on the same database, at another time.
     fn at(&self, now: &str) -> Self {
-        let (clock, _hand) = testkit::clock::fixed(now);
-        let state = State::new(self.database.storage.clone(), (*self.state.settings).clone(), clock);
-        Self { database: Rc::clone(&self.database), state }
+        self.started((*self.state.settings).clone(), testkit::clock::fixed(now).0)
+    }
+
+    /// Another process with other settings, some time later.
+    fn reconfigured(&self, variables: &[(&str, &str)], later: chrono::TimeDelta) -> Self {
+        let (clock, hand) = testkit::clock::fixed("2026-01-15T12:00:00Z");
+        hand.advance(later);
+        self.started(settings(&self.folder, variables), clock)
+    }
+
+    fn started(&self, settings: Settings, clock: domain::time::Clock) -> Self {
+        let state = State::new(self.database.storage.clone(), settings, clock).unwrap();
+        Self { database: Rc::clone(&self.database), state, folder: Rc::clone(&self.folder) }
     }
 
     /// 40 tasks in which people prefer the plan with the higher return, whichever place it stands in; texts are equally long.
@@ -95,8 +123,13 @@ impl Service {
         }
     }
 
+    /// Runs a statement whose instants are written as SQLite writes them.
     fn sql(&self, statement: &str) {
-        storage::connection::execute(&mut self.database.connect(), statement).unwrap();
+        let statement = match self.database.kind() {
+            "mysql" => statement.replace(".000000Z'", "'"),
+            _ => statement.to_owned(),
+        };
+        storage::connection::execute(&mut self.database.connect(), &statement).unwrap();
     }
 
     /// A task with its consensus; `choice` like `candidate_a`.

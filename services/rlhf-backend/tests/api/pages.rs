@@ -41,3 +41,59 @@ async fn whoever_is_not_signed_in_is_sent_to_the_login() {
     assert_eq!(response.status(), 303);
     assert!(response.headers().get(LOCATION).unwrap().to_str().unwrap().starts_with("http://localhost:8002/login"));
 }
+
+#[actix_web::test]
+async fn the_page_of_exports_shows_what_each_rule_leaves_out_and_links_every_file() {
+    let service = Service::new();
+    let analyst = service.token(Role::Analyst, Some("tnt-a"));
+    service.task("t1", "Plan", "\"a\"", "\"b\"", "candidate_a", 0.9);
+    service.task("t2", "Plan 2", "\"a\"", "\"b\"", "candidate_a", 0.5);
+    let page = service.get(&analyst, "/exports?profile=reward&min_posterior=0.8").await.text();
+    for words in [
+        "1 row<",
+        "Posterior below minimum",
+        "lower the least certainty",
+        "50.0 %",
+        "class=\"meter\"",
+        "/v1/exports/reward?min_posterior=0.8\"",
+        "/v1/exports/reward?min_posterior=0.8&amp;format=parquet",
+        "/v1/exports/reward/provenance?min_posterior=0.8",
+        "/v1/exports/reward/manifest?min_posterior=0.8",
+    ] {
+        assert!(page.contains(words) || page.replace("&#38;", "&amp;").contains(words), "the page lacks {words:?}");
+    }
+    assert!(!service.get(&analyst, "/exports?profile=judgments").await.text().contains("/provenance"));
+}
+
+/// Counting goes on beside the page, and the page that asks again gets what was counted meanwhile.
+#[actix_web::test]
+async fn counts_that_take_longer_than_a_page_are_shown_as_they_come() {
+    let service = Service::new();
+    let analyst = service.token(Role::Analyst, Some("tnt-a"));
+    service.task("t1", "Plan", "\"a\"", "\"b\"", "candidate_a", 0.9);
+    // All connections for reading are busy until they are let go: counting cannot begin.
+    let (let_go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Arc::new(std::sync::Mutex::new(wait));
+    let busy: Vec<_> = (0..4)
+        .map(|_| {
+            let (storage, wait) = (service.state.storage.clone(), wait.clone());
+            tokio::spawn(async move {
+                storage
+                    .read(move |_| {
+                        let _ = wait.lock().unwrap().recv();
+                        Ok(())
+                    })
+                    .await
+            })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    let page = service.get(&analyst, "/exports?profile=reward").await.text();
+    assert!(page.contains("rows so far") && page.contains("<progress"), "{page}");
+    drop(let_go);
+    for one in busy {
+        one.await.unwrap().unwrap();
+    }
+    let page = service.get(&analyst, "/exports?profile=reward").await.text();
+    assert!(page.contains("1 row<") && !page.contains("<progress"), "{page}");
+}

@@ -9,10 +9,13 @@ use domain::role::Role;
 use domain::scope::Scope;
 use rlhf_backend::routes;
 use serde_json::{Value, json};
+use storage::audit::{self, NewEntry};
 use storage::jobs::{self, NewJob};
 use testkit::walk::{Fixtures, Request, operations, walk};
 
 use crate::Service;
+use crate::adapters::{CONFIG, WEIGHTS};
+use crate::artifacts::put;
 
 const MARKER: &str = "onlyforthefirst";
 
@@ -21,13 +24,39 @@ async fn another_tenant_sees_nothing_on_any_route() {
     let service = Service::new();
     let owner = service.token(Role::TenantAdmin, Some("tnt-a"));
     let given = json!({"brand_id": "brand-a", "task_type": "plan_quality", "prompt": MARKER, "model_output": MARKER, "feedback_type": "rating", "rating": 4});
+    // A rule that asks about this rating, so that there is something to see of it, and in the audit log.
+    let rule = json!({"is_on": true, "max_rating": 4, "thumbs_down": true, "corrections": true, "preferences": false, "daily_limit": 9});
+    let set = TestRequest::put().uri("/v1/feedback/rules/brand-a").set_json(rule);
+    assert_eq!(service.send(&owner, set).await.status.as_u16(), 200);
     let answer = service.post(&owner, "/v1/feedback", given).await;
     assert_eq!(answer.status.as_u16(), 201, "{}", answer.text());
     let stored: Value = serde_json::from_str(&answer.text()).unwrap();
     let of_a = Scope::for_caller("acc", Role::Analyst, Some("tnt-a"));
     let new = NewJob { kind: "train", tenant_id: Some("tnt-a".to_owned()), input: json!({"note": MARKER}) };
     let job = jobs::enqueue(&mut service.database.connect(), &of_a, &new, service.state.clock.now()).unwrap();
+    let config = String::from_utf8(CONFIG.to_vec()).unwrap().replace("\"revision\": null", &format!("\"revision\": \"{MARKER}\""));
+    for (name, bytes) in [("adapter_config.json", config.as_bytes()), ("adapter_model.safetensors", WEIGHTS)] {
+        let stored = put(&service, &owner, &format!("model-artifacts/folder/{name}"), bytes, &[]).await;
+        assert_eq!(stored.status, 201);
+    }
+    let adapter = json!({"adapter_id": "adapter-1", "path": "folder", "note": MARKER});
+    assert_eq!(service.post(&owner, "/v1/adapters", adapter).await.status.as_u16(), 201);
+    let file = "folder/adapter_config.json".to_owned();
+    let entry = NewEntry {
+        tenant_id: Some("tnt-a".to_owned()),
+        action: "feedback_rule.set",
+        subject: "brand:brand-a".to_owned(),
+        detail: json!({"note": MARKER}),
+    };
+    let owners = Scope::for_caller("acc_tenant_admin", Role::TenantAdmin, Some("tnt-a"));
+    let append =
+        move |conn: &mut storage::connection::Connection| audit::append(conn, &owners, &entry, "2026-01-15T12:00:00Z".parse().unwrap());
+    service.database.storage.transaction(append).await.unwrap();
     let filters = [
+        ("prefix", "folder"),
+        ("tenant_id", "tnt-a"),
+        ("expires", "4000000000"),
+        ("signature", "00"),
         ("brand_id", "brand-a"),
         ("retailer_id", "rtl-x"),
         ("task_type", "plan_quality"),
@@ -39,15 +68,32 @@ async fn another_tenant_sees_nothing_on_any_route() {
         ("split", "train"),
         ("min_posterior", "0.5"),
         ("include_simulated", "true"),
-        ("format", ""),
+        ("format", "jsonl"),
+        ("state", "waiting"),
+        ("action", "feedback_rule.set"),
+        ("subject", "brand:brand-a"),
+        ("actor", "acc_tenant_admin"),
+        ("date", "2026-01-10"),
+        ("figure", "total_judgments"),
         ("is_active", "true"),
         ("active", "true"),
         ("limit", "500"),
         ("cursor", ""),
     ];
     let fixtures = Fixtures {
-        ids: BTreeMap::from([("feedback_id", stored["feedback_id"].as_str().unwrap().to_owned()), ("job_id", job.job_id)]),
-        shared: BTreeMap::from([("model_id", "mdl-none".to_owned()), ("profile", "trl-preference".to_owned())]),
+        ids: BTreeMap::from([
+            ("brand_id", "brand-a".to_owned()),
+            ("feedback_id", stored["feedback_id"].as_str().unwrap().to_owned()),
+            ("job_id", job.job_id),
+            ("adapter_id", "adapter-1".to_owned()),
+            ("version", "1".to_owned()),
+        ]),
+        shared: BTreeMap::from([
+            ("model_id", "mdl-none".to_owned()),
+            ("profile", "trl-preference".to_owned()),
+            ("bucket", "model-artifacts".to_owned()),
+            ("path", file),
+        ]),
         filters: filters.map(|(name, value)| (name, value.to_owned())).into(),
         without_rows: BTreeMap::from([
             ("GET /v1/feedback/stats", "counts only"),
@@ -55,6 +101,7 @@ async fn another_tenant_sees_nothing_on_any_route() {
             ("GET /v1/reward-models/{model_id}", "models are the platform's"),
             ("GET /v1/reward-models/{model_id}/watch", "models are the platform's"),
             ("GET /v1/rlhf-metrics", "key figures are the platform's"),
+            ("GET /v1/rlhf-metrics/sources", "the rows behind them too"),
             ("GET /v1/active-learning", "choosing is the platform's"),
         ]),
         marker: MARKER,
@@ -64,6 +111,11 @@ async fn another_tenant_sees_nothing_on_any_route() {
             ("analyst (token)", service.token(Role::Analyst, Some("tnt-b"))),
             ("analyst without a tenant", service.token(Role::Analyst, None)),
         ],
+        bodies: BTreeMap::from([(
+            "PUT /v1/feedback/rules/{brand_id}",
+            json!({"is_on": true, "max_rating": 2, "thumbs_down": true, "corrections": true, "preferences": false, "daily_limit": 9}),
+        )]),
+        needed: BTreeMap::from([("GET /v1/rlhf-metrics/sources", "date=2026-01-10&figure=total_judgments")]),
         ..Fixtures::default()
     };
     let document = serde_json::to_value(routes::openapi()).unwrap();

@@ -1,0 +1,151 @@
+//! The rows behind a key figure, so that whoever doubts it can look at each.
+
+use diesel::prelude::*;
+use serde::Serialize;
+
+use super::day::Day;
+use crate::connection::Connection;
+use crate::error::StorageError;
+use crate::on;
+use crate::page::{Page, Slice};
+use crate::schema::{experiments as x, judgments as j, rating_tasks as t, response_calibrations as y, reward_models as m};
+use crate::types::Timestamp;
+
+/// Which rows a figure is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    /// Judgments that count, golden items included.
+    Judgments,
+    /// Judgments that count, golden items left out.
+    Work,
+    /// Judgments of golden items that count.
+    Golden,
+    /// All judgments, also those taken out of the count.
+    Paid,
+    /// Tasks of a type by the time at which they were created.
+    Created(&'static str),
+    /// Tasks by the time at which they were completed.
+    Completed,
+    /// Tasks of a type by the time at which they were completed.
+    CompletedOf(&'static str),
+    /// Reward models put to work.
+    Deployed,
+    /// Experiments that were concluded and proved a return on spend.
+    Experiments,
+}
+
+/// One row behind a figure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SourceRow {
+    /// Primary key.
+    #[serde(skip)]
+    pub id: i64,
+    /// The table it stands in.
+    pub table: &'static str,
+    /// Its public id.
+    pub row_id: String,
+    /// The task, task type or tenant that it is about.
+    pub about: String,
+    /// What it says: the choice, the status, the version.
+    pub value: String,
+    /// The time by which it belongs to the day.
+    pub at: Option<Timestamp>,
+}
+
+type Found = (i64, String, String, String, Option<Timestamp>);
+
+/// Rows behind a figure of the day, oldest first.
+///
+/// # Errors
+/// As any query.
+pub fn list(conn: &mut Connection, day: &Day, rows: Rows, page: &Page) -> Result<Slice<SourceRow>, StorageError> {
+    let (table, found) = match rows {
+        Rows::Judgments | Rows::Work | Rows::Golden | Rows::Paid => ("judgments", judgments(conn, day, rows, page)?),
+        Rows::Created(_) | Rows::Completed | Rows::CompletedOf(_) => ("rating_tasks", tasks(conn, day, rows, page)?),
+        Rows::Deployed => ("reward_models", models(conn, day, page)?),
+        Rows::Experiments => ("experiments", experiments(conn, day, page)?),
+    };
+    let rows = found.into_iter().map(|(id, row_id, about, value, at)| SourceRow { id, table, row_id, about, value, at }).collect();
+    Ok(Slice::cut(rows, page, |row: &SourceRow| row.id))
+}
+
+fn judgments(conn: &mut Connection, day: &Day, rows: Rows, page: &Page) -> Result<Vec<Found>, StorageError> {
+    Ok(on!(conn, c => {
+        let mut query = j::table
+            .inner_join(t::table.on(t::task_id.eq(j::task_id)))
+            .filter(j::created_at.ge(Timestamp(day.from)).and(j::created_at.lt(Timestamp(day.to))))
+            .filter(j::id.gt(page.after.unwrap_or(0)))
+            .select((j::id, j::judgment_id, j::task_id, j::choice, j::created_at.nullable()))
+            .order(j::id)
+            .limit(page.fetch())
+            .into_boxed();
+        query = match rows {
+            Rows::Work => query.filter(t::is_golden.eq(false)),
+            Rows::Golden => query.filter(t::is_golden.eq(true)),
+            _ => query,
+        };
+        if rows != Rows::Paid {
+            query = query.filter(j::voided_at.is_null());
+        }
+        if let Some(retailer) = &day.retailer_id {
+            query = query.filter(t::retailer_id.eq(retailer));
+        }
+        query.load(c)
+    })?)
+}
+
+fn tasks(conn: &mut Connection, day: &Day, rows: Rows, page: &Page) -> Result<Vec<Found>, StorageError> {
+    let (from, to) = (Timestamp(day.from), Timestamp(day.to));
+    Ok(on!(conn, c => {
+        let mut query = t::table.filter(t::is_golden.eq(false)).filter(t::id.gt(page.after.unwrap_or(0))).order(t::id).limit(page.fetch()).into_boxed();
+        if let Rows::Created(task_type) | Rows::CompletedOf(task_type) = rows {
+            query = query.filter(t::task_type.eq(task_type));
+        }
+        if let Some(retailer) = &day.retailer_id {
+            query = query.filter(t::retailer_id.eq(retailer));
+        }
+        match rows {
+            Rows::Created(_) => query
+                .filter(t::created_at.ge(from).and(t::created_at.lt(to)))
+                .select((t::id, t::task_id, t::task_type, t::status, t::created_at.nullable()))
+                .load(c),
+            _ => query
+                .filter(t::completed_at.ge(from).and(t::completed_at.lt(to)))
+                .select((t::id, t::task_id, t::task_type, t::status, t::completed_at))
+                .load(c),
+        }
+    })?)
+}
+
+fn models(conn: &mut Connection, day: &Day, page: &Page) -> Result<Vec<Found>, StorageError> {
+    type Row = (i64, String, String, i32, Option<Timestamp>);
+    let found: Vec<Row> = on!(conn, c => {
+        let mut query = m::table
+            .filter(m::deployed_at.ge(Timestamp(day.from)).and(m::deployed_at.lt(Timestamp(day.to))))
+            .filter(m::id.gt(page.after.unwrap_or(0)))
+            .select((m::id, m::model_id, m::task_type, m::version, m::deployed_at))
+            .order(m::id)
+            .limit(page.fetch())
+            .into_boxed();
+        if let Some(retailer) = &day.retailer_id {
+            query = query.filter(m::retailer_id.eq(retailer));
+        }
+        query.load(c)
+    })?;
+    Ok(found.into_iter().map(|(id, model, task_type, version, at)| (id, model, task_type, format!("version {version}"), at)).collect())
+}
+
+fn experiments(conn: &mut Connection, day: &Day, page: &Page) -> Result<Vec<Found>, StorageError> {
+    let kept: Vec<String> = super::day::proven(conn, day)?.into_iter().map(|one| one.experiment_id).collect();
+    type Row = (i64, String, String, f64, Option<Timestamp>);
+    let found: Vec<Row> = on!(conn, c => y::table
+        .inner_join(x::table)
+        .filter(x::concluded_at.ge(Timestamp(day.from)).and(x::concluded_at.lt(Timestamp(day.to))))
+        .filter(x::experiment_id.eq_any(&kept))
+        .filter(x::id.gt(page.after.unwrap_or(0)))
+        .select((x::id, x::experiment_id, x::tenant_id, y::iroas, x::concluded_at))
+        .order(x::id)
+        .limit(page.fetch())
+        .load(c))?;
+    Ok(found.into_iter().map(|(id, experiment, tenant, iroas, at)| (id, experiment, tenant, format!("iROAS {iroas:.3}"), at)).collect())
+}
