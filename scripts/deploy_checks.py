@@ -24,7 +24,7 @@ def read(path):
 
 def keys_of_the_programs():
     """Every setting that the programs know, from the page that a test keeps equal to the code."""
-    return set(re.findall(r"^\| `([A-Z_]+)`", read("docs/configuration.md"), re.M))
+    return set(re.findall(r"^\| `([A-Z0-9_]+)`", read("docs/configuration.md"), re.M))
 
 
 def is_known(name, keys):
