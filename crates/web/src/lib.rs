@@ -12,6 +12,7 @@ pub mod limiter;
 pub mod paging;
 pub mod password;
 pub mod privacy;
+mod probe;
 pub mod problem;
 pub mod request;
 pub mod scopes;

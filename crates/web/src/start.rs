@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::probe;
 use crate::settings::{ServiceName, Settings};
 use crate::telemetry;
 
@@ -32,6 +33,7 @@ enum Wish {
     Help,
     Version,
     CheckConfig,
+    CheckHealth,
     Serve { exits_with_parent: bool },
 }
 
@@ -61,6 +63,7 @@ where
         Ok(Wish::Help) => return say(&help(program)),
         Ok(Wish::Version) => return say(&format!("{} {} ({})", program.service.as_str(), program.version, GIT_COMMIT)),
         Ok(Wish::CheckConfig) => return check_config(program),
+        Ok(Wish::CheckHealth) => return check_health(program),
         Ok(Wish::Serve { exits_with_parent }) => exits_with_parent,
         Err(problem) => return fail(program, 2, &format!("{problem}\nTry --help.")),
     };
@@ -102,7 +105,8 @@ fn parse(arguments: &[String]) -> Result<Wish, String> {
             "-h" | "--help" => return Ok(Wish::Help),
             "-V" | "--version" => return Ok(Wish::Version),
             "--check-config" => wish = Wish::CheckConfig,
-            "--exit-with-parent" if wish != Wish::CheckConfig => wish = Wish::Serve { exits_with_parent: true },
+            "--check-health" => wish = Wish::CheckHealth,
+            "--exit-with-parent" if matches!(wish, Wish::Serve { .. }) => wish = Wish::Serve { exits_with_parent: true },
             "--exit-with-parent" => {}
             other => return Err(format!("unknown argument {other:?}")),
         }
@@ -114,6 +118,7 @@ fn help(program: Program) -> String {
     format!(
         "{about}\n\nUsage: {name} [OPTIONS]\n\nOptions:\n  \
          --check-config       check the configuration, print what is wrong, and exit\n  \
+         --check-health       ask the service that runs here whether it is ready, and exit\n  \
          --exit-with-parent   stop when standard input reaches its end\n  \
          -V, --version        print the version\n  \
          -h, --help           print this help\n\n\
@@ -139,6 +144,14 @@ fn check_config(program: Program) -> ExitCode {
             ))
         }
         Err(error) => fail(program, 2, &error.to_string()),
+    }
+}
+
+fn check_health(program: Program) -> ExitCode {
+    let checked = Settings::load().map_err(|error| error.to_string()).and_then(|settings| probe::check(&settings, program.service));
+    match checked {
+        Ok(text) => say(&text),
+        Err(text) => fail(program, 1, &text),
     }
 }
 
@@ -203,6 +216,7 @@ mod tests {
         assert_eq!(wish(""), Ok(Wish::Serve { exits_with_parent: false }));
         assert_eq!(wish("--exit-with-parent"), Ok(Wish::Serve { exits_with_parent: true }));
         assert_eq!(wish("--check-config"), Ok(Wish::CheckConfig));
+        assert_eq!(wish("--check-health --exit-with-parent"), Ok(Wish::CheckHealth));
         assert_eq!(wish("--help"), Ok(Wish::Help));
         assert_eq!(wish("--prot"), Err("unknown argument \"--prot\"".to_owned()));
     }

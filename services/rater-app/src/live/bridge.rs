@@ -155,7 +155,11 @@ async fn carry_always(state: State, project: Project, shutdown: CancellationToke
                 gauge!("realtime_bridge_sending").set(1.0);
                 state.settings.realtime_poll
             }
-            Ok(None) => ASK_EVERY,
+            Ok(None) => {
+                // Another process sends; this one has nothing to be alarmed about.
+                gauge!("realtime_bridge_sending").set(0.0);
+                ASK_EVERY
+            }
             Err(error) => {
                 gauge!("realtime_bridge_sending").set(0.0);
                 tracing::warn!(%error, pause_ms = pause.as_millis() as u64, "events could not be carried to Supabase; they wait in the outbox");
