@@ -31,7 +31,8 @@ const OF_TENANTS: [&str; 15] = [
     "reflection_logs",
 ];
 const OF_RATERS: [&str; 4] = ["judgments", "task_assignments", "rater_profiles", "rater_qualifications"];
-const TABLES: &str = "SELECT c.relname::text AS name FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') ORDER BY 1";
+const TABLES: &str =
+    "SELECT c.relname::text AS name FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') ORDER BY 1";
 
 /// Who asks: a role of the database and what the token claims.
 struct Caller {
@@ -46,7 +47,11 @@ const CALLERS: [Caller; 6] = [
     Caller { name: "analyst", role: "authenticated", claims: r#"{"app_metadata": {"role": "analyst", "tenant_id": "tnt-a"}}"# },
     Caller { name: "no planner", role: "authenticated", claims: r#"{"app_metadata": {"role": "rater", "tenant_id": "tnt-a"}}"# },
     // What users may write about themselves counts for nothing.
-    Caller { name: "pretender", role: "authenticated", claims: r#"{"user_metadata": {"role": "analyst", "tenant_id": "tnt-a", "rater_id": "tnt-arater_id"}}"# },
+    Caller {
+        name: "pretender",
+        role: "authenticated",
+        claims: r#"{"user_metadata": {"role": "analyst", "tenant_id": "tnt-a", "rater_id": "tnt-arater_id"}}"#,
+    },
     Caller { name: "service", role: "service_role", claims: "{}" },
 ];
 

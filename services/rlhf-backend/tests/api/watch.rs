@@ -57,7 +57,7 @@ async fn a_model_that_people_disagree_with_is_found_and_told_once() {
     for i in 30..60 {
         decide(&service, i, false).await;
     }
-    assert_eq!(watch::look(&service.state).await.unwrap(), [model.clone()]);
+    assert_eq!(watch::look(&service.state).await.unwrap(), std::slice::from_ref(&model));
     decide(&service, 60, false).await;
     assert_eq!(watch::look(&service.state).await.unwrap(), Vec::<String>::new(), "told once");
     let fallen = watched(&service, &admin, &model).await;
