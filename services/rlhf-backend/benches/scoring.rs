@@ -137,7 +137,7 @@ fn plans(n: usize, random: &mut ChaCha8Rng) -> Value {
         (plan, total)
     };
     let ((a, a_returns), (b, b_returns)) = (plan("first"), plan("second"));
-    json!({ "context": {"kind": "campaign", "objective": "roas", "budget": 10_000}, "a": a, "b": b, "a_wins": (a_returns > b_returns) != (n % 10 == 0), "prompt": n.to_string() })
+    json!({ "context": {"kind": "campaign", "objective": "roas", "budget": 10_000}, "a": a, "b": b, "a_wins": (a_returns > b_returns) != n.is_multiple_of(10), "prompt": n.to_string() })
 }
 
 /// Public preferences, if they are at hand; the better one stands first in every other pair.
@@ -147,8 +147,8 @@ fn texts() -> Result<Vec<Value>> {
     let Ok(lines) = std::fs::read_to_string(folder.join("data/preferences/pairs.jsonl")) else { return Ok(Vec::new()) };
     let pair = |(n, line): (usize, &str)| {
         let row: Value = serde_json::from_str(line)?;
-        let (a, b) = if n % 2 == 0 { (&row["chosen"], &row["rejected"]) } else { (&row["rejected"], &row["chosen"]) };
-        Ok(json!({ "context": row["prompt"], "a": a, "b": b, "a_wins": n % 2 == 0, "prompt": row["prompt"] }))
+        let (a, b) = if n.is_multiple_of(2) { (&row["chosen"], &row["rejected"]) } else { (&row["rejected"], &row["chosen"]) };
+        Ok(json!({ "context": row["prompt"], "a": a, "b": b, "a_wins": n.is_multiple_of(2), "prompt": row["prompt"] }))
     };
     lines.lines().enumerate().map(pair).collect()
 }

@@ -162,7 +162,7 @@ mod tests {
                     probability: Outcome { a, tie: 0.0, b: 1.0 - a },
                     outcome: Outcome { a: 1.0, tie: 0.0, b: 0.0 },
                 },
-                longer: if i % 2 == 0 { 3.0 } else { -3.0 },
+                longer: if i.is_multiple_of(2) { 3.0 } else { -3.0 },
                 prompt_key: format!("{retailer}{i}"),
                 task_type: None,
                 retailer: Some(retailer.to_owned()),
