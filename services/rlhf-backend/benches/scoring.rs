@@ -30,6 +30,7 @@ use web::token::{Subject, Tokens};
 
 const SECRET: &str = "the benchmark's own secret, of more than 32 bytes";
 const PER_SECOND: u64 = 1_000;
+const WARM_PER_SECOND: u64 = 100;
 const CONNECTIONS: u64 = 64;
 const CALLERS: usize = 200;
 const WANTED_MS: f64 = 5.0;
@@ -47,21 +48,23 @@ async fn run() -> Result<()> {
     if !texts.is_empty() {
         activate(&database, "policy_compliance", &texts).await?;
     }
-    let variables = [("DATABASE_URL", database.url.as_str()), ("ENDCAP_JWT_SECRET", SECRET), ("RUST_LOG", "error,web::server=info")];
+    let variables = [("DATABASE_URL", database.url.as_str()), ("ENDCAP_JWT_SECRET", SECRET), ("RUST_LOG", "warn,web::server=info")];
     let service = Service::start(Path::new(env!("CARGO_BIN_EXE_rlhf-backend")), &variables)?;
     let bearers: Arc<Vec<String>> = Arc::new((0..CALLERS).map(|n| bearer(&format!("acc_{n}"))).collect::<Result<_>>()?);
     let seconds: u64 = std::env::var("ENDCAP_BENCH_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(20);
     let mut report = Report::new("scoring");
-    let nothing = phase(&service, &bearers, "GET", "/health/live", &[Vec::new()], seconds.min(5)).await?;
+    let nothing = phase(&service, &bearers, "GET", "/health/live", &[Vec::new()], PER_SECOND, seconds.min(5)).await?;
     for (what, task_type, pairs) in [("pairs of plans", "plan_quality", &plans), ("pairs of texts", "policy_compliance", &texts)] {
         if pairs.is_empty() {
             println!("{what}: skipped, because there are no public preferences at hand");
             continue;
         }
         let bodies: Vec<Vec<u8>> = pairs.iter().map(|pair| body(task_type, pair)).collect::<Result<_>>()?;
-        // A first second that is not counted: connections and the model are made ready.
-        phase(&service, &bearers, "POST", "/v1/score", &bodies, 1).await?;
-        let mut seen = phase(&service, &bearers, "POST", "/v1/score", &bodies, seconds).await?;
+        // Some seconds that are not counted: connections, the model and each caller's share of the limits are made ready, which no deployment
+        // does for all its callers at once.
+        phase(&service, &bearers, "POST", "/v1/score", &bodies, WARM_PER_SECOND, 4).await?;
+        let seen = phase(&service, &bearers, "POST", "/v1/score", &bodies, PER_SECOND, seconds).await;
+        let mut seen = seen.with_context(|| format!("the service's log ends with:\n{}", service.log()))?;
         let mean = bodies.iter().map(Vec::len).sum::<usize>() / bodies.len();
         let what = format!("{what} of {mean} bytes, {PER_SECOND} a second");
         for (q, word) in [(0.5, "p50"), (0.95, "p95")] {
@@ -88,6 +91,7 @@ async fn phase(
     method: &'static str,
     path: &'static str,
     bodies: &[Vec<u8>],
+    per_second: u64,
     seconds: u64,
 ) -> Result<Seen> {
     let (bodies, latencies) = (Arc::new(bodies.to_vec()), Arc::new(Mutex::new(Vec::new())));
@@ -97,8 +101,8 @@ async fn phase(
         let (bodies, bearers, latencies, address) = (bodies.clone(), bearers.clone(), latencies.clone(), service.address);
         connections.spawn(async move {
             let mut client = Client::new(address);
-            for at in (n..PER_SECOND * seconds).step_by(CONNECTIONS as usize) {
-                let due = begun + Duration::from_micros(at * 1_000_000 / PER_SECOND);
+            for at in (n..per_second * seconds).step_by(CONNECTIONS as usize) {
+                let due = begun + Duration::from_micros(at * 1_000_000 / per_second);
                 tokio::time::sleep_until(due.into()).await;
                 let (body, bearer) = (&bodies[at as usize % bodies.len()], &bearers[at as usize % bearers.len()]);
                 let answer = client.send(method, path, &[("Authorization", bearer)], (!body.is_empty()).then_some(body.as_slice())).await?;

@@ -47,6 +47,8 @@ pub struct ActiveModels {
     loaded: Mutex<Vec<Arc<Loaded>>>,
     /// One reads, the others wait for what it read.
     reading: tokio::sync::Mutex<()>,
+    /// One loads, the others wait: a model is large, and all who ask at the start want the same.
+    loading: tokio::sync::Mutex<()>,
 }
 
 impl ActiveModels {
@@ -86,6 +88,10 @@ impl ActiveModels {
 
 /// Reads the list of active models until `shutdown`.
 pub async fn follow(state: State, shutdown: CancellationToken) {
+    match by_slot(&state, READ_EVERY / 2).await {
+        Ok(active) => load_ahead(&state, &active).await,
+        Err(error) => tracing::warn!(%error, "which reward models are active could not be read; tried again soon"),
+    }
     while !shutdown.is_cancelled() {
         if let Err(error) = by_slot(&state, READ_EVERY / 2).await {
             tracing::warn!(%error, "which reward models are active could not be read; tried again soon");
@@ -93,6 +99,15 @@ pub async fn follow(state: State, shutdown: CancellationToken) {
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = tokio::time::sleep(READ_EVERY) => {}
+        }
+    }
+}
+
+/// Loads the active models of a process that starts, as many as are kept, so that no first request waits for one.
+async fn load_ahead(state: &State, active: &BySlot) {
+    for (model_id, version) in active.values().take(MAX_LOADED) {
+        if let Err(error) = load(state, model_id, *version).await {
+            return tracing::warn!(%error, "a reward model is loaded when it is asked for");
         }
     }
 }
@@ -120,9 +135,14 @@ pub(crate) async fn load(state: &State, model_id: &str, version: i32) -> Result<
     if let Some(model) = state.models.find_loaded(model_id) {
         return Ok(Ok(model));
     }
+    let _one = state.models.loading.lock().await;
+    if let Some(model) = state.models.find_loaded(model_id) {
+        return Ok(Ok(model));
+    }
     let id = model_id.to_owned();
-    let parameters = state.storage.read(move |conn| stored::find_parameters(conn, &id)).await?;
-    match RewardModel::from_json(&parameters.0.to_string()) {
+    // Read and understood on the database's thread: it takes some milliseconds, in which no request is to wait.
+    let read = state.storage.read(move |conn| Ok(RewardModel::from_json(&stored::find_parameters(conn, &id)?.0.to_string())));
+    match read.await? {
         Ok(model) => {
             let entry = Arc::new(Loaded { model_id: model_id.to_owned(), version, model });
             state.models.keep(&entry);
