@@ -1,5 +1,6 @@
 -- Row-level security for a database that a Supabase project serves: what browsers may read with a signed-in user's token through PostgREST
--- and Realtime. Endcap itself connects as the owner of the tables and is not touched by it. Safe to repeat; run it after each migration:
+-- and Realtime. Endcap itself connects as the owner of the tables, whom policies do not bind, and works for a tenant as the role endcap_tenant,
+-- which keeps what it has. Safe to repeat; run it after each migration:
 --   psql "$DATABASE_URL" -f deploy/supabase/policies.sql
 --
 -- Nobody writes here but the services (and the service role): rules that span rows live there. What is not named below is read by nobody.
@@ -9,6 +10,7 @@
 DO $$
 DECLARE
     found RECORD;
+    has_tenant_role BOOLEAN := EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'endcap_tenant');
 BEGIN
     EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA %I FROM anon, authenticated', current_schema());
     EXECUTE format('REVOKE ALL ON ALL SEQUENCES IN SCHEMA %I FROM anon, authenticated', current_schema());
@@ -17,10 +19,15 @@ BEGIN
     EXECUTE format('GRANT ALL ON ALL TABLES IN SCHEMA %I TO service_role', current_schema());
     EXECUTE format('GRANT USAGE ON ALL SEQUENCES IN SCHEMA %I TO service_role', current_schema());
     FOR found IN
-        SELECT c.relname AS name FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
+        SELECT c.oid, c.relname AS name FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
     LOOP
         -- Partitions too: they can be named by themselves.
         EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', found.name);
+        -- Tables that are no tenant's own had no policy for the services' tenant role, and would be empty to it from now on.
+        EXECUTE format('DROP POLICY IF EXISTS endcap_hosted_services ON %I', found.name);
+        IF has_tenant_role AND NOT EXISTS (SELECT 1 FROM pg_policy p WHERE p.polrelid = found.oid AND p.polname = 'endcap_tenant') THEN
+            EXECUTE format('CREATE POLICY endcap_hosted_services ON %I TO endcap_tenant USING (true) WITH CHECK (true)', found.name);
+        END IF;
     END LOOP;
 END
 $$;

@@ -6,8 +6,9 @@ use diesel::connection::{Connection as _, SimpleConnection};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use storage::connection::Connection;
+use storage::store::transaction_of;
 
-use crate::tenants::{fill, names, postgres};
+use crate::tenants::{count, fill, names, postgres};
 
 const STAND_IN: &str = include_str!("hosted.sql");
 const POLICIES: &str = include_str!("../../../../deploy/supabase/policies.sql");
@@ -135,6 +136,32 @@ fn every_role_may_do_what_it_may_on_every_table_and_nothing_else() {
     for hidden in ["SELECT count(matches_golden) AS n FROM judgments", "SELECT count(purpose) AS n FROM task_assignments"] {
         assert_eq!(attempt(c, &CALLERS[1], hidden), "denied", "a rater must not learn which items are golden: {hidden}");
     }
+}
+
+#[test]
+fn the_services_see_afterwards_what_they_saw_before() {
+    let Some(database) = postgres() else { return };
+    let mut conn = database.connect();
+    let of_nobody = "SELECT c.relname::text AS name FROM pg_class c WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' \
+        AND NOT c.relispartition AND NOT c.relrowsecurity AND c.relname <> '__diesel_schema_migrations' ORDER BY 1";
+    let of_nobody = names(&mut conn, of_nobody);
+    assert!(of_nobody.iter().any(|table| table == "retailers"), "{of_nobody:?}");
+    let tables: Vec<String> = of_nobody.into_iter().chain(["brands".to_owned(), "campaigns".to_owned()]).collect();
+    // The end of the audit log's chain is one row, which is there.
+    fill(&mut conn, &tables.iter().filter(|table| *table != "audit_chain").cloned().collect::<Vec<_>>());
+    // As the owner, and as the role in which the services work for a tenant.
+    let seen = |conn: &mut Connection| -> Vec<(String, Option<i64>, Option<i64>)> {
+        let mut counts = |tenant: Option<&str>, table: &String| {
+            transaction_of(conn, tenant, |tx| count(tx, &format!("SELECT count(*) AS n FROM {table}"))).ok()
+        };
+        tables.iter().map(|table| (table.clone(), counts(None, table), counts(Some("tnt-a"), table))).collect()
+    };
+    let before = seen(&mut conn);
+    assert!(before.contains(&("retailers".to_owned(), Some(2), Some(2))) && before.contains(&("brands".to_owned(), Some(2), Some(1))));
+    let Connection::Postgres(c) = &mut conn else { panic!("PostgreSQL only") };
+    c.batch_execute(STAND_IN).unwrap();
+    c.batch_execute(POLICIES).unwrap();
+    assert_eq!(seen(&mut conn), before);
 }
 
 #[test]

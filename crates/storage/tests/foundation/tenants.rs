@@ -29,7 +29,7 @@ pub(crate) fn names(conn: &mut Connection, query: &str) -> Vec<String> {
     rows.into_iter().map(|row| row.name).collect()
 }
 
-fn count(conn: &mut Connection, query: &str) -> Result<i64, StorageError> {
+pub(crate) fn count(conn: &mut Connection, query: &str) -> Result<i64, StorageError> {
     let Connection::Postgres(c) = conn else { panic!("PostgreSQL only") };
     let row: Count = diesel::sql_query(query).get_result(c)?;
     Ok(row.n)
