@@ -96,7 +96,14 @@ pub async fn train(admin: &Client, places: &Places, seed: u64) -> Result<Model> 
     Ok(Model { model_id })
 }
 
-/// Activates the model; a refused gate is an error that says why.
+/// Why the gate would refuse the model; empty when it may be activated.
+pub async fn refusals(admin: &Client, places: &Places, model: &Model) -> Result<Vec<String>> {
+    let card = admin.get(&format!("{}/v1/reward-models/{}", places.backend, model.model_id)).await?;
+    let reasons = card["failed_gates"].as_array().context("the card has no failed_gates")?;
+    Ok(reasons.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+}
+
+/// Activates the model.
 pub async fn activate(admin: &Client, places: &Places, model: &Model) -> Result<()> {
     admin.post(&format!("{}/v1/reward-models/{}/activate", places.backend, model.model_id), &json!({})).await?;
     let card = admin.get(&format!("{}/v1/reward-models/{}", places.backend, model.model_id)).await?;

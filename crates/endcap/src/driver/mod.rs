@@ -8,7 +8,7 @@ mod simulated;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use web::settings::{ServiceName, Settings};
 
@@ -16,6 +16,9 @@ use crate::demo;
 use crate::stack::{self, Stack};
 use crate::up;
 use client::Client;
+
+/// How often people are asked for more judgments before a model that the gate refuses is given up.
+const MOST_SITTINGS: usize = 5;
 
 /// Arguments of `loop`.
 #[derive(Args)]
@@ -107,22 +110,8 @@ async fn drive(arguments: &Arguments, places: &Places) -> Result<()> {
     let first = campaigns.first().context("no campaign has measured spend; load the sample data")?;
     println!("  {} ({}): measured spend {}, revenue {}", first.campaign_id, first.name, first.spend, first.revenue);
 
-    step(2, "candidate plans under its constraints, a close call becomes a rating task");
     let request = planning::Request { budget: arguments.budget.clone(), horizon_days: arguments.horizon_days };
-    let asked = planning::ask_people(&admin, places, &campaigns, &request, arguments.plans).await?;
-
-    step(3, "simulated raters judge through the public API");
-    let crowd = judging::Crowd { seed: arguments.seed, raters: arguments.raters };
-    judging::judge(&admin, places, &crowd, &asked).await?;
-
-    step(4, "consensus, weighted by reliability");
-    let verdicts = judging::consensus(&admin, places, &asked).await?;
-
-    step(5, "feedback on plans");
-    learning::give_feedback(&admin, places, &asked, &verdicts).await?;
-
-    step(6, "a reward model, trained on judgments and feedback");
-    let model = learning::train(&admin, places, arguments.seed).await?;
+    let model = learn(arguments, places, &admin, &campaigns, &request).await?;
 
     step(7, "activated");
     learning::activate(&admin, places, &model).await?;
@@ -135,6 +124,48 @@ async fn drive(arguments: &Arguments, places: &Places) -> Result<()> {
 
     println!("\nthe circle is closed: {} chose {}", model.model_id, decision.plan_id);
     Ok(())
+}
+
+/// Steps 2 to 6, again with more plans while the gate finds the judged pairs too few or too noisy to trust the model: as people would go on.
+async fn learn(
+    arguments: &Arguments,
+    places: &Places,
+    admin: &Client,
+    campaigns: &[planning::Campaign],
+    request: &planning::Request,
+) -> Result<learning::Model> {
+    for sitting in 0..MOST_SITTINGS {
+        step(2, "candidate plans under its constraints, a close call becomes a rating task");
+        let asked = planning::ask_people(admin, places, campaigns, request, arguments.plans, sitting).await?;
+
+        step(3, "simulated raters judge through the public API");
+        let crowd = judging::Crowd { seed: arguments.seed, raters: arguments.raters };
+        judging::judge(admin, places, &crowd, &asked).await?;
+
+        step(4, "consensus, weighted by reliability");
+        let verdicts = judging::consensus(admin, places, &asked).await?;
+
+        step(5, "feedback on plans");
+        learning::give_feedback(admin, places, &asked, &verdicts).await?;
+
+        step(6, "a reward model, trained on judgments and feedback");
+        let model = learning::train(admin, places, arguments.seed).await?;
+        let reasons = learning::refusals(admin, places, &model).await?;
+        if reasons.is_empty() {
+            return Ok(model);
+        }
+        println!("  the gate would refuse it: {}", reasons.join("; "));
+        if sitting + 1 == MOST_SITTINGS {
+            bail!(
+                "after {MOST_SITTINGS} times {} plans the gate still refuses {}: {}",
+                arguments.plans,
+                model.model_id,
+                reasons.join("; ")
+            );
+        }
+        println!("  so people are asked about {} more plans", arguments.plans);
+    }
+    bail!("no plans were asked for")
 }
 
 fn step(number: u32, text: &str) {

@@ -86,12 +86,20 @@ pub async fn campaigns_with_spend(admin: &Client, places: &Places, wanted: Optio
     Ok(campaigns)
 }
 
-/// Asks for plans of several campaigns and budgets until people have been asked `wanted` times.
-pub async fn ask_people(admin: &Client, places: &Places, campaigns: &[Campaign], request: &Request, wanted: usize) -> Result<Vec<Asked>> {
+/// Asks for plans of several campaigns and budgets until people have been asked `wanted` times; each `sitting` of a run has other budgets.
+pub async fn ask_people(
+    admin: &Client,
+    places: &Places,
+    campaigns: &[Campaign],
+    request: &Request,
+    wanted: usize,
+    sitting: usize,
+) -> Result<Vec<Asked>> {
     let mut asked = Vec::new();
     let mut refused = Vec::new();
+    let most = wanted.saturating_mul(3);
     // The first request is asked as a user would, later ones with other budgets and limits, so that people see different choices.
-    for attempt in 0..wanted.saturating_mul(3) {
+    for attempt in most.saturating_mul(sitting)..most.saturating_mul(sitting + 1) {
         if asked.len() == wanted {
             break;
         }

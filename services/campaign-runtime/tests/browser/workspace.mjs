@@ -227,6 +227,8 @@ try {
   await page.goto(`${base}/imports`);
   await page.waitForLoadState('networkidle');
   await scan(page, 'imports');
+  // Listening from here on: choosers are caught as long as somebody listens, and a key pressed while that is being switched on could open one uncaught.
+  page.on('filechooser', () => {});
   const send = async (file, dryRun) => {
     await pick(page, '#table', 'Performance', 'performance');
     await tabTo(page, '#file');
