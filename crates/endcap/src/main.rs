@@ -1,5 +1,7 @@
 //! The `endcap` command: everything that is done to a system rather than through it.
 
+mod accounts;
+mod backup;
 mod consensus;
 mod database;
 mod demo;
@@ -35,8 +37,14 @@ enum Command {
     InitDatabase(database::InitArguments),
     /// Show, apply or take back migrations
     Migrate(database::MigrateArguments),
+    /// Write everything in the database to a file, while the system works
+    Backup(backup::BackupArguments),
+    /// Restore a backup into an empty database, and check it
+    Restore(backup::RestoreArguments),
     /// Load a file into a table
     Import(import::Arguments),
+    /// Make and change accounts of people
+    Accounts(accounts::Arguments),
     /// Make API keys and seal keys; seal stored secrets anew
     Keys(keys::Arguments),
     /// Seal a secret from standard input for the configuration
@@ -63,7 +71,10 @@ fn main() -> ExitCode {
         Command::Reward(arguments) => reward::run(&arguments),
         Command::InitDatabase(arguments) => database::init(&arguments),
         Command::Migrate(arguments) => database::migrate(&arguments),
+        Command::Backup(arguments) => backup::back_up(&arguments),
+        Command::Restore(arguments) => backup::restore(&arguments),
         Command::Import(arguments) => import::run(&arguments),
+        Command::Accounts(arguments) => accounts::run(&arguments),
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Seal(arguments) => sealing::seal(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),

@@ -87,6 +87,12 @@ pub enum Chain {
     },
 }
 
+/// A row about something of nobody's, or of a tenant's, in one line: `action` on `subject` with `detail`.
+#[must_use]
+pub fn entry(tenant_id: Option<&str>, action: &'static str, subject: String, detail: Value) -> NewEntry {
+    NewEntry { tenant_id: tenant_id.map(str::to_owned), action, subject, detail }
+}
+
 /// Adds a row; call it late in the transaction of what it tells, because nobody else adds one until that ends.
 ///
 /// # Errors

@@ -132,15 +132,18 @@ fn depth(c: &mut SqliteConnection) -> u32 {
     }
 }
 
-/// Runs `migrate` while no other process does: an advisory lock on the servers, nothing on SQLite, whose file lock serves.
+/// Runs `migrate` while no other process does: an advisory lock on the servers; on SQLite, whose own locks last for one migration only, a lock
+/// of the folder (never of the file itself: closing it would let go of SQLite's locks on it).
 pub(crate) fn with_migration_lock<T>(conn: &mut Connection, migrate: impl FnOnce(&mut Connection) -> T) -> QueryResult<T> {
     use diesel::connection::SimpleConnection;
     const LOCK_ID: i64 = 7_021_990_071;
-    match conn {
-        Connection::Postgres(c) => c.batch_execute(&format!("SET lock_timeout = '120s'; SELECT pg_advisory_lock({LOCK_ID})"))?,
-        Connection::Mysql(c) => lock_mysql(c)?,
-        Connection::Sqlite(_) => {}
-    }
+    let _folder = match conn {
+        Connection::Postgres(c) => {
+            c.batch_execute(&format!("SET lock_timeout = '120s'; SELECT pg_advisory_lock({LOCK_ID})")).map(|()| None)?
+        }
+        Connection::Mysql(c) => lock_mysql(c).map(|()| None)?,
+        Connection::Sqlite(c) => lock_folder(c)?,
+    };
     let result = migrate(conn);
     match conn {
         Connection::Postgres(c) => unlock_postgres(c, LOCK_ID)?,
@@ -148,6 +151,33 @@ pub(crate) fn with_migration_lock<T>(conn: &mut Connection, migrate: impl FnOnce
         Connection::Sqlite(_) => {}
     }
     Ok(result)
+}
+
+/// Longest wait for another program that migrates a SQLite file.
+const MIGRATION_WAIT: std::time::Duration = std::time::Duration::from_secs(120);
+
+/// The locked folder of a SQLite file; the lock ends with the value. `None` for a file whose folder cannot be opened or locked (some network
+/// shares know no locks): then whoever comes second fails and may repeat.
+fn lock_folder(c: &mut SqliteConnection) -> QueryResult<Option<std::fs::File>> {
+    #[derive(diesel::QueryableByName)]
+    struct Place {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        file: String,
+    }
+    let place: Place = diesel::sql_query("PRAGMA database_list").get_result(c)?;
+    let folder = std::path::Path::new(&place.file).parent().and_then(|folder| std::fs::File::open(folder).ok());
+    let Some(folder) = folder else { return Ok(None) };
+    let end = std::time::Instant::now() + MIGRATION_WAIT;
+    loop {
+        match folder.try_lock() {
+            Ok(()) => return Ok(Some(folder)),
+            Err(std::fs::TryLockError::Error(_)) => return Ok(None),
+            Err(std::fs::TryLockError::WouldBlock) if std::time::Instant::now() > end => {
+                return Err(diesel::result::Error::QueryBuilderError("another program has migrated this file for two minutes".into()));
+            }
+            Err(std::fs::TryLockError::WouldBlock) => std::thread::sleep(std::time::Duration::from_millis(20)),
+        }
+    }
 }
 
 fn unlock_postgres(c: &mut PgConnection, lock_id: i64) -> QueryResult<()> {

@@ -76,9 +76,22 @@ impl From<DieselError> for StorageError {
             DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand, info) => {
                 Self::Unavailable(info.message().to_owned())
             }
+            // What a lost connection says of a transaction is said of its rollback as well.
+            DieselError::RollbackErrorOnCommit { commit_error, .. } => Self::from(*commit_error),
+            DieselError::BrokenTransactionManager => Self::Unavailable("the connection was lost within a transaction".to_owned()),
             DieselError::DeserializationError(cause) => Self::Corrupt(cause.to_string()),
             DieselError::DatabaseError(_, ref info) if lacks_a_table(info.message()) => {
                 Self::Unavailable("the schema is missing or old; run: endcap migrate up".to_owned())
+            }
+            DieselError::DatabaseError(_, ref info) if lacks_room(info.message()) => {
+                Self::Unavailable(format!("there is no room left where its data are: {}", info.message()))
+            }
+            DieselError::DatabaseError(_, ref info) if is_gone(info.message()) => Self::Unavailable(info.message().to_owned()),
+            // PostgreSQL is asked for the number of a type at its first use on a connection; all our types exist, so it did not answer.
+            DieselError::SerializationError(ref cause) | DieselError::QueryBuilderError(ref cause)
+                if is_of_a_lookup(&cause.to_string()) =>
+            {
+                Self::Unavailable(cause.to_string())
             }
             other => Self::Query(other),
         }
@@ -90,6 +103,31 @@ fn lacks_a_table(message: &str) -> bool {
     message.contains("no such table")
         || (message.contains("relation") && message.contains("does not exist"))
         || message.ends_with("doesn't exist")
+}
+
+/// How the three databases say that a disk is full.
+fn lacks_room(message: &str) -> bool {
+    ["database or disk is full", "No space left on device", "is full"].iter().any(|part| message.contains(part))
+}
+
+/// How servers say that a connection has ended, or that they are ending or beginning.
+fn is_gone(message: &str) -> bool {
+    const WAYS: [&str; 9] = [
+        "terminating connection",
+        "server closed the connection",
+        "connection to server",
+        "the database system is",
+        "gone away",
+        "Lost connection",
+        "Connection was killed",
+        "Server shutdown in progress",
+        "Can't connect to",
+    ];
+    WAYS.iter().any(|way| message.contains(way))
+}
+
+fn is_of_a_lookup(cause: &str) -> bool {
+    cause.contains("Failed to find a type oid")
 }
 
 /// Says at the call site what a violated unique or foreign key means.
@@ -122,5 +160,31 @@ impl<T, E: Into<StorageError>> Meaning<T> for Result<T, E> {
             }
             other => other,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_is_gone_or_full_is_unavailable_and_no_defect() {
+        for said in [
+            "terminating connection because of crash of another server process",
+            "the database system is starting up",
+            "the database system is in recovery mode",
+            "MySQL server has gone away",
+            "Lost connection to server during query",
+            "database or disk is full",
+            "could not extend file \"base/1/2\": No space left on device",
+            "The table 'judgments' is full",
+        ] {
+            let error = DieselError::DatabaseError(DatabaseErrorKind::Unknown, Box::new(said.to_owned()));
+            assert!(matches!(StorageError::from(error), StorageError::Unavailable(_)), "{said}");
+        }
+        let lookup = DieselError::SerializationError("Failed to find a type oid for `pg_catalog`.`jsonb`".into());
+        assert!(matches!(StorageError::from(lookup), StorageError::Unavailable(_)));
+        let mistake = DieselError::DatabaseError(DatabaseErrorKind::Unknown, Box::new("division by zero".to_owned()));
+        assert!(matches!(StorageError::from(mistake), StorageError::Query(_)));
     }
 }

@@ -1,6 +1,7 @@
 //! The door to the database: a pool, a bounded wait for a connection, and transactions.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::scope::Scope;
@@ -44,11 +45,46 @@ pub struct Storage {
     row_security: RowSecurity,
 }
 
+/// How a pool stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolState {
+    /// `all`; on SQLite `write` and `read`.
+    pub name: &'static str,
+    /// Connections at most.
+    pub max: u32,
+    /// Connections that are open.
+    pub open: u32,
+    /// Of these, at work.
+    pub busy: u32,
+    /// Requests that wait for one.
+    pub waiting: u64,
+    /// Requests since the start that waited in vain.
+    pub timeouts: u64,
+}
+
 #[derive(Clone)]
 struct Door {
     pool: r2d2::Pool<Manager>,
     places: FairShare,
     wait: Duration,
+    waiting: Arc<AtomicU64>,
+    timeouts: Arc<AtomicU64>,
+}
+
+/// Counts a request for as long as it waits, also when whoever asked goes away meanwhile.
+struct Waits<'a>(&'a AtomicU64);
+
+impl<'a> Waits<'a> {
+    fn begin(count: &'a AtomicU64) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Storage {
@@ -64,7 +100,8 @@ impl Storage {
                 .connection_timeout(options.acquire_timeout)
                 .error_handler(Box::new(LogError))
                 .build_unchecked(Manager { url: url.clone(), access });
-            Door { pool, places: FairShare::new(max as usize), wait: options.acquire_timeout }
+            let (waiting, timeouts) = Default::default();
+            Door { pool, places: FairShare::new(max as usize), wait: options.acquire_timeout, waiting, timeouts }
         };
         match url {
             DatabaseUrl::Sqlite(_) => {
@@ -168,6 +205,15 @@ impl Storage {
         place.map_err(|_| StorageError::Busy("no turn at writing came within a minute"))?.map(Some)
     }
 
+    /// How the pools stand: one, on SQLite one for writing and one for reading.
+    #[must_use]
+    pub fn pools(&self) -> Vec<PoolState> {
+        match self.url {
+            DatabaseUrl::Sqlite(_) => vec![self.writers.state("write"), self.readers.state("read")],
+            _ => vec![self.writers.state("all")],
+        }
+    }
+
     /// Asks the database for an answer.
     ///
     /// # Errors
@@ -189,14 +235,29 @@ fn pause(attempt: u32) -> Duration {
 }
 
 impl Door {
+    fn state(&self, name: &'static str) -> PoolState {
+        let state = self.pool.state();
+        PoolState {
+            name,
+            max: self.pool.max_size(),
+            open: state.connections,
+            busy: state.connections.saturating_sub(state.idle_connections),
+            waiting: self.waiting.load(Ordering::Relaxed),
+            timeouts: self.timeouts.load(Ordering::Relaxed),
+        }
+    }
+
     async fn run<T, F>(&self, tenant: Option<String>, work: F) -> Result<T, StorageError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Connection) -> Result<T, StorageError> + Send + 'static,
     {
-        let place = tokio::time::timeout(self.wait, self.places.acquire(tenant.as_deref()))
-            .await
-            .map_err(|_| StorageError::Busy("no connection was free in time"))??;
+        let waits = Waits::begin(&self.waiting);
+        let place = tokio::time::timeout(self.wait, self.places.acquire(tenant.as_deref())).await.map_err(|_| {
+            self.timeouts.fetch_add(1, Ordering::Relaxed);
+            StorageError::Busy("no connection was free in time")
+        })??;
+        drop(waits);
         let pool = self.pool.clone();
         let done = tokio::task::spawn_blocking(move || {
             let _place = place;

@@ -19,7 +19,7 @@ pub struct TestDatabase {
     pub storage: Storage,
     /// Its URL, for a program that opens it itself.
     pub url: String,
-    server: Option<(String, String)>,
+    on_server: Option<OnServer>,
     _folder: Option<TempDir>,
 }
 
@@ -37,15 +37,20 @@ impl TestDatabase {
     }
 }
 
-impl Drop for TestDatabase {
+/// A database on a server; dropped there with this value.
+struct OnServer {
+    server: String,
+    name: String,
+}
+
+impl Drop for OnServer {
     fn drop(&mut self) {
-        if let Some((server, name)) = &self.server {
-            let drop =
-                if server.starts_with("postgres") { format!("DROP DATABASE {name} WITH (FORCE)") } else { format!("DROP DATABASE {name}") };
-            // A server that is gone already took the database with it.
-            if let Err(error) = run_on(server, &drop) {
-                eprintln!("could not drop {name}: {error:#}");
-            }
+        let Self { server, name } = self;
+        let drop =
+            if server.starts_with("postgres") { format!("DROP DATABASE {name} WITH (FORCE)") } else { format!("DROP DATABASE {name}") };
+        // A server that is gone already took the database with it.
+        if let Err(error) = run_on(server, &drop) {
+            eprintln!("could not drop {name}: {error:#}");
         }
     }
 }
@@ -57,7 +62,7 @@ pub fn sqlite() -> TestDatabase {
     let file = folder.path().join("endcap.db");
     std::fs::copy(sqlite_template(), &file).expect("a copy of the migrated template");
     let url = format!("sqlite://{}", file.display());
-    TestDatabase { storage: open(&url), url, server: None, _folder: Some(folder) }
+    TestDatabase { storage: open(&url), url, on_server: None, _folder: Some(folder) }
 }
 
 /// The database that tests of a service run on: SQLite, or the server that `TEST_DATABASE_KIND` (`postgres`, `mysql`) names.
@@ -91,6 +96,28 @@ pub fn all() -> Vec<TestDatabase> {
     databases
 }
 
+/// A database without any table; dropped with this value.
+pub struct EmptyDatabase {
+    /// Its URL; on SQLite the file does not exist yet.
+    pub url: String,
+    _on_server: Option<OnServer>,
+    _folder: Option<TempDir>,
+}
+
+/// An empty database of the same kind, and on the same server, as another one.
+#[must_use]
+pub fn empty_beside(other: &TestDatabase) -> EmptyDatabase {
+    let Some(OnServer { server, .. }) = &other.on_server else {
+        let folder = TempDir::new().expect("a temporary folder");
+        let url = format!("sqlite://{}", folder.path().join("endcap.db").display());
+        return EmptyDatabase { url, _on_server: None, _folder: Some(folder) };
+    };
+    let name = format!("endcap_test_{}", uuid::Uuid::new_v4().simple());
+    let options = if server.starts_with("postgres") { "" } else { " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin" };
+    run_on(server, &format!("CREATE DATABASE {name}{options}")).expect("a new database");
+    EmptyDatabase { url: with_database(server, &name), _on_server: Some(OnServer { server: server.clone(), name }), _folder: None }
+}
+
 fn open(url: &str) -> Storage {
     let options = PoolOptions { min: 1, max: 8, sqlite_readers: 4, acquire_timeout: Duration::from_secs(30) };
     Storage::new(DatabaseUrl::parse(url).expect("a database URL"), options)
@@ -105,7 +132,7 @@ fn on_server(server: &str) -> TestDatabase {
         run_on(server, &format!("CREATE DATABASE {name} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")).expect("a new database");
         migrate_at(&url);
     }
-    TestDatabase { storage: open(&url), url, server: Some((server.to_owned(), name)), _folder: None }
+    TestDatabase { storage: open(&url), url, on_server: Some(OnServer { server: server.to_owned(), name }), _folder: None }
 }
 
 /// The template's file; one per process, made under a temporary name so that nobody copies half of it.

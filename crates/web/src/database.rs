@@ -3,6 +3,7 @@
 //!
 //! The only module of this crate that imports `storage`.
 
+pub mod gauges;
 pub mod repeat;
 
 use std::str::FromStr;

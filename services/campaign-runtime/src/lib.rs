@@ -37,7 +37,11 @@ pub mod transitions;
 
 use std::error::Error;
 
+use chrono::{DateTime, Utc};
+use storage::connection::Connection;
+use storage::error::StorageError;
 use tokio_util::sync::CancellationToken;
+use web::database::gauges::{Gauge, measure_always, of_backlogs};
 use web::server::{ServiceInfo, serve};
 use web::settings::{ServiceName, Settings};
 use web::start::GIT_COMMIT;
@@ -68,6 +72,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let ready = web::database::readiness_of(&state.storage);
     let work = tokio::spawn(jobs::work(state.clone(), shutdown.clone()));
     let housekeeping = tokio::spawn(imports::work::housekeeping(state.clone(), shutdown.clone()));
+    let gauges = tokio::spawn(measure_always(state.storage.clone(), state.clock.clone(), count, shutdown.clone()));
     let (public, internal) = (state.clone(), state);
     let served = serve(
         info,
@@ -84,5 +89,12 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     // What it was doing is in the outbox or in review, and is taken up by the next process.
     work.abort();
     housekeeping.abort();
+    gauges.abort();
     Ok(served?)
+}
+
+/// Events that other services have not taken, for whoever is on call.
+fn count(conn: &mut Connection, now: DateTime<Utc>) -> Result<Vec<Gauge>, StorageError> {
+    let events = storage::gauges::undelivered(conn)?;
+    Ok(of_backlogs("endcap_outbox_waiting", "endcap_outbox_oldest_seconds", "destination", &events, now))
 }

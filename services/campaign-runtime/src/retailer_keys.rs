@@ -8,6 +8,7 @@ use domain::role::Role;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use storage::audit;
 use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::retailers::{self as stored, Retailer};
@@ -78,13 +79,16 @@ pub async fn set_retailer_key(
     let (id, now) = (id.into_inner(), state.clock.now());
     let sealed = state.settings.seal_keys.seal(&body.0.api_key, &place_of_retailer(&id));
     let sealed = sealed.map_err(|error| Problem::conflict("conflict", format!("The key cannot be kept: {error}.")))?;
+    let scope = caller.scope();
     let shown = state
         .storage
         .scoped(&caller.scope())
         .transaction(move |conn| {
             stored::set_sealed_key(conn, &id, Some(&sealed), now)?;
             let row = stored::find(conn, &id)?;
-            shown_one(conn, row)
+            let shown = shown_one(conn, row)?;
+            audit::append(conn, &scope, &audit::entry(None, "retailer_key.set", format!("retailer:{id}"), json!({})), now)?;
+            Ok(shown)
         })
         .await?;
     Ok(Json(shown))
@@ -94,7 +98,11 @@ pub async fn set_retailer_key(
 #[utoipa::path(delete, path = "/v1/retailers/{retailer_id}/api-key", tag = "catalog", params(("retailer_id" = String, Path)), responses((status = 204, description = "Gone")))]
 pub async fn delete_retailer_key(state: Data<State>, caller: Caller, id: Path<String>) -> Result<HttpResponse, Problem> {
     caller.require(may_write)?;
-    let now = state.clock.now();
-    state.storage.scoped(&caller.scope()).transaction(move |conn| stored::set_sealed_key(conn, &id, None, now)).await?;
+    let (scope, now) = (caller.scope(), state.clock.now());
+    let work = move |conn: &mut Connection| {
+        stored::set_sealed_key(conn, &id, None, now)?;
+        audit::append(conn, &scope, &audit::entry(None, "retailer_key.removed", format!("retailer:{id}"), json!({})), now).map(drop)
+    };
+    state.storage.scoped(&caller.scope()).transaction(work).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -10,6 +10,7 @@ use domain::task::{Choice, Difficulty, TaskType};
 use peers::tasks::NewTask;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use storage::audit;
 use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::golden::{GoldenItem, NewGoldenItem};
@@ -128,6 +129,9 @@ pub async fn create_golden(
             None => find_task(tx, &scope, &new)?,
         };
         let item = insert(tx, &task, scope.actor(), &new, now)?;
+        let detail = json!({"choice": item.expert_choice, "difficulty": item.difficulty_level});
+        let entry = audit::entry(task.tenant_id.as_deref(), "golden_item.made", format!("task:{}", task.task_id), detail);
+        audit::append(tx, &scope, &entry, now)?;
         Ok(Answer::created(view(&item)))
     })
     .await
@@ -184,14 +188,17 @@ pub async fn promote_golden(
     let item = state
         .storage
         .transaction(move |tx| {
-            tasks::find(tx, &scope, &task_id)?;
+            let tenant = tasks::find(tx, &scope, &task_id)?.tenant_id;
             tasks::lock(tx, &task_id)?;
             let item = storage::golden::lock(tx, &task_id)?;
             if item.state == "active" {
                 return Err(StorageError::conflict("already_exists", format!("task {task_id:?} is a golden item already")));
             }
             let difficulty = promotion.difficulty.map_or_else(|| item.difficulty_level.clone(), |given| given.as_ref().to_owned());
-            storage::golden::promote(tx, &item, &difficulty, promotion.max_exposures, now)
+            let promoted = storage::golden::promote(tx, &item, &difficulty, promotion.max_exposures, now)?;
+            let detail = json!({"choice": promoted.expert_choice, "difficulty": difficulty});
+            audit::append(tx, &scope, &audit::entry(tenant.as_deref(), "golden_item.promoted", format!("task:{task_id}"), detail), now)?;
+            Ok(promoted)
         })
         .await?;
     Ok(HttpResponse::Ok().json(view(&item)))
@@ -213,14 +220,17 @@ pub async fn retire_golden(
     let item = state
         .storage
         .transaction(move |tx| {
-            tasks::find(tx, &scope, &task_id)?;
+            let tenant = tasks::find(tx, &scope, &task_id)?.tenant_id;
             tasks::lock(tx, &task_id)?;
             let item = storage::golden::lock(tx, &task_id)?;
             if item.state == "retired" {
                 let why = format!("the golden item of task {task_id:?} is retired: {}", item.retire_reason.unwrap_or_default());
                 return Err(StorageError::conflict("transition_not_allowed", why));
             }
-            storage::golden::retire(tx, &item, &reason, now)
+            let retired = storage::golden::retire(tx, &item, &reason, now)?;
+            let entry = audit::entry(tenant.as_deref(), "golden_item.retired", format!("task:{task_id}"), json!({"reason": reason}));
+            audit::append(tx, &scope, &entry, now)?;
+            Ok(retired)
         })
         .await?;
     Ok(HttpResponse::Ok().json(view(&item)))

@@ -12,6 +12,7 @@ use storage::outbox::{self, Destination, OutboxEvent};
 use storage::{accounts, idempotency, rate_limits};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use web::database::gauges::measure_always;
 
 use crate::evidence::{self, Evidence};
 use crate::integrity;
@@ -58,7 +59,7 @@ pub fn start(state: &State, shutdown: &CancellationToken) -> Vec<JoinHandle<()>>
         tokio::spawn(reorder_always(state.clone(), shutdown.clone())),
         tokio::spawn(select_always(state.clone(), shutdown.clone())),
         tokio::spawn(look_always(state.clone(), shutdown.clone())),
-        tokio::spawn(reviews::gauges::measure_always(state.clone(), shutdown.clone())),
+        tokio::spawn(measure_always(state.storage.clone(), state.clock.clone(), reviews::gauges::count, shutdown.clone())),
     ]);
     jobs
 }

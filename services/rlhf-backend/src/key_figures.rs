@@ -3,6 +3,7 @@
 
 pub mod computing;
 pub mod figures;
+pub mod gauges;
 mod money;
 mod notes;
 pub mod schedule;

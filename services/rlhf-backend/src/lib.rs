@@ -33,6 +33,7 @@ pub mod worker;
 use std::error::Error;
 
 use tokio_util::sync::CancellationToken;
+use web::database::gauges::measure_always;
 use web::server::{ServiceInfo, serve};
 use web::settings::{ServiceName, Settings};
 use web::start::GIT_COMMIT;
@@ -67,6 +68,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let watcher = tokio::spawn(watch::schedule(state.clone(), shutdown.clone()));
     let figures = tokio::spawn(key_figures::schedule::schedule(state.clone(), shutdown.clone()));
     let asking = tokio::spawn(feedback::asking::work(state.clone(), shutdown.clone()));
+    let gauges = measure_always(state.storage.clone(), state.clock.clone(), key_figures::gauges::count, shutdown.clone());
+    let gauges = tokio::spawn(gauges);
     let (public, internal) = (state.clone(), state);
     let served = serve(
         info,
@@ -87,6 +90,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     watcher.abort();
     sweeper.abort();
     figures.abort();
+    gauges.abort();
     // What it was doing is in the outbox or waits, and is taken up by the next process.
     asking.abort();
     Ok(served?)

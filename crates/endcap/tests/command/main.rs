@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+mod accounts;
+mod backup;
 mod databases;
 mod files;
 mod sealing;

@@ -37,6 +37,7 @@ fn from_an_empty_folder_to_a_better_plan() {
 
     system.terminate();
     assert!(system.wait(Duration::from_secs(20)).success(), "{}", system.output());
+    no_secret_was_logged(&folder.path().join("logs"));
     for (key, port) in &ports {
         assert!(std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok(), "{key} {port} is still taken");
     }
@@ -78,6 +79,18 @@ fn production_without_a_secret_does_not_start() {
         let output = Command::new(binary).env_clear().env("ENDCAP_ENVIRONMENT", "production").output().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && text.contains("ENDCAP_JWT_SECRET"), "{service}: {text}");
+    }
+}
+
+/// After people signed in, signed up, judged and trained: no password, no token and nobody's address in what the services wrote down.
+fn no_secret_was_logged(logs: &Path) {
+    for service in ["campaign-runtime", "rlhf-backend", "rater-app"] {
+        let text = std::fs::read_to_string(logs.join(format!("{service}.log"))).unwrap();
+        assert!(text.lines().count() > 20, "{service} wrote hardly anything: {text}");
+        for secret in ["-of-the-demo", "simulated-rater-of-the-loop", "eyJ", "@endcap.example", "@raters.endcap.example", "argon2id"] {
+            let line = text.lines().find(|line| line.contains(secret));
+            assert!(line.is_none(), "{service} wrote down {secret}: {line:?}");
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod assignment;
+mod gauges;
 mod history;
 mod model_predictions;
 mod selections;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use crate::workspace::{Text, assert_none, collect, packages, read, root};
+use crate::workspace::{Text, assert_none, collect, packages, read, root, rust_files};
 
 /// README and everything in `docs`.
 fn documents() -> Vec<Text> {
@@ -56,6 +56,19 @@ fn scripts_that_are_named_can_be_run() {
         }
     }
     assert_none(&breaches, "a script that a document names exists and is executable");
+}
+
+#[test]
+fn tests_that_the_security_page_names_exist() {
+    let mut sources = rust_files("src");
+    sources.extend(rust_files("tests"));
+    let page = read("docs/security.md");
+    let cells = page.lines().filter(|line| line.starts_with("| ")).filter_map(|line| line.trim_end_matches(" |").rsplit(" | ").next());
+    let named: Vec<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert!(named.len() > 25, "only {} tests found on the page", named.len());
+    let is_there = |name: &str| sources.iter().any(|file| file.text.contains(&format!("fn {name}(")));
+    let breaches: Vec<String> = named.into_iter().filter(|name| !is_there(name)).map(str::to_owned).collect();
+    assert_none(&breaches, "a test that docs/security.md names exists");
 }
 
 #[test]

@@ -6,4 +6,5 @@
 mod documents;
 mod files;
 mod imports;
+mod supply;
 mod workspace;

@@ -195,6 +195,10 @@ fn finish_headers(response: &mut ServiceResponse<BoxBody>, shared: Option<&Share
     set(headers, "x-content-type-options", "nosniff");
     set(headers, "referrer-policy", "same-origin");
     set(headers, "cross-origin-opener-policy", "same-origin");
+    set(headers, "permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()");
+    if shared.is_some_and(|shared| shared.is_https) {
+        set(headers, "strict-transport-security", "max-age=31536000");
+    }
     if !headers.contains_key(CACHE_CONTROL) {
         set(headers, "cache-control", "no-store");
     }

@@ -154,6 +154,8 @@ pub(crate) struct Shared {
     pub(crate) service_tokens: ServiceTokens,
     pub(crate) request_timeout: Duration,
     pub(crate) content_security_policy: String,
+    /// Whether people reach this service over TLS.
+    pub(crate) is_https: bool,
     pub(crate) pages: crate::layout::Addresses,
 }
 
@@ -187,6 +189,7 @@ impl BoundServer {
             service_tokens: ServiceTokens::new(&settings.service_secret, Clock::system()),
             request_timeout: settings.limits.request_timeout,
             content_security_policy: around::content_security_policy(settings),
+            is_https: settings.service(name).public_url.starts_with("https://"),
             pages: crate::layout::Addresses::new(settings),
         });
         Ok(Self { public, private, shared, settings: settings.clone() })

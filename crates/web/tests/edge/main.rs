@@ -3,6 +3,7 @@
 
 mod callers;
 mod documents;
+mod hardening;
 mod inputs;
 mod limits;
 mod serving;

@@ -22,23 +22,23 @@ use web::token::ServiceTokens;
 use crate::callers::OneKey;
 use crate::limits::{Shared, limits};
 
-struct Running {
-    public: u16,
+pub struct Running {
+    pub public: u16,
     private: u16,
     settings: Settings,
     database_works: Arc<AtomicBool>,
-    shutdown: CancellationToken,
-    done: tokio::task::JoinHandle<Result<(), ServeError>>,
+    pub shutdown: CancellationToken,
+    pub done: tokio::task::JoinHandle<Result<(), ServeError>>,
 }
 
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 }
@@ -78,7 +78,7 @@ async fn who(caller: ServiceCaller) -> String {
     format!("{} for {:?}", caller.claims.iss, caller.scope().tenant())
 }
 
-fn start(variables: &[(&str, &str)]) -> Running {
+pub fn start(variables: &[(&str, &str)]) -> Running {
     let base = [("ENDCAP_RATER_APP_PORT", "0"), ("ENDCAP_RATER_APP_PRIVATE_PORT", "0"), ("ENDCAP_WORKERS", "1")];
     let settings = Settings::from_variables(base.iter().chain(variables).copied()).unwrap();
     let database_works = Arc::new(AtomicBool::new(true));
@@ -106,10 +106,20 @@ fn start(variables: &[(&str, &str)]) -> Running {
     Running { public, private, settings, database_works, shutdown, done }
 }
 
-async fn send(port: u16, head: &str, body: &str) -> Answer {
+pub async fn send(port: u16, head: &str, body: &str) -> Answer {
+    send_bytes(port, head, body.as_bytes()).await
+}
+
+pub async fn send_bytes(port: u16, head: &str, body: &[u8]) -> Answer {
     let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    let request = format!("{head}\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-    stream.write_all(request.as_bytes()).await.unwrap();
+    let request = format!("{head}\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", body.len());
+    // A server that refuses by the head alone may close before it has read the rest.
+    let _ = stream.write_all(&[request.as_bytes(), body].concat()).await;
+    read(&mut stream).await
+}
+
+/// What a server says until it closes.
+pub async fn read(stream: &mut tokio::net::TcpStream) -> Answer {
     let mut bytes = Vec::new();
     // A server that refuses a body early may reset the connection after its answer.
     let _ = stream.read_to_end(&mut bytes).await;
@@ -119,7 +129,7 @@ async fn send(port: u16, head: &str, body: &str) -> Answer {
     Answer { status, head: head.to_lowercase(), body: body.to_owned() }
 }
 
-async fn fetch(port: u16, path: &str) -> Answer {
+pub async fn fetch(port: u16, path: &str) -> Answer {
     send(port, &format!("GET {path} HTTP/1.1"), "").await
 }
 

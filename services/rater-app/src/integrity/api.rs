@@ -5,6 +5,8 @@ use actix_web::web::{Data, Path};
 use domain::role::Role;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use storage::audit;
+use storage::connection::Connection;
 use storage::integrity::{self as stored, Listed, NewAction, Standing};
 use storage::raters;
 use web::caller::Caller;
@@ -122,7 +124,7 @@ pub async fn create_action(
 ) -> Result<HttpResponse, Problem> {
     caller.require(Role::may_review)?;
     let request = key.of(&caller, &body.bytes);
-    let (asked, actor, now) = (body.value, caller.account_id.clone(), state.clock.now());
+    let (asked, actor, scope, now) = (body.value, caller.account_id.clone(), caller.scope(), state.clock.now());
     let reason = reason(&asked.reason)?;
     if caller.rater_id.as_deref() == Some(asked.rater_id.as_str()) {
         return Err(Problem::invalid_field("rater_id", "nobody acts on oneself; ask somebody else"));
@@ -137,7 +139,10 @@ pub async fn create_action(
             actor: actor.clone(),
             is_finished: asked.kind != Kind::Void,
         };
-        Ok(Answer::created(json!(act(tx, &new, now)?)))
+        let action = act(tx, &new, now)?;
+        let detail = json!({"kind": new.kind, "reason": new.reason, "action_id": action.action_id});
+        audit::append(tx, &scope, &audit::entry(None, "rater.acted_on", format!("rater:{}", new.rater_id), detail), now)?;
+        Ok(Answer::created(json!(action)))
     })
     .await?;
     if let Some(action_id) = answer.body.get("action_id").and_then(Value::as_str).map(str::to_owned) {
@@ -165,7 +170,15 @@ pub async fn reverse_action(
         return Err(Problem::invalid_field("action_id", "nobody acts on oneself; ask somebody else"));
     }
     let id = action_id.clone();
-    let reversed = state.storage.transaction(move |tx| reverse(tx, &id, &by, &reason, now)).await?;
+    let scope = caller.scope();
+    let work = move |tx: &mut Connection| {
+        let reversed = reverse(tx, &id, &by, &reason, now)?;
+        let detail = json!({"kind": reversed.kind, "reason": reason, "action_id": id});
+        let subject = format!("rater:{}", reversed.rater_id);
+        audit::append(tx, &scope, &audit::entry(None, "rater.action_reversed", subject, detail), now)?;
+        Ok(reversed)
+    };
+    let reversed = state.storage.transaction(work).await?;
     voiding::go_on(&state, &reversed).await?;
     state.after_commit();
     let action = state.storage.read(move |conn| stored::find(conn, &action_id)).await?;

@@ -15,7 +15,7 @@ use storage::judgments::{self, Judgment};
 use storage::raters::{self, Step};
 use storage::reviews::{self, BlindView, NewDecision, Review};
 use storage::tasks::{self, Task};
-use storage::{accounts, golden as items};
+use storage::{accounts, audit, golden as items};
 
 use super::answers;
 use super::deadline::waits;
@@ -123,6 +123,8 @@ pub fn decide(
     storage::outbox::push(tx, &event, now)?;
     answers::tell(tx, &given, &task, &review, now)?;
     crate::tasks::announce(tx, &task.task_type, now)?;
+    let detail = json!({"choice": decision.choice, "rationale": decision.rationale, "golden": decision.make_golden});
+    audit::append(tx, scope, &audit::entry(tenant, "task.decided_by_expert", format!("task:{task_id}"), detail), now)?;
     body(tx, &task, &review).map(Outcome::Done)
 }
 

@@ -107,6 +107,16 @@ impl House {
         Person { token, rater_id: rater_id.unwrap_or_default() }
     }
 
+    /// The audit log: who did what to what, oldest first.
+    pub async fn audited(&self) -> Vec<String> {
+        let read = move |c: &mut storage::connection::Connection| {
+            let (all, page) = (storage::audit::AuditFilter::default(), storage::page::Page::first(100));
+            storage::audit::list(c, &domain::scope::Scope::system("test"), &all, &page)
+        };
+        let rows = self.state.storage.read(read).await.unwrap().rows;
+        rows.iter().rev().map(|row| format!("{} {} {}", row.actor, row.action, row.subject)).collect()
+    }
+
     pub fn admin(&self) -> Person {
         self.sign("acc_admin", Role::PlatformAdmin, None, None)
     }

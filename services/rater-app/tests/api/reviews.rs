@@ -104,6 +104,7 @@ async fn an_expert_thinks_first_then_sees_then_decides_and_the_raters_hear_of_it
         assert!(decided.body["golden"].is_null() && decided.body["golden_candidate"]["state"] == "candidate", "{}", decided.body);
         let repeated = ask!(app, post("/v1/reviews/t1", &expert, decision));
         assert_eq!((repeated.status.as_u16(), &repeated.body["review"]), (200, review), "a lost answer is given again");
+        assert_eq!(house.audited().await, ["acc_eve task.decided_by_expert task:t1"], "{}: once", house.kind());
 
         // Both raters hear of it, in the order in which each saw the candidates.
         for (rater, agreed) in raters.iter().zip([false, true]) {
@@ -355,6 +356,8 @@ async fn a_candidate_is_promoted_dropped_and_retired_by_experts_only() {
         assert_eq!(ask!(app, post("/v1/assignments/next", &fresh, json!({}))).reason(), "no_tasks", "it does not become work again");
         let back = ask!(app, post("/v1/golden/good/promote", &expert, json!({}))).body;
         assert!(back["retired_at"].is_null() && back["retire_reason"].is_null() && back["difficulty_level"] == "easy", "{back}");
+        let last = ["promoted", "retired", "promoted"].map(|what| format!("acc_eve golden_item.{what} task:good"));
+        assert!(house.audited().await.ends_with(&last), "{}", house.kind());
     }
 }
 

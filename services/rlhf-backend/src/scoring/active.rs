@@ -62,7 +62,23 @@ impl ActiveModels {
     }
 
     fn publish(&self, read: Instant, by_slot: Arc<BySlot>) {
+        self.show(&by_slot);
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(Known { read, by_slot });
+    }
+
+    /// The versions in use, for whoever watches; 0 where no model is active any more.
+    fn show(&self, by_slot: &BySlot) {
+        let set = |slot: &str, version: i32| {
+            let (task_type, retailer) = slot.split_once('/').unwrap_or((slot, ""));
+            let labels = [("task_type", task_type.to_owned()), ("retailer", retailer.to_owned())];
+            metrics::gauge!("endcap_reward_model_version", &labels).set(version);
+        };
+        for slot in self.last().iter().flat_map(|before| before.keys()).filter(|slot| !by_slot.contains_key(*slot)) {
+            set(slot, 0);
+        }
+        for (slot, (_, version)) in by_slot {
+            set(slot, *version);
+        }
     }
 
     fn find_loaded(&self, model_id: &str) -> Option<Arc<Loaded>> {

@@ -1,0 +1,68 @@
+//! Accounts from the command line: the first administrator of a new system, and what becomes of people later.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use storage::accounts;
+use testkit::database;
+
+use crate::{fails, succeeds};
+
+#[test]
+fn people_are_made_changed_and_shut_out_on_every_database() {
+    for db in database::all() {
+        let at = ["--database-url", db.url.as_str()];
+        let run = |arguments: &[&str]| succeeds(&[arguments, &at].concat());
+        let password = run(&["accounts", "create", "--email", "Ada@Endcap.example", "--role", "platform_admin"]);
+        let password = password.trim();
+        assert!(password.len() == 20 && password.bytes().all(|byte| byte.is_ascii_alphanumeric()), "{password}");
+        run(&["accounts", "create", "--email", "bo@endcap.example", "--role", "analyst", "--tenant", "tnt-a", "--name", "Bo"]);
+
+        let mut conn = db.connect();
+        let ada = accounts::find_by_email(&mut conn, "ada@endcap.example").unwrap().unwrap();
+        assert!(web::password::verify(password, ada.password_hash.as_deref()), "the password shown is the one stored");
+        assert!(ada.rater_id.is_some(), "administrators may judge");
+        let list = run(&["accounts", "list"]);
+        assert!(list.contains("ada@endcap.example") && list.contains("tnt-a") && list.contains("never"), "{list}");
+
+        run(&["accounts", "set-role", "--email", "bo@endcap.example", "--role", "expert"]);
+        run(&["accounts", "disable", "--email", "bo@endcap.example"]);
+        let bo = accounts::find_by_email(&mut conn, "bo@endcap.example").unwrap().unwrap();
+        assert_eq!((bo.role.as_str(), bo.tenant_id.as_deref(), bo.is_active), ("expert", None, false), "{}", db.kind());
+        assert!(bo.rater_id.is_some(), "an expert needs a rater's profile");
+        run(&["accounts", "enable", "--email", "bo@endcap.example"]);
+        assert!(accounts::find_by_email(&mut conn, "bo@endcap.example").unwrap().unwrap().is_active);
+        let second = run(&["accounts", "set-password", "--email", "ada@endcap.example"]);
+        let ada = accounts::find_by_email(&mut conn, "ada@endcap.example").unwrap().unwrap();
+        assert!(web::password::verify(second.trim(), ada.password_hash.as_deref()) && second.trim() != password);
+        let storage::audit::Chain::Whole { entries } = storage::audit::verify(&mut conn).unwrap() else { panic!("a broken chain") };
+        assert_eq!(entries, 6, "{}: everything that was done is in the audit log", db.kind());
+    }
+}
+
+#[test]
+fn mistakes_are_named_and_make_nothing() {
+    let db = database::sqlite();
+    for (arguments, word) in [
+        (vec!["create", "--email", "ada", "--role", "rater"], "not an e-mail address"),
+        (vec!["create", "--email", "a@b.example", "--role", "analyst"], "add --tenant"),
+        (vec!["create", "--email", "a@b.example", "--role", "rater", "--tenant", "t"], "leave --tenant out"),
+        (vec!["create", "--email", "a@b.example", "--role", "service"], "endcap keys create"),
+        (vec!["create", "--email", "a@b.example", "--role", "king"], "king"),
+        (vec!["create", "--email", "a@b.example", "--role", "rater", "--name", " "], "1 to 100"),
+        (vec!["disable", "--email", "a@b.example"], "there is no account"),
+    ] {
+        let text = fails(&[&["accounts"], arguments.as_slice(), &["--database-url", &db.url]].concat());
+        assert!(text.contains(word), "{arguments:?}: {text}");
+    }
+    let mut short = Command::new(env!("CARGO_BIN_EXE_endcap"))
+        .args(["accounts", "create", "--email", "a@b.example", "--role", "rater", "--password-stdin", "--database-url", &db.url])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    short.stdin.take().unwrap().write_all(b"short\n").unwrap();
+    let output = short.wait_with_output().unwrap();
+    assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("10 characters"));
+    assert!(accounts::find_by_email(&mut db.connect(), "a@b.example").unwrap().is_none());
+}

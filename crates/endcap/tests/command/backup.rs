@@ -1,0 +1,68 @@
+//! Backups: what was there comes back on every configured database, and nothing is overwritten or half restored.
+
+use testkit::database;
+
+use crate::{fails, project, succeeds};
+
+/// Rows of every table.
+fn counts(url: &str) -> Vec<(String, i64)> {
+    let url = storage::url::DatabaseUrl::parse(url).unwrap();
+    let mut conn = storage::connection::Connection::open(&url, storage::connection::Access::Write).unwrap();
+    storage::backup::count_rows(&mut conn).unwrap()
+}
+
+#[test]
+fn what_was_backed_up_comes_back_whole() {
+    for db in database::all() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("endcap.backup");
+        let file = file.to_str().unwrap();
+        succeeds(&["import", "retailers", &project("deploy/sample-data/sample/retailers.csv"), "--database-url", &db.url]);
+        succeeds(&["accounts", "create", "--email", "ada@endcap.example", "--role", "expert", "--database-url", &db.url]);
+        let said = succeeds(&["backup", file, "--database-url", &db.url]);
+        assert!(said.contains("SHA-256") && !said.contains("postgres:postgres"), "{said}");
+
+        let again = fails(&["backup", file, "--database-url", &db.url]);
+        assert!(again.contains("exists"), "{}: {again}", db.kind());
+        let full = fails(&["restore", file, "--database-url", &db.url]);
+        assert!(full.contains("empty database") || full.contains("exists"), "{}: {full}", db.kind());
+
+        let target = database::empty_beside(&db);
+        let restored = succeeds(&["restore", file, "--database-url", &target.url]);
+        assert!(restored.contains("chain is whole"), "{}: {restored}", db.kind());
+        assert_eq!(counts(&db.url), counts(&target.url), "{}", db.kind());
+        // It works: the next step goes on from what was restored.
+        let taken = fails(&["accounts", "create", "--email", "ADA@endcap.example", "--role", "expert", "--database-url", &target.url]);
+        assert!(taken.contains("exists"), "{}: {taken}", db.kind());
+        succeeds(&["accounts", "create", "--email", "bo@endcap.example", "--role", "rater", "--database-url", &target.url]);
+    }
+}
+
+#[test]
+fn a_damaged_or_foreign_file_restores_nothing() {
+    let db = database::sqlite();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    succeeds(&["backup", &path("good"), "--database-url", &db.url]);
+    let target = format!("sqlite://{}", path("new.db"));
+
+    let text = fails(&["restore", &path("missing"), "--database-url", &target]);
+    assert!(text.contains("there is no file"), "{text}");
+    std::fs::write(path("alone"), "x").unwrap();
+    let text = fails(&["restore", &path("alone"), "--database-url", &target]);
+    assert!(text.contains("alone.json is missing"), "{text}");
+
+    let mut bytes = std::fs::read(path("good")).unwrap();
+    bytes[5000] ^= 1;
+    std::fs::write(path("bad"), &bytes).unwrap();
+    std::fs::copy(path("good.json"), path("bad.json")).unwrap();
+    let text = fails(&["restore", &path("bad"), "--database-url", &target]);
+    assert!(text.contains("is damaged") && text.contains("nothing was restored"), "{text}");
+    assert!(!folder.path().join("new.db").exists());
+
+    let text = fails(&["restore", &path("good"), "--database-url", "postgres://127.0.0.1:1/endcap"]);
+    assert!(text.contains("backup of a sqlite database"), "{text}");
+    let empty = fails(&["backup", &path("of-nothing"), "--database-url", &format!("sqlite://{}", path("empty.db"))]);
+    assert!(empty.contains("nothing to back up"), "{empty}");
+    assert!(!folder.path().join("of-nothing").exists() && !folder.path().join("of-nothing.json").exists());
+}
