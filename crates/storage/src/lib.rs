@@ -23,6 +23,7 @@ pub mod experiments;
 pub mod feedback;
 pub mod golden;
 pub mod history;
+pub mod hosted_policies;
 pub mod idempotency;
 pub mod imports;
 pub mod integrity;
