@@ -61,6 +61,8 @@ struct Refusal {
 #[derive(Deserialize)]
 struct Bucket {
     id: String,
+    #[serde(default)]
+    public: bool,
 }
 
 impl Hosted {
@@ -131,6 +133,18 @@ impl Hosted {
             }
         }
         Ok(())
+    }
+}
+
+impl Hosted {
+    /// The project's buckets, and whether anybody may read each.
+    ///
+    /// # Errors
+    /// When Storage does not answer or refuses.
+    pub async fn buckets(&self) -> Result<Vec<(String, bool)>, ObjectError> {
+        let response = accepted(self.request(Method::GET, "/bucket").timeout(SHORT).send().await).await?;
+        let there: Vec<Bucket> = response.json().await.map_err(|error| unreachable_for(&error))?;
+        Ok(there.into_iter().map(|bucket| (bucket.id, bucket.public)).collect())
     }
 }
 
