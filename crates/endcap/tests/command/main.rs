@@ -4,6 +4,7 @@
 
 mod databases;
 mod files;
+mod hosted;
 mod sealing;
 
 use std::process::{Command, Output};
