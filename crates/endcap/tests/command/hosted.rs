@@ -30,6 +30,12 @@ fn command(project: &Project, database_url: &str, folder: &Path, arguments: &[&s
     command
 }
 
+/// Users and objects of the project.
+fn counts(project: &Project) -> (usize, usize) {
+    let held = project.held();
+    (held.users.len(), held.objects.len())
+}
+
 fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
@@ -84,7 +90,7 @@ fn accounts_and_files_are_brought_once_and_the_rest_is_named() {
 
         let dry = run(&["--dry-run"]);
         assert!(said(&dry).contains("accounts: 2 linked") && said(&dry).contains("nothing was done"), "{kind}: {}", said(&dry));
-        assert_eq!((project.held().users.len(), project.held().objects.len()), (1, 0), "{kind}");
+        assert_eq!(counts(&project), (1, 0), "{kind}");
 
         let first = run(&[]);
         let text = said(&first);
@@ -143,7 +149,7 @@ fn a_run_that_is_killed_is_gone_on_with() {
         child.kill().unwrap();
         child.wait().unwrap();
     }
-    let (users, objects) = (project.held().users.len(), project.held().objects.len());
+    let (users, objects) = counts(&project);
     assert!((7..=40).contains(&users) && (5..20).contains(&objects), "{users} users, {objects} objects");
     // One more is half there: its bytes are others.
     if let Some(object) = project.held().objects.values_mut().last() {

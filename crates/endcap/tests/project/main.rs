@@ -56,10 +56,8 @@ async fn with_a_project_that_is_whole_and_while_each_of_its_services_fails() {
                 // By whoever was signed in before.
                 system.judges(&format!("t{n}")).await;
                 let kept = system.keeps(&format!("file-{n}")).await;
-                let expected = if part == Part::Storage && !matches!(fault, Fault::Malformed | Fault::Slow(_)) { 503 } else { 201 };
-                if !(part == Part::Storage && matches!(fault, Fault::Malformed)) {
-                    assert_eq!(kept, expected, "{at}");
-                }
+                let expected = if part == Part::Storage && !matches!(fault, Fault::Slow(_)) { 503 } else { 201 };
+                assert_eq!(kept, expected, "{at}");
                 project.mend(part);
             }
             assert_eq!(system.sign_in(LINKED).await.status, 200, "{kind}: {part:?} works again");

@@ -35,8 +35,11 @@ pub(super) fn answer(held: &mut Held, request: &Request) -> Reply {
     let wants_rows = request.header("prefer").contains("return=representation");
     let (status, touched) = match request.method.as_str() {
         "GET" => {
-            let limit = request.query("limit").parse().unwrap_or(usize::MAX);
-            let offset = request.query("offset").parse().unwrap_or(0);
+            let range = request.header("range").split_once('-').and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
+            let (offset, limit) = match range {
+                Some((from, to)) => (from, to + 1 - from),
+                None => (request.query("offset").parse().unwrap_or(0), request.query("limit").parse().unwrap_or(usize::MAX)),
+            };
             return Reply::json(200, &json!(rows.iter().filter(|row| fits(row)).skip(offset).take(limit).collect::<Vec<_>>()));
         }
         "POST" => {

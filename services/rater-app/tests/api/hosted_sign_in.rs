@@ -111,7 +111,7 @@ async fn refusals_of_the_project_come_as_they_are() {
     );
     let early = ask!(app, sign_in("bob@example.com"));
     assert_eq!((early.status.as_u16(), early.body["error_code"].as_str()), (400, Some("email_not_confirmed")));
-    let form = TestRequest::post().uri("/login").set_form([("email", "cleo@example.com"), ("password", PASSWORD), ("name", "Cleo")]);
+    let form = TestRequest::post().uri("/login/create").set_form([("email", "cleo@example.com"), ("password", PASSWORD), ("name", "Cleo")]);
     let page = ask!(app, form);
     assert_eq!(page.headers.get("location").map(|to| to.to_str().unwrap()), Some("/login?error=email_not_confirmed"), "{}", page.status);
 }
