@@ -35,7 +35,8 @@ pub(super) fn answer(held: &mut Held, request: &Request) -> Reply {
     let wants_rows = request.header("prefer").contains("return=representation");
     let (status, touched) = match request.method.as_str() {
         "GET" => {
-            let range = request.header("range").split_once('-').and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
+            let range: Option<(usize, usize)> =
+                request.header("range").split_once('-').and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
             let (offset, limit) = match range {
                 Some((from, to)) => (from, to + 1 - from),
                 None => (request.query("offset").parse().unwrap_or(0), request.query("limit").parse().unwrap_or(usize::MAX)),
