@@ -42,7 +42,7 @@ impl Project {
     /// [`FunctionError`].
     pub async fn call_function(&self, name: &str, body: &impl Serialize, within: Duration) -> Result<Value, FunctionError> {
         let called = tokio::time::timeout(within, self.call(name, body)).await;
-        called.unwrap_or_else(|_| Err(FunctionError::Late(within.as_millis())))
+        called.unwrap_or(Err(FunctionError::Late(within.as_millis())))
     }
 
     async fn call(&self, name: &str, body: &impl Serialize) -> Result<Value, FunctionError> {
