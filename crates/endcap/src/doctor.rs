@@ -1,13 +1,16 @@
 //! `endcap doctor`: is everything as it should be, and if not, what to do.
 
+mod hosted;
+
 use anyhow::{Result, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use secrecy::ExposeSecret as _;
 use storage::audit::{self, Chain};
 use storage::connection::{Access, Connection};
 use storage::migrate;
 use storage::row_security::{self, State};
 use storage::url::DatabaseUrl;
+use supabase::check::Finding;
 use supabase::objects::{Hosted, Local, Objects, S3, S3Settings};
 use supabase::project::Project;
 use web::settings::{ArtifactStore, ServiceName, Settings};
@@ -15,9 +18,19 @@ use web::settings::{ArtifactStore, ServiceName, Settings};
 /// Arguments of `doctor`.
 #[derive(Args)]
 pub struct Arguments {
+    /// Only this part, and that thoroughly
+    #[arg(value_enum)]
+    part: Option<Part>,
     /// Where the data is (default: DATABASE_URL)
     #[arg(long, value_name = "URL")]
     database_url: Option<String>,
+}
+
+/// A part that can be looked at by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// The services of the Supabase project, as far as they are used
+    Supabase,
 }
 
 struct Report {
@@ -33,6 +46,17 @@ impl Report {
         println!("  note  {part:<16} {text}");
     }
 
+    fn findings(&mut self, findings: Vec<Finding>) {
+        for finding in findings {
+            let text = match &finding.advice {
+                Some(advice) => format!("{} ({advice})", finding.detail),
+                None => finding.detail.clone(),
+            };
+            let part = format!("supabase {}", finding.part);
+            if finding.ok { self.good(&part, &text) } else { self.bad(&part, &text) }
+        }
+    }
+
     fn bad(&mut self, part: &str, text: &str) {
         self.failures += 1;
         println!("  FAIL  {part:<16} {text}");
@@ -46,12 +70,18 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Err(error) => report.bad("configuration", &error.to_string()),
         Ok(settings) => {
             report.good("configuration", "every key is known and every value is usable");
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            if arguments.part == Some(Part::Supabase) {
+                let url = arguments.database_url.clone().unwrap_or_else(|| settings.database_url.expose_secret().to_owned());
+                runtime.block_on(hosted::check(&settings, &mut report));
+                hosted::check_policies(&url, &mut report);
+                return finish(&report);
+            }
             for warning in &settings.warnings {
                 report.note("configuration", warning);
             }
             let url = arguments.database_url.clone().unwrap_or_else(|| settings.database_url.expose_secret().to_owned());
             check_database(&url, &mut report);
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(async {
                 check_supabase(&settings, &mut report).await;
                 check_artifacts(&settings, &mut report).await;
@@ -59,6 +89,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             });
         }
     }
+    finish(&report)
+}
+
+fn finish(report: &Report) -> Result<()> {
     match report.failures {
         0 => Ok(()),
         1 => bail!("one check failed; see above"),
@@ -111,16 +145,7 @@ async fn check_supabase(settings: &Settings, report: &mut Report) {
     };
     match Project::from_settings(url, key.clone(), hosted.service_key.clone(), hosted.jwt_secret.clone()) {
         Err(invalid) => report.bad("supabase", &invalid.to_string()),
-        Ok(project) => {
-            for finding in project.check().await {
-                let text = match &finding.advice {
-                    Some(advice) => format!("{} ({advice})", finding.detail),
-                    None => finding.detail.clone(),
-                };
-                let part = format!("supabase {}", finding.part);
-                if finding.ok { report.good(&part, &text) } else { report.bad(&part, &text) }
-            }
-        }
+        Ok(project) => report.findings(project.check().await),
     }
 }
 

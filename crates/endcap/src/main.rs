@@ -7,6 +7,7 @@ mod database;
 mod demo;
 mod doctor;
 mod driver;
+mod hosted;
 mod import;
 mod keys;
 mod optimize;
@@ -51,6 +52,8 @@ enum Command {
     Seal(sealing::Arguments),
     /// Check configuration, database and Supabase, and say what to do
     Doctor(doctor::Arguments),
+    /// Move to a Supabase project
+    Supabase(hosted::Arguments),
     /// Find the consensus of the judgments in a file
     Consensus(consensus::Arguments),
     /// Solve a budget problem from a file
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Command::Keys(arguments) => keys::run(&arguments),
         Command::Seal(arguments) => sealing::seal(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Supabase(arguments) => hosted::run(&arguments),
         Command::Up(arguments) => up::run(arguments),
         Command::Loop(arguments) => driver::run(arguments),
     };

@@ -128,6 +128,19 @@ pub struct CheckResult {
     pub place: Option<String>,
     /// Version of the check's rule; figures of different versions are not compared.
     pub version: i32,
+    /// Which one checked: [`IN_PROCESS`] or [`EDGE_FUNCTION`].
+    #[serde(default = "in_process")]
+    pub checked_by: String,
+}
+
+/// The program itself checked.
+pub const IN_PROCESS: &str = "in_process";
+
+/// An Edge Function of the hosted project checked.
+pub const EDGE_FUNCTION: &str = "edge_function";
+
+fn in_process() -> String {
+    IN_PROCESS.to_owned()
 }
 
 /// Answer to a [`NewTask`].

@@ -102,5 +102,13 @@ pub async fn listen(settings: BridgeSettings, hub: Hub, standing: watch::Sender<
     }
 }
 
+/// Whether the channels can be joined: connects, joins, and goes again.
+///
+/// # Errors
+/// Why not, in words.
+pub async fn probe(settings: &BridgeSettings) -> Result<(), String> {
+    Link::open(settings, None).await.map(drop).map_err(|end| end.to_string())
+}
+
 #[cfg(test)]
 mod tests;

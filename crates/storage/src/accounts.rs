@@ -41,6 +41,8 @@ pub struct Account {
     pub created_at: Timestamp,
     /// Last change.
     pub updated_at: Timestamp,
+    /// User of the hosted project with whom it is linked.
+    pub auth_user_id: Option<String>,
 }
 
 /// An account to store.
@@ -155,6 +157,70 @@ pub fn display_names(conn: &mut Connection, account_ids: &[&str]) -> Result<std:
     let rows: Vec<(String, String)> =
         on!(conn, c => t::table.filter(t::account_id.eq_any(account_ids)).select((t::account_id, t::display_name)).load(c))?;
     Ok(rows.into_iter().collect())
+}
+
+/// The account that is linked with this user of the hosted project.
+///
+/// # Errors
+/// As any query.
+pub fn find_by_auth_user(conn: &mut Connection, user_id: &str) -> Result<Option<Account>, StorageError> {
+    Ok(on!(conn, c => t::table.filter(t::auth_user_id.eq(user_id)).select(Account::as_select()).first(c).optional())?)
+}
+
+/// Links an account with a user of the hosted project, if it is linked with nobody else.
+///
+/// # Errors
+/// [`StorageError::Conflict`] (`account_exists`) when it, or the user, is linked otherwise.
+pub fn link_auth_user(conn: &mut Connection, account_id: &str, user_id: &str, now: DateTime<Utc>) -> Result<(), StorageError> {
+    let free = t::table.filter(t::account_id.eq(account_id)).filter(t::auth_user_id.is_null().or(t::auth_user_id.eq(user_id)));
+    let changes = (t::auth_user_id.eq(Some(user_id)), t::updated_at.eq(Timestamp(now)));
+    let why = || "the account or the user is linked otherwise".to_owned();
+    let linked = on!(conn, c => diesel::update(free).set(changes).execute(c)).on_unique("account_exists", why)?;
+    if linked == 1 { Ok(()) } else { Err(StorageError::conflict("account_exists", why())) }
+}
+
+/// What a hosted project says of an account that is linked with one of its users, at a sign-in there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostedAccount {
+    /// E-mail address.
+    pub email: String,
+    /// Role word.
+    pub role: String,
+    /// Tenant.
+    pub tenant_id: Option<String>,
+    /// Rater profile, which must exist.
+    pub rater_id: Option<String>,
+}
+
+/// Takes over what the project says, and notes the sign-in.
+///
+/// # Errors
+/// [`StorageError::Conflict`] (`account_exists`) when the e-mail address is another account's.
+pub fn note_hosted_sign_in(
+    conn: &mut Connection,
+    account_id: &str,
+    said: &HostedAccount,
+    now: DateTime<Utc>,
+) -> Result<Account, StorageError> {
+    let changes = (
+        t::email.eq(said.email.to_lowercase()),
+        t::role.eq(&said.role),
+        t::tenant_id.eq(said.tenant_id.as_deref()),
+        t::rater_id.eq(said.rater_id.as_deref()),
+        t::last_sign_in_at.eq(Some(Timestamp(now))),
+    );
+    on!(conn, c => diesel::update(t::table.filter(t::account_id.eq(account_id))).set(changes).execute(c))
+        .on_unique("account_exists", || "another account has this e-mail address".to_owned())?;
+    find(conn, account_id)
+}
+
+/// Accounts that are not linked yet, those after `after` (0 for the first) in the order in which they were made.
+///
+/// # Errors
+/// As any query.
+pub fn unlinked(conn: &mut Connection, after: i64, limit: i64) -> Result<Vec<Account>, StorageError> {
+    let open = t::table.filter(t::auth_user_id.is_null().and(t::is_active.eq(true)).and(t::id.gt(after)));
+    Ok(on!(conn, c => open.select(Account::as_select()).order(t::id).limit(limit).load(c))?)
 }
 
 /// The account with this e-mail address, in any case.

@@ -344,3 +344,22 @@ pub fn postpone(conn: &mut Connection, ids: &[i64], now: DateTime<Utc>) -> Resul
     on!(conn, c => diesel::update(kept).set(t::updated_at.eq(Timestamp(now))).execute(c))?;
     Ok(())
 }
+
+/// Files whose bytes one store has, those after `after` (0 for the first) in the order in which they came: for moving them to another store.
+///
+/// # Errors
+/// As any query.
+pub fn in_store(conn: &mut Connection, store: &str, after: i64, limit: i64) -> Result<Vec<Artifact>, StorageError> {
+    let there = t::table.filter(t::store.eq(store).and(t::state.eq("ready")).and(t::id.gt(after)));
+    Ok(on!(conn, c => there.select(Artifact::as_select()).order(t::id).limit(limit).load(c))?)
+}
+
+/// Notes that another store has the bytes of a file now. False when it was removed or replaced meanwhile: the new bytes belong to nobody then.
+///
+/// # Errors
+/// As any query.
+pub fn moved(conn: &mut Connection, artifact: &Artifact, store: &str, now: DateTime<Utc>) -> Result<bool, StorageError> {
+    let own = t::table.find(artifact.id).filter(t::store.eq(&artifact.store).and(t::state.eq("ready")));
+    let changes = (t::store.eq(store), t::updated_at.eq(Timestamp(now)));
+    Ok(on!(conn, c => diesel::update(own).set(changes).execute(c))? == 1)
+}

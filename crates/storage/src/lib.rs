@@ -25,6 +25,7 @@ pub mod feedback;
 pub mod gauges;
 pub mod golden;
 pub mod history;
+pub mod hosted_policies;
 pub mod idempotency;
 pub mod imports;
 pub mod integrity;

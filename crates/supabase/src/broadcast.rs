@@ -83,9 +83,9 @@ impl Project {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use serde_json::json;
+    use testkit::supabase::{Fault, Part, Project as StandIn};
 
     use super::*;
-    use crate::test_server::TestServer;
 
     fn project(url: &str) -> Project {
         Project::from_settings(url, "sb_publishable_x".into(), Some("sb_secret_x".into()), None).unwrap()
@@ -97,16 +97,18 @@ mod tests {
 
     #[tokio::test]
     async fn messages_go_out_under_the_service_key() {
-        let server = TestServer::start(|_| Some(202)).await;
-        project(&server.url).broadcast(&[message()]).await.unwrap();
-        let request = server.requests().remove(0);
-        assert!(request.starts_with("POST /realtime/v1/api/broadcast ") && request.contains("apikey: sb_secret_x"), "{request}");
+        let stand_in = StandIn::start();
+        project(&stand_in.url).broadcast(&[message()]).await.unwrap();
+        let held = stand_in.held();
+        assert_eq!(held.messages[0]["event"], "task_changed");
+        assert_eq!((held.requests[0].path.as_str(), held.requests[0].header("apikey")), ("/realtime/v1/api/broadcast", "sb_secret_x"));
     }
 
     #[tokio::test]
     async fn everything_but_202_is_an_error_that_says_so() {
-        let server = TestServer::start(|_| Some(429)).await;
-        let refused = project(&server.url).broadcast(&[message()]).await.unwrap_err();
+        let stand_in = StandIn::start();
+        stand_in.break_down(Part::Realtime, Fault::Status(429));
+        let refused = project(&stand_in.url).broadcast(&[message()]).await.unwrap_err();
         assert!(matches!(refused, BroadcastError::Refused { status: 429, .. }), "{refused}");
         let gone = project("http://127.0.0.1:1").broadcast(&[message()]).await.unwrap_err();
         assert!(matches!(gone, BroadcastError::Unreachable(_)) && !gone.to_string().contains("sb_secret"), "{gone}");

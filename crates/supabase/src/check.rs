@@ -1,6 +1,6 @@
 //! Whether a project's services answer, and what to do when one does not: for `endcap doctor` and hints of readiness.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reqwest::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
@@ -84,6 +84,13 @@ impl Project {
             Some(service) => format!("SUPABASE_KEY is {}, SUPABASE_SERVICE_KEY is {}", anon.title(), service.title()),
             None => format!("SUPABASE_KEY is {}, SUPABASE_SERVICE_KEY is not set", anon.title()),
         };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+        let is_over = |key: &SecretString| KeyKind::expiry_of(key.expose_secret()).is_some_and(|end| end <= now);
+        let keys = [("SUPABASE_KEY", Some(&self.anon_key)), ("SUPABASE_SERVICE_KEY", self.service_key.as_ref())];
+        if let Some((setting, _)) = keys.iter().find(|(_, key)| key.is_some_and(is_over)) {
+            let advice = format!("{setting} has expired; make new keys in Project Settings, API Keys");
+            return Finding { part: "keys", ok: false, detail, advice: Some(advice) };
+        }
         let jwt_secret = if self.jwt_secret.is_some() { "; SUPABASE_JWT_SECRET is set" } else { "" };
         let legacy = anon == KeyKind::LegacyAnon || service == Some(KeyKind::LegacyService);
         let advice =
@@ -109,8 +116,9 @@ fn judge(part: &'static str, path: &str, setting: &str, status: StatusCode) -> F
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use testkit::supabase::{Fault, Part, Project as StandIn};
+
     use super::*;
-    use crate::test_server::TestServer;
 
     fn project(url: &str, service_key: Option<&str>) -> Project {
         Project::from_settings(url, "sb_publishable_x".into(), service_key.map(SecretString::from), None).unwrap()
@@ -122,35 +130,41 @@ mod tests {
 
     #[tokio::test]
     async fn a_healthy_project_needs_nothing() {
-        let server = TestServer::start(|_| Some(200)).await;
-        let findings = project(&server.url, Some("sb_secret_x")).check().await;
+        let stand_in = StandIn::start();
+        let findings = project(&stand_in.url, Some("sb_secret_x")).check().await;
         assert!(findings.iter().all(|finding| finding.ok && finding.advice.is_none()), "{findings:?}");
-        let requests = server.requests().join("\n");
-        for path in ["GET /auth/v1/health ", "GET /rest/v1/ ", "GET /storage/v1/bucket "] {
-            assert!(requests.contains(path), "{requests}");
+        let held = stand_in.held();
+        for (path, key) in [("/auth/v1/health", "sb_publishable_x"), ("/rest/v1/", "sb_secret_x"), ("/storage/v1/bucket", "sb_secret_x")] {
+            let request = held.requests.iter().find(|request| request.path == path).unwrap();
+            assert_eq!((request.header("apikey"), request.header("authorization")), (key, ""), "opaque keys are no bearer tokens");
         }
-        assert!(requests.contains("apikey: sb_secret_x") && requests.contains("apikey: sb_publishable_x"));
-        assert!(!requests.contains("authorization"), "opaque keys are no bearer tokens");
     }
 
     #[tokio::test]
     async fn each_part_is_judged_by_itself() {
-        let answers = |path: &str| match path {
-            "/auth/v1/health" => Some(503),
-            "/rest/v1/" => Some(401),
-            _ => None,
-        };
-        let server = TestServer::start(answers).await;
-        let findings = project(&server.url, Some("sb_secret_x")).check_within(Duration::from_millis(300)).await;
+        let stand_in = StandIn::start();
+        stand_in.break_down(Part::Auth, Fault::Status(503));
+        stand_in.break_down(Part::Rest, Fault::ExpiredKey);
+        stand_in.break_down(Part::Storage, Fault::Slow(Duration::from_secs(60)));
+        let findings = project(&stand_in.url, Some("sb_secret_x")).check_within(Duration::from_millis(1_000)).await;
         for (part, detail, advice) in [
             ("auth", "answered 503", "in trouble"),
             ("postgrest", "answered 401", "SUPABASE_SERVICE_KEY is of this project"),
-            ("storage", "no answer within 300 ms", "try again"),
+            ("storage", "no answer within 1000 ms", "try again"),
         ] {
             let finding = find(&findings, part);
             assert!(!finding.ok && finding.detail.contains(detail), "{finding:?}");
             assert!(finding.advice.as_ref().unwrap().contains(advice), "{finding:?}");
         }
+    }
+
+    #[test]
+    fn an_expired_legacy_key_is_named() {
+        let claims = serde_json::json!({"role": "service_role", "exp": 1_600_000_000_i64});
+        let key =
+            jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &jsonwebtoken::EncodingKey::from_secret(b"test")).unwrap();
+        let finding = project("http://127.0.0.1:1", Some(&key)).look_at_keys();
+        assert!(!finding.ok && finding.advice.as_ref().unwrap().starts_with("SUPABASE_SERVICE_KEY has expired"), "{finding:?}");
     }
 
     #[tokio::test]

@@ -51,6 +51,12 @@ impl KeyKind {
         matches!(self, Self::LegacyAnon | Self::LegacyService | Self::OtherToken)
     }
 
+    /// End of the life of a legacy key, in seconds since 1970; newer keys live until they are revoked.
+    #[must_use]
+    pub fn expiry_of(key: &str) -> Option<i64> {
+        insecure_decode::<KeyClaims>(key).ok()?.claims.exp
+    }
+
     /// The kind in words that Supabase's dashboard uses.
     #[must_use]
     pub fn title(self) -> &'static str {
@@ -68,4 +74,5 @@ impl KeyKind {
 #[derive(Deserialize)]
 struct KeyClaims {
     role: Option<String>,
+    exp: Option<i64>,
 }

@@ -7,4 +7,5 @@ pub mod clock;
 pub mod database;
 pub mod http;
 pub mod service;
+pub mod supabase;
 pub mod walk;

@@ -32,6 +32,7 @@ use domain::time::Clock;
 use futures_util::future::BoxFuture;
 use sha2::{Digest, Sha256};
 
+use crate::issuer::Issuer;
 use crate::limiter::Limiter;
 use crate::problem::Problem;
 use crate::settings::{ServiceName, Settings};
@@ -100,6 +101,15 @@ impl Access {
             own_url: settings.service(service).public_url.as_str().into(),
             login_url: format!("{}/login", settings.rater_app.public_url).into(),
             limiter: None,
+        }
+    }
+
+    /// The same, accepting tokens that an issuer signed with its private keys.
+    #[must_use]
+    pub fn trusting(self, issuer: Option<Issuer>) -> Self {
+        match issuer {
+            Some(issuer) => Self { tokens: self.tokens.trusting(issuer), ..self },
+            None => self,
         }
     }
 

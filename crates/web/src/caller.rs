@@ -79,7 +79,7 @@ impl Caller {
 
     fn of_claims(claims: Claims, credential: Credential) -> Self {
         Self {
-            account_id: claims.sub,
+            account_id: claims.account_id().to_owned(),
             role: claims.app_metadata.role.unwrap_or(Role::Rater),
             tenant: claims.app_metadata.tenant_id,
             rater_id: claims.app_metadata.rater_id,
@@ -287,7 +287,7 @@ async fn recognise(request: &HttpRequest) -> Result<Option<Caller>, Problem> {
         // A client that sends its key in both headers (as supabase-js does before sign-in) means the key.
         let is_token = bearer.split('.').count() == 3 && Some(bearer) != key;
         return if is_token {
-            identify_token(access, bearer, Credential::Token).map(Some)
+            identify_token(access, bearer, Credential::Token).await.map(Some)
         } else {
             identify_key(access, bearer).await.map(Some)
         };
@@ -298,7 +298,7 @@ async fn recognise(request: &HttpRequest) -> Result<Option<Caller>, Problem> {
     match request.cookie(SESSION_COOKIE) {
         Some(cookie) if !cookie.value().is_empty() => {
             refuse_cross_site(access, request)?;
-            identify_token(access, cookie.value(), Credential::Cookie).map(Some)
+            identify_token(access, cookie.value(), Credential::Cookie).await.map(Some)
         }
         _ => Ok(None),
     }
@@ -310,7 +310,7 @@ async fn recognise(request: &HttpRequest) -> Result<Option<Caller>, Problem> {
 /// 401 for a bad token or key, 403 for a key that may not listen, 503 when keys cannot be looked up.
 pub async fn identify_credential(access: &Access, credential: &str) -> Result<Caller, Problem> {
     if credential.split('.').count() == 3 {
-        return identify_token(access, credential, Credential::Token);
+        return identify_token(access, credential, Credential::Token).await;
     }
     let caller = identify_key(access, credential).await?;
     require_scope_named(&caller, "events:read")?;
@@ -321,8 +321,13 @@ fn find_access(request: &HttpRequest) -> Result<&Access, Problem> {
     request.app_data::<Access>().ok_or_else(|| Problem::internal("no Access in the app data: configure_public must call app_data(access)"))
 }
 
-fn identify_token(access: &Access, token: &str, credential: Credential) -> Result<Caller, Problem> {
-    let verified = if token.len() > MAX_CREDENTIAL_BYTES { Err(TokenError::Malformed) } else { access.tokens.verify_access(token) };
+async fn identify_token(access: &Access, token: &str, credential: Credential) -> Result<Caller, Problem> {
+    let verified = if token.len() > MAX_CREDENTIAL_BYTES {
+        Err(TokenError::Malformed)
+    } else {
+        access.tokens.prepare(token).await;
+        access.tokens.verify_access(token)
+    };
     verified.map(|claims| Caller::of_claims(claims, credential)).map_err(Problem::from)
 }
 
@@ -339,24 +344,6 @@ async fn identify_key(access: &Access, key: &str) -> Result<Caller, Problem> {
         credential: Credential::Key,
         scopes: identity.scopes,
     })
-}
-
-impl From<TokenError> for Problem {
-    fn from(error: TokenError) -> Self {
-        match error {
-            TokenError::Missing => Self::unauthorized(),
-            TokenError::Expired => Self::bad_request(
-                "token_expired",
-                "The access token has expired: get a new one with the refresh token (POST /auth/v1/token?grant_type=refresh_token) or sign in again.",
-            ),
-            TokenError::Malformed => {
-                Self::bad_request("token_invalid", "The access token is malformed or meant for somebody else; sign in again.")
-            }
-            TokenError::WrongSignature => {
-                Self::bad_request("token_invalid", "The access token is signed with another secret; sign in again.")
-            }
-        }
-    }
 }
 
 /// Browsers add cookies to requests that other sites cause; those may read nothing here, and must not write or open sockets.

@@ -6,6 +6,7 @@ pub mod access;
 pub mod caller;
 pub mod chart;
 pub mod database;
+pub mod issuer;
 pub mod json;
 pub mod layout;
 pub mod limiter;

@@ -1,4 +1,5 @@
-//! Tokens: access tokens with Supabase-shaped claims, and the short-lived tokens of calls between our services. All HS256.
+//! Tokens: access tokens with Supabase-shaped claims, and the short-lived tokens of calls between our services. Ours are HS256; those of a
+//! hosted project are verified by its secret, or by the public key that they name.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,8 +11,11 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
+
+use crate::issuer::{Issuer, Lookup, key_id};
+use crate::problem::Problem;
 
 /// Life of a token between services, in seconds.
 pub const SERVICE_TOKEN_TTL_SECONDS: i64 = 60;
@@ -34,6 +38,9 @@ pub enum TokenError {
     /// Somebody else signed it.
     #[error("the token is signed with another secret")]
     WrongSignature,
+    /// Its issuer's public keys cannot be had at the moment.
+    #[error("the public keys of the token's issuer cannot be fetched")]
+    KeysUnavailable,
 }
 
 /// What the system itself knows about an account, in the token.
@@ -48,6 +55,9 @@ pub struct AppMetadata {
     /// The rater profile of the account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rater_id: Option<String>,
+    /// The account here, for tokens whose `sub` is a user of a hosted project.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<String>,
     /// Whatever else the issuer put there.
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -63,9 +73,10 @@ pub struct Claims {
     /// `authenticated`.
     pub aud: String,
     /// Expiry, seconds since 1970.
+    #[serde(deserialize_with = "whole_seconds")]
     pub exp: i64,
     /// Time of issue, seconds since 1970.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_seconds")]
     pub iat: i64,
     /// E-mail address.
     #[serde(default)]
@@ -79,6 +90,21 @@ pub struct Claims {
     /// What the person said, such as a name.
     #[serde(default)]
     pub user_metadata: Map<String, Value>,
+}
+
+impl Claims {
+    /// The account here: for tokens of a hosted project the one that its user is linked with.
+    #[must_use]
+    pub fn account_id(&self) -> &str {
+        self.app_metadata.account_id.as_deref().unwrap_or(&self.sub)
+    }
+}
+
+/// Issuers may write decimals.
+fn whole_seconds<'de, D: Deserializer<'de>>(source: D) -> Result<i64, D::Error> {
+    let number = serde_json::Number::deserialize(source)?;
+    // The range that a date can have is far within that of both types.
+    number.as_i64().or_else(|| number.as_f64().map(|n| n as i64)).ok_or_else(|| serde::de::Error::custom("no number of seconds"))
 }
 
 /// Whom an access token is for.
@@ -105,6 +131,7 @@ pub struct Subject {
 pub struct Tokens {
     encoding: EncodingKey,
     decoding: Vec<DecodingKey>,
+    issuer: Option<Issuer>,
     clock: Clock,
 }
 
@@ -113,7 +140,7 @@ impl Tokens {
     #[must_use]
     pub fn new(secret: &SecretString, clock: Clock) -> Self {
         let bytes = secret.expose_secret().as_bytes();
-        Self { encoding: EncodingKey::from_secret(bytes), decoding: vec![DecodingKey::from_secret(bytes)], clock }
+        Self { encoding: EncodingKey::from_secret(bytes), decoding: vec![DecodingKey::from_secret(bytes)], issuer: None, clock }
     }
 
     /// Accepts tokens signed with another secret too: a hosted project's, or the former one during rotation.
@@ -121,6 +148,19 @@ impl Tokens {
     pub fn also_accepting(mut self, secret: &SecretString) -> Self {
         self.decoding.push(DecodingKey::from_secret(secret.expose_secret().as_bytes()));
         self
+    }
+
+    /// Accepts tokens that an issuer signed with its private keys too.
+    #[must_use]
+    pub fn trusting(self, issuer: Issuer) -> Self {
+        Self { issuer: Some(issuer), ..self }
+    }
+
+    /// Fetches what verifying this token needs; call it before [`Tokens::verify_access`] where waiting is possible.
+    pub async fn prepare(&self, token: &str) {
+        if let Some(issuer) = &self.issuer {
+            issuer.prepare(token).await;
+        }
     }
 
     /// A new access token and its claims.
@@ -142,6 +182,7 @@ impl Tokens {
                 role: Some(subject.role),
                 tenant_id: subject.tenant_id.clone(),
                 rater_id: subject.rater_id.clone(),
+                account_id: None,
                 other: Map::from_iter([("provider".to_owned(), "email".into()), ("providers".to_owned(), Value::from(vec!["email"]))]),
             },
             user_metadata: subject.user_metadata.clone(),
@@ -154,15 +195,26 @@ impl Tokens {
     /// # Errors
     /// [`TokenError`]: why it is refused. An expired token with a good signature is `Expired`.
     pub fn verify_access(&self, token: &str) -> Result<Claims, TokenError> {
+        let claims = match (&self.issuer, key_id(token)) {
+            (Some(issuer), Some(id)) => match issuer.find(&id) {
+                Lookup::Found(public) => open::<Claims>(&public.key, public.algorithm, token, "authenticated")?,
+                Lookup::Unknown => return Err(TokenError::WrongSignature),
+                Lookup::Unavailable => return Err(TokenError::KeysUnavailable),
+            },
+            _ => self.open_by_secret(token)?,
+        };
+        if claims.exp <= self.clock.now().timestamp() { Err(TokenError::Expired) } else { Ok(claims) }
+    }
+
+    fn open_by_secret(&self, token: &str) -> Result<Claims, TokenError> {
         let mut result = Err(TokenError::Missing);
         for key in &self.decoding {
-            result = open::<Claims>(key, token, "authenticated");
+            result = open::<Claims>(key, Algorithm::HS256, token, "authenticated");
             if result != Err(TokenError::WrongSignature) {
                 break;
             }
         }
-        let claims = result?;
-        if claims.exp <= self.clock.now().timestamp() { Err(TokenError::Expired) } else { Ok(claims) }
+        result
     }
 }
 
@@ -230,7 +282,7 @@ impl ServiceTokens {
     /// # Errors
     /// [`TokenError`]: why it is refused; a token that would live longer than allowed is `Malformed`.
     pub fn verify(&self, token: &str, audience: &str) -> Result<ServiceClaims, TokenError> {
-        let claims: ServiceClaims = open(&self.decoding, token, audience)?;
+        let claims: ServiceClaims = open(&self.decoding, Algorithm::HS256, token, audience)?;
         let now = self.clock.now().timestamp();
         if claims.exp + SERVICE_LEEWAY_SECONDS <= now {
             return Err(TokenError::Expired);
@@ -253,11 +305,11 @@ fn sign<T: Serialize>(key: &EncodingKey, claims: &T) -> Result<String, TokenErro
 }
 
 /// Checks signature and audience; the time is ours to check, by the given clock.
-fn open<T: DeserializeOwned>(key: &DecodingKey, token: &str, audience: &str) -> Result<T, TokenError> {
+fn open<T: DeserializeOwned>(key: &DecodingKey, algorithm: Algorithm, token: &str, audience: &str) -> Result<T, TokenError> {
     if token.is_empty() {
         return Err(TokenError::Missing);
     }
-    let mut validation = Validation::new(Algorithm::HS256);
+    let mut validation = Validation::new(algorithm);
     validation.validate_exp = false;
     validation.set_required_spec_claims(&["exp", "aud"]);
     validation.set_audience(&[audience]);
@@ -265,4 +317,26 @@ fn open<T: DeserializeOwned>(key: &DecodingKey, token: &str, audience: &str) -> 
         ErrorKind::InvalidSignature => TokenError::WrongSignature,
         _ => TokenError::Malformed,
     })
+}
+
+impl From<TokenError> for Problem {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Missing => Self::unauthorized(),
+            TokenError::Expired => Self::bad_request(
+                "token_expired",
+                "The access token has expired: get a new one with the refresh token (POST /auth/v1/token?grant_type=refresh_token) or sign in again.",
+            ),
+            TokenError::Malformed => {
+                Self::bad_request("token_invalid", "The access token is malformed or meant for somebody else; sign in again.")
+            }
+            TokenError::WrongSignature => {
+                Self::bad_request("token_invalid", "The access token is signed with another secret; sign in again.")
+            }
+            TokenError::KeysUnavailable => Self::new(
+                "unavailable",
+                "The token was signed by the Supabase project, whose public keys cannot be fetched at the moment; try again soon. Accounts of this installation and API keys work.",
+            ),
+        }
+    }
 }

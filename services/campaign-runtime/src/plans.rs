@@ -194,6 +194,7 @@ async fn score(state: &State, campaign: &Campaign, context: &Value, forms: &[Val
         message: check.message.clone(),
         place: Some(check.place.clone()),
         version: CHECK_VERSION,
+        checked_by: peers::tasks::IN_PROCESS.to_owned(),
     };
     let request = ScoreRequest {
         task_type: TaskType::PlanQuality,

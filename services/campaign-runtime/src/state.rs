@@ -10,8 +10,10 @@ use peers::rlhf_backend::RlhfBackend;
 use peers::settings::PeerSettings;
 use storage::share::FairShare;
 use storage::store::Storage;
+use supabase::auth::keys::fetcher_of;
 use web::access::Access;
 use web::database::{KeyStore, limiter};
+use web::issuer::Issuer;
 use web::problem::Problem;
 use web::settings::{ServiceName, Settings};
 
@@ -55,6 +57,7 @@ impl State {
         };
         Ok(Self {
             access: Access::new(&settings, ServiceName::CampaignRuntime, clock.clone(), keys)
+                .trusting(issuer(&settings, &clock)?)
                 .limited_by(limiter(&settings, &storage, &clock)),
             rlhf_backend: RlhfBackend::new(peer(ServiceName::RlhfBackend))?,
             rater_app: RaterApp::new(peer(ServiceName::RaterApp))?,
@@ -83,5 +86,13 @@ impl State {
             work()
         });
         done.await.map_err(Problem::internal)
+    }
+}
+
+/// The keys of the hosted project's tokens, when people sign in there.
+fn issuer(settings: &Settings, clock: &Clock) -> Result<Option<Issuer>, Invalid> {
+    match (settings.supabase.signs_in, &settings.supabase.url, &settings.supabase.key) {
+        (true, Some(url), Some(key)) => Ok(Some(Issuer::new(clock.clone(), fetcher_of(url, key.clone())?))),
+        _ => Ok(None),
     }
 }

@@ -11,6 +11,7 @@ use web::json::{JsonBody, QueryOf, parse_json};
 use web::problem::Problem;
 
 use crate::auth_refusal::AuthRefusal;
+use crate::hosted_sign_in::{self, session_there};
 use crate::sign_in::{self, User};
 use crate::state::State;
 
@@ -108,7 +109,12 @@ pub async fn issue_token(
 
 /// Ends sessions: their refresh tokens stop working; access tokens run out by themselves.
 #[utoipa::path(post, path = "/auth/v1/logout", tag = "sign-in", params(LogoutScope), responses((status = 204)))]
-pub async fn logout(state: Data<State>, caller: Result<Caller, Problem>, scope: Result<QueryOf<LogoutScope>, Problem>) -> HttpResponse {
+pub async fn logout(
+    request: HttpRequest,
+    state: Data<State>,
+    caller: Result<Caller, Problem>,
+    scope: Result<QueryOf<LogoutScope>, Problem>,
+) -> HttpResponse {
     let work = async {
         let (caller, scope) = (caller?, scope?.0);
         let scope = scope.scope.unwrap_or_else(|| "global".to_owned());
@@ -118,6 +124,9 @@ pub async fn logout(state: Data<State>, caller: Result<Caller, Problem>, scope: 
         let now = state.clock.now();
         let (account_id, session_id) = (caller.account_id.clone(), caller.session_id.clone());
         let ended = scope.clone();
+        if let Some((project, token)) = session_there(&state, &caller, &request) {
+            project.sign_out(&token, &scope).await?;
+        }
         state
             .storage
             .transaction(move |tx| match (ended.as_str(), session_id.as_deref()) {
@@ -140,9 +149,13 @@ pub async fn logout(state: Data<State>, caller: Result<Caller, Problem>, scope: 
 
 /// The signed-in user.
 #[utoipa::path(get, path = "/auth/v1/user", tag = "sign-in", responses((status = 200, body = User), (status = 401, description = "{code, error_code, msg}")))]
-pub async fn get_user(state: Data<State>, caller: Result<Caller, Problem>) -> HttpResponse {
+pub async fn get_user(request: HttpRequest, state: Data<State>, caller: Result<Caller, Problem>) -> HttpResponse {
     let work = async {
-        let account_id = caller?.account_id;
+        let caller = caller?;
+        if let Some((project, token)) = session_there(&state, &caller, &request) {
+            return hosted_sign_in::user(&state, project, &token).await;
+        }
+        let account_id = caller.account_id;
         let account = state.storage.read(move |conn| storage::accounts::find(conn, &account_id)).await?;
         Ok(sign_in::user_of(&account))
     };
@@ -152,12 +165,18 @@ pub async fn get_user(state: Data<State>, caller: Result<Caller, Problem>) -> Ht
 /// Changes the signed-in user's password or metadata.
 #[utoipa::path(put, path = "/auth/v1/user", tag = "sign-in", request_body = UserChanges, responses((status = 200, body = User), (status = 422, description = "{code, error_code, msg}")))]
 pub async fn update_user(
+    request: HttpRequest,
     state: Data<State>,
     caller: Result<Caller, Problem>,
     body: Result<JsonBody<UserChanges>, Problem>,
 ) -> HttpResponse {
     let work = async {
         let (caller, changes) = (caller?, body?.0);
+        if let Some((project, token)) = session_there(&state, &caller, &request) {
+            let data = sign_in::check_metadata(changes.data)?;
+            changes.password.as_deref().map_or(Ok(()), sign_in::check_password)?;
+            return hosted_sign_in::update_user(&state, project, &token, changes.password, data).await;
+        }
         let password_hash = match changes.password {
             Some(password) => {
                 sign_in::check_password(&password)?;

@@ -1,5 +1,7 @@
 //! Refusals on `/auth/v1` paths, in the words and shape of Supabase Auth, so that its clients show the right message.
 
+use std::borrow::Cow;
+
 use actix_web::HttpResponse;
 use actix_web::ResponseError as _;
 use actix_web::http::StatusCode;
@@ -12,15 +14,15 @@ use web::problem::Problem;
 #[derive(Debug)]
 pub struct AuthRefusal {
     status: u16,
-    error_code: &'static str,
+    error_code: Cow<'static, str>,
     message: String,
     retry_after_s: Option<u64>,
     weak_password_reasons: &'static [&'static str],
 }
 
 impl AuthRefusal {
-    fn new(status: u16, error_code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, error_code, message: message.into(), retry_after_s: None, weak_password_reasons: &[] }
+    fn new(status: u16, error_code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { status, error_code: error_code.into(), message: message.into(), retry_after_s: None, weak_password_reasons: &[] }
     }
 
     /// Unknown e-mail address and wrong password alike.
@@ -76,6 +78,47 @@ impl AuthRefusal {
         Self::new(400, "refresh_token_already_used", "Invalid Refresh Token: Already Used")
     }
 
+    /// The account is closed.
+    #[must_use]
+    pub fn user_banned() -> Self {
+        Self::new(403, "user_banned", "This account is closed; ask an administrator")
+    }
+
+    /// A user of the hosted project whose address an account has that is not the user's.
+    #[must_use]
+    pub fn account_not_linked() -> Self {
+        let message = "An account of this installation has this e-mail address and is not linked with the Supabase user; an administrator links it with: endcap supabase sync --link-existing";
+        Self::new(409, "account_not_linked", message)
+    }
+
+    /// `app_metadata` of a user of the hosted project names no role of ours.
+    #[must_use]
+    pub fn unknown_role(word: &str) -> Self {
+        let word: String = word.chars().take(40).collect();
+        Self::new(
+            403,
+            "role_unknown",
+            format!(
+                "app_metadata.role of the Supabase user is {word:?}, which is no role here; an administrator of the project corrects it"
+            ),
+        )
+    }
+
+    /// The hosted project does not answer.
+    #[must_use]
+    pub fn auth_unavailable() -> Self {
+        let message =
+            "Supabase Auth does not answer; try again in a minute. Open sessions, accounts of this installation and API keys go on working";
+        Self { retry_after_s: Some(5), ..Self::new(503, "auth_unavailable", message) }
+    }
+
+    /// What the hosted project refuses, in its words.
+    #[must_use]
+    pub fn of_project(status: u16, error_code: String, message: String, retry_after_s: Option<u64>) -> Self {
+        let weak_password_reasons: &[&str] = if error_code == "weak_password" { &["length"] } else { &[] };
+        Self { retry_after_s, weak_password_reasons, ..Self::new(status, error_code, message) }
+    }
+
     /// Nobody is signed in.
     #[must_use]
     pub fn no_authorization() -> Self {
@@ -84,8 +127,8 @@ impl AuthRefusal {
 
     /// The stable word, such as `invalid_credentials`.
     #[must_use]
-    pub fn error_code(&self) -> &'static str {
-        self.error_code
+    pub fn error_code(&self) -> &str {
+        &self.error_code
     }
 
     /// The answer.
@@ -97,7 +140,7 @@ impl AuthRefusal {
             body["weak_password"] = json!({"reasons": self.weak_password_reasons});
         }
         let mut response = HttpResponse::build(status);
-        response.insert_header(("x-sb-error-code", self.error_code));
+        response.insert_header(("x-sb-error-code", self.error_code()));
         if let Some(seconds) = self.retry_after_s {
             response.insert_header((RETRY_AFTER, seconds));
         }

@@ -117,7 +117,12 @@ pub async fn create_golden(
     let prepared = match (&new.task, &new.task_id) {
         (Some(task), None) => {
             check(&new, task.task_type, 2 + usize::from(task.candidate_c.is_some()))?;
-            Some(intake::prepare(task, &Intake::new(&state.settings))?)
+            let mut task = intake::prepare(task, &Intake::new(&state.settings))?;
+            // As for every other task: who checked must not tell golden items from work.
+            if let Some(remote) = &state.remote_checks {
+                remote.check(std::iter::once(&mut task)).await;
+            }
+            Some(task)
         }
         (None, Some(_)) => None,
         _ => return Err(Problem::invalid_field("task", "give either task, a new one, or task_id, an existing one")),

@@ -3,7 +3,7 @@
 use domain::checks;
 use domain::invalid::Invalid;
 use domain::rubric;
-use peers::tasks::{CheckResult, NewTask};
+use peers::tasks::{CheckResult, IN_PROCESS, NewTask};
 use serde_json::{Value, json};
 use storage::queue::Weights;
 use web::privacy::{screen_document, screen_text};
@@ -143,6 +143,7 @@ fn run_checks(new: &NewTask, candidates: &[Value]) -> Vec<CheckResult> {
             message: finding.message,
             place: finding.place,
             version: checks::VERSION,
+            checked_by: IN_PROCESS.to_owned(),
         })
         .collect()
 }

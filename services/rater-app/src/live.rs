@@ -84,7 +84,11 @@ pub async fn look_up_key(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let state = request.app_data::<Data<State>>().cloned();
-    if let (Some(state), Some(key)) = (state, credential_of(&request))
+    let credential = credential_of(&request);
+    if let (Some(state), Some(token)) = (&state, &credential) {
+        state.access.tokens().prepare(token).await;
+    }
+    if let (Some(state), Some(key)) = (state, credential)
         && key.split('.').count() != 3
         && state.known_keys.find(&key).is_none()
     {
@@ -121,10 +125,11 @@ impl Authority for Listeners {
             TokenError::Missing => Refusal::KeyMissing,
             TokenError::Malformed => Refusal::Malformed,
             TokenError::Expired => Refusal::Expired { seconds_ago: 0 },
-            TokenError::WrongSignature => Refusal::Signature,
+            TokenError::WrongSignature | TokenError::KeysUnavailable => Refusal::Signature,
         })?;
+        let account_id = claims.account_id().to_owned();
         let known = claims.app_metadata;
-        Ok(identity_of(&claims.sub, known.rater_id, known.role.unwrap_or(Role::Rater), known.tenant_id, Some(claims.exp)))
+        Ok(identity_of(&account_id, known.rater_id, known.role.unwrap_or(Role::Rater), known.tenant_id, Some(claims.exp)))
     }
 
     /// `leaderboard` is everybody's; `tasks` belong to those without a tenant, who judge them all; `rater:ID` that rater's; `jobs`, `feedback`, `campaigns` and `imports` belong to those who see

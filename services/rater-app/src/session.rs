@@ -8,13 +8,14 @@ use serde::Deserialize;
 use serde_json::json;
 use storage::accounts as stored;
 use web::access::hash_key;
-use web::caller::{ended_session_cookie, session_cookie};
+use web::caller::{ended_session_cookie, identify, session_cookie};
 use web::json::parse_json;
 use web::problem::Problem;
 use web::settings::Settings;
 
 use crate::accounts::address_of;
 use crate::auth_refusal::AuthRefusal;
+use crate::hosted_sign_in::session_there;
 use crate::sign_in::{self, Session};
 use crate::state::State;
 
@@ -77,6 +78,7 @@ pub async fn refresh_session(request: HttpRequest, state: Data<State>) -> HttpRe
 pub async fn end_session(request: HttpRequest, state: Data<State>) -> HttpResponse {
     let work = async {
         refuse_foreign_pages(&request, &state)?;
+        end_session_there(&request, &state).await;
         if let Some(cookie) = request.cookie(REFRESH_COOKIE) {
             let (hash, now) = (hash_key(cookie.value()), state.clock.now());
             state
@@ -97,6 +99,16 @@ pub async fn end_session(request: HttpRequest, state: Data<State>) -> HttpRespon
         response.insert_header((LOCATION, "/login"));
     }
     response.cookie(ended_session_cookie(&state.settings)).cookie(refresh_cookie(String::new(), 0, &state.settings)).finish()
+}
+
+/// Ends the session in the hosted project, if it is one of those. A project that does not answer is no reason to keep somebody signed in here.
+async fn end_session_there(request: &HttpRequest, state: &State) {
+    let Ok(Some(caller)) = identify(request).await else { return };
+    if let Some((project, token)) = session_there(state, &caller, request)
+        && let Err(error) = project.sign_out(&token, "local").await
+    {
+        tracing::warn!(%error, "a session could not be ended in the project; its refresh token runs out there by itself");
+    }
 }
 
 /// Puts both cookies of a session into a response.

@@ -20,6 +20,7 @@ use web::settings::Signup;
 use web::token::Subject;
 
 use crate::auth_refusal::AuthRefusal;
+use crate::hosted_sign_in;
 use crate::state::State;
 
 /// Longest e-mail address.
@@ -48,8 +49,8 @@ pub struct User {
     pub user_metadata: Value,
     /// The e-mail identity.
     pub identities: Vec<Value>,
-    /// Confirmed at sign-up.
-    pub email_confirmed_at: String,
+    /// Confirmed at sign-up; null while a hosted project waits for it.
+    pub email_confirmed_at: Option<String>,
     /// Last sign-in with the password.
     pub last_sign_in_at: Option<String>,
     /// When it was made.
@@ -77,17 +78,34 @@ pub struct Session {
     pub user: User,
 }
 
+/// What became of a sign-up.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Made {
+    /// Signed in at once.
+    Session(Box<Session>),
+    /// A hosted project waits until the e-mail address is confirmed.
+    MustConfirm(Box<User>),
+}
+
 /// Makes a rater's account and signs it in.
 ///
 /// # Errors
 /// When sign-up is closed, the e-mail address is taken or a field breaks a rule.
-pub async fn sign_up(state: &State, email: &str, password: &str, data: Map<String, Value>) -> Result<Session, AuthRefusal> {
+pub async fn sign_up(state: &State, email: &str, password: &str, data: Map<String, Value>) -> Result<Made, AuthRefusal> {
     if state.settings.sign_in.signup == Signup::Closed {
         return Err(AuthRefusal::signup_disabled());
     }
     let email = check_email(email)?;
     check_password(password)?;
     let metadata = check_metadata(data)?;
+    if let Some(project) = &state.hosted {
+        let wanted = email.clone();
+        if state.storage.read(move |conn| accounts::find_by_email(conn, &wanted)).await?.is_some() {
+            return Err(AuthRefusal::user_already_exists());
+        }
+        return hosted_sign_in::sign_up(state, project, &email, password, &metadata).await;
+    }
     let password_hash = hash_password(password.to_owned()).await?;
     let now = state.clock.now();
     let refresh = new_refresh_token();
@@ -114,7 +132,7 @@ pub async fn sign_up(state: &State, email: &str, password: &str, data: Map<Strin
             Ok((accounts::find(tx, &account.account_id)?, token.session_id.clone()))
         })
         .await?;
-    build_session(state, &made.0, &made.1, refresh)
+    build_session(state, &made.0, &made.1, refresh).map(|session| Made::Session(Box::new(session)))
 }
 
 /// Signs in with a password. `address` is where the request came from.
@@ -127,6 +145,16 @@ pub async fn sign_in(state: &State, email: &str, password: &str, address: &str) 
     state.attempts.begin(&email, address, now).map_err(AuthRefusal::rate_limited)?;
     let wanted = email.clone();
     let account = state.storage.read(move |conn| accounts::find_by_email(conn, &wanted)).await?;
+    // Accounts with a password of this installation sign in here, whatever becomes of the project.
+    if let Some(project) = &state.hosted
+        && account.as_ref().is_none_or(|account| account.auth_user_id.is_some() || account.password_hash.is_none())
+    {
+        let session = hosted_sign_in::sign_in(state, project, &email, password).await;
+        if !matches!(&session, Err(refusal) if refusal.error_code() == "invalid_credentials") {
+            state.attempts.succeeded(&email, address);
+        }
+        return session;
+    }
     let hash = account.as_ref().filter(|account| account.is_active).and_then(|account| account.password_hash.clone());
     let typed = password.to_owned();
     let is_right = off_thread(move || password::verify(&typed, hash.as_deref())).await?;
@@ -156,6 +184,12 @@ pub async fn refresh(state: &State, refresh_token: &str) -> Result<Session, Auth
     let now = state.clock.now();
     let next = new_refresh_token();
     let (old_hash, next_hash) = (hash_key(refresh_token), hash_key(&next));
+    if let Some(project) = &state.hosted {
+        let hash = old_hash.clone();
+        if state.storage.read(move |conn| accounts::session_of_token(conn, &hash)).await?.is_none() {
+            return hosted_sign_in::refresh(state, project, refresh_token).await;
+        }
+    }
     let expires_at = now + refresh_life(state);
     let rotation = state.storage.transaction(move |tx| accounts::rotate(tx, &old_hash, &next_hash, expires_at, now)).await?;
     match rotation {
@@ -234,7 +268,7 @@ pub fn user_of(account: &Account) -> User {
             "identity_data": {"email": account.email, "sub": account.account_id, "email_verified": false},
             "created_at": created_at, "updated_at": rfc3339(account.updated_at),
         })],
-        email_confirmed_at: created_at.clone(),
+        email_confirmed_at: Some(created_at.clone()),
         last_sign_in_at: account.last_sign_in_at.map(rfc3339),
         created_at,
         updated_at: rfc3339(account.updated_at),

@@ -10,16 +10,20 @@ use peers::settings::PeerSettings;
 use realtime::hub::Hub;
 use realtime::limits::Limits;
 use storage::store::Storage;
+use supabase::auth::keys::fetcher;
+use supabase::project::Project;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use web::access::Access;
 use web::database::{KeyStore, limiter};
+use web::issuer::Issuer;
 use web::settings::{ServiceName, Settings};
 
 use crate::attempts::Attempts;
 use crate::evidence::Known;
 use crate::live::{KnownKeys, Listeners};
 use crate::queue::Served;
+use crate::remote_checks::RemoteChecks;
 
 /// State of the service; cheap to clone.
 #[derive(Clone)]
@@ -38,6 +42,10 @@ pub struct State {
     pub hub: Hub,
     /// API keys that sockets came with.
     pub known_keys: KnownKeys,
+    /// The hosted project in which people sign in, when it is used for that.
+    pub hosted: Option<Project>,
+    /// The Edge Function that checks candidates, when there is one.
+    pub remote_checks: Option<RemoteChecks>,
     /// Failed sign-ins.
     pub attempts: Arc<Attempts>,
     /// Told after a commit that wrote realtime events.
@@ -54,10 +62,15 @@ impl State {
     /// Makes the state; nothing is connected yet.
     ///
     /// # Errors
-    /// [`Invalid`] when the address or secret for the RLHF backend is wrong.
+    /// [`Invalid`] when the address or secret for the RLHF backend, or a setting of the hosted project, is wrong.
     pub fn new(storage: Storage, settings: Settings, clock: Clock, shutdown: CancellationToken) -> Result<Self, Invalid> {
         let keys = Arc::new(KeyStore::new(storage.clone(), clock.clone()));
-        let access = Access::new(&settings, ServiceName::RaterApp, clock.clone(), keys).limited_by(limiter(&settings, &storage, &clock));
+        let hosted = hosted(&settings)?;
+        let remote_checks = remote_checks(&settings)?;
+        let issuer = hosted.as_ref().map(|project| Issuer::new(clock.clone(), fetcher(project.clone())));
+        let access = Access::new(&settings, ServiceName::RaterApp, clock.clone(), keys)
+            .trusting(issuer)
+            .limited_by(limiter(&settings, &storage, &clock));
         let rlhf_backend = RlhfBackend::new(PeerSettings {
             private_url: settings.rlhf_backend.private_url.clone(),
             caller: peers::RATER_APP.to_owned(),
@@ -75,6 +88,8 @@ impl State {
             rlhf_backend,
             hub,
             known_keys,
+            remote_checks,
+            hosted,
             attempts: Arc::new(Attempts::default()),
             committed: Arc::new(Notify::new()),
             decided: Arc::new(Notify::new()),
@@ -99,4 +114,34 @@ impl State {
     pub fn after_decision(&self) {
         self.decided.notify_one();
     }
+}
+
+/// The project in which people sign in.
+fn hosted(settings: &Settings) -> Result<Option<Project>, Invalid> {
+    let supabase = &settings.supabase;
+    match (supabase.signs_in, &supabase.url, &supabase.key) {
+        (true, Some(url), Some(key)) => {
+            let project = Project::from_settings(url, key.clone(), supabase.service_key.clone(), supabase.jwt_secret.clone())?;
+            if supabase.service_key.is_none() {
+                return Err(Invalid::one(
+                    "SUPABASE_SERVICE_KEY",
+                    "is needed by the rater app when ENDCAP_SIGN_IN is supabase: it writes roles and rater profiles of users",
+                ));
+            }
+            Ok(Some(project))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The function that checks candidates.
+fn remote_checks(settings: &Settings) -> Result<Option<RemoteChecks>, Invalid> {
+    let supabase = &settings.supabase;
+    let (Some(function), Some(url)) = (&supabase.checks_function, &supabase.url) else { return Ok(None) };
+    let project = match (&supabase.key, &supabase.service_key) {
+        (Some(key), service_key) => Project::from_settings(url, key.clone(), service_key.clone(), None)?,
+        (None, Some(service_key)) => Project::for_service(url, service_key.clone())?,
+        (None, None) => return Ok(None),
+    };
+    Ok(Some(RemoteChecks::new(project, function)))
 }

@@ -67,7 +67,7 @@ pub async fn create_tasks(state: Data<State>, caller: Caller, key: RepeatKey, bo
         return Err(Problem::invalid_field("", format!("send 1 to {MAX_BATCH} tasks, not {}", rows.len())));
     }
     let intake = Intake::new(&state.settings);
-    let prepared: Vec<Result<storage::tasks::NewTask, Vec<FieldError>>> = rows
+    let mut prepared: Vec<Result<storage::tasks::NewTask, Vec<FieldError>>> = rows
         .into_iter()
         .map(|row| {
             let row = row.map_err(|problem| field_errors(&problem))?;
@@ -75,6 +75,9 @@ pub async fn create_tasks(state: Data<State>, caller: Caller, key: RepeatKey, bo
             intake::prepare(&row, &intake).map_err(|invalid| invalid.fields)
         })
         .collect();
+    if let Some(remote) = &state.remote_checks {
+        remote.check(prepared.iter_mut().flatten()).await;
+    }
     let now = state.clock.now();
     let answer = repeat::create(&state.storage_of(&scope), request, now, move |tx| {
         let mut outcome = Vec::with_capacity(prepared.len());
@@ -123,7 +126,10 @@ pub async fn get_task(state: Data<State>, caller: Caller, path: Path<String>) ->
 /// Takes a task from another service.
 pub async fn create_task_internally(state: Data<State>, caller: ServiceCaller, body: JsonBody<NewTask>) -> Result<HttpResponse, Problem> {
     let new = claim(body.0, &caller.scope())?;
-    let new = intake::prepare(&new, &Intake::new(&state.settings))?;
+    let mut new = intake::prepare(&new, &Intake::new(&state.settings))?;
+    if let Some(remote) = &state.remote_checks {
+        remote.check(std::iter::once(&mut new)).await;
+    }
     let now = state.clock.now();
     let (task, created) = state
         .storage

@@ -7,9 +7,11 @@ use domain::time::Clock;
 use peers::rater_app::RaterApp;
 use peers::settings::PeerSettings;
 use storage::store::Storage;
+use supabase::auth::keys::fetcher_of;
 use tokio::sync::Notify;
 use web::access::Access;
 use web::database::{KeyStore, limiter};
+use web::issuer::Issuer;
 use web::settings::{ServiceName, Settings};
 
 use crate::artifacts::stores::Stores;
@@ -58,7 +60,9 @@ impl State {
             timeout: settings.peer_timeout,
         })?;
         Ok(Self {
-            access: Access::new(&settings, ServiceName::RlhfBackend, clock.clone(), keys).limited_by(limiter(&settings, &storage, &clock)),
+            access: Access::new(&settings, ServiceName::RlhfBackend, clock.clone(), keys)
+                .trusting(issuer(&settings, &clock)?)
+                .limited_by(limiter(&settings, &storage, &clock)),
             storage,
             artifacts: Arc::new(Stores::new(&settings)),
             settings: Arc::new(settings),
@@ -70,5 +74,13 @@ impl State {
             rater_app,
             feedback_came: Arc::new(Notify::new()),
         })
+    }
+}
+
+/// The keys of the hosted project's tokens, when people sign in there.
+fn issuer(settings: &Settings, clock: &Clock) -> Result<Option<Issuer>, Invalid> {
+    match (settings.supabase.signs_in, &settings.supabase.url, &settings.supabase.key) {
+        (true, Some(url), Some(key)) => Ok(Some(Issuer::new(clock.clone(), fetcher_of(url, key.clone())?))),
+        _ => Ok(None),
     }
 }

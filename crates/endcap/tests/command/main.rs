@@ -6,6 +6,7 @@ mod accounts;
 mod backup;
 mod databases;
 mod files;
+mod hosted;
 mod sealing;
 
 use std::process::{Command, Output};

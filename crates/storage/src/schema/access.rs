@@ -57,6 +57,7 @@ diesel::table! {
         last_sign_in_at -> Nullable<Instant>,
         created_at -> Instant,
         updated_at -> Instant,
+        auth_user_id -> Nullable<Text>,
     }
 }
 

@@ -6,6 +6,7 @@ use diesel::connection::{Connection as _, SimpleConnection};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 use storage::connection::Connection;
+use storage::hosted_policies::{self, State};
 use storage::store::transaction_of;
 
 use crate::tenants::{count, fill, names, postgres};
@@ -191,4 +192,21 @@ fn channels_are_heard_by_the_same_people_as_our_own_rooms() {
             assert_eq!(heard, if who.contains(&caller.name) { "1" } else { "0" }, "{} in {topic}", caller.name);
         }
     }
+}
+
+#[test]
+fn a_database_that_is_served_without_policies_is_found() {
+    let Some(database) = postgres() else { return };
+    let mut conn = database.connect();
+    let run = |conn: &mut Connection, statements: &str| {
+        let Connection::Postgres(c) = conn else { panic!("PostgreSQL only") };
+        c.batch_execute(statements).unwrap();
+    };
+    run(&mut conn, STAND_IN);
+    assert!(matches!(hosted_policies::state(&mut conn), Ok(State::Open { unguarded, .. }) if !unguarded.is_empty()));
+    run(&mut conn, POLICIES);
+    assert!(matches!(hosted_policies::state(&mut conn), Ok(State::Guarded { tables }) if tables > 30));
+    run(&mut conn, "CREATE TABLE of_a_later_migration (id BIGINT); GRANT SELECT ON judgments TO anon");
+    let expected = State::Open { unguarded: vec!["of_a_later_migration".to_owned()], granted: vec!["judgments".to_owned()] };
+    assert_eq!(hosted_policies::state(&mut conn).unwrap(), expected);
 }

@@ -61,6 +61,8 @@ struct Refusal {
 #[derive(Deserialize)]
 struct Bucket {
     id: String,
+    #[serde(default)]
+    public: bool,
 }
 
 impl Hosted {
@@ -92,7 +94,7 @@ impl Hosted {
             request = request.header(CONTENT_LENGTH, size);
         }
         let request = request.body(Body::wrap_stream(body));
-        let request = tokio::spawn(async move { accepted(request.send().await).await.map(drop) });
+        let request = tokio::spawn(async move { kept(accepted(request.send().await).await?).await });
         HostedUpload { store: self.clone(), bucket: bucket.to_owned(), key: key.to_owned(), pieces: Some(pieces), request }
     }
 
@@ -131,6 +133,18 @@ impl Hosted {
             }
         }
         Ok(())
+    }
+}
+
+impl Hosted {
+    /// The project's buckets, and whether anybody may read each.
+    ///
+    /// # Errors
+    /// When Storage does not answer or refuses.
+    pub async fn buckets(&self) -> Result<Vec<(String, bool)>, ObjectError> {
+        let response = accepted(self.request(Method::GET, "/bucket").timeout(SHORT).send().await).await?;
+        let there: Vec<Bucket> = response.json().await.map_err(|error| unreachable_for(&error))?;
+        Ok(there.into_iter().map(|bucket| (bucket.id, bucket.public)).collect())
     }
 }
 
@@ -178,6 +192,15 @@ impl Drop for HostedUpload {
             self.request.abort();
         }
     }
+}
+
+/// Whether an answer to an upload is Storage's own, and not a page of something between us and it that answers 200 to everything.
+async fn kept(response: Response) -> Result<(), ObjectError> {
+    let answer: serde_json::Value = response.json().await.unwrap_or_default();
+    if answer.get("Key").is_some() || answer.get("Id").is_some() {
+        return Ok(());
+    }
+    Err(ObjectError::Unavailable("it answered an upload with something else than Storage does".to_owned()))
 }
 
 /// The answer, unless it refuses.

@@ -1,6 +1,7 @@
 //! The table of all keys: what may be configured, with default, help and example. The single place to add one.
 
 mod figures;
+mod hosted;
 mod imports;
 
 use super::artifacts;
@@ -60,20 +61,10 @@ pub const KEYS: &[Key] = &[
         "the-jwt-secret-of-the-supabase-project",
         "Secret with which the project signs tokens; with it those tokens are accepted too. At least 32 bytes.",
     ),
-    key(
-        "ENDCAP_SUPABASE_PUBLISH",
-        Text,
-        Absent,
-        "tasks,leaderboard,rater:*",
-        "Realtime topics whose events are carried to the Supabase project's private channels of the same names, separated by commas; a star at the end stands for all that begin so.",
-    ),
-    key(
-        "ENDCAP_SUPABASE_LISTEN",
-        Text,
-        Absent,
-        "announcements,ops>operations",
-        "Private channels of the Supabase project that are heard here, separated by commas, each with `>room` when the local room has another name.",
-    ),
+    hosted::SIGN_IN,
+    hosted::PUBLISH,
+    hosted::LISTEN,
+    hosted::CHECKS_FUNCTION,
     key(
         "ENDCAP_JWT_SECRET",
         Secret { min_bytes: 32 },

@@ -4,6 +4,7 @@
 
 mod artifacts;
 mod figures;
+mod hosted;
 pub mod key;
 mod keys;
 mod rates;
@@ -21,6 +22,7 @@ use crate::sealing::SealKeys;
 
 pub use artifacts::{ArtifactStore, Artifacts, S3};
 pub use figures::{KeyFigures, UnitCosts};
+pub use hosted::Supabase;
 pub use key::{DefaultValue, Key};
 pub use keys::KEYS;
 pub use rates::{RateLimits, RateRule};
@@ -157,31 +159,6 @@ pub struct Pool {
     pub sqlite_readers: u32,
     /// Longest wait for a free connection.
     pub acquire_timeout: Duration,
-}
-
-/// The optional hosted project.
-#[derive(Debug, Clone)]
-pub struct Supabase {
-    /// `https://PROJECT.supabase.co`, without a trailing slash; absent means that everything stays local.
-    pub url: Option<String>,
-    /// The publishable (anon) key.
-    pub key: Option<SecretString>,
-    /// The service-role key.
-    pub service_key: Option<SecretString>,
-    /// Secret with which the project signs its tokens.
-    pub jwt_secret: Option<SecretString>,
-    /// Topics whose events are carried to the project's channels of the same names; one that ends with a star stands for all that begin so.
-    pub publish: Vec<String>,
-    /// Channels of the project that are heard, each with the local room that hears it.
-    pub listen: Vec<(String, String)>,
-}
-
-impl Supabase {
-    /// Whether events go to the project or come from it.
-    #[must_use]
-    pub fn is_bridged(&self) -> bool {
-        !(self.publish.is_empty() && self.listen.is_empty())
-    }
 }
 
 /// Bounds of the HTTP servers.

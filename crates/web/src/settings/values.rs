@@ -13,7 +13,7 @@ use super::keys::KEYS;
 use super::rates::{self, RateLimits, RateRule};
 use super::{
     Calibration, Environment, KeyFigures, Limits, LogFormat, Mistake, Overlap, PiiRule, Pool, QueueWeights, Rating, ServiceAddress,
-    Settings, SettingsError, SignIn, Signup, Supabase, UnitCosts,
+    Settings, SettingsError, SignIn, Signup, UnitCosts,
 };
 
 /// Known to everybody who reads the source: only good for development.
@@ -149,45 +149,6 @@ impl Values {
         pool
     }
 
-    fn supabase(&mut self) -> Supabase {
-        let url = self.texts.get("SUPABASE_URL").map(|url| url.trim_end_matches('/').to_owned());
-        if url.is_some() && !self.texts.contains_key("SUPABASE_KEY") && !self.texts.contains_key("SUPABASE_SERVICE_KEY") {
-            self.mistake(
-                "SUPABASE_URL",
-                "is given without SUPABASE_KEY or SUPABASE_SERVICE_KEY; give a key, or drop the URL to run locally".to_owned(),
-            );
-        }
-        let publish: Vec<String> = self.list("ENDCAP_SUPABASE_PUBLISH");
-        let listen: Vec<String> = self.list("ENDCAP_SUPABASE_LISTEN");
-        let is_topic = |name: &str| !name.is_empty() && name.chars().all(|sign| sign.is_ascii_alphanumeric() || "_:.-".contains(sign));
-        if let Some(wrong) = publish.iter().find(|topic| !is_topic(topic.strip_suffix('*').unwrap_or(topic))) {
-            let problem = format!("{wrong:?} is no topic: letters, digits and _ : . - only, with a star at the end at most");
-            self.mistake("ENDCAP_SUPABASE_PUBLISH", problem);
-        }
-        let listen: Vec<(String, String)> = listen
-            .iter()
-            .map(|pair| pair.split_once('>').unwrap_or((pair, pair)))
-            .map(|(remote, local)| (remote.trim().to_owned(), local.trim().to_owned()))
-            .collect();
-        if let Some((remote, local)) = listen.iter().find(|(remote, local)| !is_topic(remote) || !is_topic(local)) {
-            let problem = format!("{remote:?} or {local:?} is no topic: letters, digits and _ : . - only");
-            self.mistake("ENDCAP_SUPABASE_LISTEN", problem);
-        }
-        for (key, is_used) in [("ENDCAP_SUPABASE_PUBLISH", !publish.is_empty()), ("ENDCAP_SUPABASE_LISTEN", !listen.is_empty())] {
-            if is_used && (url.is_none() || !self.texts.contains_key("SUPABASE_SERVICE_KEY")) {
-                self.mistake(key, "needs SUPABASE_URL and SUPABASE_SERVICE_KEY, with which private channels are joined".to_owned());
-            }
-        }
-        Supabase {
-            url,
-            publish,
-            listen,
-            key: self.secret("SUPABASE_KEY"),
-            service_key: self.secret("SUPABASE_SERVICE_KEY"),
-            jwt_secret: self.secret("SUPABASE_JWT_SECRET"),
-        }
-    }
-
     fn service(&self, name: &str) -> ServiceAddress {
         let port: u16 = self.whole(&format!("ENDCAP_{name}_PORT"));
         let private_port: u16 = self.whole(&format!("ENDCAP_{name}_PRIVATE_PORT"));
@@ -319,7 +280,7 @@ impl Values {
     }
 
     /// The parts of a list with commas.
-    fn list(&self, name: &str) -> Vec<String> {
+    pub(super) fn list(&self, name: &str) -> Vec<String> {
         let text = self.texts.get(name).map(String::as_str).unwrap_or_default();
         text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
     }

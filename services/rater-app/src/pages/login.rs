@@ -13,7 +13,7 @@ use web::problem::Problem;
 use web::settings::Signup;
 
 use crate::session::{refuse_foreign_pages, with_cookies};
-use crate::sign_in;
+use crate::sign_in::{self, Made};
 use crate::state::State;
 
 /// Largest form that is read, in bytes.
@@ -81,7 +81,10 @@ pub async fn create_account(request: HttpRequest, state: Data<State>, body: Byte
         said.insert("name".to_owned(), Value::String(form.name.trim().to_owned()));
     }
     match sign_in::sign_up(&state, &form.email, &form.password, said).await {
-        Ok(session) => Ok(with_cookies(HttpResponse::SeeOther(), &session, &state.settings).insert_header((LOCATION, target)).finish()),
+        Ok(Made::Session(session)) => {
+            Ok(with_cookies(HttpResponse::SeeOther(), &session, &state.settings).insert_header((LOCATION, target)).finish())
+        }
+        Ok(Made::MustConfirm(_)) => Ok(HttpResponse::SeeOther().insert_header((LOCATION, "/login?error=email_not_confirmed")).finish()),
         Err(refusal) => {
             let code = refusal.error_code();
             let mut page = blank(&state, true, &target, Some((code.to_owned(), explain(code).to_owned())));
@@ -134,6 +137,12 @@ fn explain(code: &str) -> &'static str {
         "weak_password" => "The password is too short or too long.",
         "signup_disabled" => "New accounts are not open here. Ask an administrator for one.",
         "validation_failed" => "Something in the form is not right: look at the e-mail address and the name.",
+        "email_not_confirmed" => "Confirm your e-mail address with the link in the mail we sent, then sign in.",
+        "auth_unavailable" => "Supabase, which signs people in here, does not answer. Try again in a minute; who is signed in can go on.",
+        "account_not_linked" => {
+            "There is an account with this e-mail address that is not linked with Supabase yet. Ask your administrator to link it."
+        }
+        "role_unknown" | "user_banned" => "This account may not sign in here. Ask your administrator.",
         "refresh_token_not_found" | "refresh_token_already_used" | "bad_jwt" => "Your session is over. Sign in again.",
         "request_timeout" => "The database did not answer in time. Try again in a moment.",
         _ => "That did not work. Try again, and tell your administrator if it happens again.",

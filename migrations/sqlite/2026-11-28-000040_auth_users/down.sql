@@ -1,0 +1,2 @@
+DROP INDEX accounts_auth_user_id_key;
+ALTER TABLE accounts DROP COLUMN auth_user_id;

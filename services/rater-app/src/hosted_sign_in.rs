@@ -1,0 +1,287 @@
+//! Sign-in with Supabase Auth (`ENDCAP_SIGN_IN=supabase`): the same paths and pages, with the project's users and sessions behind them.
+//!
+//! A user is linked with an account here by its id, never by an e-mail address that anybody may sign up with. Role and tenant are those of the
+//! user's `app_metadata`, which administrators of the project write and users cannot: it stands signed in every token, so that our three services
+//! and the project's own policies read the same. What a user says in `user_metadata` gives a name and nothing else. Rater profile and account are
+//! made here at the first sign-in and written into `app_metadata`, which the next token carries.
+
+use std::str::FromStr as _;
+
+use actix_web::HttpRequest;
+use domain::role::Role;
+use secrecy::SecretString;
+use serde_json::{Map, Value, json};
+use storage::accounts::{self, Account, AccountPatch, HostedAccount, NewAccount};
+use storage::connection::Connection;
+use storage::error::StorageError;
+use storage::raters::{self, NewRater};
+use supabase::auth::{AuthError, AuthSession, AuthUser, SignedUp};
+use supabase::project::Project;
+use web::caller::{Caller, Credential, SESSION_COOKIE};
+
+use crate::auth_refusal::AuthRefusal;
+use crate::sign_in::{self, Made, Session, User};
+use crate::state::State;
+
+/// Makes a user of the project, and an account here once it is signed in.
+///
+/// # Errors
+/// What the project refuses; 503 while it does not answer.
+pub async fn sign_up(
+    state: &State,
+    project: &Project,
+    email: &str,
+    password: &str,
+    data: &Map<String, Value>,
+) -> Result<Made, AuthRefusal> {
+    match project.sign_up(email, &SecretString::from(password), data).await.map_err(of_our_key)? {
+        SignedUp::Session(session) => adopt(state, project, *session).await.map(|session| Made::Session(Box::new(session))),
+        SignedUp::MustConfirm(user) => Ok(Made::MustConfirm(Box::new(user_of(*user)))),
+    }
+}
+
+/// Signs in with a password of the project.
+///
+/// # Errors
+/// What the project refuses; 503 while it does not answer.
+pub async fn sign_in(state: &State, project: &Project, email: &str, password: &str) -> Result<Session, AuthRefusal> {
+    let session = project.sign_in(email, &SecretString::from(password)).await.map_err(of_our_key)?;
+    adopt(state, project, session).await
+}
+
+/// Exchanges a refresh token of the project.
+///
+/// # Errors
+/// What the project refuses; 503 while it does not answer, and then the token stays good.
+pub async fn refresh(state: &State, project: &Project, refresh_token: &str) -> Result<Session, AuthRefusal> {
+    let session = project.refresh_session(refresh_token).await.map_err(of_our_key)?;
+    adopt(state, project, session).await
+}
+
+/// The project and the caller's token there, when it is one; nothing for accounts of this installation and API keys, which never leave it.
+#[must_use]
+pub fn session_there<'a>(state: &'a State, caller: &Caller, request: &HttpRequest) -> Option<(&'a Project, String)> {
+    let project = state.hosted.as_ref()?;
+    let token = token_of(request).filter(|_| caller.credential != Credential::Key)?;
+    let claims = state.access.tokens().verify_access(&token).ok()?;
+    // Our own tokens name an account, those of the project its user, by a UUID.
+    (!claims.sub.starts_with("acc_")).then_some((project, token))
+}
+
+fn nothing<T>(error: StorageError) -> Result<Option<T>, StorageError> {
+    match error {
+        StorageError::NotFound { .. } => Ok(None),
+        other => Err(other),
+    }
+}
+
+/// The signed-in user as the project knows it. One who has never been here gets an account and a rater profile.
+///
+/// # Errors
+/// What the project refuses; 503 while it does not answer.
+pub async fn user(state: &State, project: &Project, token: &str) -> Result<User, AuthRefusal> {
+    let user = project.user(token).await?;
+    let (account, is_told) = link(state, &user).await?;
+    let user = if is_told { user } else { project.set_app_metadata(&user.id, &told_of(&account)).await.map_err(of_our_key)? };
+    Ok(user_of(user))
+}
+
+/// Changes password or metadata there, and the name here.
+///
+/// # Errors
+/// What the project refuses; 503 while it does not answer.
+pub async fn update_user(
+    state: &State,
+    project: &Project,
+    token: &str,
+    password: Option<String>,
+    mut data: Map<String, Value>,
+) -> Result<User, AuthRefusal> {
+    // Whether an account is a program's was said at sign-up, and stays said.
+    data.remove("simulated");
+    let user = project.update_user(token, password.map(SecretString::from).as_ref(), &data).await?;
+    let (account, _) = link(state, &user).await?;
+    let (name, metadata, now) = (sign_in::given_name(&data), user.user_metadata.clone(), state.clock.now());
+    state
+        .storage
+        .transaction(move |tx| {
+            if let (Some(rater_id), Some(name)) = (&account.rater_id, &name) {
+                raters::rename(tx, rater_id, name, now)?;
+            }
+            let patch =
+                AccountPatch { display_name: name.clone(), user_metadata: Some(Value::Object(metadata.clone())), password_hash: None };
+            accounts::update(tx, &account.account_id, &patch, now)
+        })
+        .await?;
+    Ok(user_of(user))
+}
+
+/// Links the user of a new session with an account and makes the token say so.
+async fn adopt(state: &State, project: &Project, session: AuthSession) -> Result<Session, AuthRefusal> {
+    let (account, is_told) = link(state, &session.user).await?;
+    if !account.is_active {
+        if let Err(error) = project.sign_out(&session.access_token, "local").await {
+            tracing::warn!(%error, "the session of an account that is closed could not be ended in the project");
+        }
+        return Err(AuthRefusal::user_banned());
+    }
+    let session = if is_told {
+        session
+    } else {
+        project.set_app_metadata(&session.user.id, &told_of(&account)).await.map_err(of_our_key)?;
+        project.refresh_session(&session.refresh_token).await.map_err(of_our_key)?
+    };
+    let life = i64::try_from(session.expires_in).unwrap_or(3_600);
+    Ok(Session {
+        access_token: session.access_token,
+        token_type: "bearer",
+        expires_in: session.expires_in,
+        expires_at: session.expires_at.unwrap_or_else(|| state.clock.now().timestamp() + life),
+        refresh_token: session.refresh_token,
+        user: user_of(session.user),
+    })
+}
+
+/// The account of a user, made when there is none; and whether the user's `app_metadata` names it already.
+async fn link(state: &State, user: &AuthUser) -> Result<(Account, bool), AuthRefusal> {
+    let said = |name: &str| user.app_metadata.get(name).and_then(Value::as_str).map(str::to_owned);
+    let role = match said("role") {
+        None => Role::Rater,
+        Some(word) => Role::from_str(&word).map_err(|_| AuthRefusal::unknown_role(&word))?,
+    };
+    let Some(email) = user.email.clone().filter(|email| !email.is_empty()) else {
+        return Err(AuthRefusal::validation_failed("email: the user has none; accounts here need one"));
+    };
+    let hosted = HostedAccount { email, role: role.as_ref().to_owned(), tenant_id: said("tenant_id"), rater_id: said("rater_id") };
+    let (known, user_id, data, now) = (said("account_id"), user.id.clone(), user.user_metadata.clone(), state.clock.now());
+    let again = hosted.clone();
+    let linked = state.storage.transaction(move |tx| link_within(tx, &user_id, known.as_deref(), &hosted, &data, now)).await;
+    let account = match linked {
+        // Two sign-ins made the account at the same moment: the other's counts.
+        Err(StorageError::Conflict { code: "account_exists", .. }) => {
+            let user_id = user.id.clone();
+            let found = state.storage.read(move |conn| accounts::find_by_auth_user(conn, &user_id)).await?;
+            found.ok_or_else(AuthRefusal::account_not_linked)?
+        }
+        other => other?,
+    };
+    let told = told_of(&account);
+    let is_told = told.iter().all(|(name, value)| user.app_metadata.get(name).unwrap_or(&Value::Null) == value);
+    tracing::debug!(account_id = account.account_id, role = again.role, is_told, "a user of the project is linked");
+    Ok((account, is_told))
+}
+
+fn link_within(
+    tx: &mut Connection,
+    user_id: &str,
+    known: Option<&str>,
+    said: &HostedAccount,
+    data: &Map<String, Value>,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Result<Account, StorageError> {
+    let found = match (accounts::find_by_auth_user(tx, user_id)?, known) {
+        (Some(account), _) => Some(account),
+        // Named by an administrator or by `endcap supabase sync`, which was killed before it could note it here.
+        (None, Some(known)) => match accounts::find(tx, known).map(Some).or_else(nothing)? {
+            Some(account) => {
+                accounts::link_auth_user(tx, &account.account_id, user_id, now)?;
+                Some(account)
+            }
+            None => None,
+        },
+        (None, None) => None,
+    };
+    let account = match found {
+        Some(account) => account,
+        None => make_account(tx, user_id, said, data, now)?,
+    };
+    let rater_id = account.rater_id.clone().or_else(|| said.rater_id.clone());
+    accounts::note_hosted_sign_in(tx, &account.account_id, &HostedAccount { rater_id, ..said.clone() }, now)
+}
+
+fn make_account(
+    tx: &mut Connection,
+    user_id: &str,
+    said: &HostedAccount,
+    data: &Map<String, Value>,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Result<Account, StorageError> {
+    let number: String = domain::id::new("").chars().rev().take(4).collect();
+    let name =
+        sign_in::check_metadata(data.clone()).ok().and_then(|data| sign_in::given_name(&data)).unwrap_or_else(|| format!("Rater {number}"));
+    let judges = ["rater", "expert"].contains(&said.role.as_str());
+    let rater_id = if judges && said.rater_id.is_none() {
+        let is_simulated = data.get("simulated") == Some(&Value::Bool(true));
+        let rater = NewRater { name: name.clone(), email: Some(said.email.clone()), is_simulated, is_calibrated: false };
+        Some(raters::insert(tx, &rater, now)?.rater_id)
+    } else {
+        said.rater_id.clone()
+    };
+    let account = NewAccount {
+        email: said.email.clone(),
+        password_hash: None,
+        role: said.role.clone(),
+        tenant_id: said.tenant_id.clone(),
+        rater_id,
+        display_name: name,
+        user_metadata: Value::Object(data.clone()),
+    };
+    let account = accounts::insert(tx, &account, now)?;
+    accounts::link_auth_user(tx, &account.account_id, user_id, now)?;
+    Ok(account)
+}
+
+/// What `app_metadata` of the account's user says.
+fn told_of(account: &Account) -> Map<String, Value> {
+    let told =
+        json!({"role": account.role, "tenant_id": account.tenant_id, "rater_id": account.rater_id, "account_id": account.account_id});
+    told.as_object().cloned().unwrap_or_default()
+}
+
+/// A user of the project in the shape that our own have.
+fn user_of(user: AuthUser) -> User {
+    let created_at = user.created_at.unwrap_or_default();
+    User {
+        id: user.id,
+        aud: "authenticated",
+        role: "authenticated",
+        email: user.email.unwrap_or_default(),
+        phone: "",
+        app_metadata: Value::Object(user.app_metadata),
+        user_metadata: Value::Object(user.user_metadata),
+        identities: user.identities.unwrap_or_default(),
+        email_confirmed_at: user.email_confirmed_at,
+        last_sign_in_at: user.last_sign_in_at,
+        updated_at: user.updated_at.unwrap_or_else(|| created_at.clone()),
+        created_at,
+        is_anonymous: false,
+    }
+}
+
+fn token_of(request: &HttpRequest) -> Option<String> {
+    let header = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+    let bearer = header.and_then(|text| text.split_once(' ')).map(|(_, token)| token.trim().to_owned());
+    bearer.or_else(|| request.cookie(SESSION_COOKIE).map(|cookie| cookie.value().to_owned()))
+}
+
+/// A refusal of a call that carries our key only: 401 and 403 mean the key and not the person.
+fn of_our_key(error: AuthError) -> AuthRefusal {
+    match error {
+        AuthError::Refused { status: 401 | 403, code, message, .. } if code != "user_banned" => {
+            AuthError::Unavailable(format!("it refuses SUPABASE_KEY or SUPABASE_SERVICE_KEY: {code} {message}")).into()
+        }
+        other => other.into(),
+    }
+}
+
+impl From<AuthError> for AuthRefusal {
+    fn from(error: AuthError) -> Self {
+        match error {
+            AuthError::Unavailable(reason) => {
+                tracing::warn!(reason, "sign-in with Supabase Auth is not possible at the moment");
+                Self::auth_unavailable()
+            }
+            AuthError::Refused { status, code, message, retry_after_s } => Self::of_project(status, code, message, retry_after_s),
+        }
+    }
+}
