@@ -1,6 +1,7 @@
 //! One socket from upgrade to close. A single loop owns every await: the client's frames, the
 //! queue, the timer and the two ways of being asked to stop; each write has a deadline.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, MessageStream, ProtocolError, Session};
@@ -18,6 +19,8 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_secs(60);
 /// How often a ping asks whether the client is still there.
 const PING: Duration = Duration::from_secs(25);
+/// Clients of a process that stops are asked to come back within this time after the first second, in milliseconds.
+const RETURN_MS: u64 = 4_000;
 /// Room for the envelope around the largest payload.
 const ENVELOPE_BYTES: usize = 16 * 1024;
 
@@ -31,6 +34,8 @@ struct End {
 struct Clock {
     heard_at: Instant,
     ping_at: Instant,
+    /// When the socket is closed because the process stops, and when the client is to come back then, in milliseconds.
+    closing: Option<(Instant, u64)>,
 }
 
 /// Serves one socket until it ends, then frees its place and its channels and logs one line.
@@ -57,25 +62,37 @@ async fn converse(
     session: &mut Session,
     stream: &mut AggregatedMessageStream,
 ) -> End {
-    let mut clock = Clock { heard_at: Instant::now(), ping_at: Instant::now() + PING };
+    let subscriber = std::sync::Arc::clone(&connection.subscriber);
+    let mut stopping = pin!(hub.shutdown().cancelled());
+    let mut evicted = pin!(subscriber.evicted.cancelled());
+    let mut clock = Clock { heard_at: Instant::now(), ping_at: Instant::now() + PING, closing: None };
+    let mut timer = pin!(sleep_until(clock.wake_at(protocol)));
     loop {
         let step = tokio::select! {
-            () = hub.shutdown().cancelled() => {
-                Err(End::new(CloseCode::Away, "the server is restarting; please reconnect"))
+            () = &mut stopping, if clock.closing.is_none() => {
+                let reconnect_after = clock.close_within(hub.limits().drain);
+                write_all(protocol.announce_end(reconnect_after), session).await
             }
-            () = connection.subscriber.evicted.cancelled() => {
+            () = &mut evicted => {
                 Err(End::new(CloseCode::Restart, "your access has changed; please reconnect"))
             }
             message = stream.recv() => {
                 clock.heard_at = Instant::now();
                 hear(message, protocol, session).await
             }
-            arrival = connection.inbox.next() => pass_on(arrival, protocol, session).await,
-            () = sleep_until(clock.wake_at(protocol)) => clock.tick(protocol, session).await,
+            arrival = connection.inbox.next() => {
+                match pass_on(arrival, protocol, session).await {
+                    // Nothing that the timer waits for has come nearer.
+                    Ok(()) => continue,
+                    Err(end) => Err(end),
+                }
+            }
+            () = &mut timer => clock.tick(protocol, session).await,
         };
         if let Err(end) = step {
             return end;
         }
+        timer.as_mut().reset(clock.wake_at(protocol));
     }
 }
 
@@ -127,10 +144,28 @@ impl Clock {
         let expiry = u64::try_from(protocol.next_expiry()).unwrap_or(0);
         let until_expiry = Duration::from_secs(expiry).saturating_sub(now());
         let expiry_at = Instant::now() + until_expiry;
-        self.ping_at.min(self.heard_at + IDLE).min(expiry_at)
+        let next = self.ping_at.min(self.heard_at + IDLE).min(expiry_at);
+        self.closing.map_or(next, |(closing_at, _)| next.min(closing_at))
+    }
+
+    /// Chooses a moment within this time at which the socket is closed, and one after it for the client's return. Both are drawn, so that
+    /// the clients of a process that stops do not come back in one instant.
+    fn close_within(&mut self, most: Duration) -> u64 {
+        let drawn = uuid::Uuid::new_v4().as_u128();
+        let most_ms = u64::try_from(most.as_millis()).unwrap_or(u64::MAX).max(1);
+        let part = |bits: u128, of: u64| u64::try_from(bits % u128::from(of)).unwrap_or(0);
+        let reconnect_after = 1_000 + part(drawn >> 64, RETURN_MS);
+        self.closing = Some((Instant::now() + Duration::from_millis(part(drawn & u128::from(u64::MAX), most_ms)), reconnect_after));
+        reconnect_after
     }
 
     async fn tick(&mut self, protocol: &mut Protocol, session: &mut Session) -> Result<(), End> {
+        if let Some((closing_at, reconnect_after)) = self.closing
+            && closing_at <= Instant::now()
+        {
+            let reason = format!("the server is restarting; please reconnect in {reconnect_after} ms");
+            return Err(End::new(CloseCode::Restart, &reason));
+        }
         if self.heard_at.elapsed() >= IDLE {
             return Err(End::new(CloseCode::Away, "nothing was heard for 60 seconds"));
         }

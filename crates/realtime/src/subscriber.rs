@@ -73,14 +73,14 @@ pub(crate) fn queue(capacity: usize, version: Version, identity: Arc<Identity>) 
 }
 
 impl Subscriber {
-    /// Queues a frame, or counts it as missed. Never waits.
-    pub(crate) fn offer(&self, delivery: Delivery) {
+    /// Queues a frame and says whether there was room, else counts it as missed. Never waits.
+    pub(crate) fn offer(&self, delivery: Delivery) -> bool {
         let mut lag = locked(&self.lag);
         let membership = delivery.membership;
         if !lag.lagging {
             match self.sender.try_send(delivery) {
-                Ok(()) => return counter!("realtime_messages_sent_total").increment(1),
-                Err(mpsc::error::TrySendError::Closed(_)) => return,
+                Ok(()) => return true,
+                Err(mpsc::error::TrySendError::Closed(_)) => return false,
                 Err(mpsc::error::TrySendError::Full(_)) => {
                     let now = Instant::now();
                     let soon = |earlier| now.saturating_duration_since(earlier) < PATIENCE;
@@ -91,6 +91,7 @@ impl Subscriber {
             }
         }
         lag.miss(membership);
+        false
     }
 }
 

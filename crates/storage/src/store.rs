@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use domain::scope::Scope;
+use tokio::sync::Notify;
 
+use crate::announcements;
 use crate::connection::{Access, ConnectError, Connection, Manager};
 use crate::dialect;
 use crate::error::StorageError;
@@ -49,6 +51,7 @@ struct Door {
     pool: r2d2::Pool<Manager>,
     places: FairShare,
     wait: Duration,
+    written: Arc<Notify>,
 }
 
 impl Storage {
@@ -56,6 +59,7 @@ impl Storage {
     /// while its database is down.
     #[must_use]
     pub fn new(url: DatabaseUrl, options: PoolOptions) -> Self {
+        let written = Arc::new(Notify::new());
         let door = |access: Access, min: u32, max: u32| {
             let max = max.max(1);
             let pool = r2d2::Pool::builder()
@@ -64,7 +68,7 @@ impl Storage {
                 .connection_timeout(options.acquire_timeout)
                 .error_handler(Box::new(LogError))
                 .build_unchecked(Manager { url: url.clone(), access });
-            Door { pool, places: FairShare::new(max as usize), wait: options.acquire_timeout }
+            Door { pool, places: FairShare::new(max as usize), wait: options.acquire_timeout, written: Arc::clone(&written) }
         };
         match url {
             DatabaseUrl::Sqlite(_) => {
@@ -100,6 +104,11 @@ impl Storage {
     #[must_use]
     pub fn url(&self) -> &DatabaseUrl {
         &self.url
+    }
+
+    /// Told after work that wrote events for sockets.
+    pub(crate) fn written(&self) -> &Notify {
+        &self.writers.written
     }
 
     /// Reads: one or several queries on one connection, without a transaction (on PostgreSQL, for a tenant, in one, because the
@@ -197,11 +206,14 @@ impl Door {
         let place = tokio::time::timeout(self.wait, self.places.acquire(tenant.as_deref()))
             .await
             .map_err(|_| StorageError::Busy("no connection was free in time"))??;
-        let pool = self.pool.clone();
+        let (pool, written) = (self.pool.clone(), Arc::clone(&self.written));
         let done = tokio::task::spawn_blocking(move || {
             let _place = place;
             let mut pooled = pool.get().map_err(|e| StorageError::Unavailable(e.to_string()))?;
             let done = work(&mut pooled.connection);
+            if announcements::take_written() {
+                written.notify_one();
+            }
             if !matches!(done, Err(StorageError::Unavailable(_))) {
                 pooled.answered = std::time::Instant::now();
             }

@@ -67,6 +67,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     };
     let ready = web::database::readiness_of(&state.storage);
     let work = tokio::spawn(jobs::work(state.clone(), shutdown.clone()));
+    tokio::spawn(state.storage.clone().announce_until(shutdown.clone().cancelled_owned()));
     let housekeeping = tokio::spawn(imports::work::housekeeping(state.clone(), shutdown.clone()));
     let (public, internal) = (state.clone(), state);
     let served = serve(

@@ -94,6 +94,7 @@ impl Values {
             rating: self.rating(),
             peer_timeout: self.millis("ENDCAP_PEER_TIMEOUT_MS"),
             realtime_poll: self.millis("ENDCAP_REALTIME_POLL_MS"),
+            realtime_rooms: self.rooms(),
             performance_retention_months: self.texts.get("ENDCAP_PERFORMANCE_RETENTION_MONTHS").and_then(|text| text.parse().ok()),
             artifacts: self.artifacts(),
             imports: super::Imports {
@@ -149,6 +150,15 @@ impl Values {
         pool
     }
 
+    fn rooms(&mut self) -> Vec<String> {
+        let rooms: Vec<String> = self.list("ENDCAP_REALTIME_ROOMS");
+        let is_room = |room: &&String| is_topic(&room.strip_suffix('*').unwrap_or(room).replacen("{tenant}", "t", 1));
+        if let Some(wrong) = rooms.iter().find(|room| !is_room(room)) {
+            self.mistake("ENDCAP_REALTIME_ROOMS", format!("{wrong:?} is no room: letters, digits, _ : . - and one {{tenant}}, with a star at the end at most"));
+        }
+        rooms
+    }
+
     fn supabase(&mut self) -> Supabase {
         let url = self.texts.get("SUPABASE_URL").map(|url| url.trim_end_matches('/').to_owned());
         if url.is_some() && !self.texts.contains_key("SUPABASE_KEY") && !self.texts.contains_key("SUPABASE_SERVICE_KEY") {
@@ -159,7 +169,6 @@ impl Values {
         }
         let publish: Vec<String> = self.list("ENDCAP_SUPABASE_PUBLISH");
         let listen: Vec<String> = self.list("ENDCAP_SUPABASE_LISTEN");
-        let is_topic = |name: &str| !name.is_empty() && name.chars().all(|sign| sign.is_ascii_alphanumeric() || "_:.-".contains(sign));
         if let Some(wrong) = publish.iter().find(|topic| !is_topic(topic.strip_suffix('*').unwrap_or(topic))) {
             let problem = format!("{wrong:?} is no topic: letters, digits and _ : . - only, with a star at the end at most");
             self.mistake("ENDCAP_SUPABASE_PUBLISH", problem);
@@ -383,4 +392,9 @@ fn is_http_url(text: &str) -> bool {
         let host = rest.split('/').next().unwrap_or("");
         !host.is_empty() && !rest.contains(|c: char| c.is_whitespace() || matches!(c, '?' | '#' | '"' | '\'' | ';' | ','))
     })
+}
+
+/// Whether a room may have this name.
+fn is_topic(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|sign| sign.is_ascii_alphanumeric() || "_:.-".contains(sign))
 }
