@@ -153,6 +153,12 @@ impl Hub {
         self.state().sockets.len()
     }
 
+    /// How many rooms have members.
+    #[cfg(test)]
+    pub(crate) fn rooms(&self) -> usize {
+        self.state().rooms.len()
+    }
+
     /// Waits until every socket is closed, at most `within`; call it after the shutdown token was
     /// cancelled. Returns whether all are closed.
     pub async fn drained(&self, within: Duration) -> bool {

@@ -37,6 +37,8 @@ mod change;
 mod credentials;
 mod filter;
 mod frame;
+#[cfg(test)]
+mod fuzz;
 mod history;
 pub mod http;
 pub mod hub;

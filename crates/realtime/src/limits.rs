@@ -54,7 +54,7 @@ impl Default for Limits {
             queue: 256,
             history_messages: 1_024,
             history_bytes: 256 * 1024,
-            history_rooms: 256,
+            history_rooms: 512,
             drain: Duration::from_millis(1_500),
         }
     }

@@ -119,14 +119,14 @@ pub async fn pump(state: State, shutdown: CancellationToken) {
                 }
                 let about_judgments = |event: &&OutboxEvent| event.topic.starts_with("rater:") && event.event.starts_with("judgment_");
                 standing = events.iter().rev().find(about_judgments).map(|event| event.payload.0.clone()).or(standing);
-                events.into_iter().flat_map(outgoing).for_each(|message| state.hub.publish(message));
+                events.into_iter().flat_map(outgoing).flat_map(in_both_rooms).for_each(|message| state.hub.publish(message));
             }
             Err(error) => tracing::warn!(%error, "realtime events could not be read; trying again"),
         }
         if told_leaderboard.is_none_or(|at: Instant| at.elapsed() >= LEADERBOARD_EVERY)
             && let Some(judgment) = standing.take()
         {
-            state.hub.publish(leaderboard_changed(&judgment));
+            in_both_rooms(leaderboard_changed(&judgment)).into_iter().for_each(|message| state.hub.publish(message));
             told_leaderboard = Some(Instant::now());
         }
         let poll = state.settings.realtime_poll;
@@ -164,7 +164,8 @@ async fn read(state: &State, reader: &mut Option<Reader>) -> Result<Vec<OutboxEv
         let former = state.storage.read(move |conn| outbox::after(conn, from, &[], BATCH)).await?;
         *reader = Some(Reader::begin(&state.storage, newest).await?);
         state.hub.remember_from(from);
-        former.into_iter().filter(|event| event.id <= newest).flat_map(outgoing).for_each(|message| state.hub.remember(message));
+        let former = former.into_iter().filter(|event| event.id <= newest).flat_map(outgoing).flat_map(in_both_rooms);
+        former.for_each(|message| state.hub.remember(message));
         return Ok(Vec::new());
     };
     let events = reader.look(&state.storage, BATCH).await?;
@@ -188,6 +189,17 @@ pub(crate) fn outgoing(event: OutboxEvent) -> Vec<Outgoing> {
         }
     }
     messages.extend(change(event));
+    messages
+}
+
+/// Told in the private room of the same name as well, to the same people: the stock clients ask for what they missed in private rooms only.
+fn in_both_rooms(message: Outgoing) -> Vec<Outgoing> {
+    let mut messages = vec![message];
+    if let [Outgoing::Broadcast { topic, event, payload, sequence }] = messages.as_slice() {
+        let (topic, event, payload) = (Topic::private(topic.name.clone()), event.clone(), payload.clone());
+        let twin = Outgoing::Broadcast { topic, event, payload, sequence: *sequence };
+        messages.push(twin);
+    }
     messages
 }
 

@@ -67,7 +67,8 @@ impl Ears {
             self.doubt();
             let most = PAUSES_MS.get(failures).copied().unwrap_or(5_000);
             failures = (failures + 1).min(PAUSES_MS.len() - 1);
-            tokio::time::sleep(Duration::from_millis(rand::rng().random_range(most / 2..=most))).await;
+            let pause = rand::rng().random_range(most / 2..=most);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
         }
     }
 
