@@ -54,10 +54,17 @@ fn corpus() -> Vec<Vec<u8>> {
     frames.collect()
 }
 
-/// One frame, changed in one to four places.
+/// Which of the clients a frame was made for: an object is of 1.0.0, anything else of 2.0.0.
+fn speaker(frame: &[u8], chance: &mut Chance) -> usize {
+    // The clients come in turns, and now and then one hears what was made for another.
+    let version = usize::from(frame.first() != Some(&b'{')) ^ usize::from(chance.below(8) == 0);
+    version + 2 * chance.below(2)
+}
+
+/// One frame, changed in up to four places: some stay whole, so that the broken ones meet channels that are joined.
 fn broken(corpus: &[Vec<u8>], chance: &mut Chance) -> Vec<u8> {
     let mut frame = corpus[chance.below(corpus.len())].clone();
-    for _ in 0..=chance.below(4) {
+    for _ in 0..chance.below(5) {
         let place = chance.below(frame.len() + 1);
         match chance.below(9) {
             0 => frame.truncate(place),
@@ -113,12 +120,12 @@ fn broken_frames_do_no_harm_and_leave_nothing_behind() {
             held = resident();
         }
         let frame = broken(&corpus, &mut chance);
-        let which = chance.below(clients.len());
+        let which = speaker(&frame, &mut chance);
         let client: &mut Client = &mut clients[which];
         let now = at(input % INPUTS_PER_CLIENT);
         let answer = match std::str::from_utf8(&frame) {
             // What is no text never comes as a text frame: the socket closes before.
-            Ok(text) if chance.below(3) > 0 => client.protocol.receive_text(text, now),
+            Ok(text) if chance.below(8) > 0 => client.protocol.receive_text(text, now),
             _ => client.protocol.receive_binary(&Bytes::from(frame), now),
         };
         answered += u64::from(!answer.frames.is_empty());
@@ -130,7 +137,7 @@ fn broken_frames_do_no_harm_and_leave_nothing_behind() {
         }
     }
     drop(clients);
-    assert!(answered > inputs / 100, "only {answered} of {inputs} inputs were understood at all: the fuzz is too wild to reach anything");
+    assert!(answered > inputs / 5, "only {answered} of {inputs} inputs were understood at all: the fuzz is too wild to reach anything");
     assert_eq!(hub.connections(), 0);
     assert_eq!(hub.rooms(), 0);
     assert_eq!(hub.tenants().count(), 0);
