@@ -8,6 +8,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
+// By its path: the crate would bring the databases into a build that needs none.
+#[path = "../../testkit/src/bench/mod.rs"]
+#[allow(dead_code, reason = "this benchmark needs a part of it")]
+mod bench;
 #[path = "fanout/client.rs"]
 mod client;
 #[path = "fanout/process.rs"]
@@ -18,8 +22,7 @@ mod server;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use testkit::bench::{Report, quantile};
-
+use bench::{Report, quantile};
 use client::{Turn, turn};
 use process::{Kind, Process};
 

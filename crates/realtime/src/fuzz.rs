@@ -17,8 +17,29 @@ const CAPTURES: [&str; 3] = [
 ];
 /// Pieces that parsers trip over.
 const PIECES: [&str; 24] = [
-    "\"", "\\", "\\u0000", "\\ud800", "[", "]", "{", "}", ",", ":", "null", "true", "1e999", "-0", "9223372036854775808", "\u{feff}",
-    "realtime:", "phx_join", "access_token", "presence", "postgres_changes", "\"filter\":\"id=in.(,\\\"\"", "\"replay\":{\"after\":-1}",
+    "\"",
+    "\\",
+    "\\u0000",
+    "\\ud800",
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ":",
+    "null",
+    "true",
+    "1e999",
+    "-0",
+    "9223372036854775808",
+    "\u{feff}",
+    "realtime:",
+    "phx_join",
+    "access_token",
+    "presence",
+    "postgres_changes",
+    "\"filter\":\"id=in.(,\\\"\"",
+    "\"replay\":{\"after\":-1}",
     "\"private\":\"TRUE\"",
 ];
 /// Inputs of one client before it goes away.

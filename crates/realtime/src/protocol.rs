@@ -31,7 +31,7 @@ pub(crate) struct Protocol {
     subscriber: Arc<Subscriber>,
     /// The key or token that opened the socket.
     token: String,
-    channels: HashMap<String, Channel>,
+    channels: HashMap<String, Box<Channel>>,
     joins: Bucket,
     messages: Bucket,
     recheck_at: i64,

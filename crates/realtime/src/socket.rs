@@ -1,17 +1,17 @@
 //! One socket from upgrade to close. A single loop owns every await: the client's frames, the
 //! queue, the timer and the two ways of being asked to stop; each write has a deadline.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, MessageStream, ProtocolError, Session};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tracing::info;
 
 use crate::frame::Frame;
 use crate::hub::{Connection, Hub, now};
 use crate::protocol::{Answer, Protocol};
-use crate::subscriber::Arrival;
+use crate::subscriber::{Arrival, Inbox};
 
 /// A client that cannot take a frame within this time is given up.
 const WRITE_DEADLINE: Duration = Duration::from_secs(5);
@@ -19,6 +19,10 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_secs(60);
 /// How often a ping asks whether the client is still there.
 const PING: Duration = Duration::from_secs(25);
+/// A socket to which something was written within this time is busy: what comes next waits for what follows it.
+const BUSY: Duration = Duration::from_millis(250);
+/// How long a busy socket's messages are gathered, so that they are written together. A quiet one never waits.
+const GATHER: Duration = Duration::from_millis(5);
 /// Clients of a process that stops are asked to come back within this time after the first second, in milliseconds.
 const RETURN_MS: u64 = 4_000;
 /// Room for the envelope around the largest payload.
@@ -67,27 +71,44 @@ async fn converse(
     let mut evicted = pin!(subscriber.evicted.cancelled());
     let mut clock = Clock { heard_at: Instant::now(), ping_at: Instant::now() + PING, closing: None };
     let mut timer = pin!(sleep_until(clock.wake_at(protocol)));
+    let (mut held, mut gathering) = (None, None);
+    let mut passed_at = Instant::now();
     loop {
         let step = tokio::select! {
             () = &mut stopping, if clock.closing.is_none() => {
                 let reconnect_after = clock.close_within(hub.limits().drain);
-                write_all(protocol.announce_end(reconnect_after), session).await
+                Box::pin(write_all(protocol.announce_end(reconnect_after), session)).await
             }
             () = &mut evicted => {
                 Err(End::new(CloseCode::Restart, "your access has changed; please reconnect"))
             }
             message = stream.recv() => {
                 clock.heard_at = Instant::now();
-                hear(message, protocol, session).await
+                Box::pin(hear(message, protocol, session)).await
             }
-            arrival = connection.inbox.next() => {
+            arrival = connection.inbox.next(), if gathering.is_none() => {
+                if passed_at.elapsed() < BUSY {
+                    // Others will follow at once: all are written together.
+                    held = Some(arrival);
+                    gathering = Some(Box::pin(sleep_until(Instant::now() + GATHER)));
+                    continue;
+                }
+                passed_at = Instant::now();
                 match pass_on(arrival, protocol, session).await {
                     // Nothing that the timer waits for has come nearer.
                     Ok(()) => continue,
                     Err(end) => Err(end),
                 }
             }
-            () = &mut timer => clock.tick(protocol, session).await,
+            () = gathered(&mut gathering), if gathering.is_some() => {
+                gathering = None;
+                passed_at = Instant::now();
+                match pass_on_all(held.take(), &mut connection.inbox, protocol, session).await {
+                    Ok(()) => continue,
+                    Err(end) => Err(end),
+                }
+            }
+            () = &mut timer => Box::pin(clock.tick(protocol, session)).await,
         };
         if let Err(end) = step {
             return end;
@@ -127,15 +148,34 @@ async fn hear(
     }
 }
 
+/// Waits until messages were gathered for long enough.
+async fn gathered(gathering: &mut Option<Pin<Box<Sleep>>>) {
+    match gathering {
+        Some(sleep) => sleep.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Hands the held message and all that came meanwhile to the client.
+async fn pass_on_all(held: Option<Arrival>, inbox: &mut Inbox, protocol: &mut Protocol, session: &mut Session) -> Result<(), End> {
+    let mut next = held;
+    while let Some(arrival) = next {
+        pass_on(arrival, protocol, session).await?;
+        next = inbox.next_now();
+    }
+    Ok(())
+}
+
 /// Hands a message of the hub to the client.
-async fn pass_on(arrival: Option<Arrival>, protocol: &mut Protocol, session: &mut Session) -> Result<(), End> {
-    let frames = match arrival {
-        Some(Arrival::Delivery(delivery)) => Vec::from_iter(protocol.deliver(delivery)),
-        Some(Arrival::Missed(missed)) => protocol.missed(&missed),
-        Some(Arrival::Hopeless) => return Err(End::too_slow()),
-        None => return Err(End::new(CloseCode::Away, "the server let go")),
-    };
-    write_all(frames, session).await
+async fn pass_on(arrival: Arrival, protocol: &mut Protocol, session: &mut Session) -> Result<(), End> {
+    match arrival {
+        Arrival::Delivery(delivery) => match protocol.deliver(delivery) {
+            Some(frame) => write(frame, session).await,
+            None => Ok(()),
+        },
+        Arrival::Missed(missed) => Box::pin(write_all(protocol.missed(&missed), session)).await,
+        Arrival::Hopeless => Err(End::too_slow()),
+    }
 }
 
 impl Clock {
@@ -190,12 +230,16 @@ impl End {
 
 async fn write_all(frames: Vec<Frame>, session: &mut Session) -> Result<(), End> {
     for frame in frames {
-        match frame {
-            Frame::Text(text) => in_time(session.text(text)).await?,
-            Frame::Binary(bytes) => in_time(session.binary(bytes)).await?,
-        }
+        write(frame, session).await?;
     }
     Ok(())
+}
+
+async fn write(frame: Frame, session: &mut Session) -> Result<(), End> {
+    match frame {
+        Frame::Text(text) => in_time(session.text(text)).await,
+        Frame::Binary(bytes) => in_time(session.binary(bytes)).await,
+    }
 }
 
 async fn in_time(write: impl Future<Output = Result<(), actix_ws::Closed>>) -> Result<(), End> {

@@ -6,8 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use testkit::bench::cpu;
 use tokio::net::TcpStream;
+
+use crate::bench::cpu;
 
 /// With this variable the benchmark is the server, on the port that it names.
 pub const SERVE: &str = "ENDCAP_BENCH_SERVE";
@@ -32,7 +33,8 @@ impl Kind {
         kinds.extend(path("ENDCAP_PEER_UWS").map(|folder| Self::Uws(folder.into())));
         kinds.extend(path("ENDCAP_PEER_WS").map(|folder| Self::Ws(folder.into())));
         let nchan = path("ENDCAP_PEER_NCHAN");
-        kinds.extend(nchan.iter().filter_map(|both| both.split_once(':')).map(|(server, module)| Self::Nchan(server.into(), module.into())));
+        kinds
+            .extend(nchan.iter().filter_map(|both| both.split_once(':')).map(|(server, module)| Self::Nchan(server.into(), module.into())));
         kinds
     }
 
@@ -83,6 +85,8 @@ impl Process {
                 command
             }
         };
+        // As it is deployed: huge pages would hold the unused halves of every socket's buffers.
+        command.env("MIMALLOC_ALLOW_THP", "0");
         command.env(SERVE, port.to_string()).stdout(Stdio::null()).stderr(Stdio::inherit());
         let child = command.spawn().with_context(|| format!("cannot start {}", kind.name()))?;
         let mut process = Self { kind: kind.clone(), port, child, folder };
@@ -123,7 +127,7 @@ impl Drop for Process {
 fn nginx(port: u16, module: &std::path::Path, folder: &std::path::Path) -> String {
     let (module, folder) = (module.display(), folder.display());
     format!(
-        "load_module {module}; daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;
+        "load_module {module}; daemon off; master_process off; user root; pid {folder}/pid; error_log {folder}/error.log;
 events {{ worker_connections 16384; }}
 http {{
   access_log off; client_body_temp_path {folder}/a; proxy_temp_path {folder}/b; fastcgi_temp_path {folder}/c; uwsgi_temp_path {folder}/d; scgi_temp_path {folder}/e;

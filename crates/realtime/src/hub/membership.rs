@@ -43,10 +43,7 @@ impl Hub {
         let mut state = self.state();
         let broadcasts = joining.replay.map(|(start, limit)| {
             let ring = state.broadcasts.get(topic);
-            ring.map_or_else(
-                || Replay { messages: Vec::new(), complete: state.is_complete(start) },
-                |ring| ring.replay(start, limit),
-            )
+            ring.map_or_else(|| Replay { messages: Vec::new(), complete: state.is_complete(start) }, |ring| ring.replay(start, limit))
         });
         let changes = joining.replay_changes.map(|after| state.changes.replay(Start::After(after), limits.history_messages));
         let room = state.rooms.entry(topic.clone()).or_default();

@@ -118,7 +118,7 @@ impl Protocol {
             frames.push(self.push(&channel, "system", &system));
             self.replay_changes(&channel, &active, &joined, &mut frames);
         }
-        self.channels.insert(message.topic.clone(), channel);
+        self.channels.insert(message.topic.clone(), Box::new(channel));
         Ok(frames)
     }
 

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 use crate::authority::Refusal;
@@ -287,8 +286,8 @@ fn a_payload_is_passed_on_as_it_was_written() {
             Version::V2 => format!(r#"["1","2","realtime:x","broadcast",{{"type":"broadcast","event":"e","payload":{written}}}]"#),
         };
         client.protocol.receive_text(&text, at(0));
-        let arrival = client.connection.inbox.next().now_or_never();
-        let Some(Some(Arrival::Delivery(delivery))) = arrival else {
+        let arrival = client.connection.inbox.next_now();
+        let Some(Arrival::Delivery(delivery)) = arrival else {
             panic!("nothing was delivered");
         };
         let Frame::Text(text) = delivery.frame else {

@@ -154,7 +154,10 @@ impl Values {
         let rooms: Vec<String> = self.list("ENDCAP_REALTIME_ROOMS");
         let is_room = |room: &&String| is_topic(&room.strip_suffix('*').unwrap_or(room).replacen("{tenant}", "t", 1));
         if let Some(wrong) = rooms.iter().find(|room| !is_room(room)) {
-            self.mistake("ENDCAP_REALTIME_ROOMS", format!("{wrong:?} is no room: letters, digits, _ : . - and one {{tenant}}, with a star at the end at most"));
+            self.mistake(
+                "ENDCAP_REALTIME_ROOMS",
+                format!("{wrong:?} is no room: letters, digits, _ : . - and one {{tenant}}, with a star at the end at most"),
+            );
         }
         rooms
     }

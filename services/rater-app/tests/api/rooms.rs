@@ -83,7 +83,8 @@ async fn changes_of_campaigns_reach_their_tenant_with_the_chosen_columns_on_ever
             for tenant in ["t1", "t2"] {
                 let planner = house.sign(&format!("acc_{tenant}"), Role::Analyst, None, Some(tenant));
                 let wanted = json!([{"event": "*", "schema": "public", "table": "campaigns", "filter": "name=in.(wanted,last)", "select": ["name", "version"]}]);
-                let (mut socket, joined) = join_with(&address, &planner, &format!("notes:{tenant}:x"), json!({ "postgres_changes": wanted })).await;
+                let (mut socket, joined) =
+                    join_with(&address, &planner, &format!("notes:{tenant}:x"), json!({ "postgres_changes": wanted })).await;
                 assert_eq!(joined, "ok");
                 hear(&mut socket, "system").await;
                 sockets.push(socket);

@@ -50,7 +50,9 @@ async fn listen(address: String, person: Arc<Person>, which: usize, all: Arc<Ato
     let mut heard = Heard::default();
     let mut until = None;
     loop {
-        let config = heard.last.map_or_else(|| json!({"broadcast": {"replay": {"after": 0}}}), |last| json!({"broadcast": {"replay": {"after": last}}}));
+        let config = heard
+            .last
+            .map_or_else(|| json!({"broadcast": {"replay": {"after": 0}}}), |last| json!({"broadcast": {"replay": {"after": last}}}));
         let (mut socket, joined) = join_with(&address, &person, "tasks", config).await;
         assert_eq!(joined, "ok");
         heard.connections += 1;
@@ -83,9 +85,8 @@ async fn nothing_is_lost_and_nothing_comes_twice_over_many_cuts() {
     let jobs = rater_app::jobs::start(&house.state, &house.shutdown);
     let rater = Arc::new(house.person("rita", Role::Rater, true).await);
     let all = Arc::new(AtomicI64::new(0));
-    let listening: Vec<_> = (0..CLIENTS)
-        .map(|which| actix_web::rt::spawn(listen(address.clone(), Arc::clone(&rater), which, Arc::clone(&all))))
-        .collect();
+    let listening: Vec<_> =
+        (0..CLIENTS).map(|which| actix_web::rt::spawn(listen(address.clone(), Arc::clone(&rater), which, Arc::clone(&all)))).collect();
     let (mut n, ends_at) = (0, Instant::now() + Duration::from_secs(seconds));
     while Instant::now() < ends_at {
         n += 1;
