@@ -2,6 +2,7 @@
 //! queue, the timer and the two ways of being asked to stop; each write has a deadline.
 
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, MessageStream, ProtocolError, Session};
@@ -42,17 +43,28 @@ struct Clock {
     closing: Option<(Instant, u64)>,
 }
 
-/// Serves one socket until it ends, then frees its place and its channels and logs one line.
-pub(crate) async fn serve(hub: Hub, mut connection: Connection, token: String, mut session: Session, stream: MessageStream) {
-    let subscriber = std::sync::Arc::clone(&connection.subscriber);
-    let subject = subscriber.identity.subject.clone();
+/// Serves one socket until it ends, then frees its place and its channels and logs one line. Most sockets are idle, so what they hold is made
+/// before the future, which would keep a second place for everything that it makes.
+pub(crate) fn serve(
+    hub: Hub,
+    mut connection: Connection,
+    token: String,
+    mut session: Session,
+    stream: MessageStream,
+) -> impl Future<Output = ()> {
     let opened_at = Instant::now();
     let most = hub.limits().payload_bytes.saturating_add(ENVELOPE_BYTES);
     let mut stream = stream.max_frame_size(most).aggregate_continuations().max_continuation_size(most);
-    let mut protocol = Protocol::new(hub.clone(), subscriber, token, now());
-    let end = converse(&hub, &mut connection, &mut protocol, &mut session, &mut stream).await;
-    drop(protocol);
-    let code = u16::from(end.code);
+    let mut protocol = Protocol::new(hub.clone(), Arc::clone(&connection.subscriber), token, now());
+    async move {
+        let end = converse(&hub, &mut connection, &mut protocol, &mut session, &mut stream).await;
+        drop(protocol);
+        Box::pin(finish(&connection, session, end, opened_at)).await;
+    }
+}
+
+async fn finish(connection: &Connection, session: Session, end: End, opened_at: Instant) {
+    let (subject, code) = (&connection.subscriber.identity.subject, u16::from(end.code));
     info!(subject, code, reason = end.reason, open_seconds = opened_at.elapsed().as_secs(), "websocket closed: {}", end.reason);
     let reason = CloseReason { code: end.code, description: Some(end.reason) };
     // A peer that has stopped reading cannot be told; dropping the session ends the connection.
@@ -66,7 +78,7 @@ async fn converse(
     session: &mut Session,
     stream: &mut AggregatedMessageStream,
 ) -> End {
-    let subscriber = std::sync::Arc::clone(&connection.subscriber);
+    let subscriber = Arc::clone(&connection.subscriber);
     let mut stopping = pin!(hub.shutdown().cancelled());
     let mut evicted = pin!(subscriber.evicted.cancelled());
     let mut clock = Clock { heard_at: Instant::now(), ping_at: Instant::now() + PING, closing: None };
@@ -94,7 +106,7 @@ async fn converse(
                     continue;
                 }
                 passed_at = Instant::now();
-                match pass_on(arrival, protocol, session).await {
+                match Box::pin(pass_on(arrival, protocol, session)).await {
                     // Nothing that the timer waits for has come nearer.
                     Ok(()) => continue,
                     Err(end) => Err(end),
@@ -103,7 +115,7 @@ async fn converse(
             () = gathered(&mut gathering), if gathering.is_some() => {
                 gathering = None;
                 passed_at = Instant::now();
-                match pass_on_all(held.take(), &mut connection.inbox, protocol, session).await {
+                match Box::pin(pass_on_all(held.take(), &mut connection.inbox, protocol, session)).await {
                     Ok(()) => continue,
                     Err(end) => Err(end),
                 }
@@ -156,14 +168,30 @@ async fn gathered(gathering: &mut Option<Pin<Box<Sleep>>>) {
     }
 }
 
-/// Hands the held message and all that came meanwhile to the client.
+/// Hands the held message and all that came meanwhile to the client, within the time of one write.
 async fn pass_on_all(held: Option<Arrival>, inbox: &mut Inbox, protocol: &mut Protocol, session: &mut Session) -> Result<(), End> {
     let mut next = held;
-    while let Some(arrival) = next {
-        pass_on(arrival, protocol, session).await?;
-        next = inbox.next_now();
+    let writing = async {
+        while let Some(Arrival::Delivery(delivery)) = next {
+            match protocol.deliver(delivery) {
+                Some(Frame::Text(text)) => session.text(text).await?,
+                Some(Frame::Binary(bytes)) => session.binary(bytes).await?,
+                None => {}
+            }
+            next = inbox.next_now();
+        }
+        Ok(next)
+    };
+    let mut other = None;
+    in_time(async {
+        other = writing.await?;
+        Ok(())
+    })
+    .await?;
+    match other {
+        Some(arrival) => pass_on(arrival, protocol, session).await,
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Hands a message of the hub to the client.
