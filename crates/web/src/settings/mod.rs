@@ -9,6 +9,7 @@ mod keys;
 mod rates;
 mod rating;
 pub mod render;
+mod rooms;
 mod sources;
 mod values;
 

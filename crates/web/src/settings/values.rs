@@ -11,6 +11,7 @@ use crate::sealing::{SEALED_PREFIX, SealKeys};
 use super::key::{DefaultValue, Key, Kind};
 use super::keys::KEYS;
 use super::rates::{self, RateLimits, RateRule};
+use super::rooms::{self, is_topic};
 use super::{
     Calibration, Environment, KeyFigures, Limits, LogFormat, Mistake, Overlap, PiiRule, Pool, QueueWeights, Rating, ServiceAddress,
     Settings, SettingsError, SignIn, Signup, Supabase, UnitCosts,
@@ -152,12 +153,8 @@ impl Values {
 
     fn rooms(&mut self) -> Vec<String> {
         let rooms: Vec<String> = self.list("ENDCAP_REALTIME_ROOMS");
-        let is_room = |room: &&String| is_topic(&room.strip_suffix('*').unwrap_or(room).replacen("{tenant}", "t", 1));
-        if let Some(wrong) = rooms.iter().find(|room| !is_room(room)) {
-            self.mistake(
-                "ENDCAP_REALTIME_ROOMS",
-                format!("{wrong:?} is no room: letters, digits, _ : . - and one {{tenant}}, with a star at the end at most"),
-            );
+        if let Some(problem) = rooms::problem(&rooms) {
+            self.mistake("ENDCAP_REALTIME_ROOMS", problem);
         }
         rooms
     }
@@ -395,9 +392,4 @@ fn is_http_url(text: &str) -> bool {
         let host = rest.split('/').next().unwrap_or("");
         !host.is_empty() && !rest.contains(|c: char| c.is_whitespace() || matches!(c, '?' | '#' | '"' | '\'' | ';' | ','))
     })
-}
-
-/// Whether a room may have this name.
-fn is_topic(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|sign| sign.is_ascii_alphanumeric() || "_:.-".contains(sign))
 }
