@@ -90,6 +90,15 @@ pub enum Refusal {
     /// The process holds as many sockets as it may.
     #[error("Too many connected users")]
     TooManyConnections,
+    /// The tenant holds as many sockets as it may.
+    #[error("Too many connected users of this tenant")]
+    TooManyOfTenant,
+    /// The tenant's sockets together join faster than they may.
+    #[error("Too many joins per second of this tenant")]
+    TooManyJoinsOfTenant,
+    /// The tenant's sockets together send faster than they may.
+    #[error("Too many messages per second of this tenant; this one was not sent")]
+    TooManyMessagesOfTenant,
     /// The socket holds as many channels as it may.
     #[error("Too many channels")]
     TooManyChannels,
@@ -126,9 +135,10 @@ impl Refusal {
             Self::Signature => "JwtSignatureError",
             Self::ClaimsMissing | Self::Expired { .. } => "InvalidJWTToken",
             Self::NotPermitted { .. } | Self::CrossOrigin | Self::UnknownVersion => "Unauthorized",
-            Self::TooManyConnections => "ConnectionRateLimitReached",
+            Self::TooManyConnections | Self::TooManyOfTenant => "ConnectionRateLimitReached",
             Self::TooManyChannels => "ChannelRateLimitReached",
-            Self::TooManyJoins => "ClientJoinRateLimitReached",
+            Self::TooManyJoins | Self::TooManyJoinsOfTenant => "ClientJoinRateLimitReached",
+            Self::TooManyMessagesOfTenant => "MessageRateLimitReached",
             Self::TopicRequired | Self::TopicTooLong { .. } => "TopicNameRequired",
             Self::ReplayPublic | Self::ReplayInvalid => "UnableToReplayMessages",
             Self::Restarting => "RealtimeRestarting",
@@ -142,7 +152,12 @@ impl Refusal {
         match self {
             Self::KeyMissing | Self::Malformed | Self::Signature | Self::ClaimsMissing | Self::Expired { .. } => 401,
             Self::NotPermitted { .. } | Self::CrossOrigin | Self::UnknownVersion => 403,
-            Self::TooManyConnections | Self::TooManyChannels | Self::TooManyJoins => 429,
+            Self::TooManyConnections
+            | Self::TooManyOfTenant
+            | Self::TooManyChannels
+            | Self::TooManyJoins
+            | Self::TooManyJoinsOfTenant
+            | Self::TooManyMessagesOfTenant => 429,
             Self::TopicRequired | Self::TopicTooLong { .. } | Self::ReplayPublic | Self::ReplayInvalid => 400,
             Self::Restarting => 503,
         }

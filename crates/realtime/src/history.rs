@@ -42,8 +42,14 @@ pub(crate) struct Replay<T> {
 }
 
 impl<T> Ring<T> {
-    pub(crate) fn new(messages: usize, bytes: usize) -> Self {
-        Self { entries: VecDeque::new(), messages, bytes, held_bytes: 0, floor: None }
+    /// An empty memory; `floor` is the sequence after which everything will be pushed, if that is known.
+    pub(crate) fn new(messages: usize, bytes: usize, floor: Option<i64>) -> Self {
+        Self { entries: VecDeque::new(), messages, bytes, held_bytes: 0, floor }
+    }
+
+    /// Everything after this sequence will be pushed, or was.
+    pub(crate) fn begin_at(&mut self, floor: i64) {
+        self.floor = Some(floor);
     }
 
     /// Remembers a message and forgets the oldest ones beyond the bounds.
@@ -65,16 +71,27 @@ impl<T> Ring<T> {
         self.entries.back().map(|entry| entry.at)
     }
 
-    /// At most the newest `limit` messages since `start`.
+    /// The sequence of the newest message.
+    pub(crate) fn last(&self) -> Option<i64> {
+        self.entries.back().map(|entry| entry.sequence)
+    }
+
+    /// At most the newest `limit` messages since `start`. After a sequence that is remembered these are the messages that came later, also
+    /// those with a lower sequence: transactions do not commit in the order of their numbers.
     pub(crate) fn replay(&self, start: Start, limit: usize) -> Replay<T> {
-        let wanted = |entry: &&Entry<T>| match start {
-            Start::After(sequence) => entry.sequence > sequence,
-            Start::Since(time) => entry.at >= time,
+        let place = match start {
+            Start::After(sequence) => self.entries.iter().position(|entry| entry.sequence == sequence),
+            Start::Since(_) => None,
         };
-        let found: Vec<_> = self.entries.iter().filter(wanted).collect();
+        let wanted = |(index, entry): &(usize, &Entry<T>)| match (place, start) {
+            (Some(place), _) => *index > place,
+            (None, Start::After(sequence)) => entry.sequence > sequence,
+            (None, Start::Since(time)) => entry.at >= time,
+        };
+        let found: Vec<_> = self.entries.iter().enumerate().filter(wanted).map(|(_, entry)| entry).collect();
         let skipped = found.len().saturating_sub(limit);
         let reaches_back = match start {
-            Start::After(sequence) => self.floor.is_some_and(|floor| sequence >= floor),
+            Start::After(sequence) => place.is_some() || self.floor.is_some_and(|floor| sequence >= floor),
             // Supabase promises no completeness here, so nothing is missing from the promise.
             Start::Since(_) => true,
         };
@@ -90,7 +107,7 @@ mod tests {
     use super::*;
 
     fn ring(sequences: std::ops::RangeInclusive<i64>) -> Ring<i64> {
-        let mut ring = Ring::new(4, 100);
+        let mut ring = Ring::new(4, 100, None);
         for sequence in sequences {
             let at = Duration::from_secs(u64::try_from(sequence).unwrap_or(0));
             ring.push(sequence, at, 10, Arc::new(sequence));
@@ -110,13 +127,33 @@ mod tests {
 
     #[test]
     fn an_empty_memory_promises_nothing() {
-        let empty = Ring::<i64>::new(4, 100);
+        let empty = Ring::<i64>::new(4, 100, None);
         assert!(!empty.replay(Start::After(4), 10).complete);
     }
 
     #[test]
+    fn what_was_committed_late_comes_after_what_was_heard() {
+        let mut ring = Ring::new(10, 1_000, None);
+        for sequence in [40, 42, 41, 43] {
+            ring.push(sequence, Duration::ZERO, 10, Arc::new(sequence));
+        }
+        let after = |sequence| ring.replay(Start::After(sequence), 10).messages.iter().map(|m| **m).collect::<Vec<_>>();
+        assert_eq!(after(42), [41, 43], "41 was not there yet when 42 was heard");
+        assert_eq!(after(41), [43]);
+    }
+
+    #[test]
+    fn a_memory_that_knows_where_it_begins_says_so_before_the_first_message() {
+        let mut ring = Ring::<i64>::new(4, 100, Some(7));
+        assert!(ring.replay(Start::After(7), 10).complete);
+        assert!(!ring.replay(Start::After(6), 10).complete);
+        ring.push(12, Duration::ZERO, 10, Arc::new(12));
+        assert!(ring.replay(Start::After(9), 10).complete);
+    }
+
+    #[test]
     fn bytes_are_bounded_too() {
-        let mut ring = Ring::new(100, 25);
+        let mut ring = Ring::new(100, 25, None);
         for sequence in 1..=10 {
             ring.push(sequence, Duration::ZERO, 10, Arc::new(sequence));
         }

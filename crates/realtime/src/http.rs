@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::authority::{Identity, Refusal};
 use crate::broadcast::{Body, Broadcast};
 use crate::credentials;
-use crate::frame::Version;
+use crate::frame::{Version, readable};
 use crate::hub::{Hub, now};
 use crate::outgoing::Topic;
 use crate::socket;
@@ -21,6 +21,9 @@ use crate::socket;
 const BATCH: usize = 100;
 /// Bytes of an event's or topic's name, so that every frame can carry it.
 const NAME_BYTES: usize = 246;
+
+/// What is said of JSON that not every client can read.
+const UNREADABLE: &str = "the payload has half a surrogate pair or a number that is out of range";
 
 /// Registers the endpoint of Supabase Realtime:
 ///
@@ -107,7 +110,8 @@ async fn broadcast(request: HttpRequest, query: web::Query<Query>, body: web::By
         return unprocessable("messages", &text);
     }
     for (index, message) in batch.messages.iter().enumerate() {
-        if let Some(problem) = name_problem(&message.topic, &message.event) {
+        let unreadable = readable(&message.payload).is_none().then_some(UNREADABLE);
+        if let Some(problem) = name_problem(&message.topic, &message.event).or(unreadable) {
             return unprocessable(&format!("messages.{index}"), problem);
         }
     }
@@ -137,7 +141,10 @@ async fn broadcast_event(
     let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or("application/json");
     let body = if kind.starts_with("application/json") {
         match serde_json::from_slice::<Box<RawValue>>(&body) {
-            Ok(payload) => Body::Json(payload.get().to_owned()),
+            Ok(payload) => match readable(&payload) {
+                Some(text) => Body::Json(text),
+                None => return unprocessable("payload", UNREADABLE),
+            },
             Err(error) => return unprocessable("payload", &error.to_string()),
         }
     } else if kind.starts_with("application/octet-stream") {

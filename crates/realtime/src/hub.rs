@@ -2,6 +2,7 @@
 //! it without waiting; each socket drains its own bounded queue.
 
 pub(crate) mod membership;
+mod tenants;
 #[cfg(test)]
 mod tests;
 
@@ -19,11 +20,12 @@ use crate::authority::{Authority, Identity, Refusal};
 use crate::broadcast::{Body, Broadcast, Occasion};
 use crate::change::{Change, ChangeEncoder};
 use crate::frame::Version;
-use crate::history::Ring;
+use crate::history::{Ring, Start};
 use crate::limits::Limits;
 use crate::outgoing::{Outgoing, Topic};
 use crate::room::{Member, Room};
 use crate::subscriber::{self, Delivery, Inbox, Membership, Subscriber};
+use tenants::Tenants;
 
 /// The change memory may hold this many times the bytes of one room's.
 const CHANGE_HISTORY_FACTOR: usize = 64;
@@ -41,6 +43,7 @@ struct Inner {
     sockets: TaskTracker,
     next_number: AtomicU64,
     state: Mutex<State>,
+    tenants: Tenants,
 }
 
 struct State {
@@ -48,6 +51,10 @@ struct State {
     rooms: HashMap<Topic, Room>,
     broadcasts: HashMap<Topic, Ring<Broadcast>>,
     changes: Ring<Change>,
+    /// Everything with a later sequence was published here; `None` when nobody said so.
+    remembered_from: Option<i64>,
+    /// The newest sequence of the rooms that were forgotten.
+    forgotten: i64,
 }
 
 /// A socket's place in the hub; dropping it frees the place.
@@ -59,16 +66,25 @@ pub(crate) struct Connection {
 
 struct Place {
     number: u64,
+    tenant: Option<String>,
     hub: Hub,
 }
 
 impl Hub {
-    /// Makes an empty hub. When `shutdown` is cancelled, sockets are closed with 1001 and new ones
-    /// are refused.
+    /// Makes an empty hub. When `shutdown` is cancelled, clients are told, their sockets are closed
+    /// with 1012, one after the other within [`Limits::drain`], and new ones are refused.
     #[must_use]
     pub fn new(authority: Arc<dyn Authority>, limits: Limits, shutdown: CancellationToken) -> Self {
-        let changes = Ring::new(limits.history_messages, limits.history_bytes.saturating_mul(CHANGE_HISTORY_FACTOR));
-        let state = State { sockets: HashMap::new(), rooms: HashMap::new(), broadcasts: HashMap::new(), changes };
+        let changes = Ring::new(limits.history_messages, limits.history_bytes.saturating_mul(CHANGE_HISTORY_FACTOR), None);
+        let state = State {
+            sockets: HashMap::new(),
+            rooms: HashMap::new(),
+            broadcasts: HashMap::new(),
+            changes,
+            remembered_from: None,
+            forgotten: 0,
+        };
+        let tenants = Tenants::new(&limits);
         Self {
             inner: Arc::new(Inner {
                 authority,
@@ -77,7 +93,24 @@ impl Hub {
                 sockets: TaskTracker::new(),
                 next_number: AtomicU64::new(1),
                 state: Mutex::new(state),
+                tenants,
             }),
+        }
+    }
+
+    /// Says that everything after this sequence is published here or [remembered](Self::remember), so that who asks for what it missed can be
+    /// told whether that is all. Call it before the first message.
+    pub fn remember_from(&self, sequence: i64) {
+        let mut state = self.state();
+        state.remembered_from = Some(sequence);
+        state.changes.begin_at(sequence);
+    }
+
+    /// Remembers a message with a sequence for those who will ask for it, and sends it to nobody.
+    pub fn remember(&self, message: Outgoing) {
+        match Message::of(message) {
+            Message::Broadcast(broadcast) => self.state().remember(&Arc::new(broadcast), &self.inner.limits),
+            Message::Change(change) => self.state().remember_change(&Arc::new(change)),
         }
     }
 
@@ -88,13 +121,9 @@ impl Hub {
     /// `sequence` it received; if that happens again within a minute its socket is closed with
     /// 1013. Publish from one task where the order of messages matters.
     pub fn publish(&self, message: Outgoing) {
-        match message {
-            Outgoing::Broadcast { topic, event, payload, sequence } => {
-                self.broadcast(Broadcast { topic, event, body: Body::Json(payload.to_string()), sequence }, None)
-            }
-            Outgoing::Change { schema, table, change_type, record, old_record, commit_timestamp, tenant, sequence } => {
-                self.change(Change { schema, table, change_type, record, old_record, commit_timestamp, tenant, sequence })
-            }
+        match Message::of(message) {
+            Message::Broadcast(broadcast) => self.broadcast(broadcast, None),
+            Message::Change(change) => self.change(change),
         }
     }
 
@@ -105,7 +134,7 @@ impl Hub {
         let (sockets, members): (Vec<_>, Vec<_>) = {
             let state = self.state();
             let rooms = state.rooms.values();
-            let members = rooms.flat_map(|room| room.members.values()).cloned();
+            let members = rooms.flat_map(Room::members).map(|(_, member)| member.clone());
             (state.sockets.values().cloned().collect(), members.collect())
         };
         for member in members.iter().filter(|member| gone(&member.identity)) {
@@ -124,6 +153,12 @@ impl Hub {
         self.state().sockets.len()
     }
 
+    /// How many rooms have members.
+    #[cfg(test)]
+    pub(crate) fn rooms(&self) -> usize {
+        self.state().rooms.len()
+    }
+
     /// Waits until every socket is closed, at most `within`; call it after the shutdown token was
     /// cancelled. Returns whether all are closed.
     pub async fn drained(&self, within: Duration) -> bool {
@@ -137,6 +172,7 @@ impl Hub {
         if self.inner.shutdown.is_cancelled() {
             return Err(Refusal::Restarting);
         }
+        let tenant = identity.tenant.clone();
         let (subscriber, inbox) = subscriber::queue(self.inner.limits.queue, version, identity);
         let number = self.next_number();
         {
@@ -144,10 +180,13 @@ impl Hub {
             if state.sockets.len() >= self.inner.limits.connections {
                 return Err(Refusal::TooManyConnections);
             }
+            if !self.inner.tenants.enter(tenant.as_deref(), now()) {
+                return Err(Refusal::TooManyOfTenant);
+            }
             state.sockets.insert(number, Arc::clone(&subscriber));
         }
         gauge!("realtime_connections").increment(1);
-        Ok(Connection { subscriber, inbox, _place: Place { number, hub: self.clone() } })
+        Ok(Connection { subscriber, inbox, _place: Place { number, tenant, hub: self.clone() } })
     }
 
     /// Sends a broadcast to its room; `except` is a sender that does not want its own message.
@@ -156,23 +195,19 @@ impl Hub {
         let message = Arc::new(message);
         let members = {
             let mut state = self.state();
-            if let Some(sequence) = message.sequence {
-                state.remember(&message, sequence, &self.inner.limits);
-            }
-            let room = state.rooms.get(&message.topic);
-            room.map(|room| room.members.clone()).unwrap_or_default()
+            state.remember(&message, &self.inner.limits);
+            let Some(room) = state.rooms.get_mut(&message.topic) else { return };
+            room.listing()
         };
-        let mut encoded = HashMap::new();
-        for (membership, member) in members {
-            if except == Some(membership) {
-                continue;
-            }
+        let (mut encoded, mut sent) = (HashMap::new(), 0);
+        for (membership, member) in members.iter().filter(|(membership, _)| except != Some(*membership)) {
             let version = member.subscriber.version;
             let frame = encoded.entry(version).or_insert_with(|| message.frame(version, Occasion::Live));
             if let Some(frame) = frame.clone() {
-                member.subscriber.offer(Delivery { membership, sequence: message.sequence, frame });
+                sent += u64::from(member.subscriber.offer(Delivery { membership: *membership, sequence: message.sequence, frame }));
             }
         }
+        counter!("realtime_messages_sent_total").increment(sent);
     }
 
     fn change(&self, change: Change) {
@@ -180,27 +215,24 @@ impl Hub {
         let change = Arc::new(change);
         let listeners: Vec<(String, Membership, Member)> = {
             let mut state = self.state();
-            if let Some(sequence) = change.sequence {
-                let size = change.row().to_string().len();
-                state.changes.push(sequence, now(), size, Arc::clone(&change));
-            }
+            state.remember_change(&change);
             let mut listeners = Vec::new();
             for (topic, room) in &state.rooms {
-                let wanting = room.members.iter();
-                let wanting = wanting.filter(|(_, member)| change.wanted_by(&member.bindings));
-                listeners.extend(wanting.map(|(&id, member)| (topic.wire(), id, member.clone())));
+                let wanting = room.members().filter(|(_, member)| change.wanted_by(&member.bindings));
+                listeners.extend(wanting.map(|(id, member)| (topic.wire(), id, member.clone())));
             }
             listeners
         };
-        let mut encoder = ChangeEncoder::new(&change);
+        let (mut encoder, mut sent) = (ChangeEncoder::new(&change), 0);
         for (topic, membership, member) in listeners {
             if !self.may_see(&member.identity, &change) {
                 continue;
             }
             for frame in encoder.frames(member.subscriber.version, &topic, &member.bindings) {
-                member.subscriber.offer(Delivery { membership, sequence: change.sequence, frame });
+                sent += u64::from(member.subscriber.offer(Delivery { membership, sequence: change.sequence, frame }));
             }
         }
+        counter!("realtime_messages_sent_total").increment(sent);
     }
 
     pub(crate) fn may_see(&self, identity: &Identity, change: &Change) -> bool {
@@ -211,6 +243,10 @@ impl Hub {
 
     pub(crate) fn authority(&self) -> &dyn Authority {
         self.inner.authority.as_ref()
+    }
+
+    pub(crate) fn tenants(&self) -> &Tenants {
+        &self.inner.tenants
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -245,27 +281,62 @@ impl fmt::Debug for Hub {
 impl Drop for Place {
     fn drop(&mut self) {
         self.hub.state().sockets.remove(&self.number);
+        self.hub.inner.tenants.leave(self.tenant.as_deref());
         gauge!("realtime_connections").decrement(1);
     }
 }
 
+/// A message as the hub passes it on.
+enum Message {
+    Broadcast(Broadcast),
+    Change(Change),
+}
+
+impl Message {
+    fn of(outgoing: Outgoing) -> Self {
+        match outgoing {
+            Outgoing::Broadcast { topic, event, payload, sequence } => {
+                Self::Broadcast(Broadcast { topic, event, body: Body::Json(payload.to_string()), sequence })
+            }
+            Outgoing::Change { schema, table, change_type, record, old_record, commit_timestamp, tenant, sequence } => {
+                Self::Change(Change { schema, table, change_type, record, old_record, commit_timestamp, tenant, sequence })
+            }
+        }
+    }
+}
+
 impl State {
-    /// Remembers a broadcast; when too many rooms are remembered, the quietest one is forgotten.
-    fn remember(&mut self, message: &Arc<Broadcast>, sequence: i64, limits: &Limits) {
+    /// Remembers a broadcast that has a sequence; when too many rooms are remembered, the quietest one is forgotten.
+    fn remember(&mut self, message: &Arc<Broadcast>, limits: &Limits) {
+        let Some(sequence) = message.sequence else { return };
         let known = self.broadcasts.contains_key(&message.topic);
         if !known && self.broadcasts.len() >= limits.history_rooms {
             let rings = self.broadcasts.iter();
             let quietest = rings.min_by_key(|(_, ring)| ring.newest());
-            if let Some(topic) = quietest.map(|(topic, _)| topic.clone()) {
+            if let Some((topic, last)) = quietest.map(|(topic, ring)| (topic.clone(), ring.last())) {
                 self.broadcasts.remove(&topic);
+                self.forgotten = self.forgotten.max(last.unwrap_or(0));
             }
         }
-        self.broadcasts.entry(message.topic.clone()).or_insert_with(|| Ring::new(limits.history_messages, limits.history_bytes)).push(
-            sequence,
-            now(),
-            message.size(),
-            Arc::clone(message),
-        );
+        let floor = self.remembered_from.map(|from| from.max(self.forgotten));
+        let ring = self.broadcasts.entry(message.topic.clone());
+        let ring = ring.or_insert_with(|| Ring::new(limits.history_messages, limits.history_bytes, floor));
+        ring.push(sequence, now(), message.size(), Arc::clone(message));
+    }
+
+    fn remember_change(&mut self, change: &Arc<Change>) {
+        if let Some(sequence) = change.sequence {
+            let size = change.row().to_string().len();
+            self.changes.push(sequence, now(), size, Arc::clone(change));
+        }
+    }
+
+    /// Whether nothing was ever said since `start` in a room of which nothing is remembered.
+    fn is_complete(&self, start: Start) -> bool {
+        match start {
+            Start::Since(_) => true,
+            Start::After(sequence) => self.remembered_from.is_some_and(|from| sequence >= from.max(self.forgotten)),
+        }
     }
 }
 

@@ -20,13 +20,13 @@
 //! fell behind is told its last one in a `system` message (`missed`, `sequence`). It may then
 //! rejoin and ask for the rest:
 //!
-//! - broadcasts of a private room: `config.broadcast.replay = {"after": 41}`, or `{"since": <ms>,
+//! - broadcasts: `config.broadcast.replay = {"after": 41}`, or in private rooms `{"since": <ms>,
 //!   "limit": 25}` as Supabase has it; they come right after the join with `meta.replayed`;
 //! - changes: `config.postgres_changes_options = {"after": 41}`; they come after the `system`
 //!   message that says the subscription is live.
 //!
-//! The memory holds the last 1,024 messages of a room and the last 1,024 changes, and starts empty
-//! with the process. When it does not reach back far enough a `system` message with
+//! The memory holds the last 1,024 messages of a room and the last 1,024 changes; a service fills it
+//! at its start with what it finds in the outbox. When it does not reach back far enough a `system` message with
 //! `replay_incomplete` says so, and the data has to be read again.
 
 pub mod authority;
@@ -37,6 +37,8 @@ mod change;
 mod credentials;
 mod filter;
 mod frame;
+#[cfg(test)]
+mod fuzz;
 mod history;
 pub mod http;
 pub mod hub;

@@ -8,6 +8,12 @@ use std::time::Duration;
 pub struct Limits {
     /// Open sockets in this process.
     pub connections: usize,
+    /// Open sockets of one tenant in this process.
+    pub tenant_connections: usize,
+    /// Joins per second on all sockets of one tenant; twice as many may come in one burst.
+    pub tenant_joins_per_second: u32,
+    /// Messages per second from all sockets of one tenant; ten times as many may come in one burst.
+    pub tenant_messages_per_second: u32,
     /// Joined channels on one socket.
     pub channels: usize,
     /// Joins per second on one socket; as many may come in one burst.
@@ -28,12 +34,17 @@ pub struct Limits {
     pub history_bytes: usize,
     /// Rooms that are remembered at all.
     pub history_rooms: usize,
+    /// When the process stops, its sockets are closed one after the other within this time, so that not all clients come back at once.
+    pub drain: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 10_000,
+            tenant_connections: 2_000,
+            tenant_joins_per_second: 500,
+            tenant_messages_per_second: 500,
             channels: 100,
             joins_per_second: 100,
             messages_per_second: 100,
@@ -43,7 +54,8 @@ impl Default for Limits {
             queue: 256,
             history_messages: 1_024,
             history_bytes: 256 * 1024,
-            history_rooms: 256,
+            history_rooms: 512,
+            drain: Duration::from_millis(1_500),
         }
     }
 }

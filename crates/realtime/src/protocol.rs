@@ -31,7 +31,7 @@ pub(crate) struct Protocol {
     subscriber: Arc<Subscriber>,
     /// The key or token that opened the socket.
     token: String,
-    channels: HashMap<String, Channel>,
+    channels: HashMap<String, Box<Channel>>,
     joins: Bucket,
     messages: Bucket,
     recheck_at: i64,
@@ -118,6 +118,20 @@ impl Protocol {
         frames
     }
 
+    /// Tells each channel that the socket will be closed and when to come back, in milliseconds. Status `ok`, because supabase-py rejoins at
+    /// once on `error`.
+    pub(crate) fn announce_end(&self, reconnect_after_ms: u64) -> Vec<Frame> {
+        let channels = self.channels.values();
+        let told = channels.map(|channel| {
+            let mut payload = channel.system("system", "ok", "Server requested disconnect");
+            if let Some(map) = payload.as_object_mut() {
+                map.insert("reconnect_after_ms".to_owned(), json!(reconnect_after_ms));
+            }
+            self.push(channel, "system", &payload)
+        });
+        told.collect()
+    }
+
     /// Ends the channels whose token has expired or whose permission was withdrawn.
     pub(crate) fn expire(&mut self, now: Duration) -> Vec<Frame> {
         let now = seconds(now);
@@ -159,6 +173,10 @@ impl Protocol {
         }
         if !self.messages.take(now) {
             return self.end(&message.topic, "Too many messages per second").into();
+        }
+        if message.event == "broadcast" && !self.hub.tenants().may_send(self.subscriber.identity.tenant.as_deref(), now) {
+            let reason = Refusal::TooManyMessagesOfTenant.reason();
+            return self.reply(&message, "error", &json!({ "reason": reason })).into();
         }
         match message.event.as_str() {
             "phx_leave" => self.leave(&message).into(),

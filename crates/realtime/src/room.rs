@@ -26,11 +26,44 @@ type Shown = (Membership, Map<String, Value>);
 /// The members of a room and what they show of themselves, by presence key.
 #[derive(Debug, Default)]
 pub(crate) struct Room {
-    pub(crate) members: HashMap<Membership, Member>,
+    members: HashMap<Membership, Member>,
+    /// The same members for a message to all of them, made when one comes.
+    listing: Option<Arc<[(Membership, Member)]>>,
     tracked: BTreeMap<String, Vec<Shown>>,
 }
 
 impl Room {
+    pub(crate) fn add(&mut self, membership: Membership, member: Member) {
+        self.members.insert(membership, member);
+        self.listing = None;
+    }
+
+    pub(crate) fn remove(&mut self, membership: Membership) {
+        self.members.remove(&membership);
+        self.listing = None;
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    pub(crate) fn members(&self) -> impl Iterator<Item = (Membership, &Member)> {
+        self.members.iter().map(|(&membership, member)| (membership, member))
+    }
+
+    /// A member, to be changed.
+    pub(crate) fn member(&mut self, membership: Membership) -> Option<&mut Member> {
+        self.listing = None;
+        self.members.get_mut(&membership)
+    }
+
+    /// All members as they are now; shared with the next message when nobody comes or goes in between.
+    pub(crate) fn listing(&mut self) -> Arc<[(Membership, Member)]> {
+        let members = &self.members;
+        let made = self.listing.get_or_insert_with(|| members.iter().map(|(&membership, member)| (membership, member.clone())).collect());
+        Arc::clone(made)
+    }
+
     /// The payload of `presence_state`.
     pub(crate) fn presence_state(&self) -> Value {
         let entries = self.tracked.iter().map(|(key, shown)| {
@@ -86,7 +119,7 @@ impl Room {
         for (&membership, member) in self.members.iter().filter(|(_, m)| m.presence) {
             let version = member.subscriber.version;
             let frame = encoded.entry(version).or_insert_with(|| envelope.frame(version, &payload));
-            member.subscriber.offer(Delivery { membership, sequence: None, frame: frame.clone() });
+            let _ = member.subscriber.offer(Delivery { membership, sequence: None, frame: frame.clone() });
         }
     }
 }

@@ -2,12 +2,12 @@
 //! the newest message is not squeezed in: the queue is thrown away and the client is told how much
 //! it missed, because a client that knows it must read again is better off than a late one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use metrics::counter;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::authority::Identity;
@@ -34,12 +34,16 @@ pub(crate) struct Subscriber {
     pub(crate) identity: Arc<Identity>,
     /// Cancelled when the service wants this socket gone.
     pub(crate) evicted: CancellationToken,
-    sender: mpsc::Sender<Delivery>,
-    lag: Arc<Mutex<Lag>>,
+    queue: Arc<Mutex<Queue>>,
 }
 
-#[derive(Debug, Default)]
-struct Lag {
+/// An empty queue holds no memory: most sockets are idle.
+#[derive(Debug)]
+struct Queue {
+    deliveries: VecDeque<Delivery>,
+    capacity: usize,
+    waiting: Option<Waker>,
+    is_closed: bool,
     lagging: bool,
     hopeless: bool,
     missed: HashMap<Membership, u64>,
@@ -49,8 +53,7 @@ struct Lag {
 /// The socket's end of the queue.
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    receiver: mpsc::Receiver<Delivery>,
-    lag: Arc<Mutex<Lag>>,
+    queue: Arc<Mutex<Queue>>,
 }
 
 /// What the socket finds in its queue.
@@ -65,61 +68,106 @@ pub(crate) enum Arrival {
 
 /// Makes a queue of `capacity` messages for one socket.
 pub(crate) fn queue(capacity: usize, version: Version, identity: Arc<Identity>) -> (Arc<Subscriber>, Inbox) {
-    let (sender, receiver) = mpsc::channel(capacity.max(1));
-    let lag = Arc::<Mutex<Lag>>::default();
-    let inbox = Inbox { receiver, lag: Arc::clone(&lag) };
-    let subscriber = Subscriber { version, identity, evicted: CancellationToken::new(), sender, lag };
+    let queue = Arc::new(Mutex::new(Queue {
+        deliveries: VecDeque::new(),
+        capacity: capacity.max(1),
+        waiting: None,
+        is_closed: false,
+        lagging: false,
+        hopeless: false,
+        missed: HashMap::new(),
+        overflowed_at: None,
+    }));
+    let inbox = Inbox { queue: Arc::clone(&queue) };
+    let subscriber = Subscriber { version, identity, evicted: CancellationToken::new(), queue };
     (Arc::new(subscriber), inbox)
 }
 
 impl Subscriber {
-    /// Queues a frame, or counts it as missed. Never waits.
-    pub(crate) fn offer(&self, delivery: Delivery) {
-        let mut lag = locked(&self.lag);
-        let membership = delivery.membership;
-        if !lag.lagging {
-            match self.sender.try_send(delivery) {
-                Ok(()) => return counter!("realtime_messages_sent_total").increment(1),
-                Err(mpsc::error::TrySendError::Closed(_)) => return,
-                Err(mpsc::error::TrySendError::Full(_)) => {
-                    let now = Instant::now();
-                    let soon = |earlier| now.saturating_duration_since(earlier) < PATIENCE;
-                    lag.hopeless = lag.overflowed_at.is_some_and(soon);
-                    lag.overflowed_at = Some(now);
-                    lag.lagging = true;
-                }
-            }
+    /// Queues a frame and says whether there was room, else counts it as missed. Never waits.
+    pub(crate) fn offer(&self, delivery: Delivery) -> bool {
+        let mut queue = locked(&self.queue);
+        if queue.is_closed {
+            return false;
         }
-        lag.miss(membership);
+        if !queue.lagging && queue.deliveries.len() < queue.capacity {
+            queue.deliveries.push_back(delivery);
+            let waiting = queue.waiting.take();
+            drop(queue);
+            if let Some(waker) = waiting {
+                waker.wake();
+            }
+            return true;
+        }
+        if !queue.lagging {
+            let now = Instant::now();
+            let soon = |earlier| now.saturating_duration_since(earlier) < PATIENCE;
+            queue.hopeless = queue.overflowed_at.is_some_and(soon);
+            queue.overflowed_at = Some(now);
+            queue.lagging = true;
+        }
+        queue.miss(delivery.membership);
+        false
     }
 }
 
 /// Locks even after a panic elsewhere: counts stay usable, whatever happened to that thread.
-fn locked(lag: &Mutex<Lag>) -> MutexGuard<'_, Lag> {
-    lag.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Lag {
+impl Queue {
     fn miss(&mut self, membership: Membership) {
         *self.missed.entry(membership).or_default() += 1;
         counter!("realtime_messages_dropped_total").increment(1);
     }
+
+    /// What is there; after an overflow everything in the queue counts as missed.
+    fn take(&mut self) -> Option<Arrival> {
+        let first = self.deliveries.pop_front()?;
+        if !self.lagging {
+            if self.deliveries.is_empty() {
+                self.deliveries = VecDeque::new();
+            }
+            return Some(Arrival::Delivery(first));
+        }
+        self.miss(first.membership);
+        for delivery in std::mem::take(&mut self.deliveries) {
+            self.miss(delivery.membership);
+        }
+        self.lagging = false;
+        let missed = std::mem::take(&mut self.missed);
+        Some(if self.hopeless { Arrival::Hopeless } else { Arrival::Missed(missed) })
+    }
 }
 
 impl Inbox {
-    /// Waits for the next arrival; `None` when the hub has let go of the socket. Safe to cancel.
-    pub(crate) async fn next(&mut self) -> Option<Arrival> {
-        let first = self.receiver.recv().await?;
-        let mut lag = locked(&self.lag);
-        if !lag.lagging {
-            return Some(Arrival::Delivery(first));
-        }
-        lag.miss(first.membership);
-        while let Ok(delivery) = self.receiver.try_recv() {
-            lag.miss(delivery.membership);
-        }
-        lag.lagging = false;
-        let missed = std::mem::take(&mut lag.missed);
-        Some(if lag.hopeless { Arrival::Hopeless } else { Arrival::Missed(missed) })
+    /// Waits for the next arrival. Safe to cancel.
+    pub(crate) async fn next(&mut self) -> Arrival {
+        std::future::poll_fn(|context| {
+            let mut queue = locked(&self.queue);
+            if let Some(arrival) = queue.take() {
+                return Poll::Ready(arrival);
+            }
+            if queue.waiting.as_ref().is_none_or(|known| !known.will_wake(context.waker())) {
+                queue.waiting = Some(context.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// The next arrival, if there is one.
+    pub(crate) fn next_now(&mut self) -> Option<Arrival> {
+        locked(&self.queue).take()
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        let mut queue = locked(&self.queue);
+        queue.is_closed = true;
+        queue.deliveries = VecDeque::new();
+        queue.waiting = None;
     }
 }

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -107,7 +106,7 @@ impl Client {
     /// What the hub has sent since the last call, as the client would receive it.
     pub(crate) fn heard(&mut self) -> Vec<Value> {
         let mut heard = Vec::new();
-        while let Some(Some(arrival)) = self.connection.inbox.next().now_or_never() {
+        while let Some(arrival) = self.connection.inbox.next_now() {
             let frames = match arrival {
                 Arrival::Delivery(delivery) => Vec::from_iter(self.protocol.deliver(delivery)),
                 Arrival::Missed(missed) => self.protocol.missed(&missed),

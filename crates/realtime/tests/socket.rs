@@ -161,9 +161,13 @@ async fn a_client_joins_broadcasts_hears_changes_and_is_sent_away_at_the_end() {
 
     server.shutdown.cancel();
     for socket in [&mut amy, &mut bob] {
+        let told = hear(socket).await;
+        assert_eq!((told[3].as_str(), told[4]["status"].as_str()), (Some("system"), Some("ok")), "{told}");
+        let hint = told[4]["reconnect_after_ms"].as_u64().unwrap();
+        assert!((1_000..5_000).contains(&hint), "{told}");
         let (code, reason) = closed(socket).await;
-        assert_eq!(code, CloseCode::Away);
-        assert!(reason.contains("restarting"), "{reason}");
+        assert_eq!(code, CloseCode::Restart);
+        assert!(reason.contains(&format!("reconnect in {hint} ms")), "{reason}");
     }
     assert!(server.hub.drained(PATIENCE).await);
     assert_eq!(server.hub.connections(), 0);

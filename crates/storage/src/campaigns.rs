@@ -14,6 +14,7 @@ use domain::campaign::CampaignStatus;
 use domain::scope::Scope;
 use serde::{Deserialize, Serialize};
 
+use crate::changes::{self, Kind};
 use crate::connection::Connection;
 use crate::error::{Meaning, StorageError};
 use crate::page::{Page, Slice};
@@ -132,7 +133,9 @@ pub fn insert(
     insert_many(conn, scope, std::slice::from_ref(new), change, now)
         .on_unique("already_exists", || format!("campaign {:?} exists already", new.campaign_id))
         .on_missing_reference("retailer_id", || "there is no such retailer, or no such brand".to_owned())?;
-    find(conn, &scope.narrowed_to(&new.tenant_id), &new.campaign_id)
+    let row = find(conn, &scope.narrowed_to(&new.tenant_id), &new.campaign_id)?;
+    changes::of_campaign(conn, Kind::Insert, &row, now)?;
+    Ok(row)
 }
 
 /// Stores several campaigns in one statement.
@@ -239,7 +242,11 @@ pub fn update(
         ..new.clone()
     };
     write(conn, scope, row, &kept, change, now)?;
-    find_by_id(conn, scope, row.id)
+    let changed = find_by_id(conn, scope, row.id)?;
+    if changed.version != row.version {
+        changes::of_campaign(conn, Kind::Update, &changed, now)?;
+    }
+    Ok(changed)
 }
 
 /// Replaces a row by primary key, whatever its version; for imports.

@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod adapters;
+pub mod announcements;
 pub mod api_keys;
 pub mod artifacts;
 pub mod assignments;
@@ -15,6 +16,7 @@ pub mod brands;
 pub mod bridges;
 pub mod calibrations;
 pub mod campaigns;
+pub mod changes;
 pub mod check_evidence;
 pub mod connection;
 pub mod consensus;

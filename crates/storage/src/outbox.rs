@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::types::{Json, Timestamp};
 
+use crate::announcements;
 use crate::batch::{Batch, Must, enter};
 use crate::connection::Connection;
 use crate::error::StorageError;
@@ -109,6 +110,9 @@ pub fn enter_all<'a>(
     events: &'a [NewEvent],
     now: DateTime<Utc>,
 ) -> Result<Vec<String>, StorageError> {
+    if events.iter().any(|event| event.destination == Destination::Realtime) {
+        announcements::note_written();
+    }
     let mut ids = Vec::with_capacity(events.len());
     for event in events {
         let event_id = domain::id::new("evt");

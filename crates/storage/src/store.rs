@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::scope::Scope;
+use tokio::sync::Notify;
 
+use crate::announcements;
 use crate::connection::{Access, ConnectError, Connection, Manager};
 use crate::dialect;
 use crate::error::StorageError;
@@ -69,6 +71,7 @@ struct Door {
     wait: Duration,
     waiting: Arc<AtomicU64>,
     timeouts: Arc<AtomicU64>,
+    written: Arc<Notify>,
 }
 
 /// Counts a request for as long as it waits, also when whoever asked goes away meanwhile.
@@ -92,6 +95,7 @@ impl Storage {
     /// while its database is down.
     #[must_use]
     pub fn new(url: DatabaseUrl, options: PoolOptions) -> Self {
+        let written = Arc::new(Notify::new());
         let door = |access: Access, min: u32, max: u32| {
             let max = max.max(1);
             let pool = r2d2::Pool::builder()
@@ -101,7 +105,8 @@ impl Storage {
                 .error_handler(Box::new(LogError))
                 .build_unchecked(Manager { url: url.clone(), access });
             let (waiting, timeouts) = Default::default();
-            Door { pool, places: FairShare::new(max as usize), wait: options.acquire_timeout, waiting, timeouts }
+            let written = Arc::clone(&written);
+            Door { pool, places: FairShare::new(max as usize), wait: options.acquire_timeout, waiting, timeouts, written }
         };
         match url {
             DatabaseUrl::Sqlite(_) => {
@@ -137,6 +142,11 @@ impl Storage {
     #[must_use]
     pub fn url(&self) -> &DatabaseUrl {
         &self.url
+    }
+
+    /// Told after work that wrote events for sockets.
+    pub(crate) fn written(&self) -> &Notify {
+        &self.writers.written
     }
 
     /// Reads: one or several queries on one connection, without a transaction (on PostgreSQL, for a tenant, in one, because the
@@ -258,11 +268,14 @@ impl Door {
             StorageError::Busy("no connection was free in time")
         })??;
         drop(waits);
-        let pool = self.pool.clone();
+        let (pool, written) = (self.pool.clone(), Arc::clone(&self.written));
         let done = tokio::task::spawn_blocking(move || {
             let _place = place;
             let mut pooled = pool.get().map_err(|e| StorageError::Unavailable(e.to_string()))?;
             let done = work(&mut pooled.connection);
+            if announcements::take_written() {
+                written.notify_one();
+            }
             if !matches!(done, Err(StorageError::Unavailable(_))) {
                 pooled.answered = std::time::Instant::now();
             }

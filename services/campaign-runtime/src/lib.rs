@@ -71,6 +71,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     };
     let ready = web::database::readiness_of(&state.storage);
     let work = tokio::spawn(jobs::work(state.clone(), shutdown.clone()));
+    tokio::spawn(state.storage.clone().announce_until(shutdown.clone().cancelled_owned()));
     let housekeeping = tokio::spawn(imports::work::housekeeping(state.clone(), shutdown.clone()));
     let gauges = tokio::spawn(measure_always(state.storage.clone(), state.clock.clone(), count, shutdown.clone()));
     let (public, internal) = (state.clone(), state);

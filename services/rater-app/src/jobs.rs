@@ -51,6 +51,7 @@ pub fn start(state: &State, shutdown: &CancellationToken) -> Vec<JoinHandle<()>>
     let mut jobs = live::bridge::start(state, shutdown);
     jobs.extend([
         tokio::spawn(live::pump(state.clone(), shutdown.clone())),
+        tokio::spawn(state.storage.clone().announce_until(shutdown.clone().cancelled_owned())),
         tokio::spawn(deliver_always(state.clone(), shutdown.clone())),
         tokio::spawn(end_leases_always(state.clone(), shutdown.clone())),
         tokio::spawn(clear_always(state.clone(), shutdown.clone())),

@@ -1,6 +1,8 @@
 //! Realtime: who may hear what, and the pump that carries committed events from the outbox to open sockets.
 
 pub mod bridge;
+pub mod ears;
+pub mod listeners;
 pub mod reader;
 
 use std::collections::HashMap;
@@ -13,25 +15,28 @@ use actix_web::http::header::AUTHORIZATION;
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use domain::role::Role;
 use domain::time::Clock;
-use realtime::authority::{Authority, Identity, Refusal};
+use realtime::authority::Identity;
 use realtime::outgoing::{ChangeType, Outgoing, Topic};
 use serde_json::Value;
+use storage::changes;
 use storage::error::StorageError;
 use storage::outbox::{self, OutboxEvent};
 use tokio_util::sync::CancellationToken;
-use web::access::{Access, hash_key};
+use web::access::hash_key;
 use web::caller::identify_credential;
-use web::token::TokenError;
 
 use crate::state::State;
+use ears::Ears;
+use listeners::identity_of;
 use reader::Reader;
 
 /// Events asked for at once.
 const BATCH: i64 = 1_000;
 /// How long commits are gathered before they are read.
 const GATHER: Duration = Duration::from_millis(20);
+/// The database is asked so many times less often while announcements come.
+const RELAXED: u32 = 5;
 /// The leaderboard's news comes at most this often.
 const LEADERBOARD_EVERY: Duration = Duration::from_millis(500);
 /// How long a key that was looked up counts without asking again.
@@ -102,105 +107,45 @@ pub async fn look_up_key(
     next.call(request).await
 }
 
-/// Who may hear what. A rater's identity carries the rater id as its subject.
-pub struct Listeners {
-    access: Access,
-    known_keys: KnownKeys,
-}
-
-impl Listeners {
-    /// Over the access of this service.
-    #[must_use]
-    pub fn new(access: Access, known_keys: KnownKeys) -> Self {
-        Self { access, known_keys }
-    }
-}
-
-impl Authority for Listeners {
-    fn authenticate(&self, token: &str) -> Result<Identity, Refusal> {
-        if token.split('.').count() != 3 {
-            return self.known_keys.find(token).ok_or(Refusal::Malformed);
-        }
-        let claims = self.access.tokens().verify_access(token).map_err(|error| match error {
-            TokenError::Missing => Refusal::KeyMissing,
-            TokenError::Malformed => Refusal::Malformed,
-            TokenError::Expired => Refusal::Expired { seconds_ago: 0 },
-            TokenError::WrongSignature | TokenError::KeysUnavailable => Refusal::Signature,
-        })?;
-        let account_id = claims.account_id().to_owned();
-        let known = claims.app_metadata;
-        Ok(identity_of(&account_id, known.rater_id, known.role.unwrap_or(Role::Rater), known.tenant_id, Some(claims.exp)))
-    }
-
-    /// `leaderboard` is everybody's; `tasks` belong to those without a tenant, who judge them all; `rater:ID` that rater's; `jobs`, `feedback`, `campaigns` and `imports` belong to those who see
-    /// all tenants, and `jobs:TENANT` and so on to those who plan for that tenant.
-    fn may_join(&self, identity: &Identity, topic: &str, _private: bool) -> Result<(), Refusal> {
-        let role = identity.role.parse::<Role>().unwrap_or(Role::Rater);
-        let may = match topic.split_once(':') {
-            None => match topic {
-                "leaderboard" => true,
-                // Tasks of all tenants: for those who judge or see them all.
-                "tasks" => identity.tenant.is_none(),
-                "jobs" | "feedback" | "campaigns" | "imports" => {
-                    (role.may_plan() || role.may_review()) && sees_all(role, identity.tenant.as_deref())
-                }
-                _ => false,
-            },
-            Some(("rater", rater_id)) => identity.subject == rater_id,
-            Some(("jobs" | "feedback" | "campaigns" | "imports", tenant)) => {
-                (role.may_plan() || role.may_review())
-                    && (sees_all(role, identity.tenant.as_deref()) || identity.tenant.as_deref() == Some(tenant))
-            }
-            Some(_) => false,
-        };
-        if may { Ok(()) } else { Err(Refusal::NotPermitted { topic: topic.to_owned() }) }
-    }
-
-    fn may_see(&self, identity: &Identity, _table: &str, tenant: Option<&str>, record: &Value) -> bool {
-        let role = identity.role.parse::<Role>().unwrap_or(Role::Rater);
-        if role == Role::Rater {
-            return record.get("rater_id").and_then(Value::as_str) == Some(identity.subject.as_str());
-        }
-        sees_all(role, identity.tenant.as_deref()) || (tenant.is_some() && identity.tenant.as_deref() == tenant)
-    }
-
-    /// Pages of the three services share the session cookie and listen here.
-    fn trusts_page(&self, origin: &str) -> bool {
-        !origin.starts_with('/') && self.access.return_address(origin) == origin
-    }
-
-    /// Only programs of ours speak in these rooms; people's actions reach them through the database.
-    fn may_send(&self, identity: &Identity, _topic: &str, _private: bool) -> bool {
-        matches!(identity.role.parse(), Ok(Role::Service | Role::PlatformAdmin)) && identity.tenant.is_none()
-    }
-}
-
-/// Carries events from the outbox to sockets until `shutdown`: soon after a commit of this process, else at the poll interval. Commits
-/// that come close together are read together.
+/// Carries events from the outbox to sockets until `shutdown`: soon after a commit of this process or an announcement of another one, else at
+/// the poll interval. Commits that come close together are read together.
 pub async fn pump(state: State, shutdown: CancellationToken) {
+    let ears = Ears::open(state.storage.clone(), shutdown.clone());
     let mut reader = None;
     let mut told_leaderboard = None;
     let mut standing = None;
+    let mut is_asked_for = true;
     loop {
         match read(&state, &mut reader).await {
             Ok(events) => {
+                if !is_asked_for && !events.is_empty() {
+                    ears.doubt();
+                }
                 let about_judgments = |event: &&OutboxEvent| event.topic.starts_with("rater:") && event.event.starts_with("judgment_");
                 standing = events.iter().rev().find(about_judgments).map(|event| event.payload.0.clone()).or(standing);
-                events.into_iter().flat_map(outgoing).for_each(|message| state.hub.publish(message));
+                events.into_iter().flat_map(outgoing).flat_map(in_both_rooms).for_each(|message| state.hub.publish(message));
             }
             Err(error) => tracing::warn!(%error, "realtime events could not be read; trying again"),
         }
         if told_leaderboard.is_none_or(|at: Instant| at.elapsed() >= LEADERBOARD_EVERY)
             && let Some(judgment) = standing.take()
         {
-            state.hub.publish(leaderboard_changed(&judgment));
+            in_both_rooms(leaderboard_changed(&judgment)).into_iter().for_each(|message| state.hub.publish(message));
             told_leaderboard = Some(Instant::now());
         }
-        tokio::select! {
+        let poll = state.settings.realtime_poll;
+        let pause = match &standing {
+            // What the board waits for is told although nothing else happens.
+            Some(_) => poll.min(LEADERBOARD_EVERY),
+            None if ears.are_useful() => poll * RELAXED,
+            None => poll,
+        };
+        is_asked_for = tokio::select! {
             () = shutdown.cancelled() => return,
-            () = async { state.committed.notified().await; tokio::time::sleep(GATHER).await } => {}
-            () = tokio::time::sleep(state.settings.realtime_poll) => {}
-        }
+            () = async { state.committed.notified().await; tokio::time::sleep(GATHER).await } => true,
+            () = ears.hear() => true,
+            () = tokio::time::sleep(pause) => false,
+        };
     }
 }
 
@@ -214,10 +159,17 @@ fn leaderboard_changed(judgment: &Value) -> Outgoing {
     }
 }
 
+/// New events. The first time what is in the outbox already is only remembered, so that whoever was connected to a former process can ask for what
+/// it missed.
 async fn read(state: &State, reader: &mut Option<Reader>) -> Result<Vec<OutboxEvent>, StorageError> {
     let Some(reader) = reader else {
         let newest = state.storage.read(outbox::newest).await?;
+        let from = (newest - BATCH).max(0);
+        let former = state.storage.read(move |conn| outbox::after(conn, from, &[], BATCH)).await?;
         *reader = Some(Reader::begin(&state.storage, newest).await?);
+        state.hub.remember_from(from);
+        let former = former.into_iter().filter(|event| event.id <= newest).flat_map(outgoing).flat_map(in_both_rooms);
+        former.for_each(|message| state.hub.remember(message));
         return Ok(Vec::new());
     };
     let events = reader.look(&state.storage, BATCH).await?;
@@ -225,45 +177,60 @@ async fn read(state: &State, reader: &mut Option<Reader>) -> Result<Vec<OutboxEv
     Ok(events)
 }
 
-/// A broadcast on the event's topic (and on the tenant's own, when it has one), and a change when the payload is a row's.
+/// A broadcast on the event's topic (and on the tenant's own, when it has one), and a change when it is about a row.
 pub(crate) fn outgoing(event: OutboxEvent) -> Vec<Outgoing> {
-    let payload = event.payload.0;
-    let broadcast = |topic: String| Outgoing::Broadcast {
-        topic: Topic::public(topic),
-        event: event.event.clone(),
-        payload: payload.clone(),
-        sequence: Some(event.id),
-    };
-    let mut messages = vec![broadcast(event.topic.clone())];
-    if let Some(tenant) = &event.tenant_id {
-        messages.push(broadcast(format!("{}:{tenant}", event.topic)));
-    }
-    if let (Some(table), Some(record)) = (payload.get("table").and_then(Value::as_str), payload.get("record")) {
-        let change_type = match payload.get("type").and_then(Value::as_str) {
-            Some("UPDATE") => ChangeType::Update,
-            Some("DELETE") => ChangeType::Delete,
-            _ => ChangeType::Insert,
-        };
-        messages.push(Outgoing::Change {
-            schema: "public".to_owned(),
-            table: table.to_owned(),
-            change_type,
-            record: (change_type != ChangeType::Delete).then(|| record.clone()),
-            old_record: payload.get("old_record").cloned().or_else(|| (change_type == ChangeType::Delete).then(|| record.clone())),
-            commit_timestamp: event.created_at.0.to_rfc3339_opts(SecondsFormat::Millis, true),
-            tenant: event.tenant_id.clone(),
+    let mut messages = Vec::new();
+    if event.topic != changes::TOPIC {
+        let broadcast = |topic: String| Outgoing::Broadcast {
+            topic: Topic::public(topic),
+            event: event.event.clone(),
+            payload: event.payload.0.clone(),
             sequence: Some(event.id),
-        });
+        };
+        messages.push(broadcast(event.topic.clone()));
+        if let Some(tenant) = &event.tenant_id {
+            messages.push(broadcast(format!("{}:{tenant}", event.topic)));
+        }
+    }
+    messages.extend(change(event));
+    messages
+}
+
+/// Told in the private room of the same name as well, to the same people: the stock clients ask for what they missed in private rooms only.
+fn in_both_rooms(message: Outgoing) -> Vec<Outgoing> {
+    let mut messages = vec![message];
+    if let [Outgoing::Broadcast { topic, event, payload, sequence }] = messages.as_slice() {
+        let (topic, event, payload) = (Topic::private(topic.name.clone()), event.clone(), payload.clone());
+        let twin = Outgoing::Broadcast { topic, event, payload, sequence: *sequence };
+        messages.push(twin);
     }
     messages
 }
 
-fn identity_of(account_id: &str, rater_id: Option<String>, role: Role, tenant: Option<String>, expires_at: Option<i64>) -> Identity {
-    Identity { subject: rater_id.unwrap_or_else(|| account_id.to_owned()), role: role.as_ref().to_owned(), tenant, expires_at }
-}
-
-fn sees_all(role: Role, tenant: Option<&str>) -> bool {
-    tenant.is_none() && (role.sees_all_tenants() || role.may_review())
+/// The row that an event is about: the payload's, or the payload itself where it is what is told of the row.
+fn change(event: OutboxEvent) -> Option<Outgoing> {
+    let mut payload = event.payload.0;
+    let mut part = |name: &str| payload.get_mut(name).map(Value::take).filter(|value| !value.is_null());
+    let (table, change_type, record, old_record) = match event.event.as_str() {
+        "row_changed" => {
+            let change_type = if part("type")? == "UPDATE" { ChangeType::Update } else { ChangeType::Insert };
+            (part("table")?.as_str()?.to_owned(), change_type, part("record")?, part("old_record"))
+        }
+        "import_progressed" | "import_finished" => ("imports".to_owned(), ChangeType::Update, payload, None),
+        "job_progressed" => ("jobs".to_owned(), ChangeType::Update, payload, None),
+        "judgment_recorded" => ("judgments".to_owned(), ChangeType::Insert, payload, None),
+        _ => return None,
+    };
+    Some(Outgoing::Change {
+        schema: "public".to_owned(),
+        table,
+        change_type,
+        record: Some(record),
+        old_record,
+        commit_timestamp: event.created_at.0.to_rfc3339_opts(SecondsFormat::Millis, true),
+        tenant: event.tenant_id,
+        sequence: Some(event.id),
+    })
 }
 
 fn credential_of(request: &ServiceRequest) -> Option<String> {

@@ -21,7 +21,8 @@ use web::settings::{ServiceName, Settings};
 
 use crate::attempts::Attempts;
 use crate::evidence::Known;
-use crate::live::{KnownKeys, Listeners};
+use crate::live::KnownKeys;
+use crate::live::listeners::Listeners;
 use crate::queue::Served;
 use crate::remote_checks::RemoteChecks;
 
@@ -78,7 +79,7 @@ impl State {
             timeout: settings.peer_timeout,
         })?;
         let known_keys = KnownKeys::new(clock.clone());
-        let listeners = Listeners::new(access.clone(), known_keys.clone());
+        let listeners = Listeners::new(access.clone(), known_keys.clone(), settings.realtime_rooms.clone());
         let hub = Hub::new(Arc::new(listeners), Limits::default(), shutdown);
         Ok(Self {
             settings: Arc::new(settings),

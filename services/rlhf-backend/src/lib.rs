@@ -61,6 +61,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     };
     let ready = web::database::readiness_of(&state.storage);
     let worker = tokio::spawn(worker::work(state.clone(), shutdown.clone()));
+    tokio::spawn(state.storage.clone().announce_until(shutdown.clone().cancelled_owned()));
     state.artifacts.current().map_err(str::to_owned)?;
     let sweeper = tokio::spawn(artifacts::sweep::keep_sweeping(state.clone(), shutdown.clone()));
     let scheduler = tokio::spawn(selection::schedule(state.clone(), shutdown.clone()));

@@ -29,6 +29,8 @@ impl Child {
         let errors = output.try_clone()?;
         let mut process = Command::new(binary)
             .arg("--exit-with-parent")
+            // Huge pages would hold the unused halves of every socket's buffers in memory.
+            .env("MIMALLOC_ALLOW_THP", "0")
             .envs(variables.iter().map(|(key, value)| (key.as_str(), value.as_str())))
             .stdin(Stdio::piped())
             .stdout(Stdio::from(output))

@@ -43,14 +43,11 @@ impl Hub {
         let mut state = self.state();
         let broadcasts = joining.replay.map(|(start, limit)| {
             let ring = state.broadcasts.get(topic);
-            ring.map_or_else(
-                || Replay { messages: Vec::new(), complete: matches!(start, Start::Since(_)) },
-                |ring| ring.replay(start, limit),
-            )
+            ring.map_or_else(|| Replay { messages: Vec::new(), complete: state.is_complete(start) }, |ring| ring.replay(start, limit))
         });
         let changes = joining.replay_changes.map(|after| state.changes.replay(Start::After(after), limits.history_messages));
         let room = state.rooms.entry(topic.clone()).or_default();
-        room.members.insert(
+        room.add(
             membership,
             Member { subscriber: joining.subscriber, identity: joining.identity, bindings: joining.bindings, presence: joining.presence },
         );
@@ -61,9 +58,9 @@ impl Hub {
     pub(crate) fn leave(&self, topic: &Topic, membership: Membership) {
         let mut state = self.state();
         if let Some(room) = state.rooms.get_mut(topic) {
-            room.members.remove(&membership);
+            room.remove(membership);
             room.untrack(&topic.wire(), membership);
-            if room.members.is_empty() {
+            if room.is_empty() {
                 state.rooms.remove(topic);
             }
         }
@@ -73,7 +70,7 @@ impl Hub {
     pub(crate) fn identify(&self, topic: &Topic, membership: Membership, identity: Arc<Identity>) {
         let mut state = self.state();
         let room = state.rooms.get_mut(topic);
-        if let Some(member) = room.and_then(|room| room.members.get_mut(&membership)) {
+        if let Some(member) = room.and_then(|room| room.member(membership)) {
             member.identity = identity;
         }
     }
@@ -83,7 +80,7 @@ impl Hub {
     pub(crate) fn track(&self, topic: &Topic, membership: Membership, key: &str, shown: Map<String, Value>) -> Option<Value> {
         let mut state = self.state();
         let room = state.rooms.get_mut(topic)?;
-        let member = room.members.get_mut(&membership)?;
+        let member = room.member(membership)?;
         let begins = !std::mem::replace(&mut member.presence, true);
         let before = begins.then(|| room.presence_state());
         room.track(&topic.wire(), membership, key, shown);

@@ -288,3 +288,49 @@ fn rooms_close_when_the_last_member_is_gone() {
     drop(client);
     assert!(hub.state().rooms.is_empty());
 }
+
+#[test]
+fn public_rooms_are_replayed_by_sequence_and_know_where_memory_begins() {
+    let hub = hub(Limits::default());
+    hub.remember_from(10);
+    for sequence in 11..=13 {
+        hub.remember(broadcast(Topic::public("x"), sequence, Some(sequence)));
+    }
+    let mut client = Client::new(&hub, Version::V2, "sb_key");
+    let after = |sequence: i64| json!({"broadcast": {"replay": {"after": sequence}}});
+    let replayed = |frames: &[Value]| frames.iter().filter_map(|f| f["payload"]["meta"]["sequence"].as_i64()).collect::<Vec<_>>();
+    let frames = client.join("realtime:x", &after(11));
+    assert_eq!((events(&frames), replayed(&frames)), (vec!["phx_reply", "broadcast", "broadcast"], vec![12, 13]));
+    assert!(client.heard().is_empty(), "what is remembered is sent to nobody");
+    assert_eq!(events(&client.join("realtime:quiet", &after(12))), ["phx_reply"], "nothing was said there, and that is known");
+    let frames = client.join("realtime:early", &after(9));
+    assert_eq!(frames.last().unwrap()["payload"]["replay_incomplete"], true, "before the memory begins");
+}
+
+#[test]
+fn a_tenant_takes_its_share_and_leaves_the_others_theirs() {
+    let limits = Limits { tenant_connections: 2, tenant_joins_per_second: 1, tenant_messages_per_second: 1, ..Limits::default() };
+    let hub = hub(limits);
+    let [mut one, mut two] = [0, 1].map(|_| Client::new(&hub, Version::V2, "member:5:2000000000"));
+    let identity = |token: &str| Arc::new(People.authenticate(token).unwrap());
+    let third = hub.connect(identity("member:5:2000000000"), Version::V2);
+    assert_eq!(third.err(), Some(Refusal::TooManyOfTenant));
+    let mut other = Client::new(&hub, Version::V2, "member:6:2000000000");
+    let status = |frames: Vec<Value>| frames[0]["payload"]["status"].as_str().unwrap().to_owned();
+    assert_eq!(status(one.join("realtime:a", &json!({}))), "ok");
+    assert_eq!(status(two.join("realtime:a", &json!({}))), "ok", "twice the rate in one burst");
+    let refused = one.join("realtime:b", &json!({}));
+    assert_eq!(refused[0]["payload"]["response"]["reason"], "ClientJoinRateLimitReached: Too many joins per second of this tenant");
+    assert_eq!(status(other.join("realtime:a", &json!({}))), "ok", "another tenant joins");
+    let word = json!({"type": "broadcast", "event": "e", "payload": {}});
+    for _ in 0..10 {
+        assert!(one.say("realtime:a", "broadcast", &word).is_empty());
+    }
+    let refused = two.say("realtime:a", "broadcast", &word);
+    let reason = "MessageRateLimitReached: Too many messages per second of this tenant; this one was not sent";
+    assert_eq!(refused[0]["payload"]["response"]["reason"], reason, "the tenant's other sockets count as well");
+    assert!(other.say("realtime:a", "broadcast", &word).is_empty(), "another tenant speaks");
+    assert_eq!(hub.tenants().count(), 2);
+    drop((one, two, other));
+    assert_eq!(hub.tenants().count(), 0);
+}

@@ -39,6 +39,9 @@ impl Protocol {
             let refusal = Refusal::TooManyJoins;
             return Answer { frames: self.refuse(message, &refusal), close: Some(refusal) };
         }
+        if !self.hub.tenants().may_join(self.subscriber.identity.tenant.as_deref(), now) {
+            return self.refuse(message, &Refusal::TooManyJoinsOfTenant).into();
+        }
         let mut frames = Vec::new();
         if let Some(old) = self.channels.remove(&message.topic) {
             self.hub.leave(&old.topic, old.membership);
@@ -115,7 +118,7 @@ impl Protocol {
             frames.push(self.push(&channel, "system", &system));
             self.replay_changes(&channel, &active, &joined, &mut frames);
         }
-        self.channels.insert(message.topic.clone(), channel);
+        self.channels.insert(message.topic.clone(), Box::new(channel));
         Ok(frames)
     }
 
@@ -183,7 +186,8 @@ impl Config {
         let presence = config.get("presence").unwrap_or(&Value::Null);
         let replay = match broadcast.get("replay") {
             None | Some(Value::Null) => None,
-            Some(_) if !private => return Err(Refusal::ReplayPublic),
+            // By sequence is our own extension, and for public rooms too: our events are told in them.
+            Some(replay) if !private && replay.get("after").is_none() => return Err(Refusal::ReplayPublic),
             Some(replay) => Some(replay_start(replay, history)?),
         };
         let key = presence.get("key").and_then(Value::as_str);

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 use crate::authority::Refusal;
@@ -287,8 +286,8 @@ fn a_payload_is_passed_on_as_it_was_written() {
             Version::V2 => format!(r#"["1","2","realtime:x","broadcast",{{"type":"broadcast","event":"e","payload":{written}}}]"#),
         };
         client.protocol.receive_text(&text, at(0));
-        let arrival = client.connection.inbox.next().now_or_never();
-        let Some(Some(Arrival::Delivery(delivery))) = arrival else {
+        let arrival = client.connection.inbox.next_now();
+        let Some(Arrival::Delivery(delivery)) = arrival else {
             panic!("nothing was delivered");
         };
         let Frame::Text(text) = delivery.frame else {
@@ -331,4 +330,20 @@ fn without_permission_a_broadcast_vanishes() {
     let message = json!({"event": "e", "payload": {}});
     assert!(client.say("realtime:read-only", "broadcast", &message).is_empty());
     assert!(client.heard().is_empty());
+}
+
+#[test]
+fn a_payload_that_not_every_client_can_read_is_passed_to_none() {
+    let hub = hub(Limits::default());
+    for version in [Version::V1, Version::V2] {
+        let mut client = Client::new(&hub, version, "sb_key");
+        client.join("realtime:x", &json!({"broadcast": {"self": true}}));
+        let payload = r#"{"type":"broadcast","event":"e","payload":{"half":"\ud800"}}"#;
+        let text = match version {
+            Version::V1 => format!(r#"{{"topic":"realtime:x","event":"broadcast","payload":{payload},"ref":"2","join_ref":"1"}}"#),
+            Version::V2 => format!(r#"["1","2","realtime:x","broadcast",{payload}]"#),
+        };
+        assert!(client.protocol.receive_text(&text, at(0)).frames.is_empty());
+        assert!(client.heard().is_empty());
+    }
 }

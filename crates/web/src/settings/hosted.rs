@@ -2,6 +2,7 @@
 
 use secrecy::SecretString;
 
+use super::rooms::is_topic;
 use super::values::Values;
 
 /// The optional hosted project.
@@ -44,7 +45,6 @@ impl Values {
         }
         let publish: Vec<String> = self.list("ENDCAP_SUPABASE_PUBLISH");
         let listen: Vec<String> = self.list("ENDCAP_SUPABASE_LISTEN");
-        let is_topic = |name: &str| !name.is_empty() && name.chars().all(|sign| sign.is_ascii_alphanumeric() || "_:.-".contains(sign));
         if let Some(wrong) = publish.iter().find(|topic| !is_topic(topic.strip_suffix('*').unwrap_or(topic))) {
             let problem = format!("{wrong:?} is no topic: letters, digits and _ : . - only, with a star at the end at most");
             self.mistake("ENDCAP_SUPABASE_PUBLISH", problem);

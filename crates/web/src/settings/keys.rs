@@ -3,6 +3,7 @@
 mod figures;
 mod hosted;
 mod imports;
+mod realtime;
 
 use super::artifacts;
 use super::key::DefaultValue::{Absent, Derived, Value};
@@ -369,13 +370,8 @@ pub const KEYS: &[Key] = &[
         "36",
         "Whole months of performance rows that are kept before the present one; older rows are dropped, their sums stay. Without it all are kept.",
     ),
-    key(
-        "ENDCAP_REALTIME_POLL_MS",
-        Whole { min: 10, max: 60_000 },
-        Value("200"),
-        "200",
-        "How often a database without notifications is asked for new events, in milliseconds.",
-    ),
+    realtime::POLL,
+    realtime::ROOMS,
     imports::DIRECTORY,
     imports::MAX_BYTES,
     imports::MAX_UNPACKED_BYTES,

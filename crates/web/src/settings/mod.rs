@@ -10,6 +10,7 @@ mod keys;
 mod rates;
 mod rating;
 pub mod render;
+mod rooms;
 mod sources;
 mod values;
 
@@ -245,8 +246,10 @@ pub struct Settings {
     pub rating: Rating,
     /// Longest wait for another service.
     pub peer_timeout: Duration,
-    /// How often a database without notifications is asked for new events.
+    /// How often the database is asked for new events; a fifth as often while it announces them.
     pub realtime_poll: Duration,
+    /// Rooms in which people and programs may talk: `{tenant}` stands for the tenant of whoever joins, a star at the end for all that begin so.
+    pub realtime_rooms: Vec<String>,
     /// Whole months of performance rows that are kept before the present one; absent keeps all.
     pub performance_retention_months: Option<u32>,
     /// Where artifacts are kept.

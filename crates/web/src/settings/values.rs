@@ -11,6 +11,7 @@ use crate::sealing::{SEALED_PREFIX, SealKeys};
 use super::key::{DefaultValue, Key, Kind};
 use super::keys::KEYS;
 use super::rates::{self, RateLimits, RateRule};
+use super::rooms;
 use super::{
     Calibration, Environment, KeyFigures, Limits, LogFormat, Mistake, Overlap, PiiRule, Pool, QueueWeights, Rating, ServiceAddress,
     Settings, SettingsError, SignIn, Signup, UnitCosts,
@@ -94,6 +95,7 @@ impl Values {
             rating: self.rating(),
             peer_timeout: self.millis("ENDCAP_PEER_TIMEOUT_MS"),
             realtime_poll: self.millis("ENDCAP_REALTIME_POLL_MS"),
+            realtime_rooms: self.rooms(),
             performance_retention_months: self.texts.get("ENDCAP_PERFORMANCE_RETENTION_MONTHS").and_then(|text| text.parse().ok()),
             artifacts: self.artifacts(),
             imports: super::Imports {
@@ -147,6 +149,14 @@ impl Values {
             self.mistake("ENDCAP_DATABASE_POOL_MAX", format!("is {}, under ENDCAP_DATABASE_POOL_MIN, which is {}", pool.max, pool.min));
         }
         pool
+    }
+
+    fn rooms(&mut self) -> Vec<String> {
+        let rooms: Vec<String> = self.list("ENDCAP_REALTIME_ROOMS");
+        if let Some(problem) = rooms::problem(&rooms) {
+            self.mistake("ENDCAP_REALTIME_ROOMS", problem);
+        }
+        rooms
     }
 
     fn service(&self, name: &str) -> ServiceAddress {

@@ -5,17 +5,18 @@ use std::time::Duration;
 use actix_web::{App, HttpServer};
 use domain::role::Role;
 use futures_util::{SinkExt, StreamExt};
+use rater_app::state::State;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::house::{House, Person, plan_task, post};
 
-type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
+pub type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
 
-/// A listening server over the house's state, and its address.
-fn serve(house: &House) -> (String, actix_web::dev::ServerHandle) {
-    let state = house.state.clone();
+/// A listening server over a state, and its address.
+pub fn serve(state: &State) -> (String, actix_web::dev::ServerHandle) {
+    let state = state.clone();
     let server = HttpServer::new(move || {
         let state = state.clone();
         App::new().configure(move |cfg| rater_app::routes::configure_public(cfg, &state))
@@ -28,17 +29,22 @@ fn serve(house: &House) -> (String, actix_web::dev::ServerHandle) {
     (address, handle)
 }
 
-async fn join(address: &str, person: &Person, topic: &str) -> (Socket, Value) {
+pub async fn join(address: &str, person: &Person, topic: &str) -> (Socket, Value) {
+    join_with(address, person, topic, json!({})).await
+}
+
+/// Joins with this `config`.
+pub async fn join_with(address: &str, person: &Person, topic: &str, config: Value) -> (Socket, Value) {
     let url = format!("ws://{address}/realtime/v1/websocket?apikey={}&vsn=1.0.0", person.token);
     let (mut socket, _) = connect_async(url).await.unwrap();
-    let join = json!({"topic": format!("realtime:{topic}"), "event": "phx_join", "ref": "1", "join_ref": "1", "payload": {"config": {}, "access_token": person.token}});
+    let join = json!({"topic": format!("realtime:{topic}"), "event": "phx_join", "ref": "1", "join_ref": "1", "payload": {"config": config, "access_token": person.token}});
     socket.send(Message::text(join.to_string())).await.unwrap();
     let reply = hear(&mut socket, "phx_reply").await;
     (socket, reply["payload"]["status"].clone())
 }
 
 /// The next message with this event; for a broadcast, this name within.
-async fn hear(socket: &mut Socket, event: &str) -> Value {
+pub async fn hear(socket: &mut Socket, event: &str) -> Value {
     let wait = async {
         loop {
             let message = socket.next().await.unwrap().unwrap();
@@ -56,7 +62,7 @@ async fn hear(socket: &mut Socket, event: &str) -> Value {
 async fn a_judgment_reaches_the_leaderboard_page_and_the_rater() {
     let house = House::new(&[("ENDCAP_REALTIME_POLL_MS", "50")]);
     let app = app!(house);
-    let (address, handle) = serve(&house);
+    let (address, handle) = serve(&house.state);
     let jobs = rater_app::jobs::start(&house.state, &house.shutdown);
     let (admin, rater) = (house.admin(), house.person("rita", Role::Rater, true).await);
     let bystander = house.person("bob", Role::Rater, true).await;

@@ -1,0 +1,45 @@
+//! Our side: the endpoint on a server of its own, as the rater app serves it, with a simple answer to who may do what.
+
+use std::sync::Arc;
+
+use actix_web::{App, HttpServer};
+use anyhow::Result;
+use realtime::authority::{Authority, Identity, Refusal};
+use realtime::hub::Hub;
+use realtime::limits::Limits;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+/// Everybody may do everything.
+struct Everybody;
+
+impl Authority for Everybody {
+    fn authenticate(&self, token: &str) -> Result<Identity, Refusal> {
+        Ok(Identity { subject: token.to_owned(), role: "service".to_owned(), tenant: None, expires_at: Some(i64::MAX) })
+    }
+
+    fn may_join(&self, _: &Identity, _: &str, _: bool) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn may_see(&self, _: &Identity, _: &str, _: Option<&str>, _: &Value) -> bool {
+        true
+    }
+
+    fn may_send(&self, _: &Identity, _: &str, _: bool) -> bool {
+        true
+    }
+}
+
+/// Serves until the process is killed.
+pub fn run(port: u16) -> Result<()> {
+    let hub = Hub::new(Arc::new(Everybody), Limits::default(), CancellationToken::new());
+    let serving = async move {
+        let server = HttpServer::new(move || {
+            let hub = hub.clone();
+            App::new().configure(move |config| realtime::http::configure(config, hub))
+        });
+        server.workers(2).bind(("127.0.0.1", port))?.run().await
+    };
+    Ok(actix_web::rt::System::new().block_on(serving)?)
+}

@@ -1,0 +1,84 @@
+//! What all sockets of one tenant take together, so that one loud tenant leaves room for the others.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::limits::{Bucket, Limits};
+
+/// The shares of all tenants that have a socket open. Who belongs to no tenant is bounded per socket only.
+pub(crate) struct Tenants {
+    connections: usize,
+    joins_per_second: u32,
+    messages_per_second: u32,
+    shares: Mutex<HashMap<String, Share>>,
+}
+
+struct Share {
+    connections: usize,
+    joins: Bucket,
+    messages: Bucket,
+}
+
+impl Tenants {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            connections: limits.tenant_connections,
+            joins_per_second: limits.tenant_joins_per_second,
+            messages_per_second: limits.tenant_messages_per_second,
+            shares: Mutex::default(),
+        }
+    }
+
+    /// Takes a place for a socket; `false` when the tenant has as many as it may.
+    pub(super) fn enter(&self, tenant: Option<&str>, now: Duration) -> bool {
+        let Some(tenant) = tenant else { return true };
+        let mut shares = self.lock();
+        let share = shares.entry(tenant.to_owned()).or_insert_with(|| Share {
+            connections: 0,
+            joins: Bucket::new(self.joins_per_second, self.joins_per_second.saturating_mul(2), now),
+            messages: Bucket::new(self.messages_per_second, self.messages_per_second.saturating_mul(10), now),
+        });
+        let has_room = share.connections < self.connections;
+        share.connections += usize::from(has_room);
+        has_room
+    }
+
+    /// Gives a socket's place back.
+    pub(super) fn leave(&self, tenant: Option<&str>) {
+        let Some(tenant) = tenant else { return };
+        let mut shares = self.lock();
+        if let Some(share) = shares.get_mut(tenant) {
+            share.connections = share.connections.saturating_sub(1);
+            if share.connections == 0 {
+                shares.remove(tenant);
+            }
+        }
+    }
+
+    /// Counts a join; `false` when the tenant has joined too often.
+    pub(crate) fn may_join(&self, tenant: Option<&str>, now: Duration) -> bool {
+        self.take(tenant, |share| &mut share.joins, now)
+    }
+
+    /// Counts a message; `false` when the tenant has sent too many.
+    pub(crate) fn may_send(&self, tenant: Option<&str>, now: Duration) -> bool {
+        self.take(tenant, |share| &mut share.messages, now)
+    }
+
+    /// How many tenants are counted.
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn take(&self, tenant: Option<&str>, bucket: impl Fn(&mut Share) -> &mut Bucket, now: Duration) -> bool {
+        let Some(tenant) = tenant else { return true };
+        self.lock().get_mut(tenant).is_none_or(|share| bucket(share).take(now))
+    }
+
+    /// The shares, even after a panic elsewhere: every change to them is complete in itself.
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Share>> {
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,150 @@
+//! Who may hear what, and who may speak: the answers to the questions that the hub asks of every socket, room, row and message.
+
+use domain::role::Role;
+use realtime::authority::{Authority, Identity, Refusal};
+use serde_json::Value;
+use storage::changes;
+use web::access::Access;
+use web::token::TokenError;
+
+use super::KnownKeys;
+
+/// Who may hear what. A rater's identity carries the rater id as its subject.
+pub struct Listeners {
+    access: Access,
+    known_keys: KnownKeys,
+    rooms: Vec<String>,
+}
+
+impl Listeners {
+    /// Over the access of this service, with the rooms in which people may talk.
+    #[must_use]
+    pub fn new(access: Access, known_keys: KnownKeys, rooms: Vec<String>) -> Self {
+        Self { access, known_keys, rooms }
+    }
+
+    /// Whether this is a room in which the identity may talk. The private one is for people who have signed in, not for keys.
+    fn is_open(&self, identity: &Identity, topic: &str, private: bool) -> bool {
+        (!private || identity.expires_at.is_some()) && self.rooms.iter().any(|room| is_named(room, topic, identity.tenant.as_deref()))
+    }
+}
+
+impl Authority for Listeners {
+    fn authenticate(&self, token: &str) -> Result<Identity, Refusal> {
+        if token.split('.').count() != 3 {
+            return self.known_keys.find(token).ok_or(Refusal::Malformed);
+        }
+        let claims = self.access.tokens().verify_access(token).map_err(|error| match error {
+            TokenError::Missing => Refusal::KeyMissing,
+            TokenError::Malformed => Refusal::Malformed,
+            TokenError::Expired => Refusal::Expired { seconds_ago: 0 },
+            TokenError::WrongSignature | TokenError::KeysUnavailable => Refusal::Signature,
+        })?;
+        let account_id = claims.account_id().to_owned();
+        let known = claims.app_metadata;
+        Ok(identity_of(&account_id, known.rater_id, known.role.unwrap_or(Role::Rater), known.tenant_id, Some(claims.exp)))
+    }
+
+    /// `leaderboard` is everybody's; `tasks` belong to those without a tenant, who judge them all; `rater:ID` that rater's; `jobs`, `feedback`, `campaigns` and `imports` belong to those who see
+    /// all tenants, and `jobs:TENANT` and so on to those who plan for that tenant; open rooms to whoever may talk there.
+    fn may_join(&self, identity: &Identity, topic: &str, private: bool) -> Result<(), Refusal> {
+        let role = identity.role.parse::<Role>().unwrap_or(Role::Rater);
+        let may = match topic.split_once(':') {
+            None => match topic {
+                "leaderboard" => true,
+                // Tasks of all tenants: for those who judge or see them all.
+                "tasks" => identity.tenant.is_none(),
+                "jobs" | "feedback" | "campaigns" | "imports" => {
+                    (role.may_plan() || role.may_review()) && sees_all(role, identity.tenant.as_deref())
+                }
+                _ => self.is_open(identity, topic, private),
+            },
+            Some(("rater", rater_id)) => identity.subject == rater_id,
+            Some(("jobs" | "feedback" | "campaigns" | "imports", tenant)) => {
+                (role.may_plan() || role.may_review())
+                    && (sees_all(role, identity.tenant.as_deref()) || identity.tenant.as_deref() == Some(tenant))
+            }
+            Some(_) => self.is_open(identity, topic, private),
+        };
+        if may { Ok(()) } else { Err(Refusal::NotPermitted { topic: topic.to_owned() }) }
+    }
+
+    fn may_see(&self, identity: &Identity, _table: &str, tenant: Option<&str>, record: &Value) -> bool {
+        let role = identity.role.parse::<Role>().unwrap_or(Role::Rater);
+        if role == Role::Rater {
+            return record.get("rater_id").and_then(Value::as_str) == Some(identity.subject.as_str());
+        }
+        sees_all(role, identity.tenant.as_deref()) || (tenant.is_some() && identity.tenant.as_deref() == tenant)
+    }
+
+    /// Of a table of which nothing is told, no column is known.
+    fn has_column(&self, schema: &str, table: &str, column: &str) -> bool {
+        matches!(schema, "public" | "*") && changes::columns(table).is_some_and(|columns| columns.contains(&column))
+    }
+
+    /// Pages of the three services share the session cookie and listen here.
+    fn trusts_page(&self, origin: &str) -> bool {
+        !origin.starts_with('/') && self.access.return_address(origin) == origin
+    }
+
+    /// In our own rooms only programs of ours speak: people's actions reach them through the database. In open rooms whoever may join does.
+    fn may_send(&self, identity: &Identity, topic: &str, private: bool) -> bool {
+        (matches!(identity.role.parse(), Ok(Role::Service | Role::PlatformAdmin)) && identity.tenant.is_none())
+            || self.is_open(identity, topic, private) && !is_ours(topic)
+    }
+}
+
+/// Whether events of the system are told in this room.
+fn is_ours(topic: &str) -> bool {
+    let first = topic.split(':').next().unwrap_or(topic);
+    ["leaderboard", "tasks", "rater", "jobs", "feedback", "campaigns", "imports"].contains(&first)
+}
+
+/// Whether a setting such as `desk:{tenant}:*` names this room for somebody of this tenant.
+fn is_named(room: &str, topic: &str, tenant: Option<&str>) -> bool {
+    let (room, goes_on) = match room.strip_suffix('*') {
+        Some(beginning) => (beginning, true),
+        None => (room, false),
+    };
+    let name = match (room.contains("{tenant}"), tenant) {
+        (true, Some(tenant)) => room.replace("{tenant}", tenant),
+        (false, None) => room.to_owned(),
+        _ => return false,
+    };
+    if goes_on { topic.starts_with(&name) } else { topic == name }
+}
+
+pub(super) fn identity_of(
+    account_id: &str,
+    rater_id: Option<String>,
+    role: Role,
+    tenant: Option<String>,
+    expires_at: Option<i64>,
+) -> Identity {
+    Identity { subject: rater_id.unwrap_or_else(|| account_id.to_owned()), role: role.as_ref().to_owned(), tenant, expires_at }
+}
+
+fn sees_all(role: Role, tenant: Option<&str>) -> bool {
+    tenant.is_none() && (role.sees_all_tenants() || role.may_review())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_rooms_are_for_those_whom_they_name() {
+        for (room, topic, tenant, is) in [
+            ("desk", "desk", None, true),
+            ("desk", "desk:1", None, false),
+            ("desk:*", "desk:1", None, true),
+            ("desk:*", "desk:1", Some("t1"), false),
+            ("desk:{tenant}:*", "desk:t1:x", Some("t1"), true),
+            ("desk:{tenant}:*", "desk:t2:x", Some("t1"), false),
+            ("desk:{tenant}:*", "desk:t11:x", Some("t1"), false),
+            ("desk:{tenant}", "desk:t1", None, false),
+        ] {
+            assert_eq!(is_named(room, topic, tenant), is, "{room} {topic} {tenant:?}");
+        }
+    }
+}
