@@ -108,7 +108,7 @@ impl BrandBody {
 }
 
 /// Stores a brand.
-#[utoipa::path(post, path = "/v1/brands", tag = "catalog", request_body = BrandBody, responses((status = 201, body = Object, description = "The stored row")))]
+#[utoipa::path(post, path = "/v1/brands", tag = "catalog", params(("Idempotency-Key" = Option<String>, Header)), request_body = BrandBody, responses((status = 201, body = Object, description = "The stored row")))]
 pub async fn create_brand(state: Data<State>, caller: Caller, key: RepeatKey, body: JsonBytes<BrandBody>) -> Result<HttpResponse, Problem> {
     caller.require(Role::may_plan)?;
     let request = key.of(&caller, &body.bytes);

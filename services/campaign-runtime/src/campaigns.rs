@@ -279,7 +279,7 @@ fn is_known(request: &HttpRequest, tag: &str) -> bool {
 }
 
 /// Stores a campaign as a draft.
-#[utoipa::path(post, path = "/v1/campaigns", tag = "campaigns", request_body = CampaignBody, responses((status = 201, body = Object, description = "The stored row, with its `ETag`")))]
+#[utoipa::path(post, path = "/v1/campaigns", tag = "campaigns", params(("Idempotency-Key" = Option<String>, Header)), request_body = CampaignBody, responses((status = 201, body = Object, description = "The stored row, with its `ETag`")))]
 pub async fn create_campaign(
     state: Data<State>,
     caller: Caller,

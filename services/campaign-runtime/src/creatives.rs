@@ -145,7 +145,7 @@ pub async fn check_creative(state: Data<State>, caller: Caller, body: JsonBody<C
 }
 
 /// Adds a creative to a campaign. One that breaks the rules is kept with its findings, and keeps the campaign from being scheduled.
-#[utoipa::path(post, path = "/v1/campaigns/{campaign_id}/creatives", tag = "creatives", params(("campaign_id" = String, Path)), request_body = CreativeBody, responses((status = 201, body = Object, description = "The creative with its findings")))]
+#[utoipa::path(post, path = "/v1/campaigns/{campaign_id}/creatives", tag = "creatives", params(("Idempotency-Key" = Option<String>, Header), ("campaign_id" = String, Path)), request_body = CreativeBody, responses((status = 201, body = Object, description = "The creative with its findings")))]
 pub async fn create_creative(
     state: Data<State>,
     caller: Caller,

@@ -190,7 +190,7 @@ pub fn check_version(request: &HttpRequest, row: &Experiment) -> Result<(), Prob
 }
 
 /// Stores an experiment as a draft.
-#[utoipa::path(post, path = "/v1/experiments", tag = "experiments", request_body = ExperimentBody, responses((status = 201, body = Object, description = "The stored row, with its version as `ETag`")))]
+#[utoipa::path(post, path = "/v1/experiments", tag = "experiments", params(("Idempotency-Key" = Option<String>, Header)), request_body = ExperimentBody, responses((status = 201, body = Object, description = "The stored row, with its version as `ETag`")))]
 pub async fn create_experiment(
     state: Data<State>,
     caller: Caller,

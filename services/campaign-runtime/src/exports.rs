@@ -31,6 +31,7 @@ const ROWS_AT_ONCE: i64 = 2_000;
 #[into_params(parameter_in = Query)]
 pub struct ExportQuery {
     /// `csv` (default), `ndjson` or `parquet`.
+    #[param(inline)]
     pub format: Option<Format>,
     /// Whether texts in CSV that a spreadsheet would run as formulas get an apostrophe before them; such a file does not import unchanged.
     pub guard_formulas: Option<bool>,

@@ -32,10 +32,12 @@ pub struct ImportQuery {
     #[serde(default)]
     pub dry_run: bool,
     /// `abort` (default) keeps nothing when a row is wrong; `skip` leaves such rows out.
+    #[param(inline)]
     pub on_error: Option<OnErrorWord>,
     /// Whose file it is: columns are read through this retailer's mapping.
     pub retailer_id: Option<String>,
     /// `off` leaves the retailer's mapping aside.
+    #[param(inline)]
     pub mapping: Option<MappingWord>,
 }
 

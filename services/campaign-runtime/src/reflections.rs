@@ -145,7 +145,7 @@ fn check(body: ReflectionBody, caller: &Caller) -> Result<NewReflectionLog, Inva
 }
 
 /// Writes a log; it is never changed afterwards.
-#[utoipa::path(post, path = "/v1/reflection-logs", tag = "plans", request_body = ReflectionBody, responses((status = 201, body = Object, description = "The stored row")))]
+#[utoipa::path(post, path = "/v1/reflection-logs", tag = "plans", params(("Idempotency-Key" = Option<String>, Header)), request_body = ReflectionBody, responses((status = 201, body = Object, description = "The stored row")))]
 pub async fn create_reflection_log(
     state: Data<State>,
     caller: Caller,

@@ -159,7 +159,7 @@ fn may_write(role: Role) -> bool {
 }
 
 /// Stores a retailer.
-#[utoipa::path(post, path = "/v1/retailers", tag = "catalog", request_body = RetailerBody, responses((status = 201, body = Object, description = "The stored row")))]
+#[utoipa::path(post, path = "/v1/retailers", tag = "catalog", params(("Idempotency-Key" = Option<String>, Header)), request_body = RetailerBody, responses((status = 201, body = Object, description = "The stored row")))]
 pub async fn create_retailer(
     state: Data<State>,
     caller: Caller,

@@ -128,7 +128,7 @@ fn show(row: &Segment) -> Value {
 }
 
 /// Stores an audience segment.
-#[utoipa::path(post, path = "/v1/audience-segments", tag = "catalog", request_body = SegmentBody, responses((status = 201, body = Object, description = "The stored row")))]
+#[utoipa::path(post, path = "/v1/audience-segments", tag = "catalog", params(("Idempotency-Key" = Option<String>, Header)), request_body = SegmentBody, responses((status = 201, body = Object, description = "The stored row")))]
 pub async fn create_audience_segment(
     state: Data<State>,
     caller: Caller,

@@ -177,7 +177,7 @@ fn show(row: &Sku) -> Value {
 }
 
 /// Stores a product.
-#[utoipa::path(post, path = "/v1/skus", tag = "catalog", request_body = SkuBody, responses((status = 201, body = Object, description = "The stored row")))]
+#[utoipa::path(post, path = "/v1/skus", tag = "catalog", params(("Idempotency-Key" = Option<String>, Header)), request_body = SkuBody, responses((status = 201, body = Object, description = "The stored row")))]
 pub async fn create_sku(state: Data<State>, caller: Caller, key: RepeatKey, body: JsonBytes<SkuBody>) -> Result<HttpResponse, Problem> {
     caller.require(Role::may_plan)?;
     let request = key.of(&caller, &body.bytes);

@@ -103,7 +103,7 @@ fn medium() -> Difficulty {
 }
 
 /// Makes a golden item.
-#[utoipa::path(post, path = "/v1/golden", tag = "golden", request_body(content = Object, description = "{task | task_id, choice, reasons?, rationale, difficulty?, edge_case_type?}"), responses((status = 201, description = "The golden item"), (status = 403, description = "Experts and administrators only"), (status = 409, description = "It is one already, or raters are at it")))]
+#[utoipa::path(post, path = "/v1/golden", tag = "golden", params(("Idempotency-Key" = Option<String>, Header)), request_body(content = Object, description = "{task | task_id, choice, reasons?, rationale, difficulty?, edge_case_type?}"), responses((status = 201, description = "The golden item"), (status = 403, description = "Experts and administrators only"), (status = 409, description = "It is one already, or raters are at it")))]
 pub async fn create_golden(
     state: Data<State>,
     caller: Caller,
