@@ -155,7 +155,7 @@ def run(name: str, url: str, caller: str, credential: str, config: Path, folder:
     phases = "examples,coverage,fuzzing,stateful"
     header = f"Authorization: Bearer {credential}" if credential.count(".") == 2 else f"apikey: {credential}"
     command = [Path(sys.executable).parent / "st", "--config-file", config, "run", f"{url}/openapi.json", "--checks", "all", "--exclude-checks", LEFT_OUT,
-               "--phases", phases, "--max-examples", str(100 if options.deep else 5), "--seed", str(options.seed), "--workers", "2", "--continue-on-failure", "--no-color",
+               "--phases", phases, "--max-examples", str(100 if options.deep else 5), "--seed", str(options.seed), "--workers", "1", "--continue-on-failure", "--no-color",
                "--request-timeout", "60", "--suppress-health-check", "all", "-H", header, "--report", "json", "--report-json-path", f"{report}.json"]
     if not options.deep:
         command += ["--no-shrink"]

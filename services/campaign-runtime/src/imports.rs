@@ -196,7 +196,7 @@ pub struct ErrorsQuery {
 }
 
 /// The rows of an import that were not taken, in the order of the file: the first ten thousand, for thirty days.
-#[utoipa::path(get, path = "/v1/imports/{import_id}/errors", tag = "imports", params(("import_id" = String, Path), ErrorsQuery, web::paging::Page), responses((status = 200, body = Object, description = "`{data:[{line, field, column, message}], next_cursor}`, or CSV with `format=csv`")))]
+#[utoipa::path(get, path = "/v1/imports/{import_id}/errors", tag = "imports", params(("import_id" = String, Path), ErrorsQuery, web::paging::Page), responses((status = 200, content((Object = "application/json"), (String = "text/csv")), description = "`{data:[{line, field, column, message}], next_cursor}`, or CSV with `format=csv`")))]
 pub async fn list_import_errors(
     state: Data<State>,
     caller: Caller,

@@ -137,7 +137,7 @@ fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
 #[utoipa::path(put, path = "/v1/artifacts/{bucket}/{path}", tag = "artifacts",
     params(("bucket" = inline(Bucket), Path), ("path" = String, Path, description = "Parts of letters, digits, `-_.+=`, separated by `/`"), PutQuery,
         ("x-content-sha256" = Option<String>, Header, description = "SHA-256 of the body in hexadecimal digits; `Content-Digest: sha-256=:BASE64:` says the same")),
-    request_body(content = String, content_type = "application/octet-stream"),
+    request_body(content = Option<String>, content_type = "application/octet-stream", description = "The bytes; no body is an empty file"),
     responses((status = 201, body = Object, description = "Stored; size_bytes, sha256, href"), (status = 200, body = Object, description = "The same bytes were there, or others that were replaced"),
         (status = 400, description = "`checksum_mismatch`"), (status = 409, description = "`already_exists`: other bytes are there, and `overwrite` is not set; `artifact_in_use`"),
         (status = 413, description = "Over the limit of the bucket"), (status = 415, description = "A type that does not belong in the bucket"), (status = 422, description = "A path that is wrong")))]

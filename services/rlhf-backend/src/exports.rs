@@ -113,7 +113,7 @@ impl ExportQuery {
 
 /// Streams a dataset as JSON lines or Parquet.
 #[utoipa::path(get, path = "/v1/exports/{profile}", tag = "exports", params(("profile" = inline(Profile), Path), ExportQuery),
-    responses((status = 200, description = "JSON lines (UTF-8, LF), or a Parquet file", content_type = "application/x-ndjson", body = String), (status = 404, description = "No such profile"), (status = 422, description = "Filters that are wrong")))]
+    responses((status = 200, description = "JSON lines (UTF-8, LF), or a Parquet file", content((String = "application/x-ndjson"), (String = "application/vnd.apache.parquet"))), (status = 404, description = "No such profile"), (status = 422, description = "Filters that are wrong")))]
 pub async fn export_dataset(
     state: Data<State>,
     caller: Caller,

@@ -188,7 +188,7 @@ pub async fn create_feedback_batch(
 }
 
 /// Feedback, newest first.
-#[utoipa::path(get, path = "/v1/feedback", tag = "feedback", params(FeedbackQuery, web::paging::Page), responses((status = 200, description = "`{data, next_cursor}`, or a file", body = Object)))]
+#[utoipa::path(get, path = "/v1/feedback", tag = "feedback", params(FeedbackQuery, web::paging::Page), responses((status = 200, description = "`{data, next_cursor}`, or a file", content((Object = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"), (String = "application/vnd.apache.parquet")))))]
 pub async fn list_feedback(state: Data<State>, caller: Caller, query: ListQuery<FeedbackQuery>) -> Result<HttpResponse, Problem> {
     caller.require(may_read)?;
     let (scope, filter) = (caller.scope(), query.filter.filter()?);

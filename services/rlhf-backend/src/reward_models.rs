@@ -131,7 +131,7 @@ pub async fn train_reward_model(
 }
 
 /// Models, newest first.
-#[utoipa::path(get, path = "/v1/reward-models", tag = "reward models", params(RewardModelQuery, web::paging::Page), responses((status = 200, description = "`{data, next_cursor}`", body = Object)))]
+#[utoipa::path(get, path = "/v1/reward-models", tag = "reward models", params(RewardModelQuery, web::paging::Page), responses((status = 200, description = "`{data, next_cursor}`", content((Object = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"), (String = "application/vnd.apache.parquet")))))]
 pub async fn list_reward_models(state: Data<State>, caller: Caller, query: ListQuery<RewardModelQuery>) -> Result<HttpResponse, Problem> {
     caller.require(may_read)?;
     let filter = RewardModelFilter {

@@ -93,7 +93,7 @@ pub async fn choose_tasks(state: Data<State>, caller: Caller, key: RepeatKey, bo
 
 /// What was chosen, and what choosing brings over drawing at random.
 #[utoipa::path(get, path = "/v1/active-learning", tag = "active learning", params(SelectionQuery),
-    responses((status = 200, description = "`{chosen_at, data: [{task_type, last_round: {.., lift, no_lift}, arms, next}]}`", body = Object), (status = 403, description = "Only the platform sees it")))]
+    responses((status = 200, description = "`{chosen_at, data: [{task_type, last_round: {.., lift, no_lift}, arms, next}]}`", content((Object = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"), (String = "application/vnd.apache.parquet"))), (status = 403, description = "Only the platform sees it")))]
 pub async fn get_active_learning(state: Data<State>, caller: Caller, query: QueryOf<SelectionQuery>) -> Result<HttpResponse, Problem> {
     caller.require(Role::sees_all_tenants)?;
     let scope = caller.scope();

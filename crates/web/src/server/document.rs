@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
+use utoipa::openapi::schema::{KnownFormat, SchemaFormat};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi, PathItem, Ref, RefOr, Required, Response, Schema};
 use utoipa::{PartialSchema, ToSchema};
@@ -61,6 +62,7 @@ pub(super) fn complete(mut document: OpenApi) -> OpenApi {
     }
     let components = document.components.get_or_insert_default();
     open_variants(&mut components.schemas);
+    components.schemas.values_mut().for_each(widen_counts);
     components.schemas.insert("Problem".to_owned(), ProblemBody::schema());
     components.schemas.insert("ProblemField".to_owned(), ProblemField::schema());
     let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").description(Some("An access token."));
@@ -111,6 +113,8 @@ fn complete_operation(operation: &mut Operation) {
     };
     let (has_path, has_query, has_body) = (has(ParameterIn::Path, None), has(ParameterIn::Query, None), operation.request_body.is_some());
     let (is_list, is_repeatable) = (has(ParameterIn::Query, Some("cursor")), has(ParameterIn::Header, Some("Idempotency-Key")));
+    // Unique within a tenant only, so that who sees all tenants may mean several.
+    let is_of_tenants = parameters.iter().any(|one| matches!(one.name.as_str(), "campaign_id" | "experiment_id"));
     let refusals = [
         (true, "401", "Not signed in, or a token or key that does not count any more"),
         (true, "403", "The role or the scopes of the key do not include this"),
@@ -122,6 +126,7 @@ fn complete_operation(operation: &mut Operation) {
         (has_body, "413", "The body is too large"),
         (has_body, "415", "The body's content type is not one that is read here"),
         (is_repeatable, "409", "The `Idempotency-Key` was used with another body"),
+        (is_of_tenants, "409", "Several tenants have this id; ask with a key of one tenant"),
     ];
     for (applies, status, description) in refusals {
         let known = &mut operation.responses.responses;
@@ -137,6 +142,21 @@ fn complete_operation(operation: &mut Operation) {
         }
         if is_list && status == "200" {
             describe_page(response);
+        }
+    }
+}
+
+/// The builder calls `u32` an `int32`, which ends at half of what is taken.
+fn widen_counts(schema: &mut RefOr<Schema>) {
+    let RefOr::T(Schema::Object(object)) = schema else { return };
+    for property in object.properties.values_mut() {
+        if let RefOr::T(Schema::Object(number)) = property
+            && number.format == Some(SchemaFormat::KnownFormat(KnownFormat::Int32))
+            && number.minimum.is_some()
+            && number.maximum.is_none()
+        {
+            number.format = Some(SchemaFormat::KnownFormat(KnownFormat::Int64));
+            number.maximum = Some(u32::MAX.into());
         }
     }
 }
@@ -197,4 +217,78 @@ fn shape_of(path: &str) -> String {
     let mut parts = path.split('{');
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |shape, part| shape + "{}" + part.split_once('}').map_or("", |(_, rest)| rest))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use utoipa::OpenApi as _;
+
+    use super::*;
+
+    #[derive(ToSchema)]
+    #[schema(additional_properties = false)]
+    #[expect(dead_code, reason = "a shape")]
+    struct Ab {
+        arms: u32,
+    }
+
+    #[derive(ToSchema)]
+    #[serde(tag = "kind", rename_all = "snake_case")]
+    #[expect(dead_code, reason = "a shape")]
+    enum Design {
+        Ab(Ab),
+    }
+
+    #[utoipa::path(post, path = "/v1/designs/{design_id}", params(("design_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)), request_body = Design, responses((status = 201), (status = 422, description = "Its own words")))]
+    fn write() {}
+
+    #[utoipa::path(get, path = "/v1/designs/{design_id}", params(("design_id" = String, Path), ("cursor" = Option<String>, Query)), responses((status = 200, body = Object)))]
+    fn read() {}
+
+    #[utoipa::path(get, path = "/auth/v1/health", responses((status = 200)))]
+    fn health() {}
+
+    #[derive(utoipa::OpenApi)]
+    #[openapi(paths(write, read, health))]
+    struct Document;
+
+    fn served() -> Value {
+        serde_json::to_value(complete(Document::openapi())).unwrap()
+    }
+
+    #[test]
+    fn every_operation_says_who_may_call_and_how_it_refuses() {
+        let document = served();
+        let write = &document["paths"]["/v1/designs/{design_id}"]["post"];
+        let statuses: Vec<&String> = write["responses"].as_object().unwrap().keys().collect();
+        assert_eq!(statuses, ["201", "400", "401", "403", "404", "409", "413", "415", "422", "429", "503"]);
+        assert_eq!(write["responses"]["422"]["description"], "Its own words");
+        let shape = "/content/application~1problem+json/schema/$ref";
+        assert_eq!(write["responses"]["422"].pointer(shape).unwrap(), "#/components/schemas/Problem");
+        assert_eq!(write["security"], json!([{"token": []}, {"key": []}]));
+        let read = &document["paths"]["/v1/designs/{design_id}"]["get"];
+        assert_eq!(
+            read["responses"]["200"].pointer("/content/application~1json/schema/required").unwrap(),
+            &json!(["data", "next_cursor"])
+        );
+        assert_eq!(read["parameters"][1]["allowEmptyValue"], true);
+        let health = &document["paths"]["/auth/v1/health"]["get"];
+        assert_eq!(health["responses"].as_object().unwrap().len(), 1, "other shapes speak for themselves");
+    }
+
+    #[test]
+    fn a_variant_takes_the_word_that_names_it_and_counts_are_as_wide_as_they_are_read() {
+        let variant = &served()["components"]["schemas"]["Design"]["oneOf"][0];
+        assert_eq!((&variant["additionalProperties"], &variant["properties"]["kind"]["enum"]), (&json!(false), &json!(["ab"])));
+        assert_eq!(variant["required"], json!(["arms", "kind"]));
+        assert_eq!(served()["components"]["schemas"]["Ab"]["properties"]["arms"]["maximum"], u32::MAX);
+    }
+
+    #[test]
+    fn a_route_allows_the_methods_of_the_document_however_it_names_its_parameters() {
+        let document = complete(Document::openapi());
+        assert_eq!(methods_of(&document, "/v1/designs/{id}").as_deref(), Some("GET, POST"));
+        assert_eq!(methods_of(&document, "/login"), None);
+    }
 }
