@@ -164,7 +164,7 @@ pub struct ImportsQuery {
 }
 
 /// Imports, newest first.
-#[utoipa::path(get, path = "/v1/imports", tag = "imports", params(ImportsQuery, web::paging::Page), responses((status = 200, body = Object, description = "`{data, next_cursor}`")))]
+#[utoipa::path(get, path = "/v1/imports", tag = "imports", params(ImportsQuery, web::paging::Page), responses((status = 200, body = web::paging::Slice<crate::rows::ImportRow>, description = "`{data, next_cursor}`")))]
 pub async fn list_imports(state: Data<State>, caller: Caller, query: ListQuery<ImportsQuery>) -> Result<Json<Slice<Value>>, Problem> {
     caller.require(Role::may_plan)?;
     let (scope, page) = (caller.scope(), Page::try_from(&query.page)?);
@@ -177,7 +177,7 @@ pub async fn list_imports(state: Data<State>, caller: Caller, query: ListQuery<I
 }
 
 /// One import, with counts as they are now while this process runs it.
-#[utoipa::path(get, path = "/v1/imports/{table}", tag = "imports", params(("table" = String, Path, description = "Id of the import")), responses((status = 200, body = Object, description = "The import")))]
+#[utoipa::path(get, path = "/v1/imports/{table}", tag = "imports", params(("table" = String, Path, description = "Id of the import")), responses((status = 200, body = crate::rows::ImportRow, description = "The import")))]
 pub async fn get_import(state: Data<State>, caller: Caller, id: Path<String>) -> Result<Json<Value>, Problem> {
     caller.require(Role::may_plan)?;
     let scope = caller.scope();

@@ -36,6 +36,7 @@ pub mod raters;
 pub mod recording;
 pub mod reviews;
 pub mod routes;
+pub mod rows;
 pub mod session;
 pub mod sign_in;
 pub mod state;

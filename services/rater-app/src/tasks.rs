@@ -93,7 +93,7 @@ pub async fn create_tasks(state: Data<State>, caller: Caller, key: RepeatKey, bo
 }
 
 /// Tasks of the caller's tenant, newest first; reviewers see all.
-#[utoipa::path(get, path = "/v1/tasks", tag = "tasks", params(TaskQuery, web::paging::Page), responses((status = 200, description = "{data, next_cursor}")))]
+#[utoipa::path(get, path = "/v1/tasks", tag = "tasks", params(TaskQuery, web::paging::Page), responses((status = 200, body = web::paging::Slice<crate::rows::TaskRow>, description = "{data, next_cursor}")))]
 pub async fn list_tasks(state: Data<State>, caller: Caller, query: ListQuery<TaskQuery>) -> Result<HttpResponse, Problem> {
     caller.require(may_create)?;
     let (scope, role) = (caller.scope(), caller.role);
@@ -113,7 +113,7 @@ pub async fn list_tasks(state: Data<State>, caller: Caller, query: ListQuery<Tas
 }
 
 /// One task with its checks and rubric, in the stored order.
-#[utoipa::path(get, path = "/v1/tasks/{task_id}", tag = "tasks", params(("task_id" = String, Path)), responses((status = 200, description = "The task"), (status = 404, description = "Not there, or not yours")))]
+#[utoipa::path(get, path = "/v1/tasks/{task_id}", tag = "tasks", params(("task_id" = String, Path)), responses((status = 200, body = crate::rows::TaskRow, description = "The task"), (status = 404, description = "Not there, or not yours")))]
 pub async fn get_task(state: Data<State>, caller: Caller, path: Path<String>) -> Result<HttpResponse, Problem> {
     caller.require(may_create)?;
     let (scope, task_id) = (caller.scope(), path.into_inner());
