@@ -88,7 +88,8 @@ pub struct SegmentRow {
     segment_type: String,
     criteria: Json,
     size_estimate: Option<i64>,
-    reach_estimate: Option<i64>,
+    /// As stated: people, or a share.
+    reach_estimate: Option<f64>,
     cpm_estimate: Option<MoneyRow>,
     is_active: bool,
     created_at: DateTime<Utc>,
