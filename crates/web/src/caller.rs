@@ -276,6 +276,10 @@ fn require_scope_named(caller: &Caller, wanted: &str) -> Result<(), Problem> {
 async fn recognise(request: &HttpRequest) -> Result<Option<Caller>, Problem> {
     let access = find_access(request)?;
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty());
+    // What cannot be read is no token; passing it over would let another credential count in its place.
+    if request.headers().get(AUTHORIZATION).is_some_and(|value| value.to_str().is_err()) {
+        return Err(Problem::bad_request("token_invalid", "The Authorization header holds characters that no token has."));
+    }
     let bearer = header(AUTHORIZATION.as_str()).map(|text| {
         text.split_once(' ')
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))

@@ -112,6 +112,9 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         }
     })?;
     deserializer.end().map_err(|error| malformed(&error))?;
+    // Members that nobody reads are passed over without a look at their characters.
+    std::str::from_utf8(bytes)
+        .map_err(|error| Problem::bad_request("malformed_json", format!("The body is not UTF-8 after byte {}.", error.valid_up_to())))?;
     match nul::place_in(bytes) {
         Some(place) => Err(Problem::invalid_field(place, nul::MESSAGE)),
         None => Ok(value),

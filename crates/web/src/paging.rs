@@ -22,7 +22,7 @@ const MAX_CURSOR_BYTES: usize = 2048;
 #[into_params(parameter_in = Query)]
 pub struct Page {
     /// Rows in the page: 1 to 500.
-    #[param(default = 50, minimum = 1, maximum = 500)]
+    #[param(required = false, default = 50, minimum = 1, maximum = 500)]
     pub limit: u32,
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,

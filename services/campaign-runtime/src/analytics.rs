@@ -24,7 +24,7 @@ use table::{Group, SHARED, compare, gather, rank, shares, totals};
 
 /// Sums and derived metrics by group: at most 10,000 groups, as JSON, CSV, NDJSON or Parquet by `Accept`. What has no value has its reason in
 /// `reasons`. Ranked by `order_by`, cut by `top`, beside another period with `compare_from` and `compare_to`.
-#[utoipa::path(get, path = "/v1/analytics/performance", tag = "performance", params(AnalyticsQuery), responses((status = 200, body = Object, description = "`{group_by, source, metrics, data}`"), (status = 404, description = "No such campaign"), (status = 406, description = "No such format"), (status = 422, description = "Over 10,000 groups, or a parameter that is wrong")))]
+#[utoipa::path(get, path = "/v1/analytics/performance", tag = "performance", params(AnalyticsQuery), responses((status = 200, content((Object = "application/json"), (String = "text/csv"), (String = "application/vnd.apache.parquet")), description = "`{group_by, source, metrics, data}`"), (status = 404, description = "No such campaign"), (status = 406, description = "No such format"), (status = 422, description = "Over 10,000 groups, or a parameter that is wrong")))]
 pub async fn analyse_performance(
     state: Data<State>,
     caller: Caller,

@@ -101,7 +101,7 @@ fn end_within(asked: Option<DateTime<Utc>>, makers: Option<DateTime<Utc>>) -> Re
 }
 
 /// Makes a key. The answer holds it in `key`, once; afterwards only its hash is known.
-#[utoipa::path(post, path = "/v1/api-keys", tag = "access", request_body = ApiKeyBody, responses((status = 201, body = Object, description = "The row and, once, `key`")))]
+#[utoipa::path(post, path = "/v1/api-keys", tag = "access", request_body = ApiKeyBody, responses((status = 201, body = crate::rows::ApiKeyRow, description = "The row and, once, `key`")))]
 pub async fn create_api_key(state: Data<State>, caller: Caller, body: JsonBody<ApiKeyBody>) -> Result<HttpResponse, Problem> {
     caller.require(may_manage)?;
     let now = state.clock.now();
@@ -136,7 +136,7 @@ pub async fn create_api_key(state: Data<State>, caller: Caller, body: JsonBody<A
 }
 
 /// Keys, newest first, without the keys themselves.
-#[utoipa::path(get, path = "/v1/api-keys", tag = "access", params(web::paging::Page), responses((status = 200, body = Object, description = "`{data, next_cursor}`")))]
+#[utoipa::path(get, path = "/v1/api-keys", tag = "access", params(web::paging::Page), responses((status = 200, body = web::paging::Slice<crate::rows::ApiKeyRow>, description = "`{data, next_cursor}`")))]
 pub async fn list_api_keys(state: Data<State>, caller: Caller, query: ListQuery<NoFilter>) -> Result<Json<Slice<Value>>, Problem> {
     caller.require(may_manage)?;
     let (scope, page) = (caller.scope(), Page::try_from(&query.page)?);
@@ -145,7 +145,7 @@ pub async fn list_api_keys(state: Data<State>, caller: Caller, query: ListQuery<
 }
 
 /// One key, without the key itself.
-#[utoipa::path(get, path = "/v1/api-keys/{key_id}", tag = "access", params(("key_id" = String, Path)), responses((status = 200, body = Object, description = "The row")))]
+#[utoipa::path(get, path = "/v1/api-keys/{key_id}", tag = "access", params(("key_id" = String, Path)), responses((status = 200, body = crate::rows::ApiKeyRow, description = "The row")))]
 pub async fn get_api_key(state: Data<State>, caller: Caller, id: Path<String>) -> Result<Json<ApiKey>, Problem> {
     caller.require(may_manage)?;
     let scope = caller.scope();

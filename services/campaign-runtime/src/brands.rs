@@ -108,7 +108,7 @@ impl BrandBody {
 }
 
 /// Stores a brand.
-#[utoipa::path(post, path = "/v1/brands", tag = "catalog", request_body = BrandBody, responses((status = 201, body = Object, description = "The stored row")))]
+#[utoipa::path(post, path = "/v1/brands", tag = "catalog", params(("Idempotency-Key" = Option<String>, Header)), request_body = BrandBody, responses((status = 201, body = crate::rows::BrandRow, description = "The stored row")))]
 pub async fn create_brand(state: Data<State>, caller: Caller, key: RepeatKey, body: JsonBytes<BrandBody>) -> Result<HttpResponse, Problem> {
     caller.require(Role::may_plan)?;
     let request = key.of(&caller, &body.bytes);
@@ -121,7 +121,7 @@ pub async fn create_brand(state: Data<State>, caller: Caller, key: RepeatKey, bo
 }
 
 /// Brands, oldest first.
-#[utoipa::path(get, path = "/v1/brands", tag = "catalog", params(BrandQuery, web::paging::Page), responses((status = 200, body = Object, description = "`{data, next_cursor}`")))]
+#[utoipa::path(get, path = "/v1/brands", tag = "catalog", params(BrandQuery, web::paging::Page), responses((status = 200, body = web::paging::Slice<crate::rows::BrandRow>, description = "`{data, next_cursor}`")))]
 pub async fn list_brands(state: Data<State>, caller: Caller, query: ListQuery<BrandQuery>) -> Result<Json<Slice<Value>>, Problem> {
     let BrandQuery { tenant_id, retailer_id, is_active } = query.filter.clone();
     let (scope, page) = (caller.scope(), Page::try_from(&query.page)?);
@@ -131,14 +131,14 @@ pub async fn list_brands(state: Data<State>, caller: Caller, query: ListQuery<Br
 }
 
 /// One brand.
-#[utoipa::path(get, path = "/v1/brands/{brand_id}", tag = "catalog", params(("brand_id" = String, Path)), responses((status = 200, body = Object, description = "The row")))]
+#[utoipa::path(get, path = "/v1/brands/{brand_id}", tag = "catalog", params(("brand_id" = String, Path)), responses((status = 200, body = crate::rows::BrandRow, description = "The row")))]
 pub async fn get_brand(state: Data<State>, caller: Caller, id: Path<String>) -> Result<Json<Brand>, Problem> {
     let scope = caller.scope();
     Ok(Json(state.storage.scoped(&scope).read(move |conn| stored::find(conn, &scope, &id)).await?))
 }
 
 /// Changes the fields named.
-#[utoipa::path(patch, path = "/v1/brands/{brand_id}", tag = "catalog", params(("brand_id" = String, Path)), request_body = Object, responses((status = 200, body = Object, description = "The row")))]
+#[utoipa::path(patch, path = "/v1/brands/{brand_id}", tag = "catalog", params(("brand_id" = String, Path)), request_body = Object, responses((status = 200, body = crate::rows::BrandRow, description = "The row")))]
 pub async fn update_brand(
     state: Data<State>,
     caller: Caller,

@@ -279,7 +279,7 @@ fn is_known(request: &HttpRequest, tag: &str) -> bool {
 }
 
 /// Stores a campaign as a draft.
-#[utoipa::path(post, path = "/v1/campaigns", tag = "campaigns", request_body = CampaignBody, responses((status = 201, body = Object, description = "The stored row, with its `ETag`")))]
+#[utoipa::path(post, path = "/v1/campaigns", tag = "campaigns", params(("Idempotency-Key" = Option<String>, Header)), request_body = CampaignBody, responses((status = 201, body = crate::rows::CampaignRow, description = "The stored row, with its `ETag`")))]
 pub async fn create_campaign(
     state: Data<State>,
     caller: Caller,
@@ -299,7 +299,7 @@ pub async fn create_campaign(
 }
 
 /// Campaigns, newest first.
-#[utoipa::path(get, path = "/v1/campaigns", tag = "campaigns", params(CampaignQuery, web::paging::Page), responses((status = 200, body = Object, description = "`{data, next_cursor}`")))]
+#[utoipa::path(get, path = "/v1/campaigns", tag = "campaigns", params(CampaignQuery, web::paging::Page), responses((status = 200, body = web::paging::Slice<crate::rows::CampaignRow>, description = "`{data, next_cursor}`")))]
 pub async fn list_campaigns(state: Data<State>, caller: Caller, query: ListQuery<CampaignQuery>) -> Result<Json<Slice<Value>>, Problem> {
     let filter = CampaignFilter::from(query.filter.clone());
     let (scope, page) = (caller.scope(), Page::try_from(&query.page)?);
@@ -316,7 +316,7 @@ pub async fn list_campaigns(state: Data<State>, caller: Caller, query: ListQuery
 }
 
 /// One campaign with its `ETag`; 304 when `If-None-Match` names it.
-#[utoipa::path(get, path = "/v1/campaigns/{campaign_id}", tag = "campaigns", params(("campaign_id" = String, Path), ("If-None-Match" = Option<String>, Header)), responses((status = 200, body = Object, description = "The row"), (status = 304, description = "As it was")))]
+#[utoipa::path(get, path = "/v1/campaigns/{campaign_id}", tag = "campaigns", params(("campaign_id" = String, Path), ("If-None-Match" = Option<String>, Header)), responses((status = 200, body = crate::rows::CampaignRow, description = "The row"), (status = 304, description = "As it was")))]
 pub async fn get_campaign(state: Data<State>, caller: Caller, id: Path<String>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let (scope, now) = (caller.scope(), state.clock.now());
     let shown = state
@@ -335,7 +335,7 @@ pub async fn get_campaign(state: Data<State>, caller: Caller, id: Path<String>, 
 }
 
 /// Changes the fields named; `If-Match` may hold the version that was read.
-#[utoipa::path(patch, path = "/v1/campaigns/{campaign_id}", tag = "campaigns", params(("campaign_id" = String, Path), ("If-Match" = Option<String>, Header)), request_body = Object, responses((status = 200, body = Object, description = "The row, with its new `ETag`"), (status = 409, description = "`stale`, or archived"), (status = 412, description = "Another version than that of `If-Match`")))]
+#[utoipa::path(patch, path = "/v1/campaigns/{campaign_id}", tag = "campaigns", params(("campaign_id" = String, Path), ("If-Match" = Option<String>, Header)), request_body = Object, responses((status = 200, body = crate::rows::CampaignRow, description = "The row, with its new `ETag`"), (status = 409, description = "`stale`, or archived"), (status = 412, description = "Another version than that of `If-Match`")))]
 pub async fn update_campaign(
     state: Data<State>,
     caller: Caller,

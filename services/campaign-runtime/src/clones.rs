@@ -38,7 +38,7 @@ pub struct CloneBody {
 }
 
 /// Copies a campaign into a new draft. The copy has the original's fields save its state and allocation, and names it in `attributes.copied_from`.
-#[utoipa::path(post, path = "/v1/campaigns/{campaign_id}/clone", tag = "campaigns", params(("campaign_id" = String, Path)), request_body = CloneBody, responses((status = 201, body = Object, description = "The copy, with its `ETag`")))]
+#[utoipa::path(post, path = "/v1/campaigns/{campaign_id}/clone", tag = "campaigns", params(("Idempotency-Key" = Option<String>, Header), ("campaign_id" = String, Path)), request_body = CloneBody, responses((status = 201, body = crate::rows::CampaignRow, description = "The copy, with its `ETag`")))]
 pub async fn clone_campaign(
     state: Data<State>,
     caller: Caller,

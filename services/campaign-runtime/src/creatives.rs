@@ -145,7 +145,7 @@ pub async fn check_creative(state: Data<State>, caller: Caller, body: JsonBody<C
 }
 
 /// Adds a creative to a campaign. One that breaks the rules is kept with its findings, and keeps the campaign from being scheduled.
-#[utoipa::path(post, path = "/v1/campaigns/{campaign_id}/creatives", tag = "creatives", params(("campaign_id" = String, Path)), request_body = CreativeBody, responses((status = 201, body = Object, description = "The creative with its findings")))]
+#[utoipa::path(post, path = "/v1/campaigns/{campaign_id}/creatives", tag = "creatives", params(("Idempotency-Key" = Option<String>, Header), ("campaign_id" = String, Path)), request_body = CreativeBody, responses((status = 201, body = crate::rows::CreativeRow, description = "The creative with its findings")))]
 pub async fn create_creative(
     state: Data<State>,
     caller: Caller,
@@ -167,7 +167,7 @@ pub async fn create_creative(
 }
 
 /// The creatives of a campaign, oldest first.
-#[utoipa::path(get, path = "/v1/campaigns/{campaign_id}/creatives", tag = "creatives", params(("campaign_id" = String, Path), web::paging::Page), responses((status = 200, body = Object, description = "`{data, next_cursor}`")))]
+#[utoipa::path(get, path = "/v1/campaigns/{campaign_id}/creatives", tag = "creatives", params(("campaign_id" = String, Path), web::paging::Page), responses((status = 200, body = web::paging::Slice<crate::rows::CreativeRow>, description = "`{data, next_cursor}`")))]
 pub async fn list_creatives(
     state: Data<State>,
     caller: Caller,
@@ -187,7 +187,7 @@ pub async fn list_creatives(
 }
 
 /// One creative.
-#[utoipa::path(get, path = "/v1/campaigns/{campaign_id}/creatives/{creative_id}", tag = "creatives", params(("campaign_id" = String, Path), ("creative_id" = String, Path)), responses((status = 200, body = Object, description = "The creative with its findings")))]
+#[utoipa::path(get, path = "/v1/campaigns/{campaign_id}/creatives/{creative_id}", tag = "creatives", params(("campaign_id" = String, Path), ("creative_id" = String, Path)), responses((status = 200, body = crate::rows::CreativeRow, description = "The creative with its findings")))]
 pub async fn get_creative(state: Data<State>, caller: Caller, path: Path<(String, String)>) -> Result<Json<Value>, Problem> {
     let (scope, (campaign_id, creative_id)) = (caller.scope(), path.into_inner());
     let row = state
@@ -202,7 +202,7 @@ pub async fn get_creative(state: Data<State>, caller: Caller, path: Path<(String
 }
 
 /// Replaces a creative and checks it anew; `If-Match` may hold the campaign's version.
-#[utoipa::path(put, path = "/v1/campaigns/{campaign_id}/creatives/{creative_id}", tag = "creatives", params(("campaign_id" = String, Path), ("creative_id" = String, Path)), request_body = CreativeBody, responses((status = 200, body = Object, description = "The creative with its findings")))]
+#[utoipa::path(put, path = "/v1/campaigns/{campaign_id}/creatives/{creative_id}", tag = "creatives", params(("campaign_id" = String, Path), ("creative_id" = String, Path)), request_body = CreativeBody, responses((status = 200, body = crate::rows::CreativeRow, description = "The creative with its findings")))]
 pub async fn update_creative(
     state: Data<State>,
     caller: Caller,

@@ -190,7 +190,7 @@ pub fn check_version(request: &HttpRequest, row: &Experiment) -> Result<(), Prob
 }
 
 /// Stores an experiment as a draft.
-#[utoipa::path(post, path = "/v1/experiments", tag = "experiments", request_body = ExperimentBody, responses((status = 201, body = Object, description = "The stored row, with its version as `ETag`")))]
+#[utoipa::path(post, path = "/v1/experiments", tag = "experiments", params(("Idempotency-Key" = Option<String>, Header)), request_body = ExperimentBody, responses((status = 201, body = crate::rows::ExperimentRow, description = "The stored row, with its version as `ETag`")))]
 pub async fn create_experiment(
     state: Data<State>,
     caller: Caller,
@@ -216,7 +216,7 @@ pub async fn create_experiment(
 }
 
 /// Experiments, newest first.
-#[utoipa::path(get, path = "/v1/experiments", tag = "experiments", params(ExperimentQuery, web::paging::Page), responses((status = 200, body = Object, description = "`{data, next_cursor}`")))]
+#[utoipa::path(get, path = "/v1/experiments", tag = "experiments", params(ExperimentQuery, web::paging::Page), responses((status = 200, body = web::paging::Slice<crate::rows::ExperimentRow>, description = "`{data, next_cursor}`")))]
 pub async fn list_experiments(
     state: Data<State>,
     caller: Caller,
@@ -246,7 +246,7 @@ pub async fn list_experiments(
 }
 
 /// One experiment, with its version as `ETag`.
-#[utoipa::path(get, path = "/v1/experiments/{experiment_id}", tag = "experiments", params(("experiment_id" = String, Path)), responses((status = 200, body = Object, description = "The row")))]
+#[utoipa::path(get, path = "/v1/experiments/{experiment_id}", tag = "experiments", params(("experiment_id" = String, Path)), responses((status = 200, body = crate::rows::ExperimentRow, description = "The row")))]
 pub async fn get_experiment(state: Data<State>, caller: Caller, id: Path<String>) -> Result<HttpResponse, Problem> {
     let scope = caller.scope();
     let (version, shown) = state
@@ -261,7 +261,7 @@ pub async fn get_experiment(state: Data<State>, caller: Caller, id: Path<String>
 }
 
 /// Changes the fields named. Definition and campaign are frozen once the experiment runs; name and hypothesis until it is archived.
-#[utoipa::path(patch, path = "/v1/experiments/{experiment_id}", tag = "experiments", params(("experiment_id" = String, Path)), request_body = Object, responses((status = 200, body = Object, description = "The row"), (status = 409, description = "Frozen")))]
+#[utoipa::path(patch, path = "/v1/experiments/{experiment_id}", tag = "experiments", params(("experiment_id" = String, Path)), request_body = Object, responses((status = 200, body = crate::rows::ExperimentRow, description = "The row"), (status = 409, description = "Frozen")))]
 pub async fn update_experiment(
     state: Data<State>,
     caller: Caller,

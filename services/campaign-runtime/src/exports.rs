@@ -31,6 +31,7 @@ const ROWS_AT_ONCE: i64 = 2_000;
 #[into_params(parameter_in = Query)]
 pub struct ExportQuery {
     /// `csv` (default), `ndjson` or `parquet`.
+    #[param(inline)]
     pub format: Option<Format>,
     /// Whether texts in CSV that a spreadsheet would run as formulas get an apostrophe before them; such a file does not import unchanged.
     pub guard_formulas: Option<bool>,
@@ -113,7 +114,7 @@ fn table(conn: &mut Connection, scope: &Scope, source: Source, page: &Page) -> R
 
 /// Streams a table: `retailers`, `brands`, `skus`, `audience-segments`, `campaigns` or `performance`, as CSV, NDJSON or Parquet. An exported
 /// file of performance can be imported again and changes nothing.
-#[utoipa::path(get, path = "/v1/exports/{table}", tag = "exports", params(("table" = String, Path), ExportQuery), responses((status = 200, body = String, description = "The rows"), (status = 404, description = "No such table"), (status = 422, description = "A parameter that is wrong")))]
+#[utoipa::path(get, path = "/v1/exports/{table}", tag = "exports", params(("table" = String, Path), ExportQuery), responses((status = 200, content((String = "text/csv"), (String = "application/x-ndjson"), (String = "application/vnd.apache.parquet")), description = "The rows"), (status = 404, description = "No such table"), (status = 422, description = "A parameter that is wrong")))]
 pub async fn export_table(
     state: Data<State>,
     caller: Caller,

@@ -32,10 +32,12 @@ pub struct ImportQuery {
     #[serde(default)]
     pub dry_run: bool,
     /// `abort` (default) keeps nothing when a row is wrong; `skip` leaves such rows out.
+    #[param(inline)]
     pub on_error: Option<OnErrorWord>,
     /// Whose file it is: columns are read through this retailer's mapping.
     pub retailer_id: Option<String>,
     /// `off` leaves the retailer's mapping aside.
+    #[param(inline)]
     pub mapping: Option<MappingWord>,
 }
 
@@ -162,7 +164,7 @@ pub struct ImportsQuery {
 }
 
 /// Imports, newest first.
-#[utoipa::path(get, path = "/v1/imports", tag = "imports", params(ImportsQuery, web::paging::Page), responses((status = 200, body = Object, description = "`{data, next_cursor}`")))]
+#[utoipa::path(get, path = "/v1/imports", tag = "imports", params(ImportsQuery, web::paging::Page), responses((status = 200, body = web::paging::Slice<crate::rows::ImportRow>, description = "`{data, next_cursor}`")))]
 pub async fn list_imports(state: Data<State>, caller: Caller, query: ListQuery<ImportsQuery>) -> Result<Json<Slice<Value>>, Problem> {
     caller.require(Role::may_plan)?;
     let (scope, page) = (caller.scope(), Page::try_from(&query.page)?);
@@ -175,7 +177,7 @@ pub async fn list_imports(state: Data<State>, caller: Caller, query: ListQuery<I
 }
 
 /// One import, with counts as they are now while this process runs it.
-#[utoipa::path(get, path = "/v1/imports/{table}", tag = "imports", params(("table" = String, Path, description = "Id of the import")), responses((status = 200, body = Object, description = "The import")))]
+#[utoipa::path(get, path = "/v1/imports/{table}", tag = "imports", params(("table" = String, Path, description = "Id of the import")), responses((status = 200, body = crate::rows::ImportRow, description = "The import")))]
 pub async fn get_import(state: Data<State>, caller: Caller, id: Path<String>) -> Result<Json<Value>, Problem> {
     caller.require(Role::may_plan)?;
     let scope = caller.scope();
@@ -194,7 +196,7 @@ pub struct ErrorsQuery {
 }
 
 /// The rows of an import that were not taken, in the order of the file: the first ten thousand, for thirty days.
-#[utoipa::path(get, path = "/v1/imports/{import_id}/errors", tag = "imports", params(("import_id" = String, Path), ErrorsQuery, web::paging::Page), responses((status = 200, body = Object, description = "`{data:[{line, field, column, message}], next_cursor}`, or CSV with `format=csv`")))]
+#[utoipa::path(get, path = "/v1/imports/{import_id}/errors", tag = "imports", params(("import_id" = String, Path), ErrorsQuery, web::paging::Page), responses((status = 200, content((Object = "application/json"), (String = "text/csv")), description = "`{data:[{line, field, column, message}], next_cursor}`, or CSV with `format=csv`")))]
 pub async fn list_import_errors(
     state: Data<State>,
     caller: Caller,

@@ -30,6 +30,7 @@ pub mod retailer_keys;
 pub mod retailers;
 pub mod retention;
 pub mod routes;
+pub mod rows;
 pub mod segments;
 pub mod skus;
 pub mod state;

@@ -44,6 +44,7 @@ pub struct PacingQuery {
     #[serde(default, deserialize_with = "domain::day::read")]
     pub as_of: Option<NaiveDate>,
     /// What is expected of a day: `linear` (default) or `traffic`.
+    #[param(inline)]
     pub expectation: Option<Expectation>,
 }
 
@@ -56,6 +57,7 @@ pub struct PacingListQuery {
     #[serde(default, deserialize_with = "domain::day::read")]
     pub as_of: Option<NaiveDate>,
     /// What is expected of a day: `linear` (default) or `traffic`.
+    #[param(inline)]
     pub expectation: Option<Expectation>,
     /// Only those in a state.
     pub status: Option<String>,

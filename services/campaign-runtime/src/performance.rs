@@ -183,7 +183,7 @@ fn bare_amounts(row: &MetricBody) -> Result<[Option<i64>; 2], Invalid> {
 
 /// Writes rows; the answer counts what is new, changed and unchanged. With `replace` no two rows of a request may have the same natural key
 /// (422 names both); with `add` both are added.
-#[utoipa::path(post, path = "/v1/campaigns/{campaign_id}/performance", tag = "performance", params(("campaign_id" = String, Path)), request_body = PerformanceBody, responses((status = 200, body = Object, description = "`{received, inserted, updated, unchanged}`"), (status = 422, description = "Rows that cannot be stored, by row and field")))]
+#[utoipa::path(post, path = "/v1/campaigns/{campaign_id}/performance", tag = "performance", params(("Idempotency-Key" = Option<String>, Header), ("campaign_id" = String, Path)), request_body = PerformanceBody, responses((status = 200, body = Object, description = "`{received, inserted, updated, unchanged}`"), (status = 422, description = "Rows that cannot be stored, by row and field")))]
 pub async fn record_performance(
     state: Data<State>,
     caller: Caller,

@@ -227,7 +227,7 @@ pub fn request_context() -> RequestContext {
 /// close call becomes a rating task of the two best (at once, or as soon as the rater app answers). For a campaign that is completed or
 /// archived plans are for study: the best is `recommended`, nothing is chosen (`is_applied` is false), also not by people's judgments, and
 /// the campaign stays as it is.
-#[utoipa::path(post, path = "/v1/campaigns/{campaign_id}/plans", tag = "plans", params(("campaign_id" = String, Path)), request_body = PlansBody,
+#[utoipa::path(post, path = "/v1/campaigns/{campaign_id}/plans", tag = "plans", params(("Idempotency-Key" = Option<String>, Header), ("campaign_id" = String, Path)), request_body = PlansBody,
     responses((status = 201, body = Object, description = "`{plan_set_id, campaign_id, request, decision, plans, reflection_log_ids}`"), (status = 409, description = "`stale`: the campaign ended meanwhile"), (status = 422, description = "Missing data, or constraints that cannot hold together")))]
 pub async fn create_plans(
     state: Data<State>,

@@ -145,7 +145,7 @@ fn check(body: ReflectionBody, caller: &Caller) -> Result<NewReflectionLog, Inva
 }
 
 /// Writes a log; it is never changed afterwards.
-#[utoipa::path(post, path = "/v1/reflection-logs", tag = "plans", request_body = ReflectionBody, responses((status = 201, body = Object, description = "The stored row")))]
+#[utoipa::path(post, path = "/v1/reflection-logs", tag = "plans", params(("Idempotency-Key" = Option<String>, Header)), request_body = ReflectionBody, responses((status = 201, body = crate::rows::ReflectionRow, description = "The stored row")))]
 pub async fn create_reflection_log(
     state: Data<State>,
     caller: Caller,
@@ -169,7 +169,7 @@ pub async fn create_reflection_log(
 }
 
 /// Logs, newest first.
-#[utoipa::path(get, path = "/v1/reflection-logs", tag = "plans", params(ReflectionQuery, web::paging::Page), responses((status = 200, body = Object, description = "`{data, next_cursor}`")))]
+#[utoipa::path(get, path = "/v1/reflection-logs", tag = "plans", params(ReflectionQuery, web::paging::Page), responses((status = 200, body = web::paging::Slice<crate::rows::ReflectionRow>, description = "`{data, next_cursor}`")))]
 pub async fn list_reflection_logs(
     state: Data<State>,
     caller: Caller,
@@ -200,7 +200,7 @@ pub async fn list_reflection_logs(
 }
 
 /// One log.
-#[utoipa::path(get, path = "/v1/reflection-logs/{log_id}", tag = "plans", params(("log_id" = String, Path)), responses((status = 200, body = Object, description = "The row")))]
+#[utoipa::path(get, path = "/v1/reflection-logs/{log_id}", tag = "plans", params(("log_id" = String, Path)), responses((status = 200, body = crate::rows::ReflectionRow, description = "The row")))]
 pub async fn get_reflection_log(state: Data<State>, caller: Caller, id: Path<String>) -> Result<Json<ReflectionLog>, Problem> {
     let scope = caller.scope();
     Ok(Json(state.storage.scoped(&scope).read(move |conn| stored::find(conn, &scope, &id)).await?))

@@ -63,7 +63,7 @@ pub fn shown_one(conn: &mut Connection, row: Retailer) -> Result<Value, StorageE
 }
 
 /// Gives a retailer the key of its API. It is sealed and cannot be read back.
-#[utoipa::path(put, path = "/v1/retailers/{retailer_id}/api-key", tag = "catalog", params(("retailer_id" = String, Path)), request_body = RetailerKeyBody, responses((status = 200, body = Object, description = "The retailer, without the key"), (status = 409, description = "There is no seal key")))]
+#[utoipa::path(put, path = "/v1/retailers/{retailer_id}/api-key", tag = "catalog", params(("retailer_id" = String, Path)), request_body = RetailerKeyBody, responses((status = 200, body = crate::rows::RetailerRow, description = "The retailer, without the key"), (status = 409, description = "There is no seal key")))]
 pub async fn set_retailer_key(
     state: Data<State>,
     caller: Caller,

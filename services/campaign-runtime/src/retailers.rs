@@ -159,7 +159,7 @@ fn may_write(role: Role) -> bool {
 }
 
 /// Stores a retailer.
-#[utoipa::path(post, path = "/v1/retailers", tag = "catalog", request_body = RetailerBody, responses((status = 201, body = Object, description = "The stored row")))]
+#[utoipa::path(post, path = "/v1/retailers", tag = "catalog", params(("Idempotency-Key" = Option<String>, Header)), request_body = RetailerBody, responses((status = 201, body = crate::rows::RetailerRow, description = "The stored row")))]
 pub async fn create_retailer(
     state: Data<State>,
     caller: Caller,
@@ -177,7 +177,7 @@ pub async fn create_retailer(
 }
 
 /// Retailers, oldest first.
-#[utoipa::path(get, path = "/v1/retailers", tag = "catalog", params(RetailerQuery, web::paging::Page), responses((status = 200, body = Object, description = "`{data, next_cursor}`")))]
+#[utoipa::path(get, path = "/v1/retailers", tag = "catalog", params(RetailerQuery, web::paging::Page), responses((status = 200, body = web::paging::Slice<crate::rows::RetailerRow>, description = "`{data, next_cursor}`")))]
 pub async fn list_retailers(state: Data<State>, caller: Caller, query: ListQuery<RetailerQuery>) -> Result<Json<Slice<Value>>, Problem> {
     let filter = RetailerFilter { is_active: query.filter.is_active, country: query.filter.country.clone() };
     let page = Page::try_from(&query.page)?;
@@ -193,7 +193,7 @@ pub async fn list_retailers(state: Data<State>, caller: Caller, query: ListQuery
 }
 
 /// One retailer.
-#[utoipa::path(get, path = "/v1/retailers/{retailer_id}", tag = "catalog", params(("retailer_id" = String, Path)), responses((status = 200, body = Object, description = "The row")))]
+#[utoipa::path(get, path = "/v1/retailers/{retailer_id}", tag = "catalog", params(("retailer_id" = String, Path)), responses((status = 200, body = crate::rows::RetailerRow, description = "The row")))]
 pub async fn get_retailer(state: Data<State>, caller: Caller, id: Path<String>) -> Result<Json<Value>, Problem> {
     let shown = state
         .storage
@@ -207,7 +207,7 @@ pub async fn get_retailer(state: Data<State>, caller: Caller, id: Path<String>) 
 }
 
 /// Changes the fields named.
-#[utoipa::path(patch, path = "/v1/retailers/{retailer_id}", tag = "catalog", params(("retailer_id" = String, Path)), request_body = Object, responses((status = 200, body = Object, description = "The row")))]
+#[utoipa::path(patch, path = "/v1/retailers/{retailer_id}", tag = "catalog", params(("retailer_id" = String, Path)), request_body = Object, responses((status = 200, body = crate::rows::RetailerRow, description = "The row")))]
 pub async fn update_retailer(
     state: Data<State>,
     caller: Caller,

@@ -128,7 +128,7 @@ fn show(row: &Segment) -> Value {
 }
 
 /// Stores an audience segment.
-#[utoipa::path(post, path = "/v1/audience-segments", tag = "catalog", request_body = SegmentBody, responses((status = 201, body = Object, description = "The stored row")))]
+#[utoipa::path(post, path = "/v1/audience-segments", tag = "catalog", params(("Idempotency-Key" = Option<String>, Header)), request_body = SegmentBody, responses((status = 201, body = crate::rows::SegmentRow, description = "The stored row")))]
 pub async fn create_audience_segment(
     state: Data<State>,
     caller: Caller,
@@ -145,7 +145,7 @@ pub async fn create_audience_segment(
 }
 
 /// Audience segments, oldest first.
-#[utoipa::path(get, path = "/v1/audience-segments", tag = "catalog", params(SegmentQuery, web::paging::Page), responses((status = 200, body = Object, description = "`{data, next_cursor}`")))]
+#[utoipa::path(get, path = "/v1/audience-segments", tag = "catalog", params(SegmentQuery, web::paging::Page), responses((status = 200, body = web::paging::Slice<crate::rows::SegmentRow>, description = "`{data, next_cursor}`")))]
 pub async fn list_audience_segments(
     state: Data<State>,
     caller: Caller,
@@ -159,7 +159,7 @@ pub async fn list_audience_segments(
 }
 
 /// One audience segment.
-#[utoipa::path(get, path = "/v1/audience-segments/{segment_id}", tag = "catalog", params(("segment_id" = String, Path), AtRetailer), responses((status = 200, body = Object, description = "The row")))]
+#[utoipa::path(get, path = "/v1/audience-segments/{segment_id}", tag = "catalog", params(("segment_id" = String, Path), AtRetailer), responses((status = 200, body = crate::rows::SegmentRow, description = "The row")))]
 pub async fn get_audience_segment(
     state: Data<State>,
     caller: Caller,
@@ -171,7 +171,7 @@ pub async fn get_audience_segment(
 }
 
 /// Changes the fields named.
-#[utoipa::path(patch, path = "/v1/audience-segments/{segment_id}", tag = "catalog", params(("segment_id" = String, Path), AtRetailer), request_body = Object, responses((status = 200, body = Object, description = "The row")))]
+#[utoipa::path(patch, path = "/v1/audience-segments/{segment_id}", tag = "catalog", params(("segment_id" = String, Path), AtRetailer), request_body = Object, responses((status = 200, body = crate::rows::SegmentRow, description = "The row")))]
 pub async fn update_audience_segment(
     state: Data<State>,
     caller: Caller,

@@ -177,7 +177,7 @@ fn show(row: &Sku) -> Value {
 }
 
 /// Stores a product.
-#[utoipa::path(post, path = "/v1/skus", tag = "catalog", request_body = SkuBody, responses((status = 201, body = Object, description = "The stored row")))]
+#[utoipa::path(post, path = "/v1/skus", tag = "catalog", params(("Idempotency-Key" = Option<String>, Header)), request_body = SkuBody, responses((status = 201, body = crate::rows::SkuRow, description = "The stored row")))]
 pub async fn create_sku(state: Data<State>, caller: Caller, key: RepeatKey, body: JsonBytes<SkuBody>) -> Result<HttpResponse, Problem> {
     caller.require(Role::may_plan)?;
     let request = key.of(&caller, &body.bytes);
@@ -190,7 +190,7 @@ pub async fn create_sku(state: Data<State>, caller: Caller, key: RepeatKey, body
 }
 
 /// Products, oldest first.
-#[utoipa::path(get, path = "/v1/skus", tag = "catalog", params(SkuQuery, web::paging::Page), responses((status = 200, body = Object, description = "`{data, next_cursor}`")))]
+#[utoipa::path(get, path = "/v1/skus", tag = "catalog", params(SkuQuery, web::paging::Page), responses((status = 200, body = web::paging::Slice<crate::rows::SkuRow>, description = "`{data, next_cursor}`")))]
 pub async fn list_skus(state: Data<State>, caller: Caller, query: ListQuery<SkuQuery>) -> Result<Json<Slice<Value>>, Problem> {
     let SkuQuery { retailer_id, brand_id, category, subcategory, is_in_stock } = query.filter.clone();
     let filter = SkuFilter { retailer_id, brand_id, category, subcategory, is_in_stock };
@@ -200,7 +200,7 @@ pub async fn list_skus(state: Data<State>, caller: Caller, query: ListQuery<SkuQ
 }
 
 /// One product.
-#[utoipa::path(get, path = "/v1/skus/{sku_id}", tag = "catalog", params(("sku_id" = String, Path), AtRetailer), responses((status = 200, body = Object, description = "The row")))]
+#[utoipa::path(get, path = "/v1/skus/{sku_id}", tag = "catalog", params(("sku_id" = String, Path), AtRetailer), responses((status = 200, body = crate::rows::SkuRow, description = "The row")))]
 pub async fn get_sku(state: Data<State>, caller: Caller, id: Path<String>, at: QueryOf<AtRetailer>) -> Result<Json<Value>, Problem> {
     let scope = caller.scope();
     let row = state.storage.scoped(&scope).read(move |conn| stored::find(conn, &scope, at.0.retailer_id.as_deref(), &id)).await?;
@@ -208,7 +208,7 @@ pub async fn get_sku(state: Data<State>, caller: Caller, id: Path<String>, at: Q
 }
 
 /// Changes the fields named.
-#[utoipa::path(patch, path = "/v1/skus/{sku_id}", tag = "catalog", params(("sku_id" = String, Path), AtRetailer), request_body = Object, responses((status = 200, body = Object, description = "The row")))]
+#[utoipa::path(patch, path = "/v1/skus/{sku_id}", tag = "catalog", params(("sku_id" = String, Path), AtRetailer), request_body = Object, responses((status = 200, body = crate::rows::SkuRow, description = "The row")))]
 pub async fn update_sku(
     state: Data<State>,
     caller: Caller,

@@ -42,7 +42,7 @@ pub fn check_reason(reason: Option<&str>) -> Result<(), Problem> {
 }
 
 /// Moves a campaign to another state. 409 lists the allowed moves; 422 names what a campaign still needs to run.
-#[utoipa::path(post, path = "/v1/campaigns/{campaign_id}/transitions", tag = "campaigns", params(("campaign_id" = String, Path), ("If-Match" = Option<String>, Header)), request_body = TransitionBody, responses((status = 200, body = Object, description = "The campaign, with its new `ETag`"), (status = 409, description = "`allowed` lists the moves; or `stale`"), (status = 412, description = "Another version than that of `If-Match`")))]
+#[utoipa::path(post, path = "/v1/campaigns/{campaign_id}/transitions", tag = "campaigns", params(("campaign_id" = String, Path), ("If-Match" = Option<String>, Header)), request_body = TransitionBody, responses((status = 200, body = crate::rows::CampaignRow, description = "The campaign, with its new `ETag`"), (status = 409, description = "`allowed` lists the moves; or `stale`"), (status = 412, description = "Another version than that of `If-Match`")))]
 pub async fn transition_campaign(
     state: Data<State>,
     caller: Caller,
@@ -66,7 +66,7 @@ pub async fn transition_campaign(
 }
 
 /// Every change of a campaign, newest first: who, when, why, and each field before and after.
-#[utoipa::path(get, path = "/v1/campaigns/{campaign_id}/history", tag = "campaigns", params(("campaign_id" = String, Path), web::paging::Page), responses((status = 200, body = Object, description = "`{data, next_cursor}`")))]
+#[utoipa::path(get, path = "/v1/campaigns/{campaign_id}/history", tag = "campaigns", params(("campaign_id" = String, Path), web::paging::Page), responses((status = 200, body = web::paging::Slice<crate::rows::ChangeRow>, description = "`{data, next_cursor}`")))]
 pub async fn list_campaign_history(
     state: Data<State>,
     caller: Caller,

@@ -10,7 +10,7 @@ use web::caller::Caller;
 use web::json::{JsonBody, QueryOf, parse_json};
 use web::problem::Problem;
 
-use crate::auth_refusal::AuthRefusal;
+use crate::auth_refusal::{AuthRefusal, AuthRefusals};
 use crate::hosted_sign_in::{self, session_there};
 use crate::sign_in::{self, User};
 use crate::state::State;
@@ -73,7 +73,7 @@ pub struct LogoutScope {
 }
 
 /// Makes a rater's account and signs it in.
-#[utoipa::path(post, path = "/auth/v1/signup", tag = "sign-in", request_body = SignUp, responses((status = 200, body = sign_in::Session), (status = 422, description = "Closed, taken, or a field is wrong: {code, error_code, msg}")))]
+#[utoipa::path(post, path = "/auth/v1/signup", tag = "sign-in", request_body = SignUp, responses((status = 200, body = sign_in::Session), AuthRefusals))]
 pub async fn sign_up(state: Data<State>, body: Result<JsonBody<SignUp>, Problem>) -> HttpResponse {
     let work = async {
         let SignUp { email, password, data } = body?.0;
@@ -83,7 +83,7 @@ pub async fn sign_up(state: Data<State>, body: Result<JsonBody<SignUp>, Problem>
 }
 
 /// Signs in with a password, or exchanges a refresh token; each refresh token works once.
-#[utoipa::path(post, path = "/auth/v1/token", tag = "sign-in", params(Grant), request_body = Credentials, responses((status = 200, body = sign_in::Session), (status = 400, description = "{code, error_code, msg}"), (status = 429, description = "Too many failures")))]
+#[utoipa::path(post, path = "/auth/v1/token", tag = "sign-in", params(Grant), request_body = Credentials, responses((status = 200, body = sign_in::Session), AuthRefusals))]
 pub async fn issue_token(
     request: HttpRequest,
     state: Data<State>,
@@ -108,7 +108,7 @@ pub async fn issue_token(
 }
 
 /// Ends sessions: their refresh tokens stop working; access tokens run out by themselves.
-#[utoipa::path(post, path = "/auth/v1/logout", tag = "sign-in", params(LogoutScope), responses((status = 204)))]
+#[utoipa::path(post, path = "/auth/v1/logout", tag = "sign-in", params(LogoutScope), security(("token" = []), ("key" = [])), responses((status = 204), AuthRefusals))]
 pub async fn logout(
     request: HttpRequest,
     state: Data<State>,
@@ -148,7 +148,7 @@ pub async fn logout(
 }
 
 /// The signed-in user.
-#[utoipa::path(get, path = "/auth/v1/user", tag = "sign-in", responses((status = 200, body = User), (status = 401, description = "{code, error_code, msg}")))]
+#[utoipa::path(get, path = "/auth/v1/user", tag = "sign-in", security(("token" = []), ("key" = [])), responses((status = 200, body = User), AuthRefusals))]
 pub async fn get_user(request: HttpRequest, state: Data<State>, caller: Result<Caller, Problem>) -> HttpResponse {
     let work = async {
         let caller = caller?;
@@ -163,7 +163,7 @@ pub async fn get_user(request: HttpRequest, state: Data<State>, caller: Result<C
 }
 
 /// Changes the signed-in user's password or metadata.
-#[utoipa::path(put, path = "/auth/v1/user", tag = "sign-in", request_body = UserChanges, responses((status = 200, body = User), (status = 422, description = "{code, error_code, msg}")))]
+#[utoipa::path(put, path = "/auth/v1/user", tag = "sign-in", request_body = UserChanges, security(("token" = []), ("key" = [])), responses((status = 200, body = User), AuthRefusals))]
 pub async fn update_user(
     request: HttpRequest,
     state: Data<State>,

@@ -181,7 +181,7 @@ pub async fn extend_assignment(state: Data<State>, caller: Caller, path: Path<St
 }
 
 /// Gives the task back; it may come again.
-#[utoipa::path(post, path = "/v1/assignments/{assignment_id}/release", tag = "assignments", params(("assignment_id" = String, Path)), responses((status = 200, description = "{assignment_id, state, lease_expires_at}")))]
+#[utoipa::path(post, path = "/v1/assignments/{assignment_id}/release", tag = "assignments", params(("assignment_id" = String, Path)), responses((status = 200, description = "{assignment_id, state, lease_expires_at}"), (status = 409, description = "judgment_exists")))]
 pub async fn release_assignment(state: Data<State>, caller: Caller, path: Path<String>) -> Result<HttpResponse, Problem> {
     let (rater_id, id, now) = (caller.require_rater()?.to_owned(), path.into_inner(), state.clock.now());
     let assignment = state.storage.transaction(move |tx| stored::release(tx, &rater_id, &id, now)).await?;

@@ -20,6 +20,49 @@ pub struct AuthRefusal {
     weak_password_reasons: &'static [&'static str],
 }
 
+/// A refusal as clients of Supabase Auth read it.
+#[derive(utoipa::ToSchema)]
+pub struct AuthRefusalBody {
+    /// The status of the answer.
+    pub code: u16,
+    /// The stable word, such as `invalid_credentials`.
+    pub error_code: String,
+    /// What is wrong, for people.
+    pub msg: String,
+}
+
+/// How requests on `/auth/v1` and `/session` may be refused.
+#[derive(utoipa::IntoResponses)]
+pub enum AuthRefusals {
+    /// The body cannot be read, or the credentials or the refresh token do not work.
+    #[response(status = 400)]
+    Malformed(AuthRefusalBody),
+    /// Nobody is signed in, or the token does not count any more.
+    #[response(status = 401)]
+    Nobody(AuthRefusalBody),
+    /// The key lacks the scope, or another site's page asked.
+    #[response(status = 403)]
+    Forbidden(AuthRefusalBody),
+    /// The caller is a key and has no account.
+    #[response(status = 404)]
+    NoAccount(AuthRefusalBody),
+    /// The body is too large.
+    #[response(status = 413)]
+    TooLarge(AuthRefusalBody),
+    /// The body is not JSON.
+    #[response(status = 415)]
+    NotJson(AuthRefusalBody),
+    /// Closed, taken, or a field is wrong.
+    #[response(status = 422)]
+    Wrong(AuthRefusalBody),
+    /// Too many failures; `Retry-After`.
+    #[response(status = 429)]
+    TooMany(AuthRefusalBody),
+    /// The database does not answer; `Retry-After`.
+    #[response(status = 503)]
+    Unavailable(AuthRefusalBody),
+}
+
 impl AuthRefusal {
     fn new(status: u16, error_code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self { status, error_code: error_code.into(), message: message.into(), retry_after_s: None, weak_password_reasons: &[] }

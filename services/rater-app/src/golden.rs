@@ -104,7 +104,7 @@ fn medium() -> Difficulty {
 }
 
 /// Makes a golden item.
-#[utoipa::path(post, path = "/v1/golden", tag = "golden", request_body(content = Object, description = "{task | task_id, choice, reasons?, rationale, difficulty?, edge_case_type?}"), responses((status = 201, description = "The golden item"), (status = 403, description = "Experts and administrators only"), (status = 409, description = "It is one already, or raters are at it")))]
+#[utoipa::path(post, path = "/v1/golden", tag = "golden", params(("Idempotency-Key" = Option<String>, Header)), request_body(content = Object, description = "{task | task_id, choice, reasons?, rationale, difficulty?, edge_case_type?}"), responses((status = 201, body = crate::rows::GoldenRow, description = "The golden item"), (status = 403, description = "Experts and administrators only"), (status = 409, description = "It is one already, or raters are at it")))]
 pub async fn create_golden(
     state: Data<State>,
     caller: Caller,
@@ -143,7 +143,7 @@ pub async fn create_golden(
 }
 
 /// Golden items, newest first, with how raters did on them; `state=candidate` lists what decisions proposed, `state=questioned` those on which raters asked for an expert, each with `questions`.
-#[utoipa::path(get, path = "/v1/golden", tag = "golden", params(GoldenQuery, web::paging::Page), responses((status = 200, description = "{data, next_cursor}"), (status = 403, description = "Experts and administrators only")))]
+#[utoipa::path(get, path = "/v1/golden", tag = "golden", params(GoldenQuery, web::paging::Page), responses((status = 200, body = web::paging::Slice<crate::rows::GoldenRow>, description = "{data, next_cursor}"), (status = 403, description = "Experts and administrators only")))]
 pub async fn list_golden(state: Data<State>, caller: Caller, query: ListQuery<GoldenQuery>) -> Result<HttpResponse, Problem> {
     caller.require(Role::may_review)?;
     let page = storage::page::Page::try_from(&query.page)?;
@@ -178,7 +178,7 @@ async fn list_questioned(state: &State, page: storage::page::Page) -> Result<Htt
 }
 
 /// Gives out a candidate from now on, or again an item that was retired. Send `{}` to leave all as proposed.
-#[utoipa::path(post, path = "/v1/golden/{task_id}/promote", tag = "golden", params(("task_id" = String, Path)), request_body = Promotion, responses((status = 200, description = "The golden item"), (status = 403, description = "Experts and administrators only"), (status = 404, description = "No item of such a task"), (status = 409, description = "It is given out already")))]
+#[utoipa::path(post, path = "/v1/golden/{task_id}/promote", tag = "golden", params(("task_id" = String, Path)), request_body = Promotion, responses((status = 200, body = crate::rows::GoldenRow, description = "The golden item"), (status = 403, description = "Experts and administrators only"), (status = 404, description = "No item of such a task"), (status = 409, description = "It is given out already")))]
 pub async fn promote_golden(
     state: Data<State>,
     caller: Caller,
@@ -210,7 +210,7 @@ pub async fn promote_golden(
 }
 
 /// Takes an item out of use, or drops a candidate. Its task does not become work again.
-#[utoipa::path(post, path = "/v1/golden/{task_id}/retire", tag = "golden", params(("task_id" = String, Path)), request_body = Retirement, responses((status = 200, description = "The golden item"), (status = 403, description = "Experts and administrators only"), (status = 404, description = "No item of such a task"), (status = 409, description = "It is retired already")))]
+#[utoipa::path(post, path = "/v1/golden/{task_id}/retire", tag = "golden", params(("task_id" = String, Path)), request_body = Retirement, responses((status = 200, body = crate::rows::GoldenRow, description = "The golden item"), (status = 403, description = "Experts and administrators only"), (status = 404, description = "No item of such a task"), (status = 409, description = "It is retired already")))]
 pub async fn retire_golden(
     state: Data<State>,
     caller: Caller,

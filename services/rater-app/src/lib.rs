@@ -38,6 +38,7 @@ pub mod recording;
 pub mod remote_checks;
 pub mod reviews;
 pub mod routes;
+pub mod rows;
 pub mod session;
 pub mod sign_in;
 pub mod state;

@@ -14,7 +14,7 @@ use web::problem::Problem;
 use web::settings::Settings;
 
 use crate::accounts::address_of;
-use crate::auth_refusal::AuthRefusal;
+use crate::auth_refusal::{AuthRefusal, AuthRefusals};
 use crate::hosted_sign_in::session_there;
 use crate::sign_in::{self, Session};
 use crate::state::State;
@@ -36,7 +36,7 @@ pub struct SignInForm {
 }
 
 /// Signs in and sets both cookies. JSON is answered with the user; a form is sent on to `return_to`, or back to `/login?error=CODE`.
-#[utoipa::path(post, path = "/session", tag = "pages", request_body = SignInForm, responses((status = 200, description = "{user, return_to}"), (status = 303, description = "After a form"), (status = 400, description = "{code, error_code, msg}")))]
+#[utoipa::path(post, path = "/session", tag = "pages", request_body = SignInForm, responses((status = 200, description = "{user, return_to}"), (status = 303, description = "After a form"), AuthRefusals))]
 pub async fn start_session(request: HttpRequest, state: Data<State>, body: Bytes) -> HttpResponse {
     let is_form = is_form(&request);
     let wanted = if is_form { parse_form(&body).ok().and_then(|form| form.return_to) } else { None };
@@ -60,7 +60,7 @@ pub async fn start_session(request: HttpRequest, state: Data<State>, body: Bytes
 }
 
 /// Exchanges the refresh cookie for new cookies; 204.
-#[utoipa::path(post, path = "/session/refresh", tag = "pages", responses((status = 204), (status = 400, description = "Sign in again")))]
+#[utoipa::path(post, path = "/session/refresh", tag = "pages", responses((status = 204), AuthRefusals))]
 pub async fn refresh_session(request: HttpRequest, state: Data<State>) -> HttpResponse {
     let work = async {
         refuse_foreign_pages(&request, &state)?;
@@ -74,7 +74,7 @@ pub async fn refresh_session(request: HttpRequest, state: Data<State>) -> HttpRe
 }
 
 /// Ends the session in the database and in the browser; 204, or after a form on to `/login`. Ending twice is fine.
-#[utoipa::path(delete, path = "/session", tag = "pages", responses((status = 204)))]
+#[utoipa::path(delete, path = "/session", tag = "pages", responses((status = 204), (status = 303, description = "After a form"), AuthRefusals))]
 pub async fn end_session(request: HttpRequest, state: Data<State>) -> HttpResponse {
     let work = async {
         refuse_foreign_pages(&request, &state)?;

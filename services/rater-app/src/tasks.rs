@@ -36,6 +36,7 @@ pub struct TaskQuery {
     /// One task type.
     pub task_type: Option<TaskType>,
     /// One status.
+    #[param(inline)]
     pub status: Option<TaskStatus>,
     /// One retailer.
     pub retailer_id: Option<String>,
@@ -52,7 +53,7 @@ enum Row {
 }
 
 /// Creates one task, or up to 500. Rows that are wrong are reported by index and the others are kept; repeating an equal task under the same task_id answers the stored one.
-#[utoipa::path(post, path = "/v1/tasks", tag = "tasks", request_body(content = Object, description = "A task, or a list of tasks: task_id?, task_type, retailer_id?, tenant_id?, adapter_id?, title, prompt, context_snippets?, candidate_a, candidate_b, candidate_c?, priority?, uncertainty_score?, required_judgments?, source?"), responses((status = 201, description = "The task; of a list {received, created, existing, rejected, data, errors}"), (status = 409, description = "The task_id has other content"), (status = 422, description = "Wrong fields")))]
+#[utoipa::path(post, path = "/v1/tasks", tag = "tasks", params(("Idempotency-Key" = Option<String>, Header)), request_body(content = Object, description = "A task, or a list of tasks: task_id?, task_type, retailer_id?, tenant_id?, adapter_id?, title, prompt, context_snippets?, candidate_a, candidate_b, candidate_c?, priority?, uncertainty_score?, required_judgments?, source?"), responses((status = 201, description = "The task; of a list {received, created, existing, rejected, data, errors}"), (status = 409, description = "The task_id has other content"), (status = 422, description = "Wrong fields")))]
 pub async fn create_tasks(state: Data<State>, caller: Caller, key: RepeatKey, body: JsonBytes<Value>) -> Result<HttpResponse, Problem> {
     caller.require(may_create)?;
     let request = key.of(&caller, &body.bytes);
@@ -95,7 +96,7 @@ pub async fn create_tasks(state: Data<State>, caller: Caller, key: RepeatKey, bo
 }
 
 /// Tasks of the caller's tenant, newest first; reviewers see all.
-#[utoipa::path(get, path = "/v1/tasks", tag = "tasks", params(TaskQuery, web::paging::Page), responses((status = 200, description = "{data, next_cursor}")))]
+#[utoipa::path(get, path = "/v1/tasks", tag = "tasks", params(TaskQuery, web::paging::Page), responses((status = 200, body = web::paging::Slice<crate::rows::TaskRow>, description = "{data, next_cursor}")))]
 pub async fn list_tasks(state: Data<State>, caller: Caller, query: ListQuery<TaskQuery>) -> Result<HttpResponse, Problem> {
     caller.require(may_create)?;
     let (scope, role) = (caller.scope(), caller.role);
@@ -115,7 +116,7 @@ pub async fn list_tasks(state: Data<State>, caller: Caller, query: ListQuery<Tas
 }
 
 /// One task with its checks and rubric, in the stored order.
-#[utoipa::path(get, path = "/v1/tasks/{task_id}", tag = "tasks", params(("task_id" = String, Path)), responses((status = 200, description = "The task"), (status = 404, description = "Not there, or not yours")))]
+#[utoipa::path(get, path = "/v1/tasks/{task_id}", tag = "tasks", params(("task_id" = String, Path)), responses((status = 200, body = crate::rows::TaskRow, description = "The task"), (status = 404, description = "Not there, or not yours")))]
 pub async fn get_task(state: Data<State>, caller: Caller, path: Path<String>) -> Result<HttpResponse, Problem> {
     caller.require(may_create)?;
     let (scope, task_id) = (caller.scope(), path.into_inner());

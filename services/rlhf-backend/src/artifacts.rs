@@ -135,9 +135,9 @@ fn header<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
 
 /// Stores a file: the body is streamed into the store and is there when the answer comes, or not at all. The same bytes again change nothing.
 #[utoipa::path(put, path = "/v1/artifacts/{bucket}/{path}", tag = "artifacts",
-    params(("bucket" = Bucket, Path), ("path" = String, Path, description = "Parts of letters, digits, `-_.+=`, separated by `/`"), PutQuery,
+    params(("bucket" = inline(Bucket), Path), ("path" = String, Path, description = "Parts of letters, digits, `-_.+=`, separated by `/`"), PutQuery,
         ("x-content-sha256" = Option<String>, Header, description = "SHA-256 of the body in hexadecimal digits; `Content-Digest: sha-256=:BASE64:` says the same")),
-    request_body(content = String, content_type = "application/octet-stream"),
+    request_body(content = Option<String>, content_type = "application/octet-stream", description = "The bytes; no body is an empty file"),
     responses((status = 201, body = Object, description = "Stored; size_bytes, sha256, href"), (status = 200, body = Object, description = "The same bytes were there, or others that were replaced"),
         (status = 400, description = "`checksum_mismatch`"), (status = 409, description = "`already_exists`: other bytes are there, and `overwrite` is not set; `artifact_in_use`"),
         (status = 413, description = "Over the limit of the bucket"), (status = 415, description = "A type that does not belong in the bucket"), (status = 422, description = "A path that is wrong")))]
@@ -170,7 +170,7 @@ pub async fn put_artifact(
 }
 
 /// Fetches a file: all of it, or the range asked for. By a link, without a sign-in.
-#[utoipa::path(get, path = "/v1/artifacts/{bucket}/{path}", tag = "artifacts", params(("bucket" = Bucket, Path), ("path" = String, Path), PlaceQuery),
+#[utoipa::path(get, path = "/v1/artifacts/{bucket}/{path}", tag = "artifacts", params(("bucket" = inline(Bucket), Path), ("path" = String, Path), PlaceQuery),
     responses((status = 200, content_type = "application/octet-stream", body = String, description = "The bytes, with `ETag` and `x-content-sha256`"), (status = 206, description = "The range asked for"),
         (status = 304, description = "It is as `If-None-Match` says"), (status = 403, description = "`link_expired`, `link_invalid`"), (status = 404, description = "Not there for this caller"), (status = 416, description = "No such range")))]
 pub async fn get_artifact(
@@ -206,7 +206,7 @@ pub async fn get_artifact(
 }
 
 /// Removes a file. Its bytes go within a minute.
-#[utoipa::path(delete, path = "/v1/artifacts/{bucket}/{path}", tag = "artifacts", params(("bucket" = Bucket, Path), ("path" = String, Path), SpaceQuery),
+#[utoipa::path(delete, path = "/v1/artifacts/{bucket}/{path}", tag = "artifacts", params(("bucket" = inline(Bucket), Path), ("path" = String, Path), SpaceQuery),
     responses((status = 204, description = "It is gone"), (status = 404, description = "Not there for this caller"), (status = 409, description = "`artifact_in_use`: an adapter is made of it")))]
 pub async fn delete_artifact(
     state: Data<State>,
@@ -225,7 +225,7 @@ pub async fn delete_artifact(
 }
 
 /// Files of a bucket, newest first.
-#[utoipa::path(get, path = "/v1/artifacts/{bucket}", tag = "artifacts", params(("bucket" = Bucket, Path), ArtifactQuery, web::paging::Page),
+#[utoipa::path(get, path = "/v1/artifacts/{bucket}", tag = "artifacts", params(("bucket" = inline(Bucket), Path), ArtifactQuery, web::paging::Page),
     responses((status = 200, body = Object, description = "`{data, next_cursor}`"), (status = 404, description = "No such bucket")))]
 pub async fn list_artifacts(
     state: Data<State>,
@@ -245,7 +245,7 @@ pub async fn list_artifacts(
 }
 
 /// Makes a link by which anybody may fetch a file until it expires.
-#[utoipa::path(post, path = "/v1/artifacts/{bucket}/{path}/sign", tag = "artifacts", params(("bucket" = Bucket, Path), ("path" = String, Path), SpaceQuery), request_body = SignBody,
+#[utoipa::path(post, path = "/v1/artifacts/{bucket}/{path}/sign", tag = "artifacts", params(("bucket" = inline(Bucket), Path), ("path" = String, Path), SpaceQuery), request_body = SignBody,
     responses((status = 200, body = Object, description = "`{url, expires_at}`"), (status = 404, description = "Not there for this caller"), (status = 422, description = "`expires_in_s` is wrong")))]
 pub async fn sign_artifact(
     state: Data<State>,

@@ -37,7 +37,7 @@ pub struct AuditQuery {
 }
 
 /// Decisions, newest first. Each row holds the hash of itself and of the row before it; `endcap doctor` checks that none was changed.
-#[utoipa::path(get, path = "/v1/audit-log", tag = "audit", params(AuditQuery, web::paging::Page), responses((status = 200, description = "`{data, next_cursor}`, or a file", body = Object)))]
+#[utoipa::path(get, path = "/v1/audit-log", tag = "audit", params(AuditQuery, web::paging::Page), responses((status = 200, description = "`{data, next_cursor}`, or a file", content((web::paging::Slice<crate::rows::AuditRow> = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"), (String = "application/vnd.apache.parquet")))))]
 pub async fn list_audit_log(state: Data<State>, caller: Caller, query: ListQuery<AuditQuery>) -> Result<HttpResponse, Problem> {
     caller.require(|role| role.sees_all_tenants() || role == Role::TenantAdmin)?;
     let AuditQuery { action, subject, actor, from, to, format } = query.filter;

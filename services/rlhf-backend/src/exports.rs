@@ -81,6 +81,7 @@ pub struct ExportQuery {
     /// Whether tasks judged by simulated raters count (default true).
     pub include_simulated: Option<bool>,
     /// `jsonl` (default) or `parquet`.
+    #[param(inline)]
     pub format: Option<Format>,
 }
 
@@ -111,8 +112,8 @@ impl ExportQuery {
 }
 
 /// Streams a dataset as JSON lines or Parquet.
-#[utoipa::path(get, path = "/v1/exports/{profile}", tag = "exports", params(("profile" = Profile, Path), ExportQuery),
-    responses((status = 200, description = "JSON lines (UTF-8, LF), or a Parquet file", content_type = "application/x-ndjson", body = String), (status = 404, description = "No such profile"), (status = 422, description = "Filters that are wrong")))]
+#[utoipa::path(get, path = "/v1/exports/{profile}", tag = "exports", params(("profile" = inline(Profile), Path), ExportQuery),
+    responses((status = 200, description = "JSON lines (UTF-8, LF), or a Parquet file", content((String = "application/x-ndjson"), (String = "application/vnd.apache.parquet"))), (status = 404, description = "No such profile"), (status = 422, description = "Filters that are wrong")))]
 pub async fn export_dataset(
     state: Data<State>,
     caller: Caller,
@@ -126,7 +127,7 @@ pub async fn export_dataset(
 }
 
 /// Streams where each row of a dataset comes from, as JSON lines: line n is about row n of the same export.
-#[utoipa::path(get, path = "/v1/exports/{profile}/provenance", tag = "exports", params(("profile" = Profile, Path), ExportQuery),
+#[utoipa::path(get, path = "/v1/exports/{profile}/provenance", tag = "exports", params(("profile" = inline(Profile), Path), ExportQuery),
     responses((status = 200, description = "JSON lines, UTF-8, LF", content_type = "application/x-ndjson", body = String), (status = 404, description = "No such profile"), (status = 422, description = "Filters that are wrong, `format=parquet`, or the profile `judgments`")))]
 pub async fn export_provenance(
     state: Data<State>,
@@ -147,7 +148,7 @@ pub async fn export_provenance(
 }
 
 /// Counts, reasons, sizes and checksums of a dataset, without the dataset. The answer begins at once and comes when all is read.
-#[utoipa::path(get, path = "/v1/exports/{profile}/manifest", tag = "exports", params(("profile" = Profile, Path), ExportQuery),
+#[utoipa::path(get, path = "/v1/exports/{profile}/manifest", tag = "exports", params(("profile" = inline(Profile), Path), ExportQuery),
     responses((status = 200, description = "Filters, rows, dropped per reason, sha256", body = Object), (status = 404, description = "No such profile"), (status = 422, description = "Filters that are wrong")))]
 pub async fn get_export_manifest(
     state: Data<State>,

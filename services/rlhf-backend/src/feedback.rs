@@ -129,7 +129,7 @@ pub struct Statistics {
 
 /// Stores one piece of feedback.
 #[utoipa::path(post, path = "/v1/feedback", tag = "feedback", request_body = FeedbackBody, params(("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 201, description = "The stored row", body = Object), (status = 422, description = "Fields that are wrong")))]
+    responses((status = 201, description = "The stored row", body = crate::rows::FeedbackRow), (status = 422, description = "Fields that are wrong")))]
 pub async fn create_feedback(
     state: Data<State>,
     caller: Caller,
@@ -188,7 +188,7 @@ pub async fn create_feedback_batch(
 }
 
 /// Feedback, newest first.
-#[utoipa::path(get, path = "/v1/feedback", tag = "feedback", params(FeedbackQuery, web::paging::Page), responses((status = 200, description = "`{data, next_cursor}`, or a file", body = Object)))]
+#[utoipa::path(get, path = "/v1/feedback", tag = "feedback", params(FeedbackQuery, web::paging::Page), responses((status = 200, description = "`{data, next_cursor}`, or a file", content((web::paging::Slice<crate::rows::FeedbackRow> = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"), (String = "application/vnd.apache.parquet")))))]
 pub async fn list_feedback(state: Data<State>, caller: Caller, query: ListQuery<FeedbackQuery>) -> Result<HttpResponse, Problem> {
     caller.require(may_read)?;
     let (scope, filter) = (caller.scope(), query.filter.filter()?);
@@ -219,7 +219,7 @@ fn columns() -> Vec<Column> {
 }
 
 /// One piece of feedback.
-#[utoipa::path(get, path = "/v1/feedback/{feedback_id}", tag = "feedback", params(("feedback_id" = String, Path)), responses((status = 200, body = Object, description = "The row"), (status = 404, description = "Not there for this caller")))]
+#[utoipa::path(get, path = "/v1/feedback/{feedback_id}", tag = "feedback", params(("feedback_id" = String, Path)), responses((status = 200, body = crate::rows::FeedbackRow, description = "The row"), (status = 404, description = "Not there for this caller")))]
 pub async fn get_feedback(state: Data<State>, caller: Caller, feedback_id: Path<String>) -> Result<Json<Feedback>, Problem> {
     caller.require(may_read)?;
     let scope = caller.scope();

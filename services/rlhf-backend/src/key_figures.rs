@@ -77,7 +77,7 @@ pub struct SourcesQuery {
 }
 
 /// Stored key figures, the last stored first.
-#[utoipa::path(get, path = "/v1/rlhf-metrics", tag = "key figures", params(FiguresQuery, web::paging::Page), responses((status = 200, description = "`{data, next_cursor}`; each row's `definitions` give n, interval, definition, source, and why a figure is absent; or a file", body = Object)))]
+#[utoipa::path(get, path = "/v1/rlhf-metrics", tag = "key figures", params(FiguresQuery, web::paging::Page), responses((status = 200, description = "`{data, next_cursor}`; each row's `definitions` give n, interval, definition, source, and why a figure is absent; or a file", content((Object = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"), (String = "application/vnd.apache.parquet")))))]
 pub async fn list_rlhf_metrics(state: Data<State>, caller: Caller, query: ListQuery<FiguresQuery>) -> Result<HttpResponse, Problem> {
     caller.require(may_read)?;
     let FiguresQuery { retailer_id, from, to, format } = query.filter;
@@ -115,7 +115,7 @@ pub async fn compute_rlhf_metrics(state: Data<State>, caller: Caller, body: Json
 }
 
 /// The rows that a figure is made of, oldest first: for whoever doubts it.
-#[utoipa::path(get, path = "/v1/rlhf-metrics/sources", tag = "key figures", params(SourcesQuery, web::paging::Page), responses((status = 200, description = "`{data: [{table, row_id, about, value, at}], next_cursor}`, or a file", body = Object), (status = 403, description = "Only the platform sees rows of all tenants"), (status = 422, description = "No such figure, or one without rows")))]
+#[utoipa::path(get, path = "/v1/rlhf-metrics/sources", tag = "key figures", params(SourcesQuery, web::paging::Page), responses((status = 200, description = "`{data: [{table, row_id, about, value, at}], next_cursor}`, or a file", content((Object = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"), (String = "application/vnd.apache.parquet"))), (status = 403, description = "Only the platform sees rows of all tenants"), (status = 422, description = "No such figure, or one without rows")))]
 pub async fn list_rlhf_metrics_sources(
     state: Data<State>,
     caller: Caller,

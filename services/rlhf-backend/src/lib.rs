@@ -22,6 +22,7 @@ pub mod period;
 pub mod reflection;
 pub mod reward_models;
 pub mod routes;
+pub mod rows;
 pub mod scoring;
 pub mod selection;
 pub mod state;

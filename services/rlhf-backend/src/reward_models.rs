@@ -95,7 +95,7 @@ impl From<RewardModel> for Card {
 
 /// Queues the training of a reward model.
 #[utoipa::path(post, path = "/v1/reward-models/train", tag = "reward models", request_body = TrainBody, params(("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 202, description = "`{job_id}`; follow it at `/v1/jobs/{job_id}`", body = Object), (status = 403, description = "Only the platform trains"), (status = 422, description = "Fields that are wrong")))]
+    responses((status = 202, description = "`{job_id}`; follow it at `/v1/jobs/{job_id}`", body = crate::rows::QueuedRow), (status = 403, description = "Only the platform trains"), (status = 422, description = "Fields that are wrong")))]
 pub async fn train_reward_model(
     state: Data<State>,
     caller: Caller,
@@ -131,7 +131,7 @@ pub async fn train_reward_model(
 }
 
 /// Models, newest first.
-#[utoipa::path(get, path = "/v1/reward-models", tag = "reward models", params(RewardModelQuery, web::paging::Page), responses((status = 200, description = "`{data, next_cursor}`", body = Object)))]
+#[utoipa::path(get, path = "/v1/reward-models", tag = "reward models", params(RewardModelQuery, web::paging::Page), responses((status = 200, description = "`{data, next_cursor}`", content((Object = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"), (String = "application/vnd.apache.parquet")))))]
 pub async fn list_reward_models(state: Data<State>, caller: Caller, query: ListQuery<RewardModelQuery>) -> Result<HttpResponse, Problem> {
     caller.require(may_read)?;
     let filter = RewardModelFilter {

@@ -76,7 +76,7 @@ pub struct Overviews {
 
 /// Queues a round: the tasks to be judged next are chosen anew.
 #[utoipa::path(post, path = "/v1/active-learning/rounds", tag = "active learning", request_body = RoundBody, params(("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 202, description = "`{job_id}`; follow it at `/v1/jobs/{job_id}`", body = Object), (status = 403, description = "Only the platform chooses"), (status = 422, description = "Fields that are wrong")))]
+    responses((status = 202, description = "`{job_id}`; follow it at `/v1/jobs/{job_id}`", body = crate::rows::QueuedRow), (status = 403, description = "Only the platform chooses"), (status = 422, description = "Fields that are wrong")))]
 pub async fn choose_tasks(state: Data<State>, caller: Caller, key: RepeatKey, body: JsonBytes<RoundBody>) -> Result<HttpResponse, Problem> {
     caller.require(Role::sees_all_tenants)?;
     let task_type = body.value.task_type;
@@ -93,7 +93,7 @@ pub async fn choose_tasks(state: Data<State>, caller: Caller, key: RepeatKey, bo
 
 /// What was chosen, and what choosing brings over drawing at random.
 #[utoipa::path(get, path = "/v1/active-learning", tag = "active learning", params(SelectionQuery),
-    responses((status = 200, description = "`{chosen_at, data: [{task_type, last_round: {.., lift, no_lift}, arms, next}]}`", body = Object), (status = 403, description = "Only the platform sees it")))]
+    responses((status = 200, description = "`{chosen_at, data: [{task_type, last_round: {.., lift, no_lift}, arms, next}]}`", content((Object = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"), (String = "application/vnd.apache.parquet"))), (status = 403, description = "Only the platform sees it")))]
 pub async fn get_active_learning(state: Data<State>, caller: Caller, query: QueryOf<SelectionQuery>) -> Result<HttpResponse, Problem> {
     caller.require(Role::sees_all_tenants)?;
     let scope = caller.scope();

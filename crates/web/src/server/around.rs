@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
@@ -13,7 +14,7 @@ use domain::scope::Scope;
 use futures_util::future::{Ready, ready};
 use tracing::Instrument;
 
-use super::Shared;
+use super::{ServiceInfo, Shared, document};
 use crate::limiter::Standing;
 use crate::problem::{CONTENT_TYPE_PROBLEM, Problem};
 use crate::request::{REQUEST_ID, RequestContext};
@@ -42,7 +43,7 @@ pub(super) async fn around(request: ServiceRequest, next: Next<impl MessageBody 
         };
         let result = match result {
             Ok(response) => {
-                let mut response = as_problem(response.map_into_boxed_body());
+                let mut response = as_problem(response.map_into_boxed_body(), shared.as_ref().map(|shared| &shared.info));
                 finish_headers(&mut response, shared.as_ref().map(|shared| shared.get_ref()), &context, &path);
                 Ok(response)
             }
@@ -123,7 +124,7 @@ impl FromRequest for ServiceCaller {
 }
 
 /// Gives errors of the framework our shape, and logs the cause of a problem once.
-fn as_problem(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+fn as_problem(response: ServiceResponse<BoxBody>, info: Option<&ServiceInfo>) -> ServiceResponse<BoxBody> {
     let status = response.status();
     if !status.is_client_error() && !status.is_server_error() {
         return response;
@@ -145,7 +146,9 @@ fn as_problem(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
         (None, _) => status.canonical_reason().unwrap_or("refused").to_owned(),
     };
     let allow = response.headers().get(ALLOW).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let problem = Problem::of_status(status, &detail).with_allow(allow);
+    let is_of_method = status == StatusCode::METHOD_NOT_ALLOWED;
+    let documented = || document::methods_of(&info?.openapi, &response.request().match_pattern()?);
+    let problem = Problem::of_status(status, &detail).with_allow(allow.or_else(|| is_of_method.then(documented)?));
     log_cause(&problem);
     let request = response.request().clone();
     ServiceResponse::new(request, problem.error_response())

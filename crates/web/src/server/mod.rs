@@ -35,6 +35,7 @@
 //! ```
 
 mod around;
+mod document;
 mod operations;
 
 use std::io;
@@ -173,13 +174,14 @@ impl BoundServer {
     /// # Errors
     /// [`ServeError::Listen`] naming the port, what it is for and the key that changes it.
     pub fn bind(
-        info: ServiceInfo,
+        mut info: ServiceInfo,
         settings: &Settings,
         public: SocketAddr,
         private: SocketAddr,
         ready: Readiness,
     ) -> Result<Self, ServeError> {
         let name = info.name;
+        info.openapi = document::complete(info.openapi);
         let public = listen(public, format!("The public listener of {}", name.as_str()), name.port_key())?;
         let private = listen(private, format!("The private listener of {}", name.as_str()), name.private_port_key())?;
         let shared = Arc::new(Shared {

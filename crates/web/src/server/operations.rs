@@ -11,7 +11,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
 
-use super::{ServiceInfo, Shared};
+use super::{ServiceInfo, Shared, document};
 use crate::caller::identify;
 use crate::problem::Problem;
 
@@ -117,6 +117,13 @@ async fn errors_page(shared: Data<Shared>) -> Result<HttpResponse, Problem> {
 
 /// The answer to paths that nobody serves: a page for a person who mistyped an address, a problem for programs.
 pub(super) async fn no_such_path(request: HttpRequest, shared: Data<Shared>) -> Result<HttpResponse, Problem> {
+    let documented = request.match_pattern().and_then(|route| document::methods_of(&shared.info.openapi, &route));
+    if let Some(methods) = documented
+        && !methods.split(", ").any(|method| method == request.method().as_str())
+    {
+        let detail = format!("{} is not a method of this path.", request.method());
+        return Err(Problem::of_status(StatusCode::METHOD_NOT_ALLOWED, &detail).with_allow(Some(methods)));
+    }
     let problem = Problem::not_found("page or path", request.path());
     if !is_read_by_a_person(&request) {
         return Err(problem);

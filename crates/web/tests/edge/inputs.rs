@@ -88,6 +88,15 @@ fn the_character_nul_is_refused_in_queries_bodies_and_cursors() {
 }
 
 #[test]
+fn a_body_that_is_not_utf_8_is_refused_wherever_the_fault_stands() {
+    #[derive(Debug, Deserialize)]
+    struct Named {}
+    for body in [&b"{\"known\": \"\xff\"}"[..], b"{\"a\": {\"b\": [\"\xc3\x28\"]}}"] {
+        assert_eq!(parse_json::<Named>(body).unwrap_err().code(), "malformed_json");
+    }
+}
+
+#[test]
 fn pages_follow_each_other_to_the_end() {
     let all: Vec<u32> = (1..=7).collect();
     let mut cursor = String::new();

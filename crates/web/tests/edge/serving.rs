@@ -43,6 +43,14 @@ impl Answer {
     }
 }
 
+#[utoipa::path(get, path = "/v1/limited", responses((status = 200)))]
+#[expect(dead_code, reason = "stands for the handler in the document")]
+fn documented() {}
+
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(documented))]
+struct Document;
+
 fn info() -> ServiceInfo {
     ServiceInfo {
         name: ServiceName::RaterApp,
@@ -50,7 +58,7 @@ fn info() -> ServiceInfo {
         git_commit: "abc",
         database_kind: "sqlite".to_owned(),
         realtime_mode: "local".to_owned(),
-        openapi: utoipa::openapi::OpenApiBuilder::new().build(),
+        openapi: <Document as utoipa::OpenApi>::openapi(),
         untimed_paths: &["/slow-import"],
     }
 }
@@ -174,6 +182,7 @@ async fn every_refusal_is_a_problem_with_the_callers_request_id() {
         ("GET /v1/limited%00 HTTP/1.1\r\nX-Request-Id: req-7".to_owned(), String::new(), 404, "not_found"),
         (post("application/json"), r#"{"rows": ["a\u0000"]}"#.to_owned(), 422, "invalid_input"),
         ("GET /echo HTTP/1.1\r\nX-Request-Id: req-7".to_owned(), String::new(), 405, "method_not_allowed"),
+        ("TRACE /v1/limited HTTP/1.1\r\nX-Request-Id: req-7".to_owned(), String::new(), 405, "method_not_allowed"),
         ("GET /broken HTTP/1.1\r\nX-Request-Id: req-7".to_owned(), String::new(), 500, "internal"),
         ("GET /slow HTTP/1.1\r\nX-Request-Id: req-7".to_owned(), String::new(), 503, "timeout"),
         (post("text/plain"), "{}".to_owned(), 415, "unsupported_media_type"),
@@ -189,6 +198,7 @@ async fn every_refusal_is_a_problem_with_the_callers_request_id() {
             "{}",
             answer.head
         );
+        assert!(!head.starts_with("TRACE") || answer.head.contains("allow: GET\r\n"), "{}", answer.head);
         assert!(answer.head.contains("x-content-type-options: nosniff") && !answer.body.contains("hunter2"));
     }
     assert_eq!(fetch(running.public, "/slow-import").await.status, 200, "streams are exempt from the timeout");

@@ -332,7 +332,7 @@ fn check_open(row: &Experiment) -> Result<(), StorageError> {
 /// header. Single units and sums of arms do not go together: whichever comes second is 422 by row. Days outside of the experiment are 422 by row: of an A/B test those before the day of its start (UTC) or after `planned_end`, of
 /// a geo test those in neither period, of a switchback test those outside of its blocks. A design that is read once takes no more rows after
 /// its reading: 409 `already_read`. Performance rows carry no market, so that geo tests get their sums here and not from `/performance`.
-#[utoipa::path(post, path = "/v1/experiments/{experiment_id}/observations", tag = "experiments", params(("experiment_id" = String, Path)), request_body = ObservationsBody, responses((status = 200, body = Object, description = "`{received, inserted, updated, unchanged}`"), (status = 409, description = "Not running, read already, or too many rows"), (status = 422, description = "Rows that do not fit, by row and field")))]
+#[utoipa::path(post, path = "/v1/experiments/{experiment_id}/observations", tag = "experiments", params(("Idempotency-Key" = Option<String>, Header), ("experiment_id" = String, Path)), request_body = ObservationsBody, responses((status = 200, body = Object, description = "`{received, inserted, updated, unchanged}`"), (status = 409, description = "Not running, read already, or too many rows"), (status = 422, description = "Rows that do not fit, by row and field")))]
 pub async fn record_observations(
     state: Data<State>,
     caller: Caller,

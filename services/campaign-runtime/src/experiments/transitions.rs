@@ -105,7 +105,7 @@ pub struct ExperimentTransitionBody {
 /// result (or takes what was read before, where the design is read once), stores it with the hash of what it was computed from, and
 /// calibrates the campaign when there is an incremental return; before the plan allows it is 409 `readout_too_early`, unless `abandon` says
 /// that no result is wanted.
-#[utoipa::path(post, path = "/v1/experiments/{experiment_id}/transitions", tag = "experiments", params(("experiment_id" = String, Path)), request_body = ExperimentTransitionBody, responses((status = 200, body = Object, description = "The experiment"), (status = 409, description = "`allowed` lists the moves, or `not_before` says when"), (status = 422, description = "`planned_end` is over, or the definition is wrong")))]
+#[utoipa::path(post, path = "/v1/experiments/{experiment_id}/transitions", tag = "experiments", params(("experiment_id" = String, Path)), request_body = ExperimentTransitionBody, responses((status = 200, body = crate::rows::ExperimentRow, description = "The experiment"), (status = 409, description = "`allowed` lists the moves, or `not_before` says when"), (status = 422, description = "`planned_end` is over, or the definition is wrong")))]
 pub async fn transition_experiment(
     state: Data<State>,
     caller: Caller,

@@ -47,7 +47,7 @@ pub struct PlanFeedbackBody {
 }
 
 /// Takes feedback on a plan. It is kept at once and reaches the RLHF backend as soon as that answers: `is_delivered` tells whether it has.
-#[utoipa::path(post, path = "/v1/campaigns/{campaign_id}/plans/{plan_id}/feedback", tag = "plans", params(("campaign_id" = String, Path), ("plan_id" = String, Path)), request_body = PlanFeedbackBody,
+#[utoipa::path(post, path = "/v1/campaigns/{campaign_id}/plans/{plan_id}/feedback", tag = "plans", params(("Idempotency-Key" = Option<String>, Header), ("campaign_id" = String, Path), ("plan_id" = String, Path)), request_body = PlanFeedbackBody,
     responses((status = 201, body = Object, description = "`{event_id, plan_id, feedback_type, rating, is_delivered}`"), (status = 404, description = "No such plan"), (status = 422, description = "Fields that are wrong")))]
 pub async fn give_plan_feedback(
     state: Data<State>,

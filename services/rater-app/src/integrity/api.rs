@@ -115,7 +115,7 @@ pub async fn list_actions(state: Data<State>, caller: Caller, query: ListQuery<A
 
 /// Acts on a rater, who is told. Any step may be taken at any time; voiding takes out what was judged in the last days
 /// (`ENDCAP_INTEGRITY_VOID_DAYS`), and is finished when `finished_at` is set.
-#[utoipa::path(post, path = "/v1/quality/actions", tag = "quality", request_body = ActionRequest, responses((status = 201, description = "The action"), (status = 403, description = "Experts and administrators only"), (status = 404, description = "No such rater")))]
+#[utoipa::path(post, path = "/v1/quality/actions", tag = "quality", params(("Idempotency-Key" = Option<String>, Header)), request_body = ActionRequest, responses((status = 201, description = "The action"), (status = 403, description = "Experts and administrators only"), (status = 404, description = "No such rater")))]
 pub async fn create_action(
     state: Data<State>,
     caller: Caller,

@@ -1,0 +1,74 @@
+//! What rows look like, for the API document. Schemathesis (`scripts/check-api`) holds every answer to these shapes.
+#![expect(dead_code, reason = "describes what handlers write")]
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+/// An object whose members depend on what it is about.
+#[derive(ToSchema)]
+#[schema(as = Members, value_type = Object)]
+pub struct Json(Map<String, Value>);
+
+/// Feedback as it is stored.
+#[derive(ToSchema)]
+#[schema(as = Feedback)]
+pub struct FeedbackRow {
+    feedback_id: String,
+    tenant_id: Option<String>,
+    brand_id: Option<String>,
+    user_id: String,
+    task_type: String,
+    feedback_type: String,
+    prompt: String,
+    model_output: String,
+    rating: Option<i32>,
+    preferred_output: Option<String>,
+    rejected_output: Option<String>,
+    metadata: Json,
+    session_id: Option<String>,
+    created_at: DateTime<Utc>,
+}
+
+/// A job of the background worker.
+#[derive(ToSchema)]
+#[schema(as = Job)]
+pub struct JobRow {
+    job_id: String,
+    kind: String,
+    /// `queued`, `running`, `succeeded` or `failed`.
+    state: String,
+    /// 0 to 1.
+    progress: f64,
+    message: Option<String>,
+    input: Json,
+    result: Option<Json>,
+    error: Option<String>,
+    attempts: i32,
+    created_at: DateTime<Utc>,
+    started_at: Option<DateTime<Utc>>,
+    finished_at: Option<DateTime<Utc>>,
+}
+
+/// An entry of the audit log; each holds the hash of the one before.
+#[derive(ToSchema)]
+#[schema(as = AuditEntry)]
+pub struct AuditRow {
+    number: i64,
+    action: String,
+    actor: String,
+    subject: String,
+    tenant_id: Option<String>,
+    detail: Value,
+    hash: String,
+    previous_hash: String,
+    created_at: DateTime<Utc>,
+}
+
+/// A job that was queued.
+#[derive(ToSchema)]
+#[schema(as = Queued)]
+pub struct QueuedRow {
+    /// Follow it at `/v1/jobs/{job_id}`.
+    job_id: String,
+}
