@@ -50,7 +50,8 @@ def main():
         context = Context(folder, arguments.bin.resolve())
         for name in names:
             what, run = TESTS[name]
-            print(f"{name:<28}...", end="", flush=True)
+            if sys.stdout.isatty():
+                print(f"{name:<28}...", end="", flush=True)
             begun = time.monotonic()
             try:
                 seen = run(context)
@@ -63,7 +64,7 @@ def main():
             context.clear()
             seconds = time.monotonic() - begun
             results.append({"name": name, "what": what, "state": state, "seen": seen, "seconds": round(seconds, 1)})
-            print(f"\r{name:<28}{state:<9} {seconds:5.0f} s  {seen}", flush=True)
+            print(f"{chr(13) if sys.stdout.isatty() else ''}{name:<28}{state:<9} {seconds:5.0f} s  {seen}", flush=True)
     finally:
         if context:
             context.clear()
