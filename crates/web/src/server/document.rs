@@ -227,7 +227,7 @@ mod tests {
     use super::*;
 
     #[derive(ToSchema)]
-    #[schema(additional_properties = false)]
+    #[serde(deny_unknown_fields)]
     #[expect(dead_code, reason = "a shape")]
     struct Ab {
         arms: u32,
