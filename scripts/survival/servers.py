@@ -85,8 +85,9 @@ class Databases:
                     pass
             # All of them: what one still holds of the shared memory would keep the next server from starting.
             wait_until("the end of PostgreSQL", 20, lambda: not any(is_alive(one) for one in [pid, *map(int, children)]))
-            # Where nobody reaps the dead (a container without an init), the next server would take the number in this file for a living one.
-            (self.folder / "postgres/data/postmaster.pid").unlink(missing_ok=True)
+            # Where nobody reaps the dead (a container without an init), the next server would take the number in these files for a living one.
+            for left in ["data/postmaster.pid", ".s.PGSQL.5432.lock"]:
+                (self.folder / "postgres" / left).unlink(missing_ok=True)
         else:
             pid = int((self.folder / "mariadb/pid").read_text())
             os.kill(pid, signal.SIGKILL)

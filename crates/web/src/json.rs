@@ -4,7 +4,7 @@ pub(crate) mod nul;
 mod strict;
 pub mod words;
 
-use actix_web::http::header::CONTENT_TYPE;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use actix_web::web::BytesMut;
 use actix_web::{FromRequest, HttpMessage, HttpRequest, dev::Payload};
 use domain::invalid::FieldError;
@@ -25,7 +25,7 @@ pub struct BodyLimit(pub usize);
 
 /// A JSON body. Types of writes derive `Deserialize` with `#[serde(deny_unknown_fields)]`, which makes unknown fields a 422.
 ///
-/// 413 over the limit, 415 for another content type, 400 with line and column for bad syntax, 422 with the field's path for all else.
+/// 413 over the limit, 415 for another content type or a compressed body, 400 with line and column for bad syntax, 422 with the field's path for all else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JsonBody<T>(pub T);
 
@@ -80,6 +80,10 @@ async fn read_body(request: &HttpRequest, mut payload: Payload) -> Result<BytesM
     if !is_json {
         let got = request.headers().get(CONTENT_TYPE).map_or("none", |_| "another one");
         return Err(Problem::unsupported_media_type(&format!("application/json (there was {got})")));
+    }
+    // Taken as it comes, a compressed body would be called bad JSON; unpacked, a small one could become a large one.
+    if request.headers().get(CONTENT_ENCODING).is_some_and(|coding| coding.as_bytes() != b"identity") {
+        return Err(Problem::new("unsupported_media_type", "A JSON body is not taken compressed; send it without Content-Encoding."));
     }
     let limit = request.app_data::<BodyLimit>().map_or(DEFAULT_BODY_LIMIT_BYTES, |limit| limit.0);
     let announced = request.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse::<usize>().ok());

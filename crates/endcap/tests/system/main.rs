@@ -96,8 +96,8 @@ fn no_secret_was_logged(logs: &Path) {
 
 /// The version of the last model that a loop trained: more than one when the gate asked for more judged pairs.
 fn last_version(text: &str) -> u32 {
-    let told = text.lines().filter_map(|line| line.split_once(" version ")?.1.split_once(':')?.0.parse().ok());
-    told.last().unwrap_or_else(|| panic!("no model is named:\n{text}"))
+    let mut told = text.lines().filter_map(|line| line.split_once(" version ")?.1.split_once(':')?.0.parse().ok());
+    told.next_back().unwrap_or_else(|| panic!("no model is named:\n{text}"))
 }
 
 /// Runs the browser tests, which sign in, judge and review with the keyboard alone.

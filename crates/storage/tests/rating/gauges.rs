@@ -30,13 +30,13 @@ fn what_waits_is_counted_with_the_age_of_the_oldest() {
             let task = NewTask { status: status.to_owned(), ..new_task(&format!("task-{n}"), 1) };
             tasks::create(&mut conn, &task, noon() + TimeDelta::minutes(n as i64)).unwrap();
         }
-        let other = NewTask { task_type: "ad_copy".to_owned(), ..new_task("other", 3) };
+        let other = NewTask { task_type: "policy_compliance".to_owned(), ..new_task("other", 3) };
         tasks::create(&mut conn, &other, noon() + TimeDelta::minutes(9)).unwrap();
         let mut waiting = gauges::tasks_to_judge(&mut conn).unwrap();
         waiting.sort_by(|a, b| a.kind.cmp(&b.kind));
-        assert_eq!(waiting, [backlog("ad_copy", 1, 9), backlog("plan_quality", 2, 0)], "{}", db.kind());
-        assert_eq!(waiting[1].age(noon() + TimeDelta::minutes(2)), 120.0);
-        assert_eq!(waiting[1].age(noon() - TimeDelta::minutes(2)), 0.0, "a clock behind the others makes no negative age");
+        assert_eq!(waiting, [backlog("plan_quality", 2, 0), backlog("policy_compliance", 1, 9)], "{}", db.kind());
+        assert_eq!(waiting[0].age(noon() + TimeDelta::minutes(2)), 120.0);
+        assert_eq!(waiting[0].age(noon() - TimeDelta::minutes(2)), 0.0, "a clock behind the others makes no negative age");
 
         let rater_id = rater(&mut conn, "Somebody");
         let later = noon() + TimeDelta::minutes(10);
