@@ -65,6 +65,26 @@ def begin(context, system, tasks=400, **more):
     return service, Crowd(system, ("127.0.0.1", service.port))
 
 
+@test("oracle-notices", "a judgment that is removed from the database behind the system's back is missed: the other tests can fail")
+def oracle_notices(context):
+    system, _ = on(context, "sqlite", raters=4)
+    service, crowd = begin(context, system, tasks=20)
+    crowd.start()
+    assert crowd.wait_idle(60), "the raters did not come to an end"
+    service.kill()
+    database = sqlite3.connect(system.url.removeprefix("sqlite://"))
+    database.execute("DELETE FROM judgments WHERE judgment_id = ?", (crowd.acknowledged[0][2],))
+    database.commit()
+    database.close()
+    service.start()
+    try:
+        seen = check_oracle(crowd)
+    except AssertionError as error:
+        assert " 1 lost" in str(error), str(error)
+        return f"the oracle says: {error}"
+    raise AssertionError(f"the oracle noticed nothing: {seen}")
+
+
 def service_killed(context, kind):
     system, _ = on(context, kind)
     service, crowd = begin(context, system)

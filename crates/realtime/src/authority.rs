@@ -28,6 +28,11 @@ pub trait Authority: Send + Sync {
     /// Whether the identity may broadcast and show presence in the room `topic`.
     fn may_send(&self, identity: &Identity, topic: &str, private: bool) -> bool;
 
+    /// Whether changes of `table` are told at all. The default trusts the subscriber: of an unknown table nothing is ever told.
+    fn has_table(&self, _schema: &str, _table: &str) -> bool {
+        true
+    }
+
     /// Whether `table` has a column that a subscriber may name in a filter. The default trusts the
     /// subscriber: a filter on an unknown column then simply never matches.
     fn has_column(&self, _schema: &str, _table: &str, _column: &str) -> bool {

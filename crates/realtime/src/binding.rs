@@ -64,6 +64,9 @@ impl Binding {
         };
         let schema = text("schema").unwrap_or("public").to_owned();
         let table = text("table").filter(|table| *table != "*").map(str::to_owned);
+        if let Some(unknown) = table.as_deref().filter(|table| !authority.has_table(&schema, table)) {
+            return Err(format!("no changes of the table {schema}.{unknown} are told"));
+        }
         let conditions = filter::parse(text("filter").unwrap_or_default())?;
         let known = |column: &str| table.as_deref().is_none_or(|table| authority.has_column(&schema, table, column));
         if let Some(unknown) = conditions.iter().find(|c| !known(&c.column)) {

@@ -55,6 +55,10 @@ pub struct RefreshToken {
 /// What may be changed about oneself.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 pub struct UserChanges {
+    /// Not taken here: whoever runs the system changes addresses.
+    #[serde(default)]
+    #[schema(ignore)]
+    pub email: Option<String>,
     /// A new password; ends all other sessions.
     #[serde(default)]
     pub password: Option<String>,
@@ -176,6 +180,9 @@ pub async fn update_user(
             let data = sign_in::check_metadata(changes.data)?;
             changes.password.as_deref().map_or(Ok(()), sign_in::check_password)?;
             return hosted_sign_in::update_user(&state, project, &token, changes.password, data).await;
+        }
+        if changes.email.is_some() {
+            return Err(AuthRefusal::validation_failed("email: An address cannot be changed here; ask whoever runs the system"));
         }
         let password_hash = match changes.password {
             Some(password) => {

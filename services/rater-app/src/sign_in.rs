@@ -217,6 +217,10 @@ pub fn check_password(password: &str) -> Result<(), AuthRefusal> {
         let message = format!("Password should be at least {} characters", password::MIN_CHARACTERS);
         return Err(AuthRefusal::weak_password(message));
     }
+    let distinct: std::collections::BTreeSet<char> = password.chars().collect();
+    if distinct.len() < 5 || password.chars().all(|sign| sign.is_ascii_digit()) {
+        return Err(AuthRefusal::weak_password("Password is easy to guess: use more different characters, and not digits only"));
+    }
     if password.len() > password::MAX_BYTES {
         return Err(AuthRefusal::weak_password(format!("Password should be at most {} bytes", password::MAX_BYTES)));
     }

@@ -152,6 +152,7 @@ pub async fn put_artifact(
     caller.require(may_write)?;
     let scope = caller.scope();
     let place = place_of(&scope, &place.0, &place.1, query.0.tenant_id.as_deref())?;
+    refuse_files_of_models(&place)?;
     let wanted = Wanted {
         content_type: upload::content_type(place.bucket, header(&request, CONTENT_TYPE.as_str()), header(&request, "content-encoding"))?,
         overwrite: query.0.overwrite,
@@ -217,11 +218,21 @@ pub async fn delete_artifact(
     caller.require(may_write)?;
     let scope = caller.scope();
     let place = place_of(&scope, &place.0, &place.1, query.0.tenant_id.as_deref())?;
+    refuse_files_of_models(&place)?;
     let now = state.clock.now();
     let writer = scope.clone();
     state.storage.scoped(&scope).transaction(move |conn| stored::remove(conn, &writer, &place, now)).await?;
     state.artifacts.doomed.notify_one();
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// What a trained model was written to stays as it was written: cards and score services offer it.
+fn refuse_files_of_models(place: &Place) -> Result<(), Problem> {
+    if place.bucket == Bucket::ModelArtifacts && place.tenant == PLATFORM && place.path.starts_with(models::FOLDER) {
+        let detail = format!("{} belongs to a trained reward model and stays as it was written; choose another path.", place.path);
+        return Err(Problem::conflict("artifact_in_use", detail));
+    }
+    Ok(())
 }
 
 /// Files of a bucket, newest first.

@@ -32,6 +32,17 @@ pub(crate) fn require_reader(caller: &Caller) -> Result<(), Problem> {
     caller.require(may_read)
 }
 
+/// Refuses who belongs to no tenant and does not see all: zeros would be shown as if they were the truth.
+pub(crate) fn require_data(caller: &Caller) -> Result<(), Problem> {
+    require_reader(caller)?;
+    if caller.tenant.is_none() && !caller.role.sees_all_tenants() {
+        let detail =
+            format!("An account of role {} belongs to no brand, so it has no data here; reward models are open to it.", caller.role);
+        return Err(Problem::forbidden(detail));
+    }
+    Ok(())
+}
+
 /// Realtime topics that a page listens to, for its script: a tenant hears its own rooms, the platform's people all.
 pub(crate) fn topics(caller: &Caller, rooms: &[&str]) -> String {
     let topic = |room: &&str| match (&caller.tenant, *room) {

@@ -22,8 +22,13 @@ const WITHIN: Duration = Duration::from_secs(5);
 pub(super) async fn check(settings: &Settings, report: &mut Report) {
     let hosted = &settings.supabase;
     let (Some(url), Some(key)) = (&hosted.url, &hosted.key) else {
-        return report
-            .bad("supabase", "SUPABASE_URL and SUPABASE_KEY are not set: copy both from Project Settings (phase 1 in docs/supabase.md)");
+        let missing = match (&hosted.url, &hosted.key) {
+            (None, None) => "SUPABASE_URL and SUPABASE_KEY are",
+            (None, Some(_)) => "SUPABASE_URL is",
+            _ => "SUPABASE_KEY, with which this check asks what a visitor may do, is",
+        };
+        let advice = "not set: copy it from Project Settings (phase 1 in docs/supabase.md)";
+        return report.bad("supabase", &format!("{missing} {advice}"));
     };
     let project = match Project::from_settings(url, key.clone(), hosted.service_key.clone(), hosted.jwt_secret.clone()) {
         Ok(project) => project,

@@ -9,6 +9,7 @@ use actix_web::HttpResponse;
 use actix_web::http::header::ContentType;
 use actix_web::web::ServiceConfig;
 use askama::Template;
+use domain::invalid::FieldError;
 
 use crate::caller::Caller;
 use crate::problem::Problem;
@@ -118,6 +119,28 @@ pub(crate) struct ErrorsPage {
 impl ErrorsPage {
     pub(crate) fn new(shared: &Shared) -> Self {
         Self { layout: Layout::with_addresses("Errors", "errors", None, shared.pages.clone()), codes: CODES }
+    }
+}
+
+/// The page in the place of one that was refused or failed: what a program gets as a problem document.
+#[derive(Template)]
+#[template(path = "problem.html")]
+pub(crate) struct ProblemPage {
+    layout: Layout,
+    detail: String,
+    errors: Vec<FieldError>,
+    /// Where a person may go on: the same page without what was asked of it, or the start.
+    back: String,
+    back_label: &'static str,
+    request_id: String,
+}
+
+impl ProblemPage {
+    pub(crate) fn new(shared: &Shared, caller: Option<&Caller>, problem: &Problem, path: &str, has_query: bool, request_id: &str) -> Self {
+        let layout = Layout::with_addresses(problem.title(), "", caller, shared.pages.clone());
+        let (back, back_label) = if has_query { (path, "Back to the page") } else { ("/", "To the start") };
+        let errors = problem.errors().to_vec();
+        Self { layout, detail: problem.detail().to_owned(), errors, back: back.to_owned(), back_label, request_id: request_id.to_owned() }
     }
 }
 

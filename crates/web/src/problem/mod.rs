@@ -210,6 +210,12 @@ impl Problem {
         self.0.code.code
     }
 
+    /// What kind of problem it is, in a few words.
+    #[must_use]
+    pub fn title(&self) -> &'static str {
+        self.0.code.title
+    }
+
     /// The sentence for the reader.
     #[must_use]
     pub fn detail(&self) -> &str {

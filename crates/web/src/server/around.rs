@@ -5,7 +5,7 @@ use std::time::Instant;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, ResponseError, dev::Payload};
@@ -14,7 +14,9 @@ use domain::scope::Scope;
 use futures_util::future::{Ready, ready};
 use tracing::Instrument;
 
+use super::operations::is_read_by_a_person;
 use super::{ServiceInfo, Shared, document};
+use crate::caller::{PageRefusal, identify};
 use crate::limiter::Standing;
 use crate::problem::{CONTENT_TYPE_PROBLEM, Problem};
 use crate::request::{REQUEST_ID, RequestContext};
@@ -43,7 +45,8 @@ pub(super) async fn around(request: ServiceRequest, next: Next<impl MessageBody 
         };
         let result = match result {
             Ok(response) => {
-                let mut response = as_problem(response.map_into_boxed_body(), shared.as_ref().map(|shared| &shared.info));
+                let response = as_problem(response.map_into_boxed_body(), shared.as_ref().map(|shared| &shared.info));
+                let mut response = as_page(response, shared.as_ref(), &context, &path).await;
                 finish_headers(&mut response, shared.as_ref().map(|shared| shared.get_ref()), &context, &path);
                 Ok(response)
             }
@@ -152,6 +155,35 @@ fn as_problem(response: ServiceResponse<BoxBody>, info: Option<&ServiceInfo>) ->
     log_cause(&problem);
     let request = response.request().clone();
     ServiceResponse::new(request, problem.error_response())
+}
+
+/// The page in the place of a problem, for a person who reads in a browser; programs get the problem itself.
+async fn as_page(
+    response: ServiceResponse<BoxBody>,
+    shared: Option<&Data<Shared>>,
+    context: &RequestContext,
+    path: &str,
+) -> ServiceResponse<BoxBody> {
+    let Some(shared) = shared.filter(|_| is_read_by_a_person(response.request())) else { return response };
+    let error = response.response().error();
+    let problem = error.and_then(|error| match error.as_error::<PageRefusal>() {
+        Some(PageRefusal::Problem(problem)) => Some(problem),
+        Some(PageRefusal::SignIn(_)) => None,
+        None => error.as_error::<Problem>(),
+    });
+    let Some(problem) = problem else { return response };
+    let caller = identify(response.request()).await.ok().flatten();
+    let has_query = !response.request().query_string().is_empty();
+    let page = crate::layout::ProblemPage::new(shared, caller.as_ref(), problem, path, has_query, &context.id);
+    let Ok(mut answer) = crate::layout::render(&page) else { return response };
+    *answer.status_mut() = response.status();
+    for name in [RETRY_AFTER, ALLOW] {
+        if let Some(value) = response.headers().get(&name) {
+            answer.headers_mut().insert(name, value.clone());
+        }
+    }
+    let request = response.request().clone();
+    ServiceResponse::new(request, answer)
 }
 
 fn log_cause(problem: &Problem) {

@@ -136,7 +136,7 @@ pub(super) async fn no_such_path(request: HttpRequest, shared: Data<Shared>) -> 
 }
 
 /// Whether a browser asks for a page: nothing under `/v1/` is one.
-fn is_read_by_a_person(request: &HttpRequest) -> bool {
+pub(super) fn is_read_by_a_person(request: &HttpRequest) -> bool {
     let accepts = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     is_read && !request.path().starts_with("/v1/") && accepts.contains("text/html")

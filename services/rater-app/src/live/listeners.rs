@@ -77,6 +77,10 @@ impl Authority for Listeners {
         sees_all(role, identity.tenant.as_deref()) || (tenant.is_some() && identity.tenant.as_deref() == tenant)
     }
 
+    fn has_table(&self, schema: &str, table: &str) -> bool {
+        matches!(schema, "public" | "*") && changes::columns(table).is_some()
+    }
+
     /// Of a table of which nothing is told, no column is known.
     fn has_column(&self, schema: &str, table: &str, column: &str) -> bool {
         matches!(schema, "public" | "*") && changes::columns(table).is_some_and(|columns| columns.contains(&column))

@@ -18,10 +18,13 @@ pub const MODEL_FILE: &str = "reward-model.json";
 /// The file of its card.
 pub const CARD_FILE: &str = "card.json";
 
-/// The folder of a model's files, in the platform's `model-artifacts`.
+/// Where the files of trained models lie, in the platform's `model-artifacts`: written when a model is trained, and by nobody else.
+pub const FOLDER: &str = "reward-models/";
+
+/// The folder of a model's files.
 #[must_use]
 pub fn folder(model_id: &str) -> String {
-    format!("reward-models/{model_id}")
+    format!("{FOLDER}{model_id}")
 }
 
 /// Stores a model's files. The model itself is in the database already: without its files it works all the same, so a store in trouble

@@ -23,7 +23,7 @@ use web::layout::{Layout, render};
 use web::problem::Problem;
 
 use super::key_figures::{self, Drawing, FigureView};
-use super::{count, decimal, file, percent, require_reader, topics, words};
+use super::{count, decimal, file, percent, require_data, topics, words};
 use crate::key_figures::computing::judgments_of;
 use crate::state::State;
 use crate::training::CardFigures;
@@ -137,7 +137,7 @@ struct Figures {
 /// Shows the dashboard.
 pub async fn show_dashboard(state: Data<State>, caller: PageCaller, query: QueryOf<DashboardQuery>) -> Result<HttpResponse, PageRefusal> {
     let caller = caller.0;
-    require_reader(&caller)?;
+    require_data(&caller)?;
     let scope = caller.scope();
     let to = query.0.to.unwrap_or_else(|| state.clock.now().date_naive());
     let from = query.0.from.unwrap_or_else(|| to - Days::new(DAYS as u64 - 1));

@@ -14,7 +14,7 @@ use web::chart;
 use web::json::QueryOf;
 use web::layout::{Layout, render};
 
-use super::{count, file, require_reader, words};
+use super::{count, file, require_data, words};
 use crate::exports::counting::Progress;
 use crate::exports::profile::{Profile, Split};
 use crate::exports::{DEFAULT_MIN_POSTERIOR, ExportQuery};
@@ -89,7 +89,7 @@ struct ExportsPage {
 /// Shows the picker with the counts of the present choice.
 pub async fn show_exports(state: Data<State>, caller: PageCaller, form: QueryOf<ExportForm>) -> Result<HttpResponse, PageRefusal> {
     let caller = caller.0;
-    require_reader(&caller)?;
+    require_data(&caller)?;
     let form = form.0;
     let name = form.profile.clone().unwrap_or_else(|| Profile::TrlPreference.name().to_owned());
     let query = ExportQuery {

@@ -22,7 +22,7 @@ use web::json::QueryOf;
 use web::layout::{Layout, render};
 use web::problem::Problem;
 
-use super::{decimal, file, require_reader, topics, words};
+use super::{decimal, file, require_data, topics, words};
 use crate::feedback::rules::{self, RuleBody, RuleState};
 use crate::state::State;
 
@@ -93,7 +93,7 @@ pub async fn show_feedback(
     view: QueryOf<FeedbackView>,
 ) -> Result<HttpResponse, PageRefusal> {
     let caller = caller.0;
-    require_reader(&caller)?;
+    require_data(&caller)?;
     let scope = caller.scope();
     let FeedbackView { kind, after } = view.0;
     let filter = FeedbackFilter { brand_id: Some(brand_id.into_inner()), ..FeedbackFilter::default() };

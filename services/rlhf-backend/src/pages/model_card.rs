@@ -88,6 +88,7 @@ struct ModelPage {
     learnt_from: String,
     simulated: i64,
     note: Option<String>,
+    overrides: Vec<String>,
     files: Vec<(String, String)>,
     failed_gates: Vec<String>,
     rules: [&'static str; 7],
@@ -132,6 +133,14 @@ fn files(conn: &mut Connection, scope: &Scope, model_id: &str) -> Result<Vec<(St
     Ok(found.rows.into_iter().map(|file| address(file.path)).collect())
 }
 
+/// Who activated it over the gate, when and why, newest first.
+fn overrides(config: &serde_json::Value) -> Vec<String> {
+    let entries = config.get("overrides").and_then(serde_json::Value::as_array).into_iter().flatten().rev();
+    let word = |entry: &serde_json::Value, key: &str| entry.get(key).and_then(serde_json::Value::as_str).unwrap_or("?").to_owned();
+    let day = |at: String| at.get(..16).map_or(at.clone(), |day| day.replace('T', " "));
+    entries.map(|entry| format!("{} on {} UTC: {}", word(entry, "by"), day(word(entry, "at")), word(entry, "reason"))).collect()
+}
+
 fn page(layout: Layout, title: String, verdict: Verdict, watch: &Watch, stored: Option<CardFigures>, may_switch: bool) -> ModelPage {
     let Verdict { model, failed_gates } = verdict;
     let card = stored.as_ref().and_then(|figures| figures.card.as_ref());
@@ -162,6 +171,7 @@ fn page(layout: Layout, title: String, verdict: Verdict, watch: &Watch, stored: 
         ),
         simulated: count("judgments_by_simulated_raters"),
         note: text("note"),
+        overrides: overrides(&model.config.0),
         files: Vec::new(),
         failed_gates,
         figures: card.map(headline).unwrap_or_default(),
