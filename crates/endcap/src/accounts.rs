@@ -10,8 +10,9 @@ use domain::scope::Scope;
 use rand::Rng as _;
 use serde_json::json;
 use storage::accounts::{self, Account, Duties, NewAccount};
+use storage::api_keys;
 use storage::audit;
-use storage::connection::{Access, Connection};
+use storage::connection::Connection;
 use storage::page::Page;
 use storage::raters::{self, NewRater};
 use storage::store::transaction;
@@ -96,7 +97,7 @@ enum Action {
 /// Does what was asked.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let url = crate::database::resolve_url(arguments.database_url.as_deref())?;
-    let mut conn = Connection::open(&url, Access::Write)?;
+    let mut conn = crate::database::open_existing(&url)?;
     storage::migrate::require_current(&mut conn)?;
     match &arguments.action {
         Action::Create { email, role, tenant, name, password_stdin } => {
@@ -179,8 +180,8 @@ fn create(conn: &mut Connection, email: &str, role: Role, tenant: Option<&str>, 
     check_role(role, tenant)?;
     check_email(email)?;
     let name = name.or_else(|| email.split('@').next()).unwrap_or(email).trim().to_owned();
-    if name.is_empty() || name.chars().count() > 100 {
-        bail!("--name must have 1 to 100 characters");
+    if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
+        bail!("--name must have 1 to 100 printable characters");
     }
     if accounts::find_by_email(conn, email)?.is_some() {
         bail!("an account {email} exists; change it with set-role or set-password");
@@ -265,7 +266,10 @@ fn change(conn: &mut Connection, before: &Account, duties: &Duties, action: &'st
         }
         accounts::set_duties(tx, &before.account_id, duties, now())?;
         accounts::revoke_all_sessions(tx, &before.account_id, None, now())?;
+        // Keys outlive sessions: those that this person made, and those that these made, go with what they may do.
+        let keys = api_keys::revoke_made_by(tx, &by_operator(), &before.account_id, now())?;
         let detail = json!({
+            "keys_revoked": keys,
             "role": { "before": before.role, "after": duties.role }, "tenant_id": { "before": before.tenant_id, "after": duties.tenant_id },
             "is_active": { "before": before.is_active, "after": duties.is_active },
         });

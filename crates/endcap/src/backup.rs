@@ -59,9 +59,12 @@ pub fn back_up(arguments: &BackupArguments) -> Result<()> {
     let url = crate::database::resolve_url(arguments.database_url.as_deref())?;
     let file = &arguments.file;
     ensure!(!file.exists(), "{} exists; a backup overwrites nothing", file.display());
-    let mut conn = Connection::open(&url, Access::Write)?;
+    let mut conn = crate::database::open_existing(&url)?;
     let schema = schema_of(&mut conn)?.context("the database has no schema of Endcap; there is nothing to back up")?;
     let unfinished = beside(file, ".part");
+    for place in [&unfinished, &beside(file, ".json")] {
+        for_us_only(place)?;
+    }
     let written = match &url {
         DatabaseUrl::Sqlite(_) => backup::copy_sqlite(&mut conn, &unfinished).map_err(anyhow::Error::from),
         DatabaseUrl::Postgres(text) => tools::dump_postgres(text, &unfinished),
@@ -70,6 +73,7 @@ pub fn back_up(arguments: &BackupArguments) -> Result<()> {
     if let Err(error) = written {
         // Half a dump must not be taken for a backup; when it cannot be removed its name still says what it is.
         let _ = std::fs::remove_file(&unfinished);
+        let _ = std::fs::remove_file(beside(file, ".json"));
         return Err(error);
     }
     File::open(&unfinished)?.sync_all()?;
@@ -104,7 +108,15 @@ pub fn restore(arguments: &RestoreArguments) -> Result<()> {
     );
     match &url {
         DatabaseUrl::Sqlite(path) => {
-            ensure!(!path.exists(), "{} exists; restore into a file that does not, then put it in place", path.display());
+            // A log that lies beside belongs to another file: SQLite would play it into this one, and both would be lost.
+            for ending in ["", "-wal", "-shm", "-journal"] {
+                let taken = beside(path, ending);
+                ensure!(
+                    !taken.exists(),
+                    "{} exists; restore into a new folder, stop the services, and put the restored file in the place of the old one and its -wal and -shm together",
+                    taken.display()
+                );
+            }
             let unfinished = beside(path, ".part");
             std::fs::copy(file, &unfinished).with_context(|| format!("{} cannot be written", unfinished.display()))?;
             File::open(&unfinished)?.sync_all()?;
@@ -155,6 +167,14 @@ fn schema_of(conn: &mut Connection) -> Result<Option<String>> {
         return Ok(None);
     }
     Ok(migrate::status(conn)?.into_iter().rfind(|state| state.applied).map(|state| state.name))
+}
+
+/// Makes an empty file that only its owner may read: what is in a database is in its backup, password hashes and all. The tools that write it
+/// keep its mode.
+fn for_us_only(place: &Path) -> Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let made = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(place);
+    made.map(drop).with_context(|| format!("{} cannot be written", place.display()))
 }
 
 fn beside(file: &Path, ending: &str) -> PathBuf {

@@ -89,6 +89,18 @@ pub fn migrate(arguments: &MigrateArguments) -> Result<()> {
     Ok(())
 }
 
+/// A connection to a database that is there: a mistyped SQLite path must not become an empty file.
+pub fn open_existing(url: &DatabaseUrl) -> Result<Connection> {
+    if let DatabaseUrl::Sqlite(path) = url {
+        anyhow::ensure!(
+            path.is_file(),
+            "the SQLite file {} does not exist; make it with: endcap init-database --database-url {url}",
+            path.display()
+        );
+    }
+    Ok(Connection::open(url, Access::Write)?)
+}
+
 /// The URL given, else the one configured.
 pub fn resolve_url(given: Option<&str>) -> Result<DatabaseUrl> {
     use secrecy::ExposeSecret as _;

@@ -182,3 +182,23 @@ pub fn revoke(conn: &mut Connection, scope: &Scope, key_id: &str, now: DateTime<
     }
     find(conn, scope, key_id)
 }
+
+/// Revokes the keys that somebody made, and those made by these keys in turn; how many.
+///
+/// # Errors
+/// As any query.
+pub fn revoke_made_by(conn: &mut Connection, scope: &Scope, maker: &str, now: DateTime<Utc>) -> Result<usize, StorageError> {
+    let (mut makers, mut revoked) = (vec![maker.to_owned()], 0);
+    while let Some(maker) = makers.pop() {
+        let made: Vec<(String, Option<Timestamp>)> =
+            on!(conn, c => t::table.filter(t::created_by.eq(&maker)).select((t::key_id, t::revoked_at)).load(c))?;
+        for (key_id, revoked_at) in made {
+            if revoked_at.is_none() {
+                revoke(conn, scope, &key_id, now)?;
+                revoked += 1;
+            }
+            makers.push(key_id);
+        }
+    }
+    Ok(revoked)
+}

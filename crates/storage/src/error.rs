@@ -83,6 +83,7 @@ impl From<DieselError> for StorageError {
             DieselError::DatabaseError(_, ref info) if lacks_a_table(info.message()) => {
                 Self::Unavailable("the schema is missing or old; run: endcap migrate up".to_owned())
             }
+            DieselError::DatabaseError(_, ref info) if is_held(info.message()) => Self::Busy("a lock was held for too long"),
             DieselError::DatabaseError(_, ref info) if lacks_room(info.message()) => {
                 Self::Unavailable(format!("there is no room left where its data are: {}", info.message()))
             }
@@ -108,6 +109,11 @@ fn lacks_a_table(message: &str) -> bool {
 /// How the three databases say that a disk is full.
 fn lacks_room(message: &str) -> bool {
     ["database or disk is full", "No space left on device", "is full"].iter().any(|part| message.contains(part))
+}
+
+/// How the servers say that somebody else held a lock for longer than we wait.
+fn is_held(message: &str) -> bool {
+    message.contains("due to lock timeout") || message.contains("Lock wait timeout exceeded")
 }
 
 /// How servers say that a connection has ended, or that they are ending or beginning.

@@ -269,9 +269,15 @@ impl Door {
         })??;
         drop(waits);
         let (pool, written) = (self.pool.clone(), Arc::clone(&self.written));
+        let (waiting, timeouts) = (Arc::clone(&self.waiting), Arc::clone(&self.timeouts));
         let done = tokio::task::spawn_blocking(move || {
             let _place = place;
-            let mut pooled = pool.get().map_err(|e| StorageError::Unavailable(e.to_string()))?;
+            let waits = Waits::begin(&waiting);
+            let mut pooled = pool.get().map_err(|e| {
+                timeouts.fetch_add(1, Ordering::Relaxed);
+                StorageError::Unavailable(e.to_string())
+            })?;
+            drop(waits);
             let done = work(&mut pooled.connection);
             if announcements::take_written() {
                 written.notify_one();

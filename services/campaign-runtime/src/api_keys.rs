@@ -9,6 +9,7 @@ use domain::role::Role;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use storage::api_keys::{self as stored, ApiKey, NewApiKey};
+use storage::error::StorageError;
 use storage::page::Page;
 use web::access::hash_key;
 use web::caller::{Caller, Credential};
@@ -124,6 +125,15 @@ pub async fn create_api_key(state: Data<State>, caller: Caller, body: JsonBody<A
                 let maker = stored::find(conn, &scope, &caller.account_id)?;
                 let expires_at = end_within(new.expires_at, maker.expires_at.map(|at| at.0))?;
                 return stored::insert(conn, &scope, &NewApiKey { expires_at, ..new.clone() }, now);
+            }
+            // A token says what was true when it was made; a key outlives it, so what is true now counts.
+            let is_still_so = match storage::accounts::find(conn, &caller.account_id) {
+                Ok(account) => account.is_active && account.role == caller.role.to_string() && account.tenant_id == caller.tenant,
+                Err(StorageError::NotFound { .. }) => true,
+                Err(error) => return Err(error),
+            };
+            if !is_still_so {
+                return Err(StorageError::conflict("conflict", "your account may not do this any more; sign in again".to_owned()));
             }
             stored::insert(conn, &scope, &new, now)
         })

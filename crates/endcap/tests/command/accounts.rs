@@ -3,7 +3,10 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use domain::role::Role;
+use domain::scope::Scope;
 use storage::accounts;
+use storage::api_keys::{self, NewApiKey};
 use testkit::database;
 
 use crate::{fails, succeeds};
@@ -25,7 +28,29 @@ fn people_are_made_changed_and_shut_out_on_every_database() {
         let list = run(&["accounts", "list"]);
         assert!(list.contains("ada@endcap.example") && list.contains("tnt-a") && list.contains("never"), "{list}");
 
+        // What somebody made to be used without them ends with what they may do.
+        let bo = accounts::find_by_email(&mut conn, "bo@endcap.example").unwrap().unwrap();
+        let made = |conn: &mut storage::connection::Connection, by: &str, name: &str| {
+            let new = NewApiKey {
+                name: name.to_owned(),
+                key_hash: format!("hash of {name}"),
+                key_prefix: "ek_".to_owned(),
+                role: "analyst".to_owned(),
+                tenant_id: Some("tnt-a".to_owned()),
+                scopes: Vec::new(),
+                expires_at: None,
+            };
+            let scope = Scope::for_caller(by, Role::Analyst, Some("tnt-a"));
+            storage::store::transaction(conn, |tx| api_keys::insert(tx, &scope, &new, domain::time::now())).unwrap().key_id
+        };
+        let first = made(&mut conn, &bo.account_id, "first");
+        let second = made(&mut conn, &first, "second");
+        let others = made(&mut conn, &ada.account_id, "another's");
         run(&["accounts", "set-role", "--email", "bo@endcap.example", "--role", "expert"]);
+        for (key_id, is_revoked) in [(first, true), (second, true), (others, false)] {
+            let key = api_keys::find(&mut conn, &Scope::system("test"), &key_id).unwrap();
+            assert_eq!(key.revoked_at.is_some(), is_revoked, "{}: {}", db.kind(), key.name);
+        }
         run(&["accounts", "disable", "--email", "bo@endcap.example"]);
         let bo = accounts::find_by_email(&mut conn, "bo@endcap.example").unwrap().unwrap();
         assert_eq!((bo.role.as_str(), bo.tenant_id.as_deref(), bo.is_active), ("expert", None, false), "{}", db.kind());
@@ -36,7 +61,7 @@ fn people_are_made_changed_and_shut_out_on_every_database() {
         let ada = accounts::find_by_email(&mut conn, "ada@endcap.example").unwrap().unwrap();
         assert!(web::password::verify(second.trim(), ada.password_hash.as_deref()) && second.trim() != password);
         let storage::audit::Chain::Whole { entries } = storage::audit::verify(&mut conn).unwrap() else { panic!("a broken chain") };
-        assert_eq!(entries, 6, "{}: everything that was done is in the audit log", db.kind());
+        assert_eq!(entries, 11, "{}: everything that was done is in the audit log", db.kind());
     }
 }
 

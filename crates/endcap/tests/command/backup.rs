@@ -60,8 +60,26 @@ fn a_damaged_or_foreign_file_restores_nothing() {
     assert!(text.contains("is damaged") && text.contains("nothing was restored"), "{text}");
     assert!(!folder.path().join("new.db").exists());
 
+    // The log of another database beside the target would be played into what is restored.
+    std::fs::write(path("new.db-wal"), "of another database").unwrap();
+    let text = fails(&["restore", &path("good"), "--database-url", &target]);
+    assert!(text.contains("new.db-wal exists"), "{text}");
+    assert_eq!(std::fs::read(path("new.db-wal")).unwrap(), b"of another database", "and is left as it was");
+    assert!(!folder.path().join("new.db").exists());
+    std::fs::remove_file(path("new.db-wal")).unwrap();
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        for name in ["good", "good.json"] {
+            let mode = std::fs::metadata(path(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{name} may be read by others: {mode:o}");
+        }
+    }
+
     let text = fails(&["restore", &path("good"), "--database-url", "postgres://127.0.0.1:1/endcap"]);
     assert!(text.contains("backup of a sqlite database"), "{text}");
+    let missing = fails(&["backup", &path("of-nothing"), "--database-url", &format!("sqlite://{}", path("empty.db"))]);
+    assert!(missing.contains("empty.db does not exist") && !folder.path().join("empty.db").exists(), "{missing}");
+    std::fs::write(path("empty.db"), "").unwrap();
     let empty = fails(&["backup", &path("of-nothing"), "--database-url", &format!("sqlite://{}", path("empty.db"))]);
     assert!(empty.contains("nothing to back up"), "{empty}");
     assert!(!folder.path().join("of-nothing").exists() && !folder.path().join("of-nothing.json").exists());

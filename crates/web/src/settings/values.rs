@@ -17,6 +17,20 @@ use super::{
     Settings, SettingsError, SignIn, Signup, UnitCosts,
 };
 
+/// Why a secret is none: everybody can read or guess it. Length is looked at by its key.
+fn guessable(secret: &SecretString) -> Option<&'static str> {
+    use secrecy::ExposeSecret as _;
+    let text = secret.expose_secret();
+    let different: std::collections::BTreeSet<char> = text.chars().collect();
+    match text {
+        DEVELOPMENT_JWT_SECRET | DEVELOPMENT_SERVICE_SECRET => {
+            Some("is the built-in development secret, which everybody knows; give random bytes")
+        }
+        _ if different.len() < 8 => Some("has hardly any different characters and can be guessed; give random bytes"),
+        _ => None,
+    }
+}
+
 /// Known to everybody who reads the source: only good for development.
 const DEVELOPMENT_JWT_SECRET: &str = "endcap-development-jwt-secret-not-for-production";
 const DEVELOPMENT_SERVICE_SECRET: &str = "endcap-development-service-secret-not-for-production";
@@ -265,6 +279,11 @@ impl Values {
 
     fn own_secret(&mut self, environment: Environment, name: &'static str, development: &str) -> SecretString {
         if let Some(secret) = self.secret(name) {
+            if environment == Environment::Production
+                && let Some(problem) = guessable(&secret)
+            {
+                self.mistake(name, problem.to_owned());
+            }
             return secret;
         }
         let is_refused_already = self.mistakes.iter().any(|m| m.key == name || m.key.strip_suffix("_FILE") == Some(name));

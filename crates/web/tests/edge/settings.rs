@@ -76,6 +76,14 @@ fn every_mistake_is_named_with_problem_and_example() {
             &[("ENDCAP_ENVIRONMENT", "production")],
             &["ENDCAP_JWT_SECRET: is required in production", "ENDCAP_SERVICE_SECRET: is required in production"],
         ),
+        (
+            &[
+                ("ENDCAP_ENVIRONMENT", "production"),
+                ("ENDCAP_JWT_SECRET", "endcap-development-jwt-secret-not-for-production"),
+                ("ENDCAP_SERVICE_SECRET", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+            ],
+            &["ENDCAP_JWT_SECRET: is the built-in development secret", "ENDCAP_SERVICE_SECRET: has hardly any different characters"],
+        ),
         (&[("ENDCAP_JWT_SECRET_FILE", "/does/not/exist")], &["ENDCAP_JWT_SECRET_FILE", "cannot be read", "/run/secrets/endcap_jwt_secret"]),
         (&[("ENDCAP_CONFIG_FILE", "/does/not/exist.toml")], &["ENDCAP_CONFIG_FILE", "cannot be read"]),
         (&[("ENDCAP_SIGNUP", "maybe"), ("ENDCAP_WORKERS", "0")], &["2 mistake(s)", "ENDCAP_SIGNUP", "ENDCAP_WORKERS"]),
