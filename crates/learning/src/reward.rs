@@ -14,6 +14,7 @@ pub mod pairs;
 mod parallel;
 pub mod progress;
 pub mod setting;
+pub mod standard_errors;
 pub mod training;
 pub mod tuning;
 

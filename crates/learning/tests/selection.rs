@@ -72,6 +72,21 @@ fn the_ensemble_is_surer_with_more_pairs_and_unsure_of_words_it_never_saw() {
     let unknown = View::of(&model, &text("zebra quartz"), &text("violet maple")).unwrap();
     assert!(known.uncertainty < 0.5 && unknown.uncertainty > 0.6, "{} {}", known.uncertainty, unknown.uncertainty);
     assert!(unknown.information > 2.0 * known.information, "{} {}", unknown.information, known.information);
+
+    // The same in standard errors of the win probabilities, for several candidates at once.
+    let (places, texts) = (model.word_places(), ["fresh offer", "stale notice", "zebra quartz fresh", "violet maple"].map(text));
+    let errors = model.standard_errors(&places, &texts, None);
+    for (a, b) in [(0, 1), (0, 2), (1, 3), (2, 3)] {
+        let outcomes = model.opinions(&texts[a], &texts[b], None).outcomes;
+        let wins: Vec<f64> = outcomes.iter().map(|outcome| outcome.a + outcome.tie / 2.0).collect();
+        let mean = wins.iter().sum::<f64>() / wins.len() as f64;
+        let deviation = (wins.iter().map(|win| (win - mean).powi(2)).sum::<f64>() / (wins.len() - 1) as f64).sqrt();
+        assert!((errors[a][b] - deviation).abs() < 1e-9 && errors[a][b] == errors[b][a], "{a} {b}: {} {deviation}", errors[a][b]);
+    }
+    assert!(errors[2][3] > 2.0 * errors[0][1] && errors[1][1] == 0.0, "{errors:?}");
+    assert_eq!(model.standard_errors(&places, &[texts[0].clone(), texts[0].clone()], None)[0][1], 0.0, "the same text twice");
+    let refitted = learning::reward::training::refit(&pairs.iter().collect::<Vec<_>>(), model.setting);
+    assert!(refitted.standard_errors(&refitted.word_places(), &texts, None).is_empty(), "no ensemble, nothing to say");
 }
 
 #[test]

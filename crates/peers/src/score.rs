@@ -66,6 +66,10 @@ pub struct ScoreResponse {
     pub scores: Vec<f64>,
     /// Square table: `win_probabilities[row][column]` is the probability that `row` is preferred to `column`; .5 on the diagonal.
     pub win_probabilities: Vec<Vec<f64>>,
+    /// Bootstrap standard errors of `win_probabilities`, in the same places; empty without a model, or from one that was stored without an
+    /// ensemble.
+    #[serde(default)]
+    pub standard_errors: Vec<Vec<f64>>,
     /// Per candidate, what the score is made of; with a fallback the failed checks.
     pub explanation: Vec<Vec<Contribution>>,
     /// Whether no model took part: then the scores tell broken from sound at best, and the caller decides by its own rule.
@@ -83,6 +87,7 @@ impl ScoreResponse {
             model_version: None,
             scores: vec![0.0; n_candidates],
             win_probabilities: vec![vec![0.5; n_candidates]; n_candidates],
+            standard_errors: Vec::new(),
             explanation: vec![Vec::new(); n_candidates],
             fallback: true,
             fallback_reason: Some(reason.into()),

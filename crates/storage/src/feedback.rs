@@ -18,6 +18,7 @@ use serde::Serialize;
 use crate::connection::Connection;
 use crate::dialect::ROWS_PER_STATEMENT;
 use crate::error::{Meaning, StorageError};
+use crate::matching::{coalesce, contains, lower};
 use crate::on;
 use crate::page::{Page, Slice};
 use crate::schema::{brands as b, feedback as t};
@@ -108,6 +109,9 @@ pub struct FeedbackFilter {
     pub to: Option<DateTime<Utc>>,
 }
 
+/// Pieces of feedback that one search reads at most, newest first; the next page goes on behind them.
+pub const SEARCHED: i64 = 10_000;
+
 #[derive(Insertable)]
 #[diesel(table_name = t, treat_none_as_default_value = false)]
 struct Row<'a> {
@@ -191,12 +195,19 @@ pub fn insert(conn: &mut Connection, scope: &Scope, new: &[NewFeedback], now: Da
     Ok(stored)
 }
 
-/// One piece, with statements that a connection prepares once.
+/// One piece, with statements that a connection prepares once. PostgreSQL gives the row back with the statement that stores it.
 fn insert_one(conn: &mut Connection, new: &NewFeedback, now: DateTime<Utc>) -> Result<Feedback, StorageError> {
     let row = to_row(new, now);
+    let missing = || "is not a brand that exists".to_owned();
+    if let Connection::Postgres(c) = conn {
+        return diesel::insert_into(t::table)
+            .values(row)
+            .returning(Feedback::as_returning())
+            .get_result(c)
+            .on_missing_reference("brand_id", missing);
+    }
     let id = row.feedback_id.clone();
-    on!(conn, c => diesel::insert_into(t::table).values(row).execute(c))
-        .on_missing_reference("brand_id", || "is not a brand that exists".to_owned())?;
+    on!(conn, c => diesel::insert_into(t::table).values(row).execute(c)).on_missing_reference("brand_id", missing)?;
     Ok(on!(conn, c => t::table.filter(t::feedback_id.eq(&id)).select(Feedback::as_select()).first(c))?)
 }
 
@@ -258,6 +269,46 @@ pub fn list(conn: &mut Connection, scope: &Scope, filter: &FeedbackFilter, page:
         query.load(c)
     })?;
     Ok(Slice::cut(rows, page, |row| row.id))
+}
+
+/// The same, of those alone whose request or one of whose texts holds `text`. Texts have no index, so that storing feedback stays cheap; a
+/// search reads [`SEARCHED`] pieces of the filter at most. A page may therefore hold fewer rows than asked for, or none, and say where the
+/// search goes on.
+///
+/// # Errors
+/// As any query.
+pub fn search(
+    conn: &mut Connection,
+    scope: &Scope,
+    filter: &FeedbackFilter,
+    text: &str,
+    page: &Page,
+) -> Result<Slice<Feedback>, StorageError> {
+    let pattern = contains(text);
+    let after = page.after.unwrap_or(i64::MAX);
+    let behind: Option<i64> = on!(conn, c => {
+        let all = t::table.select(t::id).filter(t::id.lt(after)).order(t::id.desc()).offset(SEARCHED).limit(1).into_boxed();
+        narrowed!(all, scope, filter).first(c).optional()
+    })?;
+    let rows: Vec<Feedback> = on!(conn, c => {
+        let holds = |pattern: &str| {
+            lower(t::prompt).like(pattern.to_owned()).escape('!')
+                .or(lower(t::model_output).like(pattern.to_owned()).escape('!'))
+                .or(lower(coalesce(t::preferred_output, "")).like(pattern.to_owned()).escape('!'))
+                .or(lower(coalesce(t::rejected_output, "")).like(pattern.to_owned()).escape('!'))
+        };
+        let all = t::table
+            .select(Feedback::as_select())
+            .filter(t::id.lt(after).and(t::id.gt(behind.unwrap_or(i64::MIN))))
+            .filter(holds(&pattern))
+            .order(t::id.desc())
+            .limit(page.fetch())
+            .into_boxed();
+        narrowed!(all, scope, filter).load(c)
+    })?;
+    let mut slice = Slice::cut(rows, page, |row| row.id);
+    slice.next = slice.next.or(behind.map(|behind| behind.saturating_add(1)));
+    Ok(slice)
 }
 
 /// Refuses a range that ends before it begins.

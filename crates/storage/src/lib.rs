@@ -34,6 +34,7 @@ pub mod integrity;
 pub mod jobs;
 pub mod judgments;
 pub mod leaderboard;
+mod matching;
 pub mod migrate;
 pub mod model_predictions;
 pub mod outbox;

@@ -7,17 +7,11 @@ use serde::Serialize;
 
 use crate::connection::Connection;
 use crate::error::{Meaning, StorageError};
-use crate::feedback::brands::contains;
+use crate::matching::{contains, lower};
 use crate::on;
 use crate::page::{Page, Slice};
 use crate::schema::reflection_logs as t;
 use crate::types::{Json, Timestamp};
-
-#[diesel::declare_sql_function]
-extern "SQL" {
-    /// Lower case.
-    fn lower(text: diesel::sql_types::Text) -> diesel::sql_types::Text;
-}
 
 /// A stored reflection log.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable, Serialize)]

@@ -334,6 +334,8 @@ pub fn activate(
         ),
         Switch::Rollback => (None, model.former_model_id.clone()),
     };
+    let first = t::table.find(model.id).filter(t::first_deployed_at.is_null());
+    on!(conn, c => diesel::update(first).set(t::first_deployed_at.eq(Some(Timestamp(now)))).execute(c))?;
     let changes = (
         t::active_slot.eq(Some(slot(task_type, model.retailer_id.as_deref()))),
         t::is_active.eq(true),

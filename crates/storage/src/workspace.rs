@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, HashMap};
 use chrono::NaiveDate;
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Nullable, Text};
+use diesel::sql_types::{BigInt, Bool, Nullable};
 use domain::scope::Scope;
 use serde::{Deserialize, Serialize};
 
 use crate::campaigns::CampaignFilter;
 use crate::connection::Connection;
 use crate::error::StorageError;
+use crate::matching::{contains, lower};
 use crate::on;
 use crate::schema::{brands as b, campaigns as t, performance_rollups as p, retailers as r, sku_catalog as s};
 use crate::types::Timestamp;
@@ -22,12 +23,6 @@ const CHOICES: i64 = 500;
 
 /// Sums say by a bit for each measure which of them their rows had; the bit of spend is 8.
 const SPEND_WAS_MEASURED: &str = "(performance_rollups.measured & 8) <> 0";
-
-#[diesel::declare_sql_function]
-extern "SQL" {
-    /// Lower case.
-    fn lower(text: Text) -> Text;
-}
 
 /// A campaign without its long lists.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
@@ -304,17 +299,4 @@ fn named(ids: Vec<String>, names: &BTreeMap<String, String>) -> Vec<Choice> {
     let mut choices: Vec<Choice> = ids.into_iter().map(|id| (names.get(&id).cloned().unwrap_or_else(|| id.clone()), id)).collect();
     choices.sort();
     choices.into_iter().map(|(name, id)| (id, name)).collect()
-}
-
-/// A pattern that matches texts that hold `text`, with its own wildcards taken literally.
-fn contains(text: &str) -> String {
-    let mut pattern = String::from("%");
-    for c in text.to_lowercase().chars().take(100) {
-        if matches!(c, '%' | '_' | '!') {
-            pattern.push('!');
-        }
-        pattern.push(c);
-    }
-    pattern.push('%');
-    pattern
 }

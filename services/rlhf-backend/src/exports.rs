@@ -76,7 +76,7 @@ pub struct ExportQuery {
     pub to: Option<String>,
     /// One part of the data: a prompt is always in the same part.
     pub split: Option<Split>,
-    /// Least posterior of a task's decision, 0 to 1 (default .66).
+    /// Least posterior of a task's decision, 0 to 1 (default .66); `judgments` has all judgments, whatever was decided.
     pub min_posterior: Option<f64>,
     /// Whether tasks judged by simulated raters count (default true).
     pub include_simulated: Option<bool>,

@@ -1,37 +1,33 @@
-//! Feedback comes in, one by one or in batches, and is read back as a list or in numbers.
+//! Feedback comes in, one by one or in batches.
 
 pub mod asking;
+pub mod reading;
 pub mod rules;
 pub mod taking;
 
 use std::collections::BTreeMap;
 
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Json, Path};
+use actix_web::web::Data;
 use chrono::{DateTime, Utc};
 use domain::feedback::FeedbackType;
 use domain::invalid::Invalid;
 use domain::role::Role;
 use domain::scope::Scope;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use storage::connection::Connection;
 use storage::error::StorageError;
-use storage::feedback::statistics::{self, FeedbackStatistics};
-use storage::feedback::{self as stored, Feedback, FeedbackFilter, NewFeedback};
+use storage::feedback::{self as stored, Feedback, NewFeedback};
 use storage::outbox::{self, Destination, NewEvent};
 use web::caller::{Caller, Credential};
 use web::database::repeat::{self, Answer, RepeatKey};
-use web::json::{JsonBytes, QueryOf};
-use web::paging::{ListQuery, Slice};
+use web::json::JsonBytes;
 use web::privacy::{screen_document, screen_text};
 use web::problem::Problem;
 use web::settings::PiiRule;
-use web::tabular::{Column, Format, Kind};
 
-use crate::period;
 use crate::state::State;
-use crate::tables;
 
 /// Most pieces of feedback in one batch.
 pub const MAX_BATCH: usize = 500;
@@ -77,54 +73,6 @@ pub struct FeedbackBody {
 pub struct FeedbackBatch {
     /// 1 to 500 pieces.
     pub items: Vec<FeedbackBody>,
-}
-
-/// Filters of the list.
-#[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct FeedbackQuery {
-    /// Of this brand.
-    pub brand_id: Option<String>,
-    /// On this kind of output.
-    pub task_type: Option<String>,
-    /// Of this kind.
-    pub feedback_type: Option<FeedbackType>,
-    /// By this user.
-    pub user_id: Option<String>,
-    /// From this session.
-    pub session_id: Option<String>,
-    /// From this instant or day.
-    pub from: Option<String>,
-    /// Before this instant, or to the end of this day.
-    pub to: Option<String>,
-    /// As a file with all rows: `csv`, `ndjson` or `parquet`; JSON in pages when absent.
-    #[param(value_type = Option<String>)]
-    pub format: Option<Format>,
-}
-
-impl FeedbackQuery {
-    fn filter(&self) -> Result<FeedbackFilter, Invalid> {
-        let period = period::read(self.from.as_deref(), self.to.as_deref())?;
-        Ok(FeedbackFilter {
-            brand_id: self.brand_id.clone(),
-            task_type: self.task_type.clone(),
-            feedback_type: self.feedback_type.map(|kind| kind.to_string()),
-            user_id: self.user_id.clone(),
-            session_id: self.session_id.clone(),
-            from: period.from,
-            to: period.to,
-        })
-    }
-}
-
-/// Statistics, with the filter they are of.
-#[derive(Debug, Serialize)]
-pub struct Statistics {
-    #[serde(flatten)]
-    statistics: FeedbackStatistics,
-    /// When they were counted.
-    counted_at: DateTime<Utc>,
 }
 
 /// Stores one piece of feedback.
@@ -185,67 +133,6 @@ pub async fn create_feedback_batch(
     .await?;
     state.feedback_came.notify_one();
     Ok(answer)
-}
-
-/// Feedback, newest first.
-#[utoipa::path(get, path = "/v1/feedback", tag = "feedback", params(FeedbackQuery, web::paging::Page), responses((status = 200, description = "`{data, next_cursor}`, or a file", content((web::paging::Slice<crate::rows::FeedbackRow> = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"), (String = "application/vnd.apache.parquet")))))]
-pub async fn list_feedback(state: Data<State>, caller: Caller, query: ListQuery<FeedbackQuery>) -> Result<HttpResponse, Problem> {
-    caller.require(may_read)?;
-    let (scope, filter) = (caller.scope(), query.filter.filter()?);
-    let storage = state.storage.scoped(&scope);
-    let Some(format) = query.filter.format else {
-        let page = storage::page::Page::try_from(&query.page)?;
-        let slice = storage.read(move |conn| stored::list(conn, &scope, &filter, &page)).await?;
-        return Ok(HttpResponse::Ok().json(Slice::from(slice)));
-    };
-    let columns = columns();
-    let shown = columns.clone();
-    tables::answer("feedback", format, columns, move |after| {
-        let (storage, scope, filter, shown) = (storage.clone(), scope.clone(), filter.clone(), shown.clone());
-        async move {
-            let page = storage::page::Page { after, limit: tables::ROWS_AT_ONCE };
-            let slice = storage.read(move |conn| stored::list(conn, &scope, &filter, &page)).await?;
-            Ok((slice.rows.iter().map(|row| tables::cells(&shown, &json!(row))).collect(), slice.next))
-        }
-    })
-    .await
-}
-
-/// Columns of feedback as a file.
-fn columns() -> Vec<Column> {
-    let text = ["feedback_id", "brand_id", "user_id", "task_type", "feedback_type"].map(|name| (name, Kind::Text));
-    let more = ["prompt", "model_output", "preferred_output", "rejected_output", "metadata", "session_id", "created_at"];
-    tables::columns(&[&text[..], &[("rating", Kind::Whole)], &more.map(|name| (name, Kind::Text))].concat())
-}
-
-/// One piece of feedback.
-#[utoipa::path(get, path = "/v1/feedback/{feedback_id}", tag = "feedback", params(("feedback_id" = String, Path)), responses((status = 200, body = crate::rows::FeedbackRow, description = "The row"), (status = 404, description = "Not there for this caller")))]
-pub async fn get_feedback(state: Data<State>, caller: Caller, feedback_id: Path<String>) -> Result<Json<Feedback>, Problem> {
-    caller.require(may_read)?;
-    let scope = caller.scope();
-    Ok(Json(state.storage.scoped(&scope).read(move |conn| stored::find(conn, &scope, &feedback_id)).await?))
-}
-
-/// Totals by kind and task type, mean rating with n, and the daily trend.
-#[utoipa::path(get, path = "/v1/feedback/stats", tag = "feedback", params(FeedbackQuery), responses((status = 200, body = Object, description = "Counts, mean rating with n, trend")))]
-pub async fn get_feedback_statistics(
-    state: Data<State>,
-    caller: Caller,
-    query: QueryOf<FeedbackQuery>,
-) -> Result<Json<Statistics>, Problem> {
-    caller.require(may_read)?;
-    let (scope, filter) = (caller.scope(), query.0.filter()?);
-    let statistics = state
-        .storage
-        .scoped(&scope)
-        .read(move |conn| {
-            if let Some(brand) = &filter.brand_id {
-                stored::brands::find(conn, &scope, brand)?;
-            }
-            statistics::statistics(conn, &scope, &filter)
-        })
-        .await?;
-    Ok(Json(Statistics { statistics, counted_at: state.clock.now() }))
 }
 
 /// Who may read feedback, statistics, exports and model cards.

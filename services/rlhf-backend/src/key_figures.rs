@@ -15,7 +15,10 @@ use chrono::{NaiveDate, NaiveTime, TimeDelta};
 use domain::role::Role;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use storage::connection::Connection;
+use storage::error::StorageError;
 use storage::page::Page;
+use storage::reward_models;
 use storage::rlhf_metrics::day::Day;
 use storage::rlhf_metrics::sources::{self, SourceRow};
 use storage::rlhf_metrics::{self as stored, DayFiguresFilter};
@@ -84,14 +87,21 @@ pub async fn list_rlhf_metrics(state: Data<State>, caller: Caller, query: ListQu
     let (filter, storage) = (DayFiguresFilter { retailer_id, from, to }, state.storage.scoped(&caller.scope()));
     let Some(format) = format else {
         let page = Page::try_from(&query.page)?;
-        let slice = storage.read(move |conn| stored::list(conn, &filter, &page)).await?;
-        return Ok(HttpResponse::Ok().json(Slice::from(slice.map(|row| view::shown(&row)))));
+        let read = move |conn: &mut Connection| {
+            require(conn, filter.retailer_id.as_deref())?;
+            stored::list(conn, &filter, &page)
+        };
+        return Ok(HttpResponse::Ok().json(Slice::from(storage.read(read).await?.map(|row| view::shown(&row)))));
     };
     tables::answer("key-figures", format, view::columns(), move |after| {
         let (storage, filter) = (storage.clone(), filter.clone());
         async move {
             let page = Page { after, limit: tables::ROWS_AT_ONCE };
-            let slice = storage.read(move |conn| stored::list(conn, &filter, &page)).await?;
+            let read = move |conn: &mut Connection| {
+                require(conn, filter.retailer_id.as_deref())?;
+                stored::list(conn, &filter, &page)
+            };
+            let slice = storage.read(read).await?;
             Ok((slice.rows.iter().map(view::cells).collect(), slice.next))
         }
     })
@@ -107,8 +117,9 @@ pub async fn compute_rlhf_metrics(state: Data<State>, caller: Caller, body: Json
     if date > today {
         return Err(Problem::invalid_field("date", "lies in the future; nothing has happened then"));
     }
-    if let Some(retailer) = &body.0.retailer_id {
-        domain::id::check("retailer_id", retailer)?;
+    if let Some(retailer) = body.0.retailer_id.clone() {
+        domain::id::check("retailer_id", &retailer)?;
+        state.storage.read(move |conn| require(conn, Some(&retailer))).await?;
     }
     let row = schedule::compute_and_store(&state, date, body.0.retailer_id).await?;
     Ok(Json(view::shown(&row)))
@@ -128,7 +139,11 @@ pub async fn list_rlhf_metrics_sources(
     let (day, storage) = (day_of(date, retailer_id), state.storage.clone());
     let Some(format) = format else {
         let page = Page::try_from(&query.page)?;
-        let slice = storage.read(move |conn| sources::list(conn, &day, rows, &page)).await?;
+        let read = move |conn: &mut Connection| {
+            require(conn, day.retailer_id.as_deref())?;
+            sources::list(conn, &day, rows, &page)
+        };
+        let slice = storage.read(read).await?;
         return Ok(HttpResponse::Ok().json(Slice::from(slice)));
     };
     let columns = tables::columns(&["table", "row_id", "about", "value", "at"].map(|name| (name, Kind::Text)));
@@ -137,11 +152,20 @@ pub async fn list_rlhf_metrics_sources(
         let (storage, day, shown) = (storage.clone(), day.clone(), shown.clone());
         async move {
             let page = Page { after, limit: tables::ROWS_AT_ONCE };
-            let slice = storage.read(move |conn| sources::list(conn, &day, rows, &page)).await?;
+            let read = move |conn: &mut Connection| {
+                require(conn, day.retailer_id.as_deref())?;
+                sources::list(conn, &day, rows, &page)
+            };
+            let slice = storage.read(read).await?;
             Ok((slice.rows.iter().map(|row: &SourceRow| tables::cells(&shown, &json!(row))).collect(), slice.next))
         }
     })
     .await
+}
+
+/// Refuses a retailer that does not exist: figures of nobody would look like a day on which nothing happened.
+fn require(conn: &mut Connection, retailer_id: Option<&str>) -> Result<(), StorageError> {
+    retailer_id.map_or(Ok(()), |retailer| reward_models::require_retailer(conn, retailer))
 }
 
 /// The figure of a name.

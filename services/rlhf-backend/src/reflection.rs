@@ -1,4 +1,4 @@
-//! Why the software decided as it did, written down with each decision: which model scores, and what is judged next.
+//! Why the software decided as it did, written down with each decision: which model scores, what is judged next, and which model no longer does as it promised.
 
 use chrono::{DateTime, Utc};
 use domain::scope::Scope;
@@ -11,6 +11,7 @@ use storage::reward_models::RewardModel;
 
 use crate::reward_models::Card;
 use crate::selection::round::TypeReport;
+use crate::watch::report::{self, Watch};
 
 fn blank(session_id: &str, task_type: &str) -> NewReflectionLog {
     NewReflectionLog {
@@ -117,4 +118,24 @@ pub fn tasks_chosen(conn: &mut Connection, job_id: &str, report: &TypeReport, no
         ..blank(job_id, report.task_type.as_ref())
     };
     reflections::insert(conn, &Scope::system("active learning"), &log, now).map(drop)
+}
+
+/// Writes that an active model was found to predict worse than its card says, and what can be done.
+///
+/// # Errors
+/// As any query.
+pub fn model_drifted(conn: &mut Connection, model: &RewardModel, watch: &Watch, now: DateTime<Utc>) -> Result<(), StorageError> {
+    let log = NewReflectionLog {
+        phase: "reflection".to_owned(),
+        memory_references: json!([{ "model_id": model.model_id, "decided_tasks_since": watch.since }]).into(),
+        alternate_frames: json!(["roll back to the model before it", "train again on what was decided since", "leave it and look again"])
+            .into(),
+        risk_factors: json!([watch.drift.says]).into(),
+        mitigation_strategies: json!(["a person is told on the models page and over realtime; nothing is switched without one"]).into(),
+        decision_threshold: Some(report::THRESHOLD),
+        decision: json!({ "alarm": "model_drifted", "model_id": model.model_id, "drift": watch.drift }).into(),
+        decision_rationale: watch.drift.says.clone(),
+        ..blank(&model.model_id, &model.task_type)
+    };
+    reflections::insert(conn, &Scope::system("watching models"), &log, now).map(drop)
 }

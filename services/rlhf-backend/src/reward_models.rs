@@ -175,10 +175,11 @@ fn cells(columns: &[Column], model: RewardModel) -> Vec<Value> {
     row["is_active"] = json!(card.model.is_active.to_string());
     if let Some(figures) = figures {
         row["longer_text_wins"] = json!(figures.baselines.iter().find(|one| one.name == "longer_text_wins").and_then(|one| one.accuracy));
+        let interval = figures.accuracy_interval();
         if let Some(held_out) = figures.held_out {
             row["accuracy"] = json!(held_out.accuracy);
-            row["accuracy_low"] = json!(held_out.accuracy_interval.map(|ends| ends.low));
-            row["accuracy_high"] = json!(held_out.accuracy_interval.map(|ends| ends.high));
+            row["accuracy_low"] = json!(interval.map(|ends| ends.low));
+            row["accuracy_high"] = json!(interval.map(|ends| ends.high));
             row["n_decided"] = json!(held_out.n_decided);
             row["log_loss"] = json!(held_out.log_loss);
             row["calibration_error"] = json!(held_out.calibration_error);

@@ -12,13 +12,13 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .app_data(Data::new(state.clone()))
         .app_data(state.access.clone())
         .route("/v1/feedback", post().to(feedback::create_feedback))
-        .route("/v1/feedback", get().to(feedback::list_feedback))
+        .route("/v1/feedback", get().to(feedback::reading::list_feedback))
         .route("/v1/feedback/batch", post().to(feedback::create_feedback_batch))
-        .route("/v1/feedback/stats", get().to(feedback::get_feedback_statistics))
+        .route("/v1/feedback/stats", get().to(feedback::reading::get_feedback_statistics))
         .route("/v1/feedback/tasks", get().to(feedback::rules::list_feedback_tasks))
         .route("/v1/feedback/rules/{brand_id}", get().to(feedback::rules::get_feedback_rule))
         .route("/v1/feedback/rules/{brand_id}", put().to(feedback::rules::set_feedback_rule))
-        .route("/v1/feedback/{feedback_id}", get().to(feedback::get_feedback))
+        .route("/v1/feedback/{feedback_id}", get().to(feedback::reading::get_feedback))
         .route("/v1/exports/{profile}", get().to(exports::export_dataset))
         .route("/v1/exports/{profile}/provenance", get().to(exports::export_provenance))
         .route("/v1/exports/{profile}/manifest", get().to(exports::get_export_manifest))
@@ -81,9 +81,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     paths(
         feedback::create_feedback,
         feedback::create_feedback_batch,
-        feedback::list_feedback,
-        feedback::get_feedback,
-        feedback::get_feedback_statistics,
+        feedback::reading::list_feedback,
+        feedback::reading::get_feedback,
+        feedback::reading::get_feedback_statistics,
         feedback::rules::get_feedback_rule,
         feedback::rules::set_feedback_rule,
         feedback::rules::list_feedback_tasks,

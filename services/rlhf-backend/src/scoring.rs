@@ -45,7 +45,7 @@ pub struct ScoreBody {
 
 /// Compares candidates with the active reward model of their task type.
 #[utoipa::path(post, path = "/v1/score", tag = "reward models", request_body = ScoreBody,
-    responses((status = 200, description = "Scores, table of win probabilities, explanation, model id; `fallback` is true when no model is active and automatic checks scored", body = Object), (status = 422, description = "Fields that are wrong")))]
+    responses((status = 200, description = "Scores, table of win probabilities, their bootstrap standard errors, explanation, model id; `fallback` is true when no model is active and automatic checks scored", body = Object), (status = 422, description = "Fields that are wrong")))]
 pub async fn score_candidates(state: Data<State>, caller: Caller, body: JsonBody<ScoreBody>) -> Result<Json<ScoreResponse>, Problem> {
     caller.require(Role::may_plan)?;
     let ScoreBody { task_type, retailer_id, context, candidates, checks } = body.0;
@@ -96,6 +96,7 @@ fn compare(loaded: &Loaded, request: &ScoreRequest) -> ScoreResponse {
         model_id: Some(loaded.model_id.clone()),
         model_version: Some(loaded.version),
         win_probabilities,
+        standard_errors: model.standard_errors(&loaded.word_places, &described, request.retailer_id.as_deref()),
         explanation: described.iter().map(explain).collect(),
         scores,
         fallback: false,

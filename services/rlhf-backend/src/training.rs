@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use learning::agreement::krippendorff::{Scale, alpha_with_interval};
 use learning::agreement::{LabelCounts, gwet_ac1, percent};
 use learning::features::candidate_features;
+use learning::intervals::Interval;
 use learning::judgment::InvalidJudgments;
 use learning::reward::card::{Card, CardRow, Comparison, card, compare};
 use learning::reward::metrics::{Baseline, Metrics, Prediction};
@@ -85,6 +86,15 @@ pub struct CardFigures {
     /// before there are any.
     #[serde(default)]
     pub against_active_later: Option<AgainstActive>,
+}
+
+impl CardFigures {
+    /// The 95 % interval of the accuracy: over prompts where the card has it, since pairs of one prompt tell less than pairs of many.
+    #[must_use]
+    pub fn accuracy_interval(&self) -> Option<Interval> {
+        let over_prompts = self.card.as_ref().and_then(|card| card.all.accuracy);
+        over_prompts.or_else(|| self.held_out.as_ref()?.accuracy_interval)
+    }
 }
 
 /// A comparison with the active model.

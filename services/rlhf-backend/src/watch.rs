@@ -9,20 +9,18 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use domain::scope::Scope;
-use domain::task::TaskType;
 use learning::drift::Drift;
 use serde_json::json;
 use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::model_predictions::{self as stored, Decided, ModelPrediction};
 use storage::outbox::{self, Destination, NewEvent};
-use storage::reflections::{self, NewReflectionLog};
 use storage::reward_models::{self, InSlot, RewardModel};
 use storage::training_data::TrainingFilter;
 use storage::training_data::judged::{self, JudgedTask};
-use storage::types::Json;
 use tokio_util::sync::CancellationToken;
 
+use crate::reflection;
 use crate::scoring::active::{Loaded, load};
 use crate::state::State;
 use crate::training::material::{Pair, pairs_of_task};
@@ -194,27 +192,5 @@ fn tell(conn: &mut Connection, model: &RewardModel, watch: &Watch, now: chrono::
         tenant_id: None,
     };
     outbox::push(conn, &event, now)?;
-    let log = NewReflectionLog {
-        log_id: domain::id::new("rfl"),
-        tenant_id: None,
-        campaign: None,
-        session_id: model.model_id.clone(),
-        task_type: model.task_type.parse::<TaskType>().map_or_else(|_| model.task_type.clone(), |word| word.to_string()),
-        phase: "reflection".to_owned(),
-        memory_references: Json(json!([{ "model_id": model.model_id, "decided_tasks_since": watch.since }])),
-        alternate_frames: Json(json!([
-            "roll back to the model before it",
-            "train again on what was decided since",
-            "leave it and look again"
-        ])),
-        risk_factors: Json(json!([watch.drift.says])),
-        mitigation_strategies: Json(json!(["a person is told on the models page and over realtime; nothing is switched without one"])),
-        confidence_value: None,
-        confidence_rationale: None,
-        decision_threshold: Some(report::THRESHOLD),
-        bias_checkpoint: Json(json!([])),
-        decision: Json(json!({ "alarm": "model_drifted", "model_id": model.model_id, "drift": watch.drift })),
-        decision_rationale: watch.drift.says.clone(),
-    };
-    reflections::insert(conn, &Scope::system("watching models"), &log, now).map(drop)
+    reflection::model_drifted(conn, model, watch, now)
 }

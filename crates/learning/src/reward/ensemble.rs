@@ -167,7 +167,7 @@ impl RewardModel {
 
 /// A draw from the standard normal distribution that belongs to a member and a name, the same each time: SplitMix64 (Steele, Lea and Flood
 /// 2014) for the bits, Box and Muller (1958) for the shape.
-fn standard_normal(member: usize, name: u64) -> f64 {
+pub(super) fn standard_normal(member: usize, name: u64) -> f64 {
     let mut state = (member as u64 + 1).wrapping_mul(0xd134_2543_de82_ef95) ^ name.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut uniform = || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);

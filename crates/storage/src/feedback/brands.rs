@@ -4,22 +4,16 @@ use std::collections::BTreeMap;
 
 use diesel::dsl::{count_star, max};
 use diesel::prelude::*;
-use diesel::sql_types::Text;
 use domain::scope::Scope;
 use serde::Serialize;
 
 use crate::connection::Connection;
 use crate::error::StorageError;
+use crate::matching::{contains, lower};
 use crate::on;
 use crate::page::{Page, Slice};
 use crate::schema::{brands as b, feedback as t};
 use crate::types::Timestamp;
-
-#[diesel::declare_sql_function]
-extern "SQL" {
-    /// Lower case.
-    fn lower(text: Text) -> Text;
-}
 
 /// A brand and its feedback.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -107,17 +101,4 @@ fn count_feedback(conn: &mut Connection, brand_ids: &[&str]) -> Result<BTreeMap<
             .into_iter()
             .collect();
     Ok(rows.into_iter().filter_map(|(brand, count, id)| Some((brand?, (count, times.get(&id).copied())))).collect())
-}
-
-/// A pattern that matches texts that hold `text`, with its own wildcards taken literally.
-pub(crate) fn contains(text: &str) -> String {
-    let mut pattern = String::from("%");
-    for c in text.to_lowercase().chars().take(100) {
-        if matches!(c, '%' | '_' | '!') {
-            pattern.push('!');
-        }
-        pattern.push(c);
-    }
-    pattern.push('%');
-    pattern
 }

@@ -109,16 +109,16 @@ pub fn auto_checks(conn: &mut Connection, day: &Day, task_type: &str) -> Result<
     })?)
 }
 
-/// For each model put to work on the day that has a parent: when, and when the parent was.
+/// For each model first put to work on the day that has a parent: when, and when the parent first was. A roll back changes neither.
 ///
 /// # Errors
 /// As any query.
 pub fn deployments(conn: &mut Connection, day: &Day) -> Result<Vec<(Timestamp, Timestamp)>, StorageError> {
     let models: Vec<(Option<Timestamp>, Option<String>)> = on!(conn, c => {
         let mut query = m::table
-            .filter(m::deployed_at.ge(Timestamp(day.from)))
-            .filter(m::deployed_at.lt(Timestamp(day.to)))
-            .select((m::deployed_at, m::parent_model_id))
+            .filter(m::first_deployed_at.ge(Timestamp(day.from)))
+            .filter(m::first_deployed_at.lt(Timestamp(day.to)))
+            .select((m::first_deployed_at, m::parent_model_id))
             .order(m::id)
             .limit(500)
             .into_boxed();
@@ -129,7 +129,7 @@ pub fn deployments(conn: &mut Connection, day: &Day) -> Result<Vec<(Timestamp, T
     })?;
     let parents: Vec<&String> = models.iter().filter_map(|(_, parent)| parent.as_ref()).collect();
     let deployed: Vec<(String, Option<Timestamp>)> =
-        on!(conn, c => m::table.filter(m::model_id.eq_any(&parents)).select((m::model_id, m::deployed_at)).load(c))?;
+        on!(conn, c => m::table.filter(m::model_id.eq_any(&parents)).select((m::model_id, m::first_deployed_at)).load(c))?;
     let parent_at = |id: &str| deployed.iter().find(|(model_id, _)| model_id == id).and_then(|(_, at)| *at);
     Ok(models.iter().filter_map(|(at, parent)| Some(((*at)?, parent_at(parent.as_deref()?)?))).collect())
 }
@@ -340,7 +340,7 @@ pub fn retailers_seen(conn: &mut Connection, day: &Day) -> Result<BTreeSet<Strin
         .filter(t::created_at.ge(from).and(t::created_at.lt(to)).or(t::completed_at.ge(from).and(t::completed_at.lt(to)).assume_not_null()))
         .select(t::retailer_id).distinct().load(c))?;
     let deployed: Vec<Option<String>> = on!(conn, c => m::table
-        .filter(m::deployed_at.ge(from).and(m::deployed_at.lt(to)))
+        .filter(m::first_deployed_at.ge(from).and(m::first_deployed_at.lt(to)))
         .select(m::retailer_id).distinct().load(c))?;
     let tested: Vec<i64> = on!(conn, c => y::table
         .inner_join(x::table)

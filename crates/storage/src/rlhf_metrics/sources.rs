@@ -121,9 +121,9 @@ fn models(conn: &mut Connection, day: &Day, page: &Page) -> Result<Vec<Found>, S
     type Row = (i64, String, String, i32, Option<Timestamp>);
     let found: Vec<Row> = on!(conn, c => {
         let mut query = m::table
-            .filter(m::deployed_at.ge(Timestamp(day.from)).and(m::deployed_at.lt(Timestamp(day.to))))
+            .filter(m::first_deployed_at.ge(Timestamp(day.from)).and(m::first_deployed_at.lt(Timestamp(day.to))))
             .filter(m::id.gt(page.after.unwrap_or(0)))
-            .select((m::id, m::model_id, m::task_type, m::version, m::deployed_at))
+            .select((m::id, m::model_id, m::task_type, m::version, m::first_deployed_at))
             .order(m::id)
             .limit(page.fetch())
             .into_boxed();

@@ -78,6 +78,7 @@ diesel::table! {
         shadow_since -> Nullable<Instant>,
         former_model_id -> Nullable<Text>,
         drift_found_at -> Nullable<Instant>,
+        first_deployed_at -> Nullable<Instant>,
     }
 }
 

@@ -70,10 +70,16 @@ impl<Types> Pieces<Types> {
         self
     }
 
-    fn narrow(&mut self, scope: &Scope, filter: &TrainingFilter) {
+    /// Rows of this scope, as a condition on `t`.
+    pub(super) fn narrow_tenant(&mut self, scope: &Scope) -> &mut Self {
         if let Some(tenant) = scope.tenant() {
             self.push(" AND t.tenant_id = ").text(tenant);
         }
+        self
+    }
+
+    fn narrow(&mut self, scope: &Scope, filter: &TrainingFilter) {
+        self.narrow_tenant(scope);
         if let Some(task_type) = &filter.task_type {
             self.push(" AND t.task_type = ").text(task_type);
         }

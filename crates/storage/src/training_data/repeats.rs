@@ -53,6 +53,9 @@ pub struct Repeat {
 /// What one person's word counts, in ten-thousandths: the log-odds of a rater of whom nothing is known, who is right two times in three.
 pub const ONE_WORD: i64 = 6_931;
 
+/// Prompts named in a statement at most.
+const MAX_PROMPTS: usize = 10_000;
+
 /// Everything that comes up more than once, at most `limit`.
 ///
 /// # Errors
@@ -66,15 +69,41 @@ pub fn repeats(
     limit: i64,
 ) -> Result<Vec<Repeat>, StorageError> {
     teach(conn)?;
+    let prompts = if filter.from.is_none() && filter.to.is_none() { repeated_prompts(conn, scope)? } else { None };
+    if prompts.as_ref().is_some_and(Vec::is_empty) {
+        return Ok(Vec::new());
+    }
+    let among = prompts.map(|prompts| among(&prompts)).unwrap_or_default();
     let mut query = Pieces::<(BigInt, BigInt, BigInt, BigInt, BigInt, BigInt)>::new(conn);
     let words = query.words;
     let sum = |what: &str| format!("CAST(SUM({what}) AS {})", words.whole());
     query.push(&format!("SELECT u.k, COUNT(*), {}, {}, {}, {} FROM (", sum("u.t"), sum("u.e"), sum("ABS(u.e)"), sum("u.g")));
-    tasks(&mut query, scope, filter, unit, simulated);
+    tasks(&mut query, scope, filter, unit, simulated, &among);
     query.push(" UNION ALL ");
-    feedback(&mut query, scope, filter, unit);
+    feedback(&mut query, scope, filter, unit, &among);
     query.push(") u WHERE u.k IS NOT NULL GROUP BY u.k HAVING COUNT(*) > 1 LIMIT ").key(limit);
     Ok(on!(conn, c => query.load(c))?)
+}
+
+/// The numbers of prompts that come up more than once among everything of this scope, from an index that holds nothing else: texts can only be
+/// the same where prompts are. `None` where all rows are to be counted: when there are too many such prompts to name, and on SQLite, which keeps
+/// no such number.
+fn repeated_prompts(conn: &mut Connection, scope: &Scope) -> Result<Option<Vec<i64>>, StorageError> {
+    let mut query = Pieces::<(BigInt,)>::new(conn);
+    if query.words == Words::Sqlite {
+        return Ok(None);
+    }
+    query.push("SELECT u.k FROM (SELECT t.prompt_key AS k FROM rating_tasks t WHERE 1 = 1").narrow_tenant(scope);
+    query.push(" UNION ALL SELECT t.prompt_key FROM feedback t WHERE 1 = 1").narrow_tenant(scope);
+    query.push(&format!(") u GROUP BY u.k HAVING COUNT(*) > 1 LIMIT {}", MAX_PROMPTS + 1));
+    let found: Vec<(i64,)> = on!(conn, c => query.load(c))?;
+    Ok((found.len() <= MAX_PROMPTS).then(|| found.into_iter().map(|(key,)| key).collect()))
+}
+
+/// The condition that a row's prompt is one of these.
+fn among(prompts: &[i64]) -> String {
+    let numbers: Vec<String> = prompts.iter().map(i64::to_string).collect();
+    format!(" AND t.prompt_key IN ({})", numbers.join(", "))
 }
 
 /// What a page of a table is multiplied with, so that each row gives one line for each of its pairs or texts.
@@ -100,7 +129,7 @@ fn log_odds(words: Words) -> String {
     }
 }
 
-fn tasks<T>(query: &mut Pieces<T>, scope: &Scope, filter: &TrainingFilter, unit: Unit, simulated: Simulated) {
+fn tasks<T>(query: &mut Pieces<T>, scope: &Scope, filter: &TrainingFilter, unit: Unit, simulated: Simulated, among: &str) {
     let words = query.words;
     let one = format!("CAST(1 AS {})", words.whole());
     let prompt = prompt_hash(words);
@@ -121,6 +150,7 @@ fn tasks<T>(query: &mut Pieces<T>, scope: &Scope, filter: &TrainingFilter, unit:
                 log_odds(words)
             ));
             from_tasks(query, scope, filter, simulated, 3);
+            query.push(among);
             query.push(&format!(
                 " AND (l.n = 1 OR t.candidate_c IS NOT NULL) AND k.choice IN ({first}, {second}, 'tie', 'both_bad'){}) m WHERE m.x <> m.y",
                 fence(words)
@@ -135,6 +165,7 @@ fn tasks<T>(query: &mut Pieces<T>, scope: &Scope, filter: &TrainingFilter, unit:
                 log_odds(words)
             ));
             from_tasks(query, scope, filter, simulated, 3);
+            query.push(among);
             query.push(&format!(
                 " AND (l.n < 3 OR t.candidate_c IS NOT NULL) AND k.choice IN ('candidate_a', 'candidate_b', 'candidate_c', 'both_bad'){}) m",
                 fence(words)
@@ -148,6 +179,7 @@ fn tasks<T>(query: &mut Pieces<T>, scope: &Scope, filter: &TrainingFilter, unit:
                 log_odds(words)
             ));
             from_tasks(query, scope, filter, simulated, 1);
+            query.push(among);
             query.push(" AND k.decided_by <> 'raters' AND k.choice IN ('candidate_a', 'candidate_b', 'candidate_c')");
         }
     }
@@ -164,7 +196,7 @@ fn from_tasks<T>(query: &mut Pieces<T>, scope: &Scope, filter: &TrainingFilter, 
     }
 }
 
-fn feedback<T>(query: &mut Pieces<T>, scope: &Scope, filter: &TrainingFilter, unit: Unit) {
+fn feedback<T>(query: &mut Pieces<T>, scope: &Scope, filter: &TrainingFilter, unit: Unit, among: &str) {
     let words = query.words;
     let whole = |number: &str| format!("CAST({number} AS {})", words.whole());
     let (nothing, word) = (whole("0"), whole(&ONE_WORD.to_string()));
@@ -198,5 +230,5 @@ fn feedback<T>(query: &mut Pieces<T>, scope: &Scope, filter: &TrainingFilter, un
         "SELECT {key} AS k, {nothing} AS t, {sign} * {word} AS e, {nothing} AS g FROM (SELECT {columns} FROM feedback t CROSS JOIN {} WHERE t.id > 0{condition}",
         lines(times)
     ));
-    query.narrow_feedback(scope, filter).push(&format!("{}) m{different}", fence(words)));
+    query.narrow_feedback(scope, filter).push(&format!("{among}{}) m{different}", fence(words)));
 }

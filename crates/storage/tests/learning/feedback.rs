@@ -100,6 +100,40 @@ fn a_tenant_sees_and_writes_its_own_rows_only() {
 }
 
 #[test]
+fn a_search_finds_words_of_the_newest_first_and_goes_on_where_it_stopped() {
+    for database in testkit::database::all() {
+        let (conn, kind) = (&mut database.connect(), database.kind());
+        fill(conn);
+        let (system, own) = (Scope::system("test"), analyst("tnt-a"));
+        let corrected = NewFeedback {
+            feedback_type: "correction".into(),
+            preferred_output: Some("Only 50% OFF!".into()),
+            ..said("brand-a", "tnt-a", "plan_quality", "correction", None)
+        };
+        feedback::insert(conn, &system, &[corrected], at("2026-01-11T00:00:00Z")).unwrap();
+        let found = |conn: &mut Connection, scope: &Scope, filter: &FeedbackFilter, words: &str, page: Page| {
+            feedback::search(conn, scope, filter, words, &page).unwrap()
+        };
+        let all = FeedbackFilter::default();
+        assert_eq!(found(conn, &own, &all, "50% off", Page::first(9)).rows.len(), 1, "{kind}");
+        assert_eq!(found(conn, &own, &all, "5_% off", Page::first(9)).rows, [], "{kind}: wildcards are letters");
+        let of_kind = FeedbackFilter { feedback_type: Some("rating".into()), ..all.clone() };
+        let first = found(conn, &own, &of_kind, "THE OUT", Page::first(2));
+        assert!(first.rows.len() == 2 && first.rows[0].id > first.rows[1].id && first.next.is_some(), "{kind}");
+        let rest = found(conn, &own, &of_kind, "THE OUT", Page { after: first.next, limit: 2 });
+        assert_eq!((rest.rows.len(), rest.next), (1, None), "{kind}: and none of another tenant");
+
+        // Behind more than one search reads.
+        let many: Vec<NewFeedback> = (0..feedback::SEARCHED).map(|_| said("brand-a", "tnt-a", "plan_quality", "thumbs_up", None)).collect();
+        feedback::insert(conn, &system, &many, at("2026-01-12T00:00:00Z")).unwrap();
+        let nothing = found(conn, &own, &all, "50% off", Page::first(9));
+        assert_eq!((nothing.rows.len(), nothing.next.is_some()), (0, true), "{kind}");
+        let behind = found(conn, &own, &all, "50% off", Page { after: nothing.next, limit: 9 });
+        assert_eq!((behind.rows.len(), behind.next), (1, None), "{kind}");
+    }
+}
+
+#[test]
 fn brands_are_found_by_part_of_their_name_with_wildcards_taken_literally() {
     for database in testkit::database::all() {
         let conn = &mut database.connect();

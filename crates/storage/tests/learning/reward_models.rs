@@ -3,6 +3,7 @@ use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::page::Page;
 use storage::reward_models::{self, NewRewardModel, RewardModelFilter, Switch};
+use storage::rlhf_metrics::day::{Day, deployments};
 
 use crate::at;
 
@@ -50,6 +51,24 @@ fn versions_count_up_and_the_parent_is_the_active_model() {
             "activating twice changes nothing"
         );
         assert!(matches!(reward_models::activate(conn, "rwm_none", Switch::Activation(None), now), Err(StorageError::NotFound { .. })));
+    }
+}
+
+/// Figures of past days rest on when a model first worked; a roll back must not move them.
+#[test]
+fn hours_from_model_to_model_stay_when_one_is_rolled_back() {
+    for database in testkit::database::all() {
+        let conn = &mut database.connect();
+        let day = |date: &str| Day { from: at(&format!("{date}T00:00:00Z")), to: at(&format!("{date}T23:59:59Z")), retailer_id: None };
+        let first = store(conn);
+        reward_models::activate(conn, &first, Switch::Activation(None), at("2026-01-15T12:00:00Z")).unwrap();
+        let second = store(conn);
+        reward_models::activate(conn, &second, Switch::Activation(None), at("2026-01-16T15:00:00Z")).unwrap();
+        let said = deployments(conn, &day("2026-01-16")).unwrap();
+        assert_eq!(said.iter().map(|(at, before)| (at.0 - before.0).num_hours()).collect::<Vec<_>>(), [27], "{}", database.kind());
+        reward_models::activate(conn, &first, Switch::Rollback, at("2026-01-18T00:00:00Z")).unwrap();
+        assert_eq!(deployments(conn, &day("2026-01-16")).unwrap(), said, "{}", database.kind());
+        assert_eq!(deployments(conn, &day("2026-01-18")).unwrap(), [], "{}: nothing new was put to work", database.kind());
     }
 }
 

@@ -79,7 +79,7 @@ pub async fn describe(
         "format": options.format.extension(),
         "filters": {
             "task_type": options.filter.task_type, "retailer_id": options.filter.retailer_id, "from": options.filter.from, "to": options.filter.to,
-            "split": options.split.map(Split::name), "min_posterior": options.min_posterior, "include_simulated": options.include_simulated,
+            "split": options.split.map(Split::name), "min_posterior": (options.profile != Profile::Judgments).then_some(options.min_posterior), "include_simulated": options.include_simulated,
         },
         "tenant": scope.tenant(),
         "split": { "method": "sha256(prompt) mod 100", "train_below": 80, "validation_below": 90, "rows": tally.splits },

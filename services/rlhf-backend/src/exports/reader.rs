@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use domain::scope::Scope;
 use storage::connection::Connection;
 use storage::error::StorageError;
+use storage::reward_models;
 use storage::store::Storage;
 use storage::training_data::TrainingFilter;
 use storage::training_data::judged::{self, JudgmentRow};
@@ -118,10 +119,13 @@ impl Export {
     /// Looks what comes up more than once, and begins to read.
     ///
     /// # Errors
-    /// 422 when too much comes up more than once; 503 when the database does not answer.
+    /// 422 when there is no such retailer or too much comes up more than once; 503 when the database does not answer.
     pub async fn open(storage: &Storage, scope: &Scope, options: &Options, parts: Parts) -> Result<Self, Problem> {
         let (own, asked) = (scope.clone(), options.clone());
         let prepare = move |conn: &mut Connection| {
+            if let Some(retailer) = &asked.filter.retailer_id {
+                reward_models::require_retailer(conn, retailer)?;
+            }
             let has_simulated = pages::has_simulated_raters(conn)?;
             let repeated = asked.profile.unit().map(|unit| asked.repeats(conn, &own, unit)).transpose()?.unwrap_or_default();
             Ok((has_simulated, repeated, pages::last_keys(conn)?))

@@ -161,7 +161,7 @@ pub const FIGURES: [Figure; 16] = [
         Unit::Hours,
         Some(Rows::Deployed),
         &["reward_models"],
-        "mean hours from the activation of the model before to the activation of a model put to work that day",
+        "mean hours from the first activation of the model before to that of a model first put to work that day; a roll back changes neither",
     ),
     figure(
         "incremental_roas",

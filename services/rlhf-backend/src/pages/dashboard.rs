@@ -106,6 +106,8 @@ struct DashboardPage {
     from: NaiveDate,
     to: NaiveDate,
     sees_rows: bool,
+    /// The caller's tenant, of which tasks, judgments and feedback are; key figures and models are of the whole platform.
+    tenant: Option<String>,
     /// When the newest of the figures shown was computed.
     computed_at: Option<String>,
     decided: String,
@@ -178,6 +180,7 @@ pub async fn show_dashboard(state: Data<State>, caller: PageCaller, query: Query
         from,
         to,
         sees_rows: caller.role.sees_all_tenants(),
+        tenant: caller.tenant.clone(),
         computed_at: figures.days.iter().map(|day| day.updated_at.0).max().map(|at| at.format("%e %b, %H:%M:%S UTC").to_string()),
         decided: count(tasks(&["completed", "validated"])),
         open: count(tasks(&["pending", "in_progress"])),

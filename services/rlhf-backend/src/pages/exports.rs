@@ -148,7 +148,7 @@ fn counts(progress: &Progress) -> Option<Counts> {
     };
     let mut reasons: Vec<(String, u64)> = dropped.into_iter().collect();
     reasons.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    let mut lines = vec![line("Looked at".to_owned(), "every possible row under these filters", all)];
+    let mut lines = vec![line("Looked at".to_owned(), "rows that judged tasks and feedback under these filters could give", all)];
     lines.extend(reasons.iter().map(|(reason, count)| line(words(reason), explain(reason), *count)));
     lines.push(line("Rows of the export".to_owned(), "what you download", rows));
     let listed = |value: &Value| {

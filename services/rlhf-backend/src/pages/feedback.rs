@@ -14,7 +14,7 @@ use storage::accounts;
 use storage::feedback::brands::{self, BrandWithFeedback};
 use storage::feedback::outputs::{self, ProposedPlan};
 use storage::feedback::statistics::{self, FeedbackStatistics};
-use storage::feedback::{self as stored, Feedback, FeedbackFilter};
+use storage::feedback::{Feedback, FeedbackFilter};
 use storage::page::Page;
 use strum::VariantArray as _;
 use web::caller::{PageCaller, PageRefusal};
@@ -23,6 +23,7 @@ use web::layout::{Layout, render};
 use web::problem::Problem;
 
 use super::{decimal, file, require_data, topics, words};
+use crate::feedback::reading::{found, words as words_of};
 use crate::feedback::rules::{self, RuleBody, RuleState};
 use crate::state::State;
 
@@ -71,6 +72,7 @@ struct FeedbackPage {
     kinds: Vec<(&'static str, String, bool)>,
     kind: String,
     is_narrowed: bool,
+    search: String,
     next: Option<i64>,
     rule: RuleBody,
     may_set: bool,
@@ -82,6 +84,7 @@ struct FeedbackPage {
 #[serde(deny_unknown_fields)]
 pub struct FeedbackView {
     kind: Option<FeedbackType>,
+    search: Option<String>,
     after: Option<i64>,
 }
 
@@ -95,7 +98,9 @@ pub async fn show_feedback(
     let caller = caller.0;
     require_data(&caller)?;
     let scope = caller.scope();
-    let FeedbackView { kind, after } = view.0;
+    let FeedbackView { kind, search, after } = view.0;
+    let search = words_of(search.as_deref()).map_err(Problem::from)?;
+    let text = search.clone();
     let filter = FeedbackFilter { brand_id: Some(brand_id.into_inner()), ..FeedbackFilter::default() };
     let narrowed = FeedbackFilter { feedback_type: kind.map(|kind| kind.to_string()), ..filter.clone() };
     let (brand, plans, statistics, newest, names, rule) = state
@@ -105,7 +110,7 @@ pub async fn show_feedback(
             let brand = brands::find(conn, &scope, filter.brand_id.as_deref().unwrap_or_default())?;
             let plans = outputs::newest_plans(conn, &brand.tenant_id, &brand.brand_id, 12)?;
             let statistics = statistics::statistics(conn, &scope, &filter)?;
-            let newest = stored::list(conn, &scope, &narrowed, &Page { after, limit: SHOWN })?;
+            let newest = found(conn, &scope, &narrowed, text.as_deref(), &Page { after, limit: SHOWN })?;
             let authors: Vec<&str> = newest.rows.iter().map(|row| row.user_id.as_str()).collect();
             let names = accounts::display_names(conn, &authors)?;
             let rule = rules::rule_of(conn, &scope, &brand.brand_id)?;
@@ -126,7 +131,8 @@ pub async fn show_feedback(
         said: newest.rows.iter().map(|row| to_said(row, &names)).collect(),
         kinds: KINDS.map(|word| (word, words(word), kind.is_some_and(|kind| kind.as_ref() == word))).into(),
         kind: kind.map(|kind| kind.to_string()).unwrap_or_default(),
-        is_narrowed: kind.is_some() || after.is_some(),
+        is_narrowed: kind.is_some() || after.is_some() || search.is_some(),
+        search: search.unwrap_or_default(),
         next: newest.next,
         asked: asked(&rule),
         rule: rule.rule,

@@ -88,8 +88,10 @@ fn to_row(model: RewardModel) -> Row {
     let note = held_out.map_or_else(
         || "no held-out pairs".to_owned(),
         |metrics| {
-            let interval =
-                metrics.accuracy_interval.map_or_else(String::new, |i| format!("{:.0} to {:.0} %, ", i.low * 100.0, i.high * 100.0));
+            let interval = figures
+                .as_ref()
+                .and_then(CardFigures::accuracy_interval)
+                .map_or_else(String::new, |i| format!("{:.0} to {:.0} %, ", i.low * 100.0, i.high * 100.0));
             format!("{interval}n = {}", metrics.n_decided)
         },
     );

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use domain::task::TaskType;
 use learning::reward::model::RewardModel;
+use learning::reward::standard_errors::WordPlaces;
 use storage::error::StorageError;
 use storage::reward_models as stored;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +31,7 @@ pub(crate) struct Loaded {
     pub(crate) model_id: String,
     pub(crate) version: i32,
     pub(crate) model: RewardModel,
+    pub(crate) word_places: WordPlaces,
 }
 
 type BySlot = HashMap<String, (String, i32)>;
@@ -160,7 +162,7 @@ pub(crate) async fn load(state: &State, model_id: &str, version: i32) -> Result<
     let read = state.storage.read(move |conn| Ok(RewardModel::from_json(&stored::find_parameters(conn, &id)?.0.to_string())));
     match read.await? {
         Ok(model) => {
-            let entry = Arc::new(Loaded { model_id: model_id.to_owned(), version, model });
+            let entry = Arc::new(Loaded { model_id: model_id.to_owned(), version, word_places: model.word_places(), model });
             state.models.keep(&entry);
             Ok(Ok(entry))
         }

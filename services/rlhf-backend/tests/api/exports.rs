@@ -57,6 +57,32 @@ async fn each_profile_gives_exactly_these_bytes() {
     assert_eq!(service.get(&service.token(Role::Analyst, Some("tnt-b")), "/v1/exports/trl-preference").await.text(), "");
 }
 
+#[actix_web::test]
+async fn a_retailer_that_is_not_there_is_refused_and_not_an_empty_file() {
+    let service = filled().await;
+    let admin = service.token(Role::PlatformAdmin, None);
+    for path in [
+        "/v1/exports/kto?retailer_id=rtl-none",
+        "/v1/exports/kto/manifest?retailer_id=rtl-none",
+        "/v1/rlhf-metrics?retailer_id=rtl-none",
+        "/v1/rlhf-metrics/sources?date=2026-01-10&figure=total_judgments&retailer_id=rtl-none",
+    ] {
+        let answer = service.get(&admin, path).await;
+        assert_eq!((answer.status.as_u16(), &answer.json()["errors"][0]["field"]), (422, &json!("retailer_id")), "{path}");
+    }
+    assert_eq!(service.get(&admin, "/v1/feedback?brand_id=brand-none").await.status, 404);
+    let found = service.get(&admin, "/v1/feedback?search=FIXED").await.json();
+    assert_eq!((found["data"].as_array().map(Vec::len), &found["data"][0]["feedback_type"]), (Some(1), &json!("correction")), "{found}");
+    assert_eq!(service.get(&admin, &format!("/v1/feedback?search={}", "x".repeat(101))).await.status, 422);
+    let tenant = service.token(Role::Analyst, Some("tnt-a"));
+    let page = service.get(&tenant, "/feedback/brand-a?search=fixed").await.text();
+    assert!(page.contains("value=\"fixed\"") && page.contains("Correction") && !page.contains("Nothing like this"), "{page}");
+    assert!(service.get(&tenant, "/feedback/brand-a?search=nowhere").await.text().contains("Nothing like this"));
+    assert!(
+        service.get(&tenant, "/dashboard").await.text().contains("those of tnt-a; key figures and reward models are the whole platform")
+    );
+}
+
 /// The columns are those that TRL (1.10) and HH-RLHF read; any other column would reach the trainer.
 #[actix_web::test]
 async fn lines_hold_the_columns_of_the_trainers_and_no_other() {

@@ -50,6 +50,8 @@ async fn a_model_is_trained_activated_asked_and_rolled_back() {
         let chance = scored["win_probabilities"][0][1].as_f64().unwrap();
         assert!(if high_first { chance > 0.7 } else { chance < 0.3 }, "{scored}");
         assert!((chance + scored["win_probabilities"][1][0].as_f64().unwrap() - 1.0).abs() < 1e-9);
+        let error = scored["standard_errors"][0][1].as_f64().unwrap();
+        assert!(error > 0.0 && error < 0.3 && scored["standard_errors"][1][0] == error, "{scored}");
         assert_eq!(fresh.internal("/internal/v1/score", question(high_first)).await.json(), scored);
     }
 

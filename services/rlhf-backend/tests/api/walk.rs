@@ -65,6 +65,7 @@ async fn another_tenant_sees_nothing_on_any_route() {
         ("from", "2026-01-01"),
         ("to", "2026-02-01"),
         ("session_id", "s"),
+        ("search", MARKER),
         ("split", "train"),
         ("min_posterior", "0.5"),
         ("include_simulated", "true"),

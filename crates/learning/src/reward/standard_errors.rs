@@ -1,0 +1,119 @@
+//! How sure a model's probabilities are: their bootstrap standard errors (Efron 1979) over the members of its ensemble, for all pairs of a few
+//! candidates at once.
+
+use super::ensemble::{Member, standard_normal};
+use super::likelihood::davidson;
+use super::model::RewardModel;
+use super::pairs::damped;
+use crate::features::Features;
+use crate::features::hashed::Group;
+
+/// Where a model's members keep which word; made once for each loaded model, because a model may know many thousands.
+#[derive(Debug, Clone)]
+pub struct WordPlaces(Vec<u32>);
+
+/// A feature of which the candidates have different amounts.
+struct Difference {
+    /// Amount and place of each candidate that has it.
+    amounts: Vec<(usize, f64)>,
+    feature: Feature,
+    /// What the retailer's own part adds to each member's weight.
+    own: f64,
+}
+
+enum Feature {
+    Number(usize),
+    KnownWord(usize),
+    /// A word that no pair has shown: its bucket, and how far weights of such words are expected to lie from 0.
+    NewWord(u32, f64),
+}
+
+impl RewardModel {
+    /// The places of this model's words.
+    #[must_use]
+    pub fn word_places(&self) -> WordPlaces {
+        WordPlaces(self.words.keys().copied().collect())
+    }
+
+    /// Standard deviation over the members of the probability that `row` is preferred to `column`, half of a tie counted for each; 0 on the
+    /// diagonal. Empty for a model that was stored without members.
+    #[must_use]
+    pub fn standard_errors(&self, places: &WordPlaces, candidates: &[Features], retailer: Option<&str>) -> Vec<Vec<f64>> {
+        let n_members = self.members.len();
+        if n_members < 2 {
+            return Vec::new();
+        }
+        let different = self.differing(places, candidates, retailer);
+        let of_member = |(index, member): (usize, &Member)| {
+            let mut scores = vec![0.0; candidates.len()];
+            for Difference { amounts, feature, own } in &different {
+                let weight = own
+                    + match feature {
+                        Feature::Number(place) => member.numbers.get(*place).copied().map_or(0.0, f64::from),
+                        Feature::KnownWord(place) => member.words.get(*place).copied().map_or(0.0, f64::from),
+                        Feature::NewWord(bucket, deviation) => standard_normal(index, u64::from(*bucket)) * deviation,
+                    };
+                amounts.iter().for_each(|(candidate, amount)| scores[*candidate] += weight * amount);
+            }
+            (scores, f64::from(member.log_tie))
+        };
+        let members: Vec<(Vec<f64>, f64)> = self.members.iter().enumerate().map(of_member).collect();
+        let spread = |a: usize, b: usize| {
+            let wins = members.iter().map(|(scores, log_tie)| {
+                let outcome = davidson(scores[a] - scores[b], *log_tie);
+                outcome.a + outcome.tie / 2.0
+            });
+            let (sum, squares) = wins.fold((0.0, 0.0), |(sum, squares), win| (sum + win, squares + win * win));
+            let n = n_members as f64;
+            ((squares - sum * sum / n).max(0.0) / (n - 1.0)).sqrt()
+        };
+        let mut table = vec![vec![0.0; candidates.len()]; candidates.len()];
+        for a in 0..candidates.len() {
+            for b in 0..a {
+                let one = spread(a, b);
+                (table[a][b], table[b][a]) = (one, one);
+            }
+        }
+        table
+    }
+
+    /// The features that tell the candidates apart: what all have alike cancels in each comparison.
+    fn differing(&self, places: &WordPlaces, candidates: &[Features], retailer: Option<&str>) -> Vec<Difference> {
+        let own = retailer.and_then(|retailer| self.retailers.get(retailer));
+        let is_alike = |amounts: &[(usize, f64)]| {
+            let first = amounts.first().map(|(_, amount)| *amount);
+            amounts.len() == candidates.len() && amounts.iter().all(|(_, amount)| Some(*amount) == first)
+        };
+        let mut all = Vec::new();
+        for (place, number) in self.numbers.iter().enumerate() {
+            let amount = |features: &Features| Some((damped(*features.numbers.get(number.name.as_str())?) - number.centre) / number.scale);
+            let amounts: Vec<(usize, f64)> =
+                candidates.iter().enumerate().filter_map(|(candidate, features)| Some((candidate, amount(features)?))).collect();
+            if !is_alike(&amounts) {
+                let own = own.and_then(|own| own.numbers.get(&number.name)).copied().unwrap_or(0.0);
+                all.push(Difference { amounts, feature: Feature::Number(place), own });
+            }
+        }
+        let mut words: Vec<(u32, usize, f64)> = candidates
+            .iter()
+            .enumerate()
+            .flat_map(|(candidate, features)| features.words.iter().map(move |word| (word.bucket, candidate, f64::from(word.value))))
+            .collect();
+        words.sort_unstable_by_key(|(bucket, candidate, _)| (*bucket, *candidate));
+        for group in words.chunk_by(|a, b| a.0 == b.0) {
+            let Some((bucket, ..)) = group.first().copied() else { continue };
+            let Some(strength) = Group::of(bucket).and_then(|group| self.setting.of(group)) else { continue };
+            let amounts: Vec<(usize, f64)> = group.iter().map(|(_, candidate, amount)| (*candidate, *amount)).collect();
+            if is_alike(&amounts) {
+                continue;
+            }
+            let feature = match places.0.binary_search(&bucket) {
+                Ok(place) => Feature::KnownWord(place),
+                Err(_) => Feature::NewWord(bucket, strength.sqrt().recip() / self.temperature),
+            };
+            let own = own.and_then(|own| own.words.get(&bucket)).copied().unwrap_or(0.0);
+            all.push(Difference { amounts, feature, own });
+        }
+        all
+    }
+}

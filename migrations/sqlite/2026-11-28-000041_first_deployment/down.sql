@@ -1,0 +1,1 @@
+ALTER TABLE reward_models DROP COLUMN first_deployed_at;
