@@ -10,6 +10,7 @@ pub mod catalog;
 pub mod checks;
 pub mod creative;
 pub mod day;
+pub mod email;
 pub mod feedback;
 pub mod id;
 pub mod invalid;

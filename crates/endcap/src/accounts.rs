@@ -16,7 +16,6 @@ use storage::connection::Connection;
 use storage::page::Page;
 use storage::raters::{self, NewRater};
 use storage::store::transaction;
-use web::password::{MAX_BYTES, MIN_CHARACTERS};
 
 /// Letters of passwords that we make: none that is easily taken for another.
 const LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
@@ -138,14 +137,6 @@ fn check_role(role: Role, tenant: Option<&str>) -> Result<()> {
     }
 }
 
-fn check_email(email: &str) -> Result<()> {
-    let is_address = email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.') && !host.contains('@'));
-    if !is_address || email.len() > 254 || email.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        bail!("--email {email:?} is not an e-mail address");
-    }
-    Ok(())
-}
-
 /// The password from standard input, or a new one; and whether it was made.
 fn password(from_stdin: bool) -> Result<(String, bool)> {
     if !from_stdin {
@@ -159,8 +150,8 @@ fn password(from_stdin: bool) -> Result<(String, bool)> {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).context("no password came on standard input")?;
     let password = line.trim_end_matches(['\r', '\n']).to_owned();
-    if password.chars().count() < MIN_CHARACTERS || password.len() > MAX_BYTES {
-        bail!("the password must have {MIN_CHARACTERS} characters or more, and at most {MAX_BYTES} bytes");
+    if let Some(weakness) = web::password::weakness(&password) {
+        bail!("{weakness}");
     }
     Ok((password, false))
 }
@@ -178,7 +169,8 @@ fn existing(conn: &mut Connection, email: &str) -> Result<Account> {
 
 fn create(conn: &mut Connection, email: &str, role: Role, tenant: Option<&str>, name: Option<&str>, password_stdin: bool) -> Result<()> {
     check_role(role, tenant)?;
-    check_email(email)?;
+    let email = domain::email::check(email)?;
+    let email = email.as_str();
     let name = name.or_else(|| email.split('@').next()).unwrap_or(email).trim().to_owned();
     if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
         bail!("--name must have 1 to 100 printable characters");
@@ -211,13 +203,13 @@ fn create(conn: &mut Connection, email: &str, role: Role, tenant: Option<&str>, 
 
 fn list(conn: &mut Connection) -> Result<()> {
     let mut after = None;
-    println!("{:<40} {:<15} {:<24} {:<9} last sign-in", "e-mail", "role", "tenant", "state");
+    crate::say(&format!("{:<40} {:<15} {:<24} {:<9} last sign-in", "e-mail", "role", "tenant", "state"))?;
     loop {
         let page = accounts::list(conn, &Page { after, limit: PAGE })?;
         for one in &page.rows {
             let state = if one.is_active { "active" } else { "disabled" };
             let seen = one.last_sign_in_at.map_or_else(|| "never".to_owned(), |at| at.0.format("%Y-%m-%d %H:%M UTC").to_string());
-            println!("{:<40} {:<15} {:<24} {state:<9} {seen}", one.email, one.role, one.tenant_id.as_deref().unwrap_or("-"));
+            crate::say(&format!("{:<40} {:<15} {:<24} {state:<9} {seen}", one.email, one.role, one.tenant_id.as_deref().unwrap_or("-")))?;
         }
         match page.next {
             Some(next) => after = Some(next),

@@ -72,9 +72,9 @@ pub fn migrate(arguments: &MigrateArguments) -> Result<()> {
     let mut conn = Connection::open(&url, Access::Write)?;
     match arguments.action {
         Action::Status => {
-            println!("{url}");
+            crate::say(&url.to_string())?;
             for state in migrate::status(&mut conn)? {
-                println!("  {} {}", if state.applied { "applied" } else { "missing" }, state.name);
+                crate::say(&format!("  {} {}", if state.applied { "applied" } else { "missing" }, state.name))?;
             }
         }
         Action::Up => {

@@ -160,6 +160,34 @@ impl QueryFragment<Pg> for Together<'_, '_> {
     }
 }
 
+/// A statement that makes another change on its way: `WITH also AS (change) statement`. As in a batch, neither sees what the other does.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Along<Change, Q> {
+    pub(crate) change: Change,
+    pub(crate) query: Q,
+}
+
+impl<Change, Q> QueryId for Along<Change, Q> {
+    type QueryId = ();
+    // As with `Followed`, the text is the key.
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<Change, Q: Query> Query for Along<Change, Q> {
+    type SqlType = Q::SqlType;
+}
+
+impl<Change, Q, C> RunQueryDsl<C> for Along<Change, Q> {}
+
+impl<Change: QueryFragment<Pg>, Q: QueryFragment<Pg>> QueryFragment<Pg> for Along<Change, Q> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("WITH also AS (");
+        self.change.walk_ast(out.reborrow())?;
+        out.push_sql(") ");
+        self.query.walk_ast(out)
+    }
+}
+
 /// A statement followed by fixed words, such as those of a conflict or a lock.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Followed<Q> {

@@ -11,10 +11,12 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::upsert::excluded;
 use domain::invalid::Invalid;
 use domain::scope::Scope;
 use serde::Serialize;
 
+use crate::batch::Along;
 use crate::connection::Connection;
 use crate::dialect::ROWS_PER_STATEMENT;
 use crate::error::{Meaning, StorageError};
@@ -174,9 +176,7 @@ pub fn insert(conn: &mut Connection, scope: &Scope, new: &[NewFeedback], now: Da
         return Err(StorageError::not_found("brand", foreign.brand_id.clone().unwrap_or_default()));
     }
     if let [one] = new {
-        let stored = insert_one(conn, one, now)?;
-        counters::count(conn, new, now)?;
-        return Ok(vec![stored]);
+        return Ok(vec![insert_one(conn, one, now)?]);
     }
     let mut stored = Vec::with_capacity(new.len());
     for chunk in new.chunks(ROWS_PER_STATEMENT) {
@@ -195,19 +195,25 @@ pub fn insert(conn: &mut Connection, scope: &Scope, new: &[NewFeedback], now: Da
     Ok(stored)
 }
 
-/// One piece, with statements that a connection prepares once. PostgreSQL gives the row back with the statement that stores it.
+/// One piece and its counters, with statements that a connection prepares once; PostgreSQL does all of it with one.
 fn insert_one(conn: &mut Connection, new: &NewFeedback, now: DateTime<Utc>) -> Result<Feedback, StorageError> {
+    use crate::schema::feedback_counters as n;
     let row = to_row(new, now);
+    let pieces = std::slice::from_ref(new);
     let missing = || "is not a brand that exists".to_owned();
-    if let Connection::Postgres(c) = conn {
-        return diesel::insert_into(t::table)
-            .values(row)
-            .returning(Feedback::as_returning())
-            .get_result(c)
-            .on_missing_reference("brand_id", missing);
+    let counted = counters::rows_of(pieces, now);
+    if let (Connection::Postgres(c), [ever, today]) = (&mut *conn, counted.as_slice()) {
+        let change = diesel::insert_into(n::table)
+            .values([ever, today])
+            .on_conflict((n::brand_id, n::day, n::tenant_id, n::task_type, n::feedback_type))
+            .do_update()
+            .set((n::n.eq(n::n + excluded(n::n)), n::stars.eq(n::stars + excluded(n::stars))));
+        let query = diesel::insert_into(t::table).values(row).returning(Feedback::as_returning());
+        return Along { change, query }.get_result(c).on_missing_reference("brand_id", missing);
     }
     let id = row.feedback_id.clone();
     on!(conn, c => diesel::insert_into(t::table).values(row).execute(c)).on_missing_reference("brand_id", missing)?;
+    counters::count(conn, pieces, now)?;
     Ok(on!(conn, c => t::table.filter(t::feedback_id.eq(&id)).select(Feedback::as_select()).first(c))?)
 }
 

@@ -12,6 +12,7 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::access::{Access, hash_key, origin};
 use crate::problem::Problem;
+use crate::request::enter_caller;
 use crate::scopes;
 use crate::settings::Settings;
 use crate::token::{Claims, TokenError};
@@ -234,6 +235,7 @@ pub async fn identify(request: &HttpRequest) -> Result<Option<Caller>, Problem> 
     }
     let caller = recognise(request).await?;
     if let Some(caller) = &caller {
+        enter_caller(&caller.account_id, caller.tenant.as_deref());
         require_scope(caller, request)?;
         if let Some(limiter) = &find_access(request)?.limiter {
             let (standing, refusal) = match limiter.take(caller).await {

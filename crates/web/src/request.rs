@@ -38,6 +38,15 @@ impl RequestContext {
     }
 }
 
+/// Notes in the span of the request by whom, and for which tenant, it is made; neither is personal data.
+pub(crate) fn enter_caller(caller: &str, tenant: Option<&str>) {
+    let span = tracing::Span::current();
+    span.record("caller", caller);
+    if let Some(tenant) = tenant {
+        span.record("tenant", tenant);
+    }
+}
+
 /// The current request, for clients of other services; `None` outside of a request.
 #[must_use]
 pub fn current() -> Option<RequestContext> {

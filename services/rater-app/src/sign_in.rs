@@ -23,8 +23,6 @@ use crate::auth_refusal::AuthRefusal;
 use crate::hosted_sign_in;
 use crate::state::State;
 
-/// Longest e-mail address.
-const MAX_EMAIL_BYTES: usize = 254;
 /// Longest display name, in characters.
 const MAX_NAME_CHARS: usize = 60;
 /// Largest metadata, as JSON text.
@@ -208,23 +206,12 @@ pub async fn hash_password(password: String) -> Result<String, AuthRefusal> {
     hashed.map_err(|error| Problem::internal(error).into())
 }
 
-/// Checks length and size of a new password.
+/// Checks a new password.
 ///
 /// # Errors
 /// `weak_password` with the rule.
 pub fn check_password(password: &str) -> Result<(), AuthRefusal> {
-    if password.chars().count() < password::MIN_CHARACTERS {
-        let message = format!("Password should be at least {} characters", password::MIN_CHARACTERS);
-        return Err(AuthRefusal::weak_password(message));
-    }
-    let distinct: std::collections::BTreeSet<char> = password.chars().collect();
-    if distinct.len() < 5 || password.chars().all(|sign| sign.is_ascii_digit()) {
-        return Err(AuthRefusal::weak_password("Password is easy to guess: use more different characters, and not digits only"));
-    }
-    if password.len() > password::MAX_BYTES {
-        return Err(AuthRefusal::weak_password(format!("Password should be at most {} bytes", password::MAX_BYTES)));
-    }
-    Ok(())
+    password::weakness(password).map_or(Ok(()), |weakness| Err(AuthRefusal::weak_password(weakness)))
 }
 
 /// Checks what a person says about themselves.
@@ -281,16 +268,8 @@ pub fn user_of(account: &Account) -> User {
 }
 
 fn check_email(email: &str) -> Result<String, AuthRefusal> {
-    let email = email.trim().to_lowercase();
-    let is_address = email.split_once('@').is_some_and(|(name, host)| {
-        !name.is_empty() && host.contains('.') && !host.starts_with('.') && !host.ends_with('.') && !host.contains('@')
-    });
-    let is_plain = !email.contains(|c: char| c.is_whitespace() || c.is_control());
-    if is_address && is_plain && email.len() <= MAX_EMAIL_BYTES {
-        Ok(email)
-    } else {
-        Err(AuthRefusal::validation_failed("email: Unable to validate email address: invalid format"))
-    }
+    let refusal = |_| AuthRefusal::validation_failed("email: Unable to validate email address: invalid format");
+    domain::email::check(email).map_err(refusal)
 }
 
 fn build_session(state: &State, account: &Account, session_id: &str, refresh_token: String) -> Result<Session, AuthRefusal> {

@@ -19,7 +19,7 @@ pub(super) const EVER: NaiveDate = NaiveDate::from_ymd_opt(1000, 1, 1).expect("a
 
 #[derive(Insertable)]
 #[diesel(table_name = t, treat_none_as_default_value = false)]
-struct Row<'a> {
+pub(super) struct Row<'a> {
     tenant_id: &'a str,
     brand_id: &'a str,
     task_type: &'a str,
@@ -37,7 +37,21 @@ type Key<'a> = (&'a str, NaiveDate, &'a str, &'a str, &'a str);
 /// # Errors
 /// As any query.
 pub(super) fn count(conn: &mut Connection, new: &[NewFeedback], now: DateTime<Utc>) -> Result<(), StorageError> {
-    // In the order of the keys, which is the same for all writers: none waits for one who waits for it.
+    let rows = rows_of(new, now);
+    // One piece is the common case; its statement has the same text each time and is prepared once.
+    if let [ever, today] = rows.as_slice() {
+        insert_adding!(conn, t, [ever, today], (brand_id, day, tenant_id, task_type, feedback_type) => n, stars)?;
+        return Ok(());
+    }
+    for some in rows.chunks(ROWS_PER_STATEMENT) {
+        insert_adding!(conn, t, some, (brand_id, day, tenant_id, task_type, feedback_type) => n, stars)?;
+    }
+    Ok(())
+}
+
+/// What is added to the counters for these pieces, in the order of the keys, which is the same for all writers: none waits for one who waits
+/// for it.
+pub(super) fn rows_of(new: &[NewFeedback], now: DateTime<Utc>) -> Vec<Row<'_>> {
     let mut counted: BTreeMap<Key<'_>, (i32, i32)> = BTreeMap::new();
     for row in new {
         for day in [EVER, now.date_naive()] {
@@ -52,32 +66,21 @@ pub(super) fn count(conn: &mut Connection, new: &[NewFeedback], now: DateTime<Ut
             (*n, *stars) = (*n + 1, *stars + row.rating.unwrap_or(0));
         }
     }
-    let rows: Vec<Row<'_>> = counted
-        .into_iter()
-        .map(|((brand_id, day, tenant_id, task_type, feedback_type), (n, stars))| Row {
-            tenant_id,
-            brand_id,
-            task_type,
-            feedback_type,
-            day,
-            n,
-            stars,
-        })
-        .collect();
-    // One piece is the common case; its statement has the same text each time and is prepared once.
-    if let [ever, today] = rows.as_slice() {
-        insert_adding!(conn, t, [ever, today], (brand_id, day, tenant_id, task_type, feedback_type) => n, stars)?;
-        return Ok(());
-    }
-    for some in rows.chunks(ROWS_PER_STATEMENT) {
-        insert_adding!(conn, t, some, (brand_id, day, tenant_id, task_type, feedback_type) => n, stars)?;
-    }
-    Ok(())
+    let row = |((brand_id, day, tenant_id, task_type, feedback_type), (n, stars))| Row {
+        tenant_id,
+        brand_id,
+        task_type,
+        feedback_type,
+        day,
+        n,
+        stars,
+    };
+    counted.into_iter().map(row).collect()
 }
 
 /// Days, from the first to the one before the last; without an end for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Days {
+pub(super) struct Span {
     pub(super) from: Option<NaiveDate>,
     pub(super) before: Option<NaiveDate>,
 }
@@ -107,15 +110,15 @@ pub(super) fn groups(
     conn: &mut Connection,
     scope: &Scope,
     filter: &FeedbackFilter,
-    days: Days,
+    days: Span,
 ) -> Result<Vec<(String, String, i64, i64)>, StorageError> {
     use diesel::dsl::sum;
     let rows: Vec<(String, String, Option<i64>, Option<i64>)> = on!(conn, c => {
         let all = t::table.group_by((t::task_type, t::feedback_type)).select((t::task_type, t::feedback_type, sum(t::n), sum(t::stars))).into_boxed();
         let mut query = narrowed!(all, scope, filter);
         query = match days {
-            Days { from: None, before: None } => query.filter(t::day.eq(EVER)),
-            Days { from, before } => {
+            Span { from: None, before: None } => query.filter(t::day.eq(EVER)),
+            Span { from, before } => {
                 let query = query.filter(t::day.ge(from.unwrap_or(EVER.succ_opt().unwrap_or(EVER))));
                 match before {
                     Some(before) => query.filter(t::day.lt(before)),
@@ -128,12 +131,29 @@ pub(super) fn groups(
     Ok(rows.into_iter().map(|(task_type, kind, n, stars)| (task_type, kind, n.unwrap_or(0), stars.unwrap_or(0))).collect())
 }
 
+/// The newest day of a span with anything that the filter selects.
+pub(super) fn newest_day(
+    conn: &mut Connection,
+    scope: &Scope,
+    filter: &FeedbackFilter,
+    days: Span,
+) -> Result<Option<NaiveDate>, StorageError> {
+    Ok(on!(conn, c => {
+        let all = t::table.select(t::day).filter(t::day.gt(EVER)).order(t::day.desc()).limit(1).into_boxed();
+        let mut query = narrowed!(all, scope, filter);
+        if let Some(before) = days.before {
+            query = query.filter(t::day.lt(before));
+        }
+        query.first(c).optional()
+    })?)
+}
+
 /// Counts by day and kind of the newest days, newest first.
 pub(super) fn daily(
     conn: &mut Connection,
     scope: &Scope,
     filter: &FeedbackFilter,
-    days: Days,
+    days: Span,
     limit: i64,
 ) -> Result<Vec<(NaiveDate, String, i64)>, StorageError> {
     use diesel::dsl::sum;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use diesel::dsl::{count_star, sql, sum};
 use diesel::prelude::*;
 use diesel::sql_types::Text;
@@ -10,7 +10,7 @@ use domain::feedback::FeedbackType;
 use domain::scope::Scope;
 use serde::Serialize;
 
-use super::counters::{self, Days};
+use super::counters::{self, Span};
 use super::{FeedbackFilter, narrowed};
 use crate::connection::Connection;
 use crate::dialect::day_of;
@@ -21,6 +21,10 @@ use crate::types::Timestamp;
 
 /// Most rows of a trend: 400 days with all five kinds of feedback.
 const MAX_ROWS: i64 = 2000;
+
+/// Days of a trend that nobody gave a beginning, up to the newest day with feedback: the cost of statistics must not grow with all that was
+/// ever said.
+pub const TREND_DAYS: u64 = 90;
 
 /// Totals, mean rating and trend of the feedback that a filter selects.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
@@ -35,7 +39,7 @@ pub struct FeedbackStatistics {
     pub mean_rating: Option<f64>,
     /// How many ratings the mean rests on.
     pub ratings: i64,
-    /// Count by day in UTC, oldest first; days without feedback are absent.
+    /// Count by day in UTC, oldest first; days without feedback are absent. The newest [`TREND_DAYS`] days where the filter has no beginning.
     pub daily: Vec<DayCounts>,
 }
 
@@ -63,8 +67,8 @@ pub struct DayCounts {
     pub by_type: BTreeMap<String, i64>,
 }
 
-/// Counts the feedback of this scope that the filter selects; the trend holds at least the newest 399 days that have any. Whole days come
-/// from kept counters; rows are read only for parts of days at the ends, and for one user or session.
+/// Counts the feedback of this scope that the filter selects; a trend of a long period holds at least the newest 399 days that have any.
+/// Whole days come from kept counters; rows are read only for parts of days at the ends, and for one user or session.
 ///
 /// # Errors
 /// As any query.
@@ -74,7 +78,11 @@ pub fn statistics(conn: &mut Connection, scope: &Scope, filter: &FeedbackFilter)
         return statistics_of_rows(conn, scope, filter);
     };
     let mut groups = counters::groups(conn, scope, filter, split.days)?;
-    let counted = counters::daily(conn, scope, filter, split.days, MAX_ROWS)?;
+    let mut shown = split.days;
+    if shown.from.is_none() {
+        shown.from = counters::newest_day(conn, scope, filter, split.days)?.and_then(first_of_trend);
+    }
+    let counted = counters::daily(conn, scope, filter, shown, MAX_ROWS)?;
     let (mut days, is_cut) = whole_days(counted);
     for (from, to) in split.edges.into_iter().flatten() {
         let edge = FeedbackFilter { from: Some(from), to: Some(to), ..filter.clone() };
@@ -84,7 +92,7 @@ pub fn statistics(conn: &mut Connection, scope: &Scope, filter: &FeedbackFilter)
             days.extend(days_of_rows(conn, scope, &edge)?);
         }
     }
-    Ok(assemble(groups, days))
+    Ok(assemble(groups, days, filter))
 }
 
 /// The same, counted from the rows: for one user or session, and for whoever wants to check the counters.
@@ -94,7 +102,12 @@ pub fn statistics(conn: &mut Connection, scope: &Scope, filter: &FeedbackFilter)
 pub fn statistics_of_rows(conn: &mut Connection, scope: &Scope, filter: &FeedbackFilter) -> Result<FeedbackStatistics, StorageError> {
     let groups = groups_of_rows(conn, scope, filter)?;
     let days = days_of_rows(conn, scope, filter)?;
-    Ok(assemble(groups, days))
+    Ok(assemble(groups, days, filter))
+}
+
+/// The first day of a trend that ends with this day.
+fn first_of_trend(newest: NaiveDate) -> Option<NaiveDate> {
+    newest.checked_sub_days(Days::new(TREND_DAYS - 1))
 }
 
 type Group = (String, String, i64, i64);
@@ -102,7 +115,7 @@ type Day = (NaiveDate, String, i64);
 
 /// A period as whole days in the middle and parts of days at its ends.
 struct Split {
-    days: Days,
+    days: Span,
     edges: [Option<(DateTime<Utc>, DateTime<Utc>)>; 2],
 }
 
@@ -124,10 +137,10 @@ fn split(filter: &FeedbackFilter) -> Option<Split> {
     }
     let before = filter.from.zip(first.map(midnight)).filter(|(from, first)| from < first);
     let after = last.map(midnight).zip(filter.to).filter(|(last, to)| last < to);
-    Some(Split { days: Days { from: first, before: last }, edges: [before, after] })
+    Some(Split { days: Span { from: first, before: last }, edges: [before, after] })
 }
 
-fn assemble(groups: Vec<Group>, days: Vec<Day>) -> FeedbackStatistics {
+fn assemble(groups: Vec<Group>, days: Vec<Day>, filter: &FeedbackFilter) -> FeedbackStatistics {
     let mut statistics = FeedbackStatistics::default();
     let mut stars = 0;
     let mut stars_by_task: BTreeMap<String, i64> = BTreeMap::new();
@@ -149,6 +162,10 @@ fn assemble(groups: Vec<Group>, days: Vec<Day>) -> FeedbackStatistics {
         counts.mean_rating = mean(stars_by_task.get(task_type).copied().unwrap_or(0), counts.ratings);
     }
     statistics.daily = trend(days);
+    let first = statistics.daily.last().filter(|_| filter.from.is_none()).and_then(|newest| first_of_trend(newest.date));
+    if let Some(first) = first {
+        statistics.daily.retain(|day| day.date >= first);
+    }
     statistics
 }
 

@@ -78,6 +78,30 @@ fn statistics_are_those_counted_by_hand() {
 }
 
 #[test]
+fn a_trend_without_a_beginning_ends_ninety_days_back() {
+    for database in testkit::database::all() {
+        let (conn, kind) = (&mut database.connect(), database.kind());
+        brand(conn, "brand-a", "tnt-a", "Oat Works");
+        let one = [said("brand-a", "tnt-a", "plan_quality", "thumbs_up", None)];
+        for day in [0, 10, 11, 100] {
+            let when = at("2026-01-01T12:00:00Z") + chrono::TimeDelta::days(day);
+            feedback::insert(conn, &Scope::system("test"), &one, when).unwrap();
+        }
+        let mut days = |filter: &FeedbackFilter| -> (i64, Vec<String>) {
+            let kept = statistics(conn, &analyst("tnt-a"), filter).unwrap();
+            assert_eq!(kept, statistics_of_rows(conn, &analyst("tnt-a"), filter).unwrap(), "{kind}");
+            (kept.total, kept.daily.iter().map(|day| day.date.to_string()).collect())
+        };
+        let all = FeedbackFilter::default();
+        assert_eq!(days(&all), (4, vec!["2026-01-12".to_owned(), "2026-04-11".to_owned()]), "{kind}: what is older is counted, not drawn");
+        let from = FeedbackFilter { from: Some(at("2026-01-01T00:00:00Z")), ..all.clone() };
+        assert_eq!(days(&from).1.len(), 4, "{kind}");
+        let to = FeedbackFilter { to: Some(at("2026-01-12T13:00:00Z")), ..all };
+        assert_eq!(days(&to), (3, vec!["2026-01-01".to_owned(), "2026-01-11".to_owned(), "2026-01-12".to_owned()]), "{kind}");
+    }
+}
+
+#[test]
 fn a_tenant_sees_and_writes_its_own_rows_only() {
     for database in testkit::database::all() {
         let conn = &mut database.connect();

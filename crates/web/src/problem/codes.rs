@@ -280,6 +280,13 @@ pub const CODES: &[Code] = &[
         "Try again; report the `request_id` when it stays.",
     ),
     code("unavailable", 503, "Unavailable", "The database or another service does not answer.", "Try again after `Retry-After` seconds."),
+    code(
+        "request_timeout",
+        408,
+        "Request timed out",
+        "The body of the request came too slowly.",
+        "Send it faster or in smaller parts; large files go to the import and artifact addresses.",
+    ),
     code("timeout", 503, "Timed out", "The answer took longer than allowed.", "Try again after `Retry-After` seconds, or ask for less."),
     code("draining", 503, "Shutting down", "This process is about to stop.", "Try again: another one answers."),
 ];

@@ -142,6 +142,12 @@ impl Problem {
         Self::new("timeout", "The answer took longer than allowed.")
     }
 
+    /// 408: the body of the request did not come within the time for a whole request.
+    #[must_use]
+    pub fn request_timeout(limit: std::time::Duration) -> Self {
+        Self::new("request_timeout", format!("The body of the request did not come within {} seconds.", limit.as_secs_f64()))
+    }
+
     /// 500: the cause is logged with its chain and never sent.
     pub fn internal(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::new("internal", "Something went wrong on our side; the request id helps us to find it.").with_cause(source)
@@ -264,7 +270,8 @@ impl Problem {
             413 => "body_too_large",
             415 => "unsupported_media_type",
             422 => "invalid_input",
-            503 | 504 | 408 => "timeout",
+            408 => "request_timeout",
+            503 | 504 => "timeout",
             400..=499 => "malformed_request",
             _ => "internal",
         };

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, ResponseError, dev::Payload};
@@ -14,25 +14,30 @@ use domain::scope::Scope;
 use futures_util::future::{Ready, ready};
 use tracing::Instrument;
 
+use super::arrival::Arrival;
 use super::operations::is_read_by_a_person;
 use super::{ServiceInfo, Shared, document};
 use crate::caller::{PageRefusal, identify};
 use crate::limiter::Standing;
 use crate::problem::{CONTENT_TYPE_PROBLEM, Problem};
-use crate::request::{REQUEST_ID, RequestContext};
+use crate::request::{REQUEST_ID, RequestContext, enter_caller};
 use crate::settings::{ServiceName, Settings};
 use crate::token::ServiceClaims;
 
 /// The one middleware of every request.
-pub(super) async fn around(request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
+pub(super) async fn around(mut request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
     let context = RequestContext::of_headers(request.headers());
     let shared = find_shared(request.request());
     let service = shared.as_ref().map_or("unknown", |shared| shared.info.name.as_str());
     let method = request.method().clone();
     let path = request.path().to_owned();
-    let span = tracing::info_span!("request", service, request_id = %context.id, traceparent = %context.traceparent, %method, path = %path);
+    // Who asks is entered once it is known.
+    let (caller, tenant) = (tracing::field::Empty, tracing::field::Empty);
+    let span = tracing::info_span!("request", service, request_id = %context.id, traceparent = %context.traceparent, %method, path = %path, caller, tenant);
     let began = Instant::now();
     let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+    // Sockets keep the payload that they came with.
+    let arrival = if method == Method::GET { Arrival::default() } else { Arrival::watch(&mut request) };
     let answer = async {
         let limit =
             shared.as_ref().filter(|s| !s.info.untimed_paths.iter().any(|start| path.starts_with(start))).map(|s| s.request_timeout);
@@ -40,7 +45,9 @@ pub(super) async fn around(request: ServiceRequest, next: Next<impl MessageBody 
         let result = match limit {
             // No id holds the character NUL, and PostgreSQL cannot even be asked for it.
             _ if path.contains("%00") => Err(Problem::not_found("page or path", &path).into()),
-            Some(limit) => tokio::time::timeout(limit, next.call(request)).await.unwrap_or_else(|_| Err(Problem::timeout().into())),
+            Some(limit) => tokio::time::timeout(limit, next.call(request))
+                .await
+                .unwrap_or_else(|_| Err(if arrival.is_awaited() { Problem::request_timeout(limit) } else { Problem::timeout() }.into())),
             None => next.call(request).await,
         };
         let result = match result {
@@ -83,7 +90,12 @@ pub(super) async fn only_services(
     let is_operational = request.path() == "/metrics" || request.path() == "/version" || request.path().starts_with("/health/");
     if !is_operational {
         match verify_service(request.request()) {
-            Ok(claims) => drop(request.extensions_mut().insert(ServiceCaller { claims })),
+            Ok(claims) => {
+                let caller = ServiceCaller { claims };
+                let scope = caller.scope();
+                enter_caller(scope.actor(), scope.tenant());
+                request.extensions_mut().insert(caller);
+            }
             Err(problem) => return Ok(request.into_response(problem.error_response())),
         }
     }

@@ -35,6 +35,7 @@
 //! ```
 
 mod around;
+mod arrival;
 mod document;
 mod operations;
 

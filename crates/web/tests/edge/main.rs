@@ -6,5 +6,6 @@ mod documents;
 mod hardening;
 mod inputs;
 mod limits;
+mod log_lines;
 mod serving;
 mod settings;

@@ -134,7 +134,7 @@ fn explain(code: &str) -> &'static str {
         "invalid_credentials" => "The e-mail address or the password is wrong.",
         "over_request_rate_limit" => "Too many sign-ins failed. Wait a minute, then try again.",
         "user_already_exists" => "There is an account with this e-mail address. Sign in instead.",
-        "weak_password" => "The password is too short or too long.",
+        "weak_password" => "Choose another password: at least 10 characters, and not one that many people use.",
         "signup_disabled" => "New accounts are not open here. Ask an administrator for one.",
         "validation_failed" => "Something in the form is not right: look at the e-mail address and the name.",
         "email_not_confirmed" => "Confirm your e-mail address with the link in the mail we sent, then sign in.",
