@@ -4,13 +4,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use metrics::counter;
 use tokio_util::sync::CancellationToken;
 
 use crate::authority::Identity;
+use crate::desk::Mail;
 use crate::frame::{Frame, Version};
 
 /// A second overflow within this time closes the socket.
@@ -34,6 +34,8 @@ pub(crate) struct Subscriber {
     pub(crate) identity: Arc<Identity>,
     /// Cancelled when the service wants this socket gone.
     pub(crate) evicted: CancellationToken,
+    number: u64,
+    mail: Arc<Mail>,
     queue: Arc<Mutex<Queue>>,
 }
 
@@ -42,7 +44,8 @@ pub(crate) struct Subscriber {
 struct Queue {
     deliveries: VecDeque<Delivery>,
     capacity: usize,
-    waiting: Option<Waker>,
+    /// Whether the worker knows that there is something in it.
+    is_listed: bool,
     is_closed: bool,
     lagging: bool,
     hopeless: bool,
@@ -56,22 +59,25 @@ pub(crate) struct Inbox {
     queue: Arc<Mutex<Queue>>,
 }
 
-/// What the socket finds in its queue.
+/// What the socket found in its queue.
 #[derive(Debug)]
-pub(crate) enum Arrival {
-    Delivery(Delivery),
+pub(crate) enum Taken {
+    /// All that there was.
+    All,
+    /// There is more.
+    Some,
     /// The queue overflowed: so many messages were lost per membership.
     Missed(HashMap<Membership, u64>),
     /// It overflowed again too soon; close.
     Hopeless,
 }
 
-/// Makes a queue of `capacity` messages for one socket.
-pub(crate) fn queue(capacity: usize, version: Version, identity: Arc<Identity>) -> (Arc<Subscriber>, Inbox) {
+/// Makes a queue of `capacity` messages for the socket of this number, which its worker is told of by `mail`.
+pub(crate) fn queue(capacity: usize, version: Version, identity: Arc<Identity>, number: u64, mail: Arc<Mail>) -> (Arc<Subscriber>, Inbox) {
     let queue = Arc::new(Mutex::new(Queue {
         deliveries: VecDeque::new(),
         capacity: capacity.max(1),
-        waiting: None,
+        is_listed: false,
         is_closed: false,
         lagging: false,
         hopeless: false,
@@ -79,7 +85,7 @@ pub(crate) fn queue(capacity: usize, version: Version, identity: Arc<Identity>) 
         overflowed_at: None,
     }));
     let inbox = Inbox { queue: Arc::clone(&queue) };
-    let subscriber = Subscriber { version, identity, evicted: CancellationToken::new(), queue };
+    let subscriber = Subscriber { version, identity, evicted: CancellationToken::new(), number, mail, queue };
     (Arc::new(subscriber), inbox)
 }
 
@@ -92,10 +98,10 @@ impl Subscriber {
         }
         if !queue.lagging && queue.deliveries.len() < queue.capacity {
             queue.deliveries.push_back(delivery);
-            let waiting = queue.waiting.take();
+            let is_listed = std::mem::replace(&mut queue.is_listed, true);
             drop(queue);
-            if let Some(waker) = waiting {
-                waker.wake();
+            if !is_listed {
+                self.mail.list(self.number);
             }
             return true;
         }
@@ -122,44 +128,32 @@ impl Queue {
         counter!("realtime_messages_dropped_total").increment(1);
     }
 
-    /// What is there; after an overflow everything in the queue counts as missed.
-    fn take(&mut self) -> Option<Arrival> {
-        let first = self.deliveries.pop_front()?;
-        if !self.lagging {
-            if self.deliveries.is_empty() {
-                self.deliveries = VecDeque::new();
-            }
-            return Some(Arrival::Delivery(first));
-        }
-        self.miss(first.membership);
+    /// After an overflow everything in the queue counts as missed.
+    fn give_up(&mut self) -> Taken {
         for delivery in std::mem::take(&mut self.deliveries) {
             self.miss(delivery.membership);
         }
         self.lagging = false;
         let missed = std::mem::take(&mut self.missed);
-        Some(if self.hopeless { Arrival::Hopeless } else { Arrival::Missed(missed) })
+        if self.hopeless { Taken::Hopeless } else { Taken::Missed(missed) }
     }
 }
 
 impl Inbox {
-    /// Waits for the next arrival. Safe to cancel.
-    pub(crate) async fn next(&mut self) -> Arrival {
-        std::future::poll_fn(|context| {
-            let mut queue = locked(&self.queue);
-            if let Some(arrival) = queue.take() {
-                return Poll::Ready(arrival);
+    /// Takes messages until there are none or `wants_more` says so.
+    pub(crate) fn take(&mut self, mut wants_more: impl FnMut(Delivery) -> bool) -> Taken {
+        let mut queue = locked(&self.queue);
+        if queue.lagging {
+            return queue.give_up();
+        }
+        while let Some(delivery) = queue.deliveries.pop_front() {
+            if !wants_more(delivery) && !queue.deliveries.is_empty() {
+                return Taken::Some;
             }
-            if queue.waiting.as_ref().is_none_or(|known| !known.will_wake(context.waker())) {
-                queue.waiting = Some(context.waker().clone());
-            }
-            Poll::Pending
-        })
-        .await
-    }
-
-    /// The next arrival, if there is one.
-    pub(crate) fn next_now(&mut self) -> Option<Arrival> {
-        locked(&self.queue).take()
+        }
+        queue.deliveries = VecDeque::new();
+        queue.is_listed = false;
+        Taken::All
     }
 }
 
@@ -168,6 +162,5 @@ impl Drop for Inbox {
         let mut queue = locked(&self.queue);
         queue.is_closed = true;
         queue.deliveries = VecDeque::new();
-        queue.waiting = None;
     }
 }

@@ -60,6 +60,7 @@ fn info() -> ServiceInfo {
         realtime_mode: "local".to_owned(),
         openapi: <Document as utoipa::OpenApi>::openapi(),
         untimed_paths: &["/slow-import"],
+        sockets: None,
     }
 }
 

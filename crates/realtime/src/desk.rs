@@ -1,0 +1,107 @@
+//! What one worker has to write. Whoever says something puts it into the queues of the sockets that hear it, and lists these sockets here; the
+//! worker then empties the queues, each with one write for all that has come together. So a message costs a socket a place in a queue, and many
+//! messages cost it one call of the system.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+use bytes::BytesMut;
+
+use crate::line::Line;
+
+/// After so many sockets the worker looks after what else it has to do.
+const TURN: usize = 64;
+
+/// The sockets of a worker that have something in their queues; any thread may list them.
+#[derive(Debug, Default)]
+pub(crate) struct Mail {
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    sockets: Vec<u64>,
+    worker: Option<Waker>,
+}
+
+impl Mail {
+    /// Lists a socket by its number.
+    pub(crate) fn list(&self, number: u64) {
+        let mut waiting = self.lock();
+        waiting.sockets.push(number);
+        let worker = waiting.worker.take();
+        drop(waiting);
+        if let Some(worker) = worker {
+            worker.wake();
+        }
+    }
+
+    /// Waits for sockets and takes them all, in exchange for the empty list.
+    async fn take(&self, list: &mut Vec<u64>) {
+        std::future::poll_fn(|context| {
+            let mut waiting = self.lock();
+            if waiting.sockets.is_empty() {
+                waiting.worker = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            std::mem::swap(&mut waiting.sockets, list);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// Even after a panic elsewhere: every change is complete in itself.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A worker's own sockets. It never leaves its thread.
+#[derive(Default)]
+pub(crate) struct Desk {
+    pub(crate) mail: Arc<Mail>,
+    lines: RefCell<HashMap<u64, Rc<Line>>>,
+    is_open: Cell<bool>,
+}
+
+/// A socket's place at the desk; dropping it frees the place.
+pub(crate) struct Seat {
+    desk: Rc<Desk>,
+    number: u64,
+}
+
+impl Desk {
+    /// Writes for this socket from now on, first what is in its queue already.
+    pub(crate) fn seat(self: &Rc<Self>, number: u64, line: Rc<Line>) -> Seat {
+        if !self.is_open.replace(true) {
+            actix_web::rt::spawn(Rc::clone(self).work());
+        }
+        self.lines.borrow_mut().insert(number, line);
+        Seat { desk: Rc::clone(self), number }
+    }
+
+    async fn work(self: Rc<Self>) {
+        let (mut listed, mut scratch) = (Vec::new(), BytesMut::new());
+        loop {
+            self.mail.take(&mut listed).await;
+            for (index, number) in listed.drain(..).enumerate() {
+                if index % TURN == TURN - 1 {
+                    tokio::task::yield_now().await;
+                }
+                let line = self.lines.borrow().get(&number).cloned();
+                if let Some(line) = line {
+                    line.deliver(&mut scratch);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.desk.lines.borrow_mut().remove(&self.number);
+    }
+}
