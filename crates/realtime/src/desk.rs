@@ -7,13 +7,20 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
 use crate::line::Line;
+use crate::subscriber::{Delivery, Offered, Subscriber};
 
 /// After so many sockets the worker looks after what else it has to do.
 const TURN: usize = 64;
+/// After it has written to all that were listed the worker rests so many times as long as that took.
+const REST: u32 = 2;
+const LONGEST_REST: Duration = Duration::from_millis(5);
+/// A rest that the timer cannot measure is none.
+const SHORTEST_REST: Duration = Duration::from_millis(1);
 
 /// The sockets of a worker that have something in their queues; any thread may list them.
 #[derive(Debug, Default)]
@@ -28,12 +35,12 @@ struct Waiting {
 }
 
 impl Mail {
-    /// Lists a socket by its number.
-    pub(crate) fn list(&self, number: u64) {
-        let mut waiting = self.lock();
-        waiting.sockets.push(number);
-        let worker = waiting.worker.take();
-        drop(waiting);
+    fn list(&self, number: u64) {
+        self.lock().sockets.push(number);
+    }
+
+    fn ring(&self) {
+        let worker = self.lock().worker.take();
         if let Some(worker) = worker {
             worker.wake();
         }
@@ -56,6 +63,32 @@ impl Mail {
     /// Even after a panic elsewhere: every change is complete in itself.
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says one thing to many sockets. Their workers are woken when it has been said to all, which is when this is dropped.
+#[derive(Default)]
+pub(crate) struct Saying<'a> {
+    mails: Vec<&'a Arc<Mail>>,
+}
+
+impl<'a> Saying<'a> {
+    /// Queues a frame and says whether there was room. Never waits.
+    pub(crate) fn offer(&mut self, subscriber: &'a Subscriber, delivery: Delivery) -> bool {
+        let offered = subscriber.offer(delivery);
+        if offered == Offered::First {
+            subscriber.mail.list(subscriber.number);
+            if !self.mails.iter().any(|known| Arc::ptr_eq(known, &subscriber.mail)) {
+                self.mails.push(&subscriber.mail);
+            }
+        }
+        offered != Offered::Missed
+    }
+}
+
+impl Drop for Saying<'_> {
+    fn drop(&mut self) {
+        self.mails.iter().for_each(|mail| mail.ring());
     }
 }
 
@@ -87,6 +120,7 @@ impl Desk {
         let (mut listed, mut scratch) = (Vec::new(), BytesMut::new());
         loop {
             self.mail.take(&mut listed).await;
+            let began = Instant::now();
             for (index, number) in listed.drain(..).enumerate() {
                 if index % TURN == TURN - 1 {
                     tokio::task::yield_now().await;
@@ -95,6 +129,11 @@ impl Desk {
                 if let Some(line) = line {
                     line.deliver(&mut scratch);
                 }
+            }
+            // What is said meanwhile goes out with what comes next, and the worker has time for all else. After few sockets there is no rest.
+            let rest = (REST * began.elapsed()).min(LONGEST_REST);
+            if rest >= SHORTEST_REST {
+                tokio::time::sleep(rest).await;
             }
         }
     }

@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::authority::{Authority, Identity, Refusal};
 use crate::broadcast::{Body, Broadcast, Occasion};
 use crate::change::{Change, ChangeEncoder};
-use crate::desk::Mail;
+use crate::desk::{Mail, Saying};
 use crate::frame::Version;
 use crate::history::{Ring, Start};
 use crate::limits::Limits;
@@ -202,12 +202,13 @@ impl Hub {
             let Some(room) = state.rooms.get_mut(&message.topic) else { return };
             room.listing()
         };
-        let (mut encoded, mut sent) = (HashMap::new(), 0);
+        let (mut encoded, mut saying, mut sent) = (HashMap::new(), Saying::default(), 0);
         for (membership, member) in members.iter().filter(|(membership, _)| except != Some(*membership)) {
             let version = member.subscriber.version;
             let frame = encoded.entry(version).or_insert_with(|| message.frame(version, Occasion::Live));
             if let Some(frame) = frame.clone() {
-                sent += u64::from(member.subscriber.offer(Delivery { membership: *membership, sequence: message.sequence, frame }));
+                let delivery = Delivery { membership: *membership, sequence: message.sequence, frame };
+                sent += u64::from(saying.offer(&member.subscriber, delivery));
             }
         }
         counter!("realtime_messages_sent_total").increment(sent);
@@ -226,13 +227,14 @@ impl Hub {
             }
             listeners
         };
-        let (mut encoder, mut sent) = (ChangeEncoder::new(&change), 0);
-        for (topic, membership, member) in listeners {
+        let (mut encoder, mut saying, mut sent) = (ChangeEncoder::new(&change), Saying::default(), 0);
+        for (topic, membership, member) in &listeners {
             if !self.may_see(&member.identity, &change) {
                 continue;
             }
-            for frame in encoder.frames(member.subscriber.version, &topic, &member.bindings) {
-                sent += u64::from(member.subscriber.offer(Delivery { membership, sequence: change.sequence, frame }));
+            for frame in encoder.frames(member.subscriber.version, topic, &member.bindings) {
+                let delivery = Delivery { membership: *membership, sequence: change.sequence, frame };
+                sent += u64::from(saying.offer(&member.subscriber, delivery));
             }
         }
         counter!("realtime_messages_sent_total").increment(sent);

@@ -108,5 +108,7 @@ impl Reader {
 }
 
 fn text(bytes: Bytes) -> Result<Heard, ProtocolError> {
-    ByteString::try_from(bytes).map(Heard::Text).map_err(|_| ProtocolError::Io(io::Error::new(io::ErrorKind::InvalidData, "a text is not UTF-8")))
+    ByteString::try_from(bytes)
+        .map(Heard::Text)
+        .map_err(|_| ProtocolError::Io(io::Error::new(io::ErrorKind::InvalidData, "a text is not UTF-8")))
 }

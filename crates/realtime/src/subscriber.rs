@@ -34,8 +34,8 @@ pub(crate) struct Subscriber {
     pub(crate) identity: Arc<Identity>,
     /// Cancelled when the service wants this socket gone.
     pub(crate) evicted: CancellationToken,
-    number: u64,
-    mail: Arc<Mail>,
+    pub(crate) number: u64,
+    pub(crate) mail: Arc<Mail>,
     queue: Arc<Mutex<Queue>>,
 }
 
@@ -72,6 +72,16 @@ pub(crate) enum Taken {
     Hopeless,
 }
 
+/// What became of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Offered {
+    /// It is in the queue, and the worker must be told.
+    First,
+    /// It is in the queue, and the worker knows of others in it.
+    Queued,
+    Missed,
+}
+
 /// Makes a queue of `capacity` messages for the socket of this number, which its worker is told of by `mail`.
 pub(crate) fn queue(capacity: usize, version: Version, identity: Arc<Identity>, number: u64, mail: Arc<Mail>) -> (Arc<Subscriber>, Inbox) {
     let queue = Arc::new(Mutex::new(Queue {
@@ -90,20 +100,15 @@ pub(crate) fn queue(capacity: usize, version: Version, identity: Arc<Identity>, 
 }
 
 impl Subscriber {
-    /// Queues a frame and says whether there was room, else counts it as missed. Never waits.
-    pub(crate) fn offer(&self, delivery: Delivery) -> bool {
+    /// Queues a frame, or counts it as missed when there is no room. Never waits; [`crate::desk::Saying`] tells the worker.
+    pub(crate) fn offer(&self, delivery: Delivery) -> Offered {
         let mut queue = locked(&self.queue);
         if queue.is_closed {
-            return false;
+            return Offered::Missed;
         }
         if !queue.lagging && queue.deliveries.len() < queue.capacity {
             queue.deliveries.push_back(delivery);
-            let is_listed = std::mem::replace(&mut queue.is_listed, true);
-            drop(queue);
-            if !is_listed {
-                self.mail.list(self.number);
-            }
-            return true;
+            return if std::mem::replace(&mut queue.is_listed, true) { Offered::Queued } else { Offered::First };
         }
         if !queue.lagging {
             let now = Instant::now();
@@ -113,7 +118,7 @@ impl Subscriber {
             queue.lagging = true;
         }
         queue.miss(delivery.membership);
-        false
+        Offered::Missed
     }
 }
 

@@ -46,9 +46,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use actix_web::dev::{Extensions, Server, ServerHandle};
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::web::{Data, PayloadConfig, ServiceConfig};
-use actix_web::dev::{Extensions, Server, ServerHandle};
 use actix_web::{App, HttpServer};
 use domain::time::Clock;
 use futures_util::future::BoxFuture;
