@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
@@ -96,8 +97,26 @@ impl Drop for Saying<'_> {
 #[derive(Default)]
 pub(crate) struct Desk {
     pub(crate) mail: Arc<Mail>,
-    lines: RefCell<HashMap<u64, Rc<Line>>>,
+    lines: RefCell<HashMap<u64, Rc<Line>, BuildHasherDefault<Numbers>>>,
     is_open: Cell<bool>,
+}
+
+/// Hashes our own numbers, which nobody chooses.
+#[derive(Default)]
+struct Numbers(u64);
+
+impl Hasher for Numbers {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(u64::from(byte) ^ self.0));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// A socket's place at the desk; dropping it frees the place.

@@ -202,10 +202,12 @@ impl Hub {
             let Some(room) = state.rooms.get_mut(&message.topic) else { return };
             room.listing()
         };
-        let (mut encoded, mut saying, mut sent) = (HashMap::new(), Saying::default(), 0);
+        // Two versions: a map would cost more than finding the socket.
+        let (mut of_v1, mut of_v2, mut saying, mut sent) = (None, None, Saying::default(), 0);
         for (membership, member) in members.iter().filter(|(membership, _)| except != Some(*membership)) {
             let version = member.subscriber.version;
-            let frame = encoded.entry(version).or_insert_with(|| message.frame(version, Occasion::Live));
+            let encoded = if version == Version::V1 { &mut of_v1 } else { &mut of_v2 };
+            let frame = encoded.get_or_insert_with(|| message.frame(version, Occasion::Live));
             if let Some(frame) = frame.clone() {
                 let delivery = Delivery { membership: *membership, sequence: message.sequence, frame };
                 sent += u64::from(saying.offer(&member.subscriber, delivery));

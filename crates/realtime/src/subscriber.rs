@@ -36,10 +36,13 @@ pub(crate) struct Subscriber {
     pub(crate) evicted: CancellationToken,
     pub(crate) number: u64,
     pub(crate) mail: Arc<Mail>,
-    queue: Arc<Mutex<Queue>>,
+    queue: Mutex<Queue>,
 }
 
-/// An empty queue holds no memory: most sockets are idle.
+/// Messages for which an empty queue may keep room; one that was never used has none, and most sockets are idle.
+const KEPT: usize = 8;
+
+/// What waits for one socket.
 #[derive(Debug)]
 struct Queue {
     deliveries: VecDeque<Delivery>,
@@ -56,7 +59,7 @@ struct Queue {
 /// The socket's end of the queue.
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    queue: Arc<Mutex<Queue>>,
+    subscriber: Arc<Subscriber>,
 }
 
 /// What the socket found in its queue.
@@ -84,7 +87,7 @@ pub(crate) enum Offered {
 
 /// Makes a queue of `capacity` messages for the socket of this number, which its worker is told of by `mail`.
 pub(crate) fn queue(capacity: usize, version: Version, identity: Arc<Identity>, number: u64, mail: Arc<Mail>) -> (Arc<Subscriber>, Inbox) {
-    let queue = Arc::new(Mutex::new(Queue {
+    let queue = Mutex::new(Queue {
         deliveries: VecDeque::new(),
         capacity: capacity.max(1),
         is_listed: false,
@@ -93,10 +96,9 @@ pub(crate) fn queue(capacity: usize, version: Version, identity: Arc<Identity>, 
         hopeless: false,
         missed: HashMap::new(),
         overflowed_at: None,
-    }));
-    let inbox = Inbox { queue: Arc::clone(&queue) };
-    let subscriber = Subscriber { version, identity, evicted: CancellationToken::new(), number, mail, queue };
-    (Arc::new(subscriber), inbox)
+    });
+    let subscriber = Arc::new(Subscriber { version, identity, evicted: CancellationToken::new(), number, mail, queue });
+    (Arc::clone(&subscriber), Inbox { subscriber })
 }
 
 impl Subscriber {
@@ -147,7 +149,7 @@ impl Queue {
 impl Inbox {
     /// Takes messages until there are none or `wants_more` says so.
     pub(crate) fn take(&mut self, mut wants_more: impl FnMut(Delivery) -> bool) -> Taken {
-        let mut queue = locked(&self.queue);
+        let mut queue = locked(&self.subscriber.queue);
         if queue.lagging {
             return queue.give_up();
         }
@@ -156,7 +158,9 @@ impl Inbox {
                 return Taken::Some;
             }
         }
-        queue.deliveries = VecDeque::new();
+        if queue.deliveries.capacity() > KEPT {
+            queue.deliveries = VecDeque::new();
+        }
         queue.is_listed = false;
         Taken::All
     }
@@ -164,7 +168,7 @@ impl Inbox {
 
 impl Drop for Inbox {
     fn drop(&mut self) {
-        let mut queue = locked(&self.queue);
+        let mut queue = locked(&self.subscriber.queue);
         queue.is_closed = true;
         queue.deliveries = VecDeque::new();
     }
