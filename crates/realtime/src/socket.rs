@@ -98,7 +98,7 @@ impl Socket {
                     }
                     _ => Err(End::lost()),
                 },
-                news = self.line.attend() => news,
+                news = self.line.attend() => news.and_then(|()| self.answer()),
                 () = &mut timer => self.tick(),
             };
             if let Err(end) = step {
@@ -108,9 +108,9 @@ impl Socket {
         }
     }
 
-    /// Answers what the client has sent.
+    /// Answers what the client has sent, until it does not take the answers.
     fn answer(&mut self) -> Result<(), End> {
-        loop {
+        while self.line.stuck_since().is_none() {
             let answer = match self.reader.next() {
                 Ok(None) => return Ok(()),
                 Ok(Some(Heard::Text(text))) => self.line.with(|protocol| protocol.receive_text(&text, now())),
@@ -129,6 +129,7 @@ impl Socket {
                 return Err(End::new(CloseCode::Away, &refusal.to_string()));
             }
         }
+        Ok(())
     }
 
     /// The earliest of all that the timer waits for.
