@@ -18,7 +18,7 @@ use crate::subscriber::{Delivery, Offered, Subscriber};
 /// After so many sockets the worker looks after what else it has to do.
 const TURN: usize = 64;
 /// After it has written to all that were listed the worker rests so many times as long as that took.
-const REST: u32 = 2;
+const REST: u32 = 8;
 const LONGEST_REST: Duration = Duration::from_millis(5);
 /// A rest that the timer cannot measure is none.
 const SHORTEST_REST: Duration = Duration::from_millis(1);
