@@ -128,6 +128,7 @@ async fn main() -> std::io::Result<()> {
             .route("/drop", web::post().to(drop_sockets))
             .configure(|config| realtime::http::configure(config, Hub::clone(&data)))
     })
+    .on_connect(realtime::upgrade::keep)
     .workers(2)
     .bind(format!("127.0.0.1:{port}"))?;
     for address in server.addrs() {

@@ -1,11 +1,13 @@
 //! Bytes on the wire: Phoenix serialisation 1.0.0 (objects) and 2.0.0 (arrays, and binary
 //! broadcasts of type 3 from and type 4 to the client), as spoken by supabase-js and supabase-py.
 
-use bytes::Bytes;
+use actix_http::ws::{Codec, Message};
+use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tokio_util::codec::Encoder;
 
 use crate::broadcast::Body;
 
@@ -32,6 +34,18 @@ impl Version {
 pub(crate) enum Frame {
     Text(ByteString),
     Binary(Bytes),
+}
+
+impl Frame {
+    /// Appends the frame as it goes over the wire.
+    pub(crate) fn encode(self, wire: &mut BytesMut) {
+        let message = match self {
+            Self::Text(text) => Message::Text(text),
+            Self::Binary(bytes) => Message::Binary(bytes),
+        };
+        // Only a continuation that nothing began cannot be encoded.
+        let _ = Codec::new().encode(message, wire);
+    }
 }
 
 /// The address of a server message: everything of the envelope but the payload.

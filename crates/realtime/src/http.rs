@@ -1,7 +1,9 @@
 //! The HTTP edge: the WebSocket upgrade, and broadcasts by plain POST.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
+use actix_http::ws::handshake;
 use actix_web::http::StatusCode;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -12,10 +14,11 @@ use serde_json::value::RawValue;
 use crate::authority::{Identity, Refusal};
 use crate::broadcast::{Body, Broadcast};
 use crate::credentials;
+use crate::desk::Desk;
 use crate::frame::{Version, readable};
 use crate::hub::{Hub, now};
 use crate::outgoing::Topic;
-use crate::socket;
+use crate::{socket, upgrade};
 
 /// Messages in one POST.
 const BATCH: usize = 100;
@@ -31,19 +34,20 @@ const UNREADABLE: &str = "the payload has half a surrogate pair or a number that
 /// - `POST /realtime/v1/api/broadcast` with `{"messages":[{topic, event, payload, private}]}`;
 /// - `POST /realtime/v1/api/broadcast/{topic}/events/{event}` with the payload as body.
 ///
-/// Cross-origin headers are the service's business, like those of its other routes.
+/// Cross-origin headers are the service's business, like those of its other routes. The server needs [`crate::upgrade::keep`] as its `on_connect`.
 pub fn configure(config: &mut web::ServiceConfig, hub: Hub) {
-    let most = hub.limits().payload_bytes;
+    let (most, desk) = (hub.limits().payload_bytes, Rc::new(Desk::default()));
     config
         .service(
             web::scope("/realtime/v1")
                 .app_data(web::Data::new(hub.clone()))
+                .app_data(Rc::clone(&desk))
                 .app_data(web::PayloadConfig::new(most))
                 .route("/websocket", web::get().to(websocket))
                 .route("/api/broadcast", web::post().to(broadcast))
                 .route("/api/broadcast/{topic}/events/{event}", web::post().to(broadcast_event)),
         )
-        .service(web::resource("/socket/websocket").app_data(web::Data::new(hub)).route(web::get().to(websocket)));
+        .service(web::resource("/socket/websocket").app_data(web::Data::new(hub)).app_data(desk).route(web::get().to(websocket)));
 }
 
 #[derive(Deserialize)]
@@ -71,28 +75,32 @@ struct Message {
 /// Upgrades to a WebSocket, or refuses with `{"error": ..}`. `log_level`, which clients may send,
 /// has no effect.
 async fn websocket(request: HttpRequest, payload: web::Payload, query: web::Query<Query>, hub: web::Data<Hub>) -> HttpResponse {
+    let Some(desk) = request.app_data::<Rc<Desk>>().cloned() else { return no_connection() };
     let admitted = Version::parse(query.vsn.as_deref()).ok_or(Refusal::UnknownVersion).and_then(|version| {
         let token = credentials::of_upgrade(&request, query.apikey.as_deref(), |page| hub.authority().trusts_page(page))?;
         let identity = Arc::new(authenticate(&hub, &token)?);
-        Ok((hub.connect(identity, version)?, token))
+        Ok((hub.connect(identity, version, &desk.mail)?, token))
     });
     let (connection, token) = match admitted {
         Ok(admitted) => admitted,
         Err(refusal) => return refused(&refusal),
     };
-    match actix_ws::handle(&request, payload) {
-        Ok((response, session, stream)) => {
-            let hub = Hub::clone(&hub);
-            let sockets = hub.sockets().clone();
-            let serving = socket::serve(hub, connection, token, session, stream);
-            actix_web::rt::spawn(sockets.track_future(serving));
-            response
-        }
-        Err(error) => {
-            let status = error.as_response_error().status_code();
-            HttpResponse::build(status).json(json!({"error": error.to_string()}))
-        }
+    let mut answer = match handshake(request.head()) {
+        Ok(answer) => answer,
+        Err(error) => return HttpResponse::build(actix_http::Response::from(&error).status()).json(json!({"error": error.to_string()})),
+    };
+    let Some((body, handed)) = upgrade::take(&request, payload.into_inner()) else { return no_connection() };
+    let hub = Hub::clone(&hub);
+    let sockets = hub.sockets().clone();
+    actix_web::rt::spawn(sockets.track_future(socket::serve(hub, desk, connection, token, handed)));
+    match answer.message_body(body) {
+        Ok(answer) => answer.map_into_boxed_body().into(),
+        Err(error) => HttpResponse::InternalServerError().json(json!({"error": error.to_string()})),
     }
+}
+
+fn no_connection() -> HttpResponse {
+    HttpResponse::ServiceUnavailable().json(json!({"error": "This connection cannot become a socket; open a new one"}))
 }
 
 /// Sends a batch of broadcasts: 202 with no body. A message that the sender has no permission for

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 use crate::authority::{Authority, Identity, Refusal};
 use crate::broadcast::{Body, Broadcast, Occasion};
 use crate::change::{Change, ChangeEncoder};
+use crate::desk::{Mail, Saying};
 use crate::frame::Version;
 use crate::history::{Ring, Start};
 use crate::limits::Limits;
@@ -59,12 +60,14 @@ struct State {
 
 /// A socket's place in the hub; dropping it frees the place.
 pub(crate) struct Connection {
+    pub(crate) number: u64,
     pub(crate) subscriber: Arc<Subscriber>,
     pub(crate) inbox: Inbox,
-    _place: Place,
+    pub(crate) place: Place,
 }
 
-struct Place {
+/// Frees a socket's place when dropped.
+pub(crate) struct Place {
     number: u64,
     tenant: Option<String>,
     hub: Hub,
@@ -167,14 +170,14 @@ impl Hub {
         waited.is_ok()
     }
 
-    /// Takes a place for a socket.
-    pub(crate) fn connect(&self, identity: Arc<Identity>, version: Version) -> Result<Connection, Refusal> {
+    /// Takes a place for a socket, whose worker is told by `mail` what there is to write.
+    pub(crate) fn connect(&self, identity: Arc<Identity>, version: Version, mail: &Arc<Mail>) -> Result<Connection, Refusal> {
         if self.inner.shutdown.is_cancelled() {
             return Err(Refusal::Restarting);
         }
         let tenant = identity.tenant.clone();
-        let (subscriber, inbox) = subscriber::queue(self.inner.limits.queue, version, identity);
         let number = self.next_number();
+        let (subscriber, inbox) = subscriber::queue(self.inner.limits.queue, version, identity, number, Arc::clone(mail));
         {
             let mut state = self.state();
             if state.sockets.len() >= self.inner.limits.connections {
@@ -186,7 +189,7 @@ impl Hub {
             state.sockets.insert(number, Arc::clone(&subscriber));
         }
         gauge!("realtime_connections").increment(1);
-        Ok(Connection { subscriber, inbox, _place: Place { number, tenant, hub: self.clone() } })
+        Ok(Connection { number, subscriber, inbox, place: Place { number, tenant, hub: self.clone() } })
     }
 
     /// Sends a broadcast to its room; `except` is a sender that does not want its own message.
@@ -199,12 +202,15 @@ impl Hub {
             let Some(room) = state.rooms.get_mut(&message.topic) else { return };
             room.listing()
         };
-        let (mut encoded, mut sent) = (HashMap::new(), 0);
+        // Two versions: a map would cost more than finding the socket.
+        let (mut of_v1, mut of_v2, mut saying, mut sent) = (None, None, Saying::default(), 0);
         for (membership, member) in members.iter().filter(|(membership, _)| except != Some(*membership)) {
             let version = member.subscriber.version;
-            let frame = encoded.entry(version).or_insert_with(|| message.frame(version, Occasion::Live));
+            let encoded = if version == Version::V1 { &mut of_v1 } else { &mut of_v2 };
+            let frame = encoded.get_or_insert_with(|| message.frame(version, Occasion::Live));
             if let Some(frame) = frame.clone() {
-                sent += u64::from(member.subscriber.offer(Delivery { membership: *membership, sequence: message.sequence, frame }));
+                let delivery = Delivery { membership: *membership, sequence: message.sequence, frame };
+                sent += u64::from(saying.offer(&member.subscriber, delivery));
             }
         }
         counter!("realtime_messages_sent_total").increment(sent);
@@ -223,13 +229,14 @@ impl Hub {
             }
             listeners
         };
-        let (mut encoder, mut sent) = (ChangeEncoder::new(&change), 0);
-        for (topic, membership, member) in listeners {
+        let (mut encoder, mut saying, mut sent) = (ChangeEncoder::new(&change), Saying::default(), 0);
+        for (topic, membership, member) in &listeners {
             if !self.may_see(&member.identity, &change) {
                 continue;
             }
-            for frame in encoder.frames(member.subscriber.version, &topic, &member.bindings) {
-                sent += u64::from(member.subscriber.offer(Delivery { membership, sequence: change.sequence, frame }));
+            for frame in encoder.frames(member.subscriber.version, topic, &member.bindings) {
+                let delivery = Delivery { membership: *membership, sequence: change.sequence, frame };
+                sent += u64::from(saying.offer(&member.subscriber, delivery));
             }
         }
         counter!("realtime_messages_sent_total").increment(sent);

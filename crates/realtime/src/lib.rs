@@ -3,14 +3,15 @@
 //! Realtime, serialisations 1.0.0 and 2.0.0, so the stock clients work against it unchanged.
 //!
 //! ```text
-//! service -> hub::Hub::publish -> room members -> bounded queue -> socket -> client
-//!                                                     protocol <-> socket <- client
+//! service -> hub::Hub::publish -> room members -> bounded queue -> desk -> line -> client
+//!                                                    protocol <-> socket <- reader <- client
 //! ```
 //!
 //! - [`authority`]: the questions that the service answers: who is this, what may they hear.
 //! - [`outgoing`]: what a service may publish.
 //! - [`limits`]: how much of everything there may be.
 //! - [`http`]: the routes.
+//! - [`upgrade`]: how a connection leaves the HTTP server.
 //! - [`bridge`]: hearing what is said in the channels of a Supabase project.
 //!
 //! # What a client does after a gap
@@ -35,6 +36,7 @@ pub mod bridge;
 mod broadcast;
 mod change;
 mod credentials;
+mod desk;
 mod filter;
 mod frame;
 #[cfg(test)]
@@ -43,10 +45,13 @@ mod history;
 pub mod http;
 pub mod hub;
 pub mod limits;
+mod line;
 pub mod outgoing;
 mod protocol;
+mod reader;
 mod room;
 mod socket;
 mod subscriber;
 #[cfg(test)]
 mod testing;
+pub mod upgrade;

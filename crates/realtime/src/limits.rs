@@ -36,6 +36,12 @@ pub struct Limits {
     pub history_rooms: usize,
     /// When the process stops, its sockets are closed one after the other within this time, so that not all clients come back at once.
     pub drain: Duration,
+    /// A client that does not take what was written to it within this time is given up.
+    pub write_deadline: Duration,
+    /// A client that sends nothing, not even a pong, within this time is gone.
+    pub silence: Duration,
+    /// How often a ping asks whether the client is still there.
+    pub ping: Duration,
 }
 
 impl Default for Limits {
@@ -56,6 +62,9 @@ impl Default for Limits {
             history_bytes: 256 * 1024,
             history_rooms: 512,
             drain: Duration::from_millis(1_500),
+            write_deadline: Duration::from_secs(5),
+            silence: Duration::from_secs(60),
+            ping: Duration::from_secs(25),
         }
     }
 }

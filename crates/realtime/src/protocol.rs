@@ -153,6 +153,13 @@ impl Protocol {
         ended.flat_map(|(topic, reason)| self.end(topic, reason)).collect()
     }
 
+    /// Leaves every channel without a word.
+    pub(crate) fn leave_all(&mut self) {
+        for channel in std::mem::take(&mut self.channels).into_values() {
+            self.hub.leave(&channel.topic, channel.membership);
+        }
+    }
+
     /// When [`Protocol::expire`] next has something to do, in seconds since the Unix epoch.
     pub(crate) fn next_expiry(&self) -> i64 {
         let ends = self.channels.values().filter_map(|c| c.identity.expires_at);
@@ -248,9 +255,7 @@ impl From<Vec<Frame>> for Answer {
 
 impl Drop for Protocol {
     fn drop(&mut self) {
-        for channel in self.channels.values() {
-            self.hub.leave(&channel.topic, channel.membership);
-        }
+        self.leave_all();
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::authority::Identity;
 use crate::binding::Binding;
+use crate::desk::Saying;
 use crate::frame::{Envelope, Version};
 use crate::subscriber::{Delivery, Membership, Subscriber};
 
@@ -115,11 +116,11 @@ impl Room {
     fn tell_presence(&self, wire_topic: &str, joins: &Value, leaves: &Value) {
         let payload = json!({"joins": joins, "leaves": leaves}).to_string();
         let envelope = Envelope { join_ref: None, reference: None, topic: wire_topic, event: "presence_diff" };
-        let mut encoded = HashMap::<Version, _>::new();
+        let (mut encoded, mut saying) = (HashMap::<Version, _>::new(), Saying::default());
         for (&membership, member) in self.members.iter().filter(|(_, m)| m.presence) {
             let version = member.subscriber.version;
             let frame = encoded.entry(version).or_insert_with(|| envelope.frame(version, &payload));
-            let _ = member.subscriber.offer(Delivery { membership, sequence: None, frame: frame.clone() });
+            saying.offer(&member.subscriber, Delivery { membership, sequence: None, frame: frame.clone() });
         }
     }
 }

@@ -1,39 +1,31 @@
-//! One socket from upgrade to close. A single loop owns every await: the client's frames, the
-//! queue, the timer and the two ways of being asked to stop; each write has a deadline.
+//! One socket from upgrade to close. A single loop owns every await: the client's frames, the timer, what could not be written at once and the
+//! two ways of being asked to stop. What others say is not awaited here: the worker's [`Desk`] writes it.
 
-use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::pin::pin;
+use std::rc::Rc;
 use std::time::Duration;
 
-use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, MessageStream, ProtocolError, Session};
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use actix_http::ws::{CloseCode, ProtocolError};
+use bytes::BytesMut;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::frame::Frame;
-use crate::hub::{Connection, Hub, now};
+use crate::desk::Desk;
+use crate::hub::{Connection, Hub, Place, now};
+use crate::line::{End, Line};
 use crate::protocol::{Answer, Protocol};
-use crate::subscriber::{Arrival, Inbox};
+use crate::reader::{Heard, Reader};
+use crate::upgrade::Handed;
 
-/// A client that cannot take a frame within this time is given up.
-const WRITE_DEADLINE: Duration = Duration::from_secs(5);
-/// A client that sends nothing, not even a pong, within this time is gone.
-const IDLE: Duration = Duration::from_secs(60);
-/// How often a ping asks whether the client is still there.
-const PING: Duration = Duration::from_secs(25);
-/// A socket to which something was written within this time is busy: what comes next waits for what follows it.
-const BUSY: Duration = Duration::from_millis(250);
-/// How long a busy socket's messages are gathered, so that they are written together. A quiet one never waits.
-const GATHER: Duration = Duration::from_millis(5);
 /// Clients of a process that stops are asked to come back within this time after the first second, in milliseconds.
 const RETURN_MS: u64 = 4_000;
 /// Room for the envelope around the largest payload.
 const ENVELOPE_BYTES: usize = 16 * 1024;
-
-/// Why a socket ended; its code and the reason sent to the client.
-struct End {
-    code: CloseCode,
-    reason: String,
-}
+/// How long a client that was told of the end may take to end as well; who reads it would lose it if we went at once.
+const GOODBYE: Duration = Duration::from_millis(500);
 
 /// What the timer keeps in mind.
 struct Clock {
@@ -43,179 +35,161 @@ struct Clock {
     closing: Option<(Instant, u64)>,
 }
 
-/// Serves one socket until it ends, then frees its place and its channels and logs one line. Most sockets are idle, so what they hold is made
-/// before the future, which would keep a second place for everything that it makes.
-pub(crate) fn serve(
+/// One socket at work.
+struct Socket {
     hub: Hub,
-    mut connection: Connection,
-    token: String,
-    mut session: Session,
-    stream: MessageStream,
-) -> impl Future<Output = ()> {
+    line: Rc<Line>,
+    reader: Reader,
+    clock: Clock,
+    evicted: CancellationToken,
+}
+
+/// Serves one socket until it ends, then frees its place and its channels and logs one line.
+pub(crate) async fn serve(hub: Hub, desk: Rc<Desk>, connection: Connection, token: String, handed: Handed) {
+    let Some((stream, read)) = handed.arrive().await else { return };
     let opened_at = Instant::now();
-    let most = hub.limits().payload_bytes.saturating_add(ENVELOPE_BYTES);
-    let mut stream = stream.max_frame_size(most).aggregate_continuations().max_continuation_size(most);
-    let mut protocol = Protocol::new(hub.clone(), Arc::clone(&connection.subscriber), token, now());
-    async move {
-        let end = converse(&hub, &mut connection, &mut protocol, &mut session, &mut stream).await;
-        drop(protocol);
-        Box::pin(finish(&connection, session, end, opened_at)).await;
-    }
-}
-
-async fn finish(connection: &Connection, session: Session, end: End, opened_at: Instant) {
-    let (subject, code) = (&connection.subscriber.identity.subject, u16::from(end.code));
+    let subject = connection.subscriber.identity.clone();
+    let number = connection.number;
+    let (mut socket, place) = Socket::new(hub, connection, token, stream, read);
+    let seat = desk.seat(number, Rc::clone(&socket.line));
+    let end = socket.converse().await;
+    let (subject, code) = (&subject.subject, u16::from(end.code));
     info!(subject, code, reason = end.reason, open_seconds = opened_at.elapsed().as_secs(), "websocket closed: {}", end.reason);
-    let reason = CloseReason { code: end.code, description: Some(end.reason) };
-    // A peer that has stopped reading cannot be told; dropping the session ends the connection.
-    let _ = timeout(WRITE_DEADLINE, session.close(Some(reason))).await;
+    drop(seat);
+    Box::pin(socket.finish(end, place)).await;
 }
 
-async fn converse(
-    hub: &Hub,
-    connection: &mut Connection,
-    protocol: &mut Protocol,
-    session: &mut Session,
-    stream: &mut AggregatedMessageStream,
-) -> End {
-    let subscriber = Arc::clone(&connection.subscriber);
-    let mut stopping = pin!(hub.shutdown().cancelled());
-    let mut evicted = pin!(subscriber.evicted.cancelled());
-    let mut clock = Clock { heard_at: Instant::now(), ping_at: Instant::now() + PING, closing: None };
-    let mut timer = pin!(sleep_until(clock.wake_at(protocol)));
-    let (mut held, mut gathering) = (None, None);
-    let mut passed_at = Instant::now();
-    loop {
-        let step = tokio::select! {
-            () = &mut stopping, if clock.closing.is_none() => {
-                let reconnect_after = clock.close_within(hub.limits().drain);
-                Box::pin(write_all(protocol.announce_end(reconnect_after), session)).await
-            }
-            () = &mut evicted => {
-                Err(End::new(CloseCode::Restart, "your access has changed; please reconnect"))
-            }
-            message = stream.recv() => {
-                clock.heard_at = Instant::now();
-                Box::pin(hear(message, protocol, session)).await
-            }
-            arrival = connection.inbox.next(), if gathering.is_none() => {
-                if passed_at.elapsed() < BUSY {
-                    // Others will follow at once: all are written together.
-                    held = Some(arrival);
-                    gathering = Some(Box::pin(sleep_until(Instant::now() + GATHER)));
-                    continue;
-                }
-                passed_at = Instant::now();
-                match Box::pin(pass_on(arrival, protocol, session)).await {
-                    // Nothing that the timer waits for has come nearer.
-                    Ok(()) => continue,
-                    Err(end) => Err(end),
-                }
-            }
-            () = gathered(&mut gathering), if gathering.is_some() => {
-                gathering = None;
-                passed_at = Instant::now();
-                match Box::pin(pass_on_all(held.take(), &mut connection.inbox, protocol, session)).await {
-                    Ok(()) => continue,
-                    Err(end) => Err(end),
-                }
-            }
-            () = &mut timer => Box::pin(clock.tick(protocol, session)).await,
-        };
-        if let Err(end) = step {
+impl Socket {
+    fn new(hub: Hub, connection: Connection, token: String, stream: TcpStream, read: BytesMut) -> (Self, Place) {
+        let Connection { subscriber, inbox, place, .. } = connection;
+        let most = hub.limits().payload_bytes.saturating_add(ENVELOPE_BYTES);
+        let clock = Clock { heard_at: Instant::now(), ping_at: Instant::now() + hub.limits().ping, closing: None };
+        let evicted = subscriber.evicted.clone();
+        let protocol = Protocol::new(hub.clone(), subscriber, token, now());
+        let line = Rc::new(Line::new(stream, protocol, inbox));
+        (Self { hub, line, reader: Reader::new(read, most), clock, evicted }, place)
+    }
+
+    async fn converse(&mut self) -> End {
+        // What came with the upgrade.
+        if let Err(end) = self.answer() {
             return end;
         }
-        timer.as_mut().reset(clock.wake_at(protocol));
-    }
-}
-
-/// Answers one message of the client.
-async fn hear(
-    message: Option<Result<AggregatedMessage, ProtocolError>>,
-    protocol: &mut Protocol,
-    session: &mut Session,
-) -> Result<(), End> {
-    let answer = match message {
-        Some(Ok(AggregatedMessage::Text(text))) => protocol.receive_text(&text, now()),
-        Some(Ok(AggregatedMessage::Binary(bytes))) => protocol.receive_binary(&bytes, now()),
-        Some(Ok(AggregatedMessage::Ping(bytes))) => {
-            return in_time(session.pong(&bytes)).await;
-        }
-        Some(Ok(AggregatedMessage::Pong(_))) => Answer::default(),
-        Some(Ok(AggregatedMessage::Close(_))) => {
-            return Err(End::new(CloseCode::Normal, "closed by the client"));
-        }
-        Some(Err(ProtocolError::Overflow)) => {
-            return Err(End::new(CloseCode::Size, "the frame is too large"));
-        }
-        Some(Err(error)) => {
-            return Err(End::new(CloseCode::Protocol, &error.to_string()));
-        }
-        None => return Err(End::new(CloseCode::Away, "the connection was lost")),
-    };
-    write_all(answer.frames, session).await?;
-    match answer.close {
-        Some(refusal) => Err(End::new(CloseCode::Away, &refusal.to_string())),
-        None => Ok(()),
-    }
-}
-
-/// Waits until messages were gathered for long enough.
-async fn gathered(gathering: &mut Option<Pin<Box<Sleep>>>) {
-    match gathering {
-        Some(sleep) => sleep.await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Hands the held message and all that came meanwhile to the client, within the time of one write.
-async fn pass_on_all(held: Option<Arrival>, inbox: &mut Inbox, protocol: &mut Protocol, session: &mut Session) -> Result<(), End> {
-    let mut next = held;
-    let writing = async {
-        while let Some(Arrival::Delivery(delivery)) = next {
-            match protocol.deliver(delivery) {
-                Some(Frame::Text(text)) => session.text(text).await?,
-                Some(Frame::Binary(bytes)) => session.binary(bytes).await?,
-                None => {}
+        let (hub, evicted) = (self.hub.clone(), self.evicted.clone());
+        let mut stopping = pin!(hub.shutdown().cancelled());
+        let mut evicted = pin!(evicted.cancelled());
+        let mut timer = pin!(sleep_until(self.wake_at()));
+        loop {
+            let is_stuck = self.line.stuck_since().is_some();
+            let step = tokio::select! {
+                () = &mut stopping, if self.clock.closing.is_none() => {
+                    let reconnect_after = self.clock.close_within(hub.limits().drain);
+                    self.line.send(self.line.with(|protocol| protocol.announce_end(reconnect_after)));
+                    Ok(())
+                }
+                () = &mut evicted => {
+                    Err(End::new(CloseCode::Restart, "your access has changed; please reconnect"))
+                }
+                // Whoever does not take the answers is asked nothing more.
+                read = self.reader.fill(&self.line.stream), if !is_stuck => match read {
+                    Ok(count) if count > 0 => {
+                        self.clock.heard_at = Instant::now();
+                        self.answer()
+                    }
+                    _ => Err(End::lost()),
+                },
+                news = self.line.attend() => news.and_then(|()| self.answer()),
+                () = &mut timer => self.tick(),
+            };
+            if let Err(end) = step {
+                return end;
             }
-            next = inbox.next_now();
+            timer.as_mut().reset(self.wake_at());
         }
-        Ok(next)
-    };
-    let mut other = None;
-    in_time(async {
-        other = writing.await?;
-        Ok(())
-    })
-    .await?;
-    match other {
-        Some(arrival) => pass_on(arrival, protocol, session).await,
-        None => Ok(()),
     }
-}
 
-/// Hands a message of the hub to the client.
-async fn pass_on(arrival: Arrival, protocol: &mut Protocol, session: &mut Session) -> Result<(), End> {
-    match arrival {
-        Arrival::Delivery(delivery) => match protocol.deliver(delivery) {
-            Some(frame) => write(frame, session).await,
-            None => Ok(()),
-        },
-        Arrival::Missed(missed) => Box::pin(write_all(protocol.missed(&missed), session)).await,
-        Arrival::Hopeless => Err(End::too_slow()),
+    /// Answers what the client has sent, until it does not take the answers.
+    fn answer(&mut self) -> Result<(), End> {
+        while self.line.stuck_since().is_none() {
+            let answer = match self.reader.next() {
+                Ok(None) => return Ok(()),
+                Ok(Some(Heard::Text(text))) => self.line.with(|protocol| protocol.receive_text(&text, now())),
+                Ok(Some(Heard::Binary(bytes))) => self.line.with(|protocol| protocol.receive_binary(&bytes, now())),
+                Ok(Some(Heard::Ping(bytes))) => {
+                    self.line.pong(bytes);
+                    Answer::default()
+                }
+                Ok(Some(Heard::Pong)) => Answer::default(),
+                Ok(Some(Heard::Close)) => return Err(End::new(CloseCode::Normal, "closed by the client")),
+                Err(ProtocolError::Overflow) => return Err(End::new(CloseCode::Size, "the frame is too large")),
+                Err(error) => return Err(End::new(CloseCode::Protocol, &error.to_string())),
+            };
+            self.line.send(answer.frames);
+            if let Some(refusal) = answer.close {
+                return Err(End::new(CloseCode::Away, &refusal.to_string()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The earliest of all that the timer waits for.
+    fn wake_at(&self) -> Instant {
+        let limits = self.hub.limits();
+        let expiry = u64::try_from(self.line.with(|protocol| protocol.next_expiry())).unwrap_or(0);
+        let until_expiry = Duration::from_secs(expiry).saturating_sub(now());
+        let fixed = [self.clock.ping_at, self.clock.heard_at + limits.silence, Instant::now() + until_expiry];
+        let stuck = self.line.stuck_since().map(|since| since + limits.write_deadline);
+        let closing = self.clock.closing.map(|(at, _)| at);
+        fixed.into_iter().chain(stuck).chain(closing).min().unwrap_or_else(Instant::now)
+    }
+
+    fn tick(&mut self) -> Result<(), End> {
+        let limits = self.hub.limits();
+        if let Some((closing_at, reconnect_after)) = self.clock.closing
+            && closing_at <= Instant::now()
+        {
+            let reason = format!("the server is restarting; please reconnect in {reconnect_after} ms");
+            return Err(End::new(CloseCode::Restart, &reason));
+        }
+        if self.line.stuck_since().is_some_and(|since| since.elapsed() >= limits.write_deadline) {
+            return Err(End::too_slow());
+        }
+        if self.clock.heard_at.elapsed() >= limits.silence {
+            let reason = format!("nothing was heard for {} seconds", limits.silence.as_secs_f64());
+            return Err(End::new(CloseCode::Away, &reason));
+        }
+        self.line.send(self.line.with(|protocol| protocol.expire(now())));
+        if self.clock.ping_at <= Instant::now() {
+            self.clock.ping_at = Instant::now() + limits.ping;
+            self.line.ping();
+        }
+        Ok(())
+    }
+
+    /// Says goodbye. A peer that has stopped reading cannot be told; dropping the socket ends the connection.
+    async fn finish(self, end: End, place: Place) {
+        self.line.close(&end);
+        let told = timeout(self.hub.limits().write_deadline, self.line.emptied()).await;
+        drop(place);
+        let Ok(mut line) = Rc::try_unwrap(self.line) else { return };
+        if told.is_ok() && line.stream.shutdown().await.is_ok() {
+            let rest = async {
+                let mut discarded = [0; 1024];
+                while line.stream.readable().await.is_ok() {
+                    match line.stream.try_read(&mut discarded) {
+                        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                        Ok(count) if count > 0 => {}
+                        _ => break,
+                    }
+                }
+            };
+            // Whether the client has ended or the time is over, the connection ends.
+            let _ = timeout(GOODBYE, rest).await;
+        }
     }
 }
 
 impl Clock {
-    /// The earliest of the next ping, the end of the idle time and the next expiry of a token.
-    fn wake_at(&self, protocol: &Protocol) -> Instant {
-        let expiry = u64::try_from(protocol.next_expiry()).unwrap_or(0);
-        let until_expiry = Duration::from_secs(expiry).saturating_sub(now());
-        let expiry_at = Instant::now() + until_expiry;
-        let next = self.ping_at.min(self.heard_at + IDLE).min(expiry_at);
-        self.closing.map_or(next, |(closing_at, _)| next.min(closing_at))
-    }
-
     /// Chooses a moment within this time at which the socket is closed, and one after it for the client's return. Both are drawn, so that
     /// the clients of a process that stops do not come back in one instant.
     fn close_within(&mut self, most: Duration) -> u64 {
@@ -225,55 +199,5 @@ impl Clock {
         let reconnect_after = 1_000 + part(drawn >> 64, RETURN_MS);
         self.closing = Some((Instant::now() + Duration::from_millis(part(drawn & u128::from(u64::MAX), most_ms)), reconnect_after));
         reconnect_after
-    }
-
-    async fn tick(&mut self, protocol: &mut Protocol, session: &mut Session) -> Result<(), End> {
-        if let Some((closing_at, reconnect_after)) = self.closing
-            && closing_at <= Instant::now()
-        {
-            let reason = format!("the server is restarting; please reconnect in {reconnect_after} ms");
-            return Err(End::new(CloseCode::Restart, &reason));
-        }
-        if self.heard_at.elapsed() >= IDLE {
-            return Err(End::new(CloseCode::Away, "nothing was heard for 60 seconds"));
-        }
-        write_all(protocol.expire(now()), session).await?;
-        if self.ping_at <= Instant::now() {
-            self.ping_at = Instant::now() + PING;
-            in_time(session.ping(b"")).await?;
-        }
-        Ok(())
-    }
-}
-
-impl End {
-    fn new(code: CloseCode, reason: &str) -> Self {
-        Self { code, reason: reason.to_owned() }
-    }
-
-    fn too_slow() -> Self {
-        Self::new(CloseCode::Again, "this connection is too slow; read the data again")
-    }
-}
-
-async fn write_all(frames: Vec<Frame>, session: &mut Session) -> Result<(), End> {
-    for frame in frames {
-        write(frame, session).await?;
-    }
-    Ok(())
-}
-
-async fn write(frame: Frame, session: &mut Session) -> Result<(), End> {
-    match frame {
-        Frame::Text(text) => in_time(session.text(text)).await,
-        Frame::Binary(bytes) => in_time(session.binary(bytes)).await,
-    }
-}
-
-async fn in_time(write: impl Future<Output = Result<(), actix_ws::Closed>>) -> Result<(), End> {
-    match timeout(WRITE_DEADLINE, write).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => Err(End::new(CloseCode::Away, "the connection was lost")),
-        Err(_) => Err(End::too_slow()),
     }
 }

@@ -4,13 +4,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use metrics::counter;
 use tokio_util::sync::CancellationToken;
 
 use crate::authority::Identity;
+use crate::desk::Mail;
 use crate::frame::{Frame, Version};
 
 /// A second overflow within this time closes the socket.
@@ -34,15 +34,21 @@ pub(crate) struct Subscriber {
     pub(crate) identity: Arc<Identity>,
     /// Cancelled when the service wants this socket gone.
     pub(crate) evicted: CancellationToken,
-    queue: Arc<Mutex<Queue>>,
+    pub(crate) number: u64,
+    pub(crate) mail: Arc<Mail>,
+    queue: Mutex<Queue>,
 }
 
-/// An empty queue holds no memory: most sockets are idle.
+/// Messages for which an empty queue may keep room; one that was never used has none, and most sockets are idle.
+const KEPT: usize = 8;
+
+/// What waits for one socket.
 #[derive(Debug)]
 struct Queue {
     deliveries: VecDeque<Delivery>,
     capacity: usize,
-    waiting: Option<Waker>,
+    /// Whether the worker knows that there is something in it.
+    is_listed: bool,
     is_closed: bool,
     lagging: bool,
     hopeless: bool,
@@ -53,51 +59,58 @@ struct Queue {
 /// The socket's end of the queue.
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    queue: Arc<Mutex<Queue>>,
+    subscriber: Arc<Subscriber>,
 }
 
-/// What the socket finds in its queue.
+/// What the socket found in its queue.
 #[derive(Debug)]
-pub(crate) enum Arrival {
-    Delivery(Delivery),
+pub(crate) enum Taken {
+    /// All that there was.
+    All,
+    /// There is more.
+    Some,
     /// The queue overflowed: so many messages were lost per membership.
     Missed(HashMap<Membership, u64>),
     /// It overflowed again too soon; close.
     Hopeless,
 }
 
-/// Makes a queue of `capacity` messages for one socket.
-pub(crate) fn queue(capacity: usize, version: Version, identity: Arc<Identity>) -> (Arc<Subscriber>, Inbox) {
-    let queue = Arc::new(Mutex::new(Queue {
+/// What became of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Offered {
+    /// It is in the queue, and the worker must be told.
+    First,
+    /// It is in the queue, and the worker knows of others in it.
+    Queued,
+    Missed,
+}
+
+/// Makes a queue of `capacity` messages for the socket of this number, which its worker is told of by `mail`.
+pub(crate) fn queue(capacity: usize, version: Version, identity: Arc<Identity>, number: u64, mail: Arc<Mail>) -> (Arc<Subscriber>, Inbox) {
+    let queue = Mutex::new(Queue {
         deliveries: VecDeque::new(),
         capacity: capacity.max(1),
-        waiting: None,
+        is_listed: false,
         is_closed: false,
         lagging: false,
         hopeless: false,
         missed: HashMap::new(),
         overflowed_at: None,
-    }));
-    let inbox = Inbox { queue: Arc::clone(&queue) };
-    let subscriber = Subscriber { version, identity, evicted: CancellationToken::new(), queue };
-    (Arc::new(subscriber), inbox)
+    });
+    let subscriber = Arc::new(Subscriber { version, identity, evicted: CancellationToken::new(), number, mail, queue });
+    (Arc::clone(&subscriber), Inbox { subscriber })
 }
 
 impl Subscriber {
-    /// Queues a frame and says whether there was room, else counts it as missed. Never waits.
-    pub(crate) fn offer(&self, delivery: Delivery) -> bool {
+    /// Queues a frame, or counts it as missed when there is no room. Never waits; [`crate::desk::Saying`] tells the worker.
+    pub(crate) fn offer(&self, delivery: Delivery) -> Offered {
         let mut queue = locked(&self.queue);
         if queue.is_closed {
-            return false;
+            return Offered::Missed;
         }
         if !queue.lagging && queue.deliveries.len() < queue.capacity {
             queue.deliveries.push_back(delivery);
-            let waiting = queue.waiting.take();
-            drop(queue);
-            if let Some(waker) = waiting {
-                waker.wake();
-            }
-            return true;
+            return if std::mem::replace(&mut queue.is_listed, true) { Offered::Queued } else { Offered::First };
         }
         if !queue.lagging {
             let now = Instant::now();
@@ -107,7 +120,7 @@ impl Subscriber {
             queue.lagging = true;
         }
         queue.miss(delivery.membership);
-        false
+        Offered::Missed
     }
 }
 
@@ -122,52 +135,41 @@ impl Queue {
         counter!("realtime_messages_dropped_total").increment(1);
     }
 
-    /// What is there; after an overflow everything in the queue counts as missed.
-    fn take(&mut self) -> Option<Arrival> {
-        let first = self.deliveries.pop_front()?;
-        if !self.lagging {
-            if self.deliveries.is_empty() {
-                self.deliveries = VecDeque::new();
-            }
-            return Some(Arrival::Delivery(first));
-        }
-        self.miss(first.membership);
+    /// After an overflow everything in the queue counts as missed.
+    fn give_up(&mut self) -> Taken {
         for delivery in std::mem::take(&mut self.deliveries) {
             self.miss(delivery.membership);
         }
         self.lagging = false;
         let missed = std::mem::take(&mut self.missed);
-        Some(if self.hopeless { Arrival::Hopeless } else { Arrival::Missed(missed) })
+        if self.hopeless { Taken::Hopeless } else { Taken::Missed(missed) }
     }
 }
 
 impl Inbox {
-    /// Waits for the next arrival. Safe to cancel.
-    pub(crate) async fn next(&mut self) -> Arrival {
-        std::future::poll_fn(|context| {
-            let mut queue = locked(&self.queue);
-            if let Some(arrival) = queue.take() {
-                return Poll::Ready(arrival);
+    /// Takes messages until there are none or `wants_more` says so.
+    pub(crate) fn take(&mut self, mut wants_more: impl FnMut(Delivery) -> bool) -> Taken {
+        let mut queue = locked(&self.subscriber.queue);
+        if queue.lagging {
+            return queue.give_up();
+        }
+        while let Some(delivery) = queue.deliveries.pop_front() {
+            if !wants_more(delivery) && !queue.deliveries.is_empty() {
+                return Taken::Some;
             }
-            if queue.waiting.as_ref().is_none_or(|known| !known.will_wake(context.waker())) {
-                queue.waiting = Some(context.waker().clone());
-            }
-            Poll::Pending
-        })
-        .await
-    }
-
-    /// The next arrival, if there is one.
-    pub(crate) fn next_now(&mut self) -> Option<Arrival> {
-        locked(&self.queue).take()
+        }
+        if queue.deliveries.capacity() > KEPT {
+            queue.deliveries = VecDeque::new();
+        }
+        queue.is_listed = false;
+        Taken::All
     }
 }
 
 impl Drop for Inbox {
     fn drop(&mut self) {
-        let mut queue = locked(&self.queue);
+        let mut queue = locked(&self.subscriber.queue);
         queue.is_closed = true;
         queue.deliveries = VecDeque::new();
-        queue.waiting = None;
     }
 }

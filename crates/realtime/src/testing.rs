@@ -13,7 +13,7 @@ use crate::frame::{Frame, Version};
 use crate::hub::{Connection, Hub};
 use crate::limits::Limits;
 use crate::protocol::{Answer, Protocol};
-use crate::subscriber::Arrival;
+use crate::subscriber::Taken;
 
 /// The time of every test, in seconds since the Unix epoch.
 pub(crate) const NOW: i64 = 1_800_000_000;
@@ -77,7 +77,7 @@ pub(crate) struct Client {
 impl Client {
     pub(crate) fn new(hub: &Hub, version: Version, token: &str) -> Self {
         let identity = Arc::new(People.authenticate(token).unwrap());
-        let connection = hub.connect(identity, version).unwrap();
+        let connection = hub.connect(identity, version, &Arc::default()).unwrap();
         let subscriber = Arc::clone(&connection.subscriber);
         let protocol = Protocol::new(hub.clone(), subscriber, token.to_owned(), at(0));
         Self { protocol, connection, version }
@@ -106,16 +106,22 @@ impl Client {
     /// What the hub has sent since the last call, as the client would receive it.
     pub(crate) fn heard(&mut self) -> Vec<Value> {
         let mut heard = Vec::new();
-        while let Some(arrival) = self.connection.inbox.next_now() {
-            let frames = match arrival {
-                Arrival::Delivery(delivery) => Vec::from_iter(self.protocol.deliver(delivery)),
-                Arrival::Missed(missed) => self.protocol.missed(&missed),
-                Arrival::Hopeless => {
-                    heard.push(json!("hopeless"));
-                    Vec::new()
-                }
-            };
+        loop {
+            let mut frames = Vec::new();
+            let protocol = &mut self.protocol;
+            let taken = self.connection.inbox.take(|delivery| {
+                frames.extend(protocol.deliver(delivery));
+                true
+            });
+            match &taken {
+                Taken::Missed(missed) => frames.extend(self.protocol.missed(missed)),
+                Taken::Hopeless => heard.push(json!("hopeless")),
+                Taken::All | Taken::Some => {}
+            }
             heard.extend(frames.iter().map(|frame| self.read(frame)));
+            if matches!(taken, Taken::All | Taken::Hopeless) {
+                break;
+            }
         }
         heard
     }

@@ -14,7 +14,8 @@ use realtime::outgoing::{ChangeType, Outgoing, Topic};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use tokio_util::sync::CancellationToken;
@@ -61,6 +62,7 @@ async fn serve(limits: Limits) -> Server {
     let hub = Hub::new(Arc::new(OneKey), limits, shutdown.clone());
     let shared = hub.clone();
     let server = HttpServer::new(move || App::new().configure(|config| realtime::http::configure(config, shared.clone())))
+        .on_connect(realtime::upgrade::keep)
         .workers(1)
         .disable_signals()
         .bind("127.0.0.1:0")
@@ -270,12 +272,117 @@ async fn a_reader_that_stops_does_not_stop_the_others() {
     let mut reader = server.joined("realtime:room", json!({})).await;
     let text = "x".repeat(64 * 1024);
     for number in 0..300 {
-        server.hub.publish(Outgoing::Broadcast {
-            topic: Topic::public("room"),
-            event: "e".to_owned(),
-            payload: json!({"number": number, "text": text}),
-            sequence: None,
-        });
+        publish(&server.hub, number, &text);
         assert_eq!(hear(&mut reader).await[4]["payload"]["number"], number);
     }
+}
+
+/// Waits until so many sockets are open.
+async fn until_open(hub: &Hub, count: usize) {
+    let waiting = async {
+        while hub.connections() != count {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.expect("the number of open sockets");
+}
+
+fn publish(hub: &Hub, number: usize, text: &str) {
+    let payload = json!({"number": number, "text": text});
+    hub.publish(Outgoing::Broadcast { topic: Topic::public("room"), event: "e".to_owned(), payload, sequence: None });
+}
+
+#[actix_web::test]
+async fn what_the_system_does_not_take_at_once_comes_later_whole_and_in_order() {
+    let server = serve(Limits { queue: 1_000, write_deadline: PATIENCE, ..Limits::default() }).await;
+    let mut late = server.joined("realtime:room", json!({})).await;
+    let mut reader = server.joined("realtime:room", json!({})).await;
+    let text = "x".repeat(64 * 1024);
+    // More than fits between two processes, so that writing stops in the middle of a frame.
+    for number in 0..300 {
+        publish(&server.hub, number, &text);
+        assert_eq!(hear(&mut reader).await[4]["payload"]["number"], number);
+    }
+    for number in 0..300 {
+        let heard = hear(&mut late).await;
+        assert_eq!((&heard[4]["payload"]["number"], &heard[4]["payload"]["text"]), (&json!(number), &json!(text)));
+    }
+    say(&mut late, json!(["1", "2", "phoenix", "heartbeat", {}])).await;
+    assert_eq!(hear(&mut late).await[3], "phx_reply");
+}
+
+#[actix_web::test]
+async fn a_client_that_takes_nothing_is_given_up_after_the_write_deadline() {
+    let limits = Limits { queue: 1_000, write_deadline: Duration::from_millis(200), ..Limits::default() };
+    let server = serve(limits).await;
+    let mut stopped = server.joined("realtime:room", json!({})).await;
+    let mut reader = server.joined("realtime:room", json!({})).await;
+    let text = "x".repeat(64 * 1024);
+    for number in 0..300 {
+        publish(&server.hub, number, &text);
+        assert_eq!(hear(&mut reader).await[4]["payload"]["number"], number);
+    }
+    until_open(&server.hub, 1).await;
+    let heard = async {
+        let mut heard = 0;
+        while let Some(Ok(Message::Text(_))) = stopped.next().await {
+            heard += 1;
+        }
+        heard
+    };
+    let heard = tokio::time::timeout(PATIENCE, heard).await.expect("the end of the connection");
+    assert!(heard < 300, "all {heard} messages came, so nothing was given up");
+    publish(&server.hub, 300, "still here");
+    assert_eq!(hear(&mut reader).await[4]["payload"]["number"], 300);
+}
+
+#[actix_web::test]
+async fn a_silent_client_is_asked_and_then_closed_while_one_that_answers_stays() {
+    let limits = Limits { ping: Duration::from_millis(50), silence: Duration::from_millis(400), ..Limits::default() };
+    let server = serve(limits).await;
+    let mut silent = server.joined("realtime:room", json!({})).await;
+    let mut awake = server.joined("realtime:room", json!({})).await;
+    // A client answers pings while it reads.
+    let reading = actix_web::rt::spawn(async move { while let Ok(Message::Ping(_)) = awake.next().await.unwrap() {} });
+    until_open(&server.hub, 1).await;
+    assert_eq!(next(&mut silent).await, Message::Ping(Vec::new().into()));
+    let end = loop {
+        match next(&mut silent).await {
+            Message::Ping(_) => {}
+            Message::Close(Some(close)) => break close,
+            other => panic!("expected pings and a close, got {other:?}"),
+        }
+    };
+    assert_eq!((end.code, end.reason.as_str()), (CloseCode::Away, "nothing was heard for 0.4 seconds"));
+    assert!(!reading.is_finished());
+    assert_eq!(server.hub.connections(), 1);
+}
+
+#[actix_web::test]
+async fn a_message_in_pieces_is_one_and_pings_between_them_are_answered() {
+    let server = serve(Limits::default()).await;
+    let mut socket = server.joined("realtime:room", json!({})).await;
+    let piece = |bytes: &'static [u8], code, is_last| Message::Frame(Frame::message(bytes, OpCode::Data(code), is_last));
+    socket.send(piece(b"[null,\"7\",\"phoenix\",", Data::Text, false)).await.unwrap();
+    socket.send(Message::Ping(b"there?"[..].into())).await.unwrap();
+    socket.send(piece(b"\"heartbeat\"", Data::Continue, false)).await.unwrap();
+    socket.send(piece(b",{}]", Data::Continue, true)).await.unwrap();
+    assert_eq!(next(&mut socket).await, Message::Pong(b"there?"[..].into()));
+    assert_eq!(hear(&mut socket).await, json!([null, "7", "phoenix", "phx_reply", {"status": "ok", "response": {}}]));
+    socket.send(piece(b"\xff", Data::Text, true)).await.unwrap();
+    assert_eq!(closed(&mut socket).await, (CloseCode::Protocol, "I/O error: a text is not UTF-8".to_owned()));
+}
+
+#[actix_web::test]
+async fn a_server_that_keeps_no_connections_refuses_sockets() {
+    let hub = Hub::new(Arc::new(OneKey), Limits::default(), CancellationToken::new());
+    let shared = hub.clone();
+    let server = HttpServer::new(move || App::new().configure(|config| realtime::http::configure(config, shared.clone())));
+    let server = server.workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
+    let address = server.addrs()[0];
+    actix_web::rt::spawn(server.run());
+    let server = Server { hub, address, shutdown: CancellationToken::new() };
+    let refused = refusal(server.open("/realtime/v1/websocket?apikey=key").await);
+    assert_eq!(refused, (503, "This connection cannot become a socket; open a new one".to_owned()));
+    assert_eq!(server.hub.connections(), 0);
 }

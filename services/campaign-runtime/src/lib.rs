@@ -69,6 +69,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         realtime_mode: if settings.supabase.url.is_some() { "supabase" } else { "local" }.to_owned(),
         openapi: routes::openapi(),
         untimed_paths: &["/v1/imports/", "/v1/exports/"],
+        sockets: None,
     };
     let ready = web::database::readiness_of(&state.storage);
     let work = tokio::spawn(jobs::work(state.clone(), shutdown.clone()));

@@ -47,11 +47,12 @@ pub mod tasks;
 pub mod upkeep;
 
 use std::error::Error;
-use std::time::Duration;
+use std::sync::Arc;
 
 use domain::time::Clock;
+use realtime::hub::Hub;
 use tokio_util::sync::CancellationToken;
-use web::server::{ServiceInfo, serve};
+use web::server::{ServiceInfo, Sockets, serve};
 use web::settings::{ServiceName, Settings};
 use web::start::GIT_COMMIT;
 
@@ -59,9 +60,6 @@ use crate::state::State;
 
 /// Version of this program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// Longest wait for sockets to close when the process stops.
-const SOCKETS_CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Serves until `shutdown`.
 ///
@@ -73,7 +71,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let info = info(&state);
     let ready = web::database::readiness_of(&state.storage);
     let jobs = jobs::start(&state, &shutdown);
-    let (public, internal, hub) = (state.clone(), state.clone(), state.hub.clone());
+    let (public, internal) = (state.clone(), state.clone());
     let served = serve(
         info,
         &settings,
@@ -86,7 +84,6 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     )
     .await;
     shutdown.cancel();
-    hub.drained(SOCKETS_CLOSE_WITHIN).await;
     for job in jobs {
         // Each job sees the token between two steps; one that panicked has been logged by the runtime.
         let _ = job.await;
@@ -105,5 +102,15 @@ pub fn info(state: &State) -> ServiceInfo {
         realtime_mode: if state.settings.supabase.is_bridged() { "local and supabase" } else { "local" }.to_owned(),
         openapi: routes::openapi(),
         untimed_paths: &["/realtime/", "/socket/"],
+        sockets: Some(sockets(&state.hub)),
     }
+}
+
+fn sockets(hub: &Hub) -> Sockets {
+    let hub = hub.clone();
+    let closed = Arc::new(move |within| -> futures_util::future::BoxFuture<'static, bool> {
+        let hub = hub.clone();
+        Box::pin(async move { hub.drained(within).await })
+    });
+    Sockets { on_connect: realtime::upgrade::keep, closed }
 }

@@ -59,6 +59,7 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
         realtime_mode: if settings.supabase.url.is_some() { "supabase" } else { "local" }.to_owned(),
         openapi: routes::openapi(),
         untimed_paths: &["/v1/exports/", "/v1/artifacts/"],
+        sockets: None,
     };
     let ready = web::database::readiness_of(&state.storage);
     let worker = tokio::spawn(worker::work(state.clone(), shutdown.clone()));

@@ -64,7 +64,13 @@ async fn open(process: &Process, path: &str) -> Result<Socket> {
 
 /// A subscriber that is in the room.
 async fn subscribe(process: &Process) -> Result<Socket> {
-    if process.kind != Kind::Endcap {
+    if matches!(process.kind, Kind::Nats(_)) {
+        let mut socket = nats(process).await?;
+        socket.send(Message::binary("SUB room 1\r\nPING\r\n")).await?;
+        heard(&mut socket, "PONG").await?;
+        return Ok(socket);
+    }
+    if !process.kind.is_endcap() {
         return open(process, "/").await;
     }
     let mut socket = open(process, "/realtime/v1/websocket?apikey=key&vsn=2.0.0").await?;
@@ -73,6 +79,24 @@ async fn subscribe(process: &Process) -> Result<Socket> {
     let reply = socket.next().await.context("an answer to the join")??;
     ensure!(reply.to_text()?.contains("\"ok\""), "refused: {reply}");
     Ok(socket)
+}
+
+/// A client of NATS, which is greeted and greets.
+async fn nats(process: &Process) -> Result<Socket> {
+    let mut socket = open(process, "/").await?;
+    heard(&mut socket, "INFO").await?;
+    socket.send(Message::binary("CONNECT {\"verbose\":false,\"pedantic\":false}\r\n")).await?;
+    Ok(socket)
+}
+
+/// Reads until a frame begins so.
+async fn heard(socket: &mut Socket, start: &str) -> Result<()> {
+    loop {
+        let message = socket.next().await.context("an answer")??;
+        if message.into_data().starts_with(start.as_bytes()) {
+            return Ok(());
+        }
+    }
 }
 
 async fn subscribers(process: &Process, count: usize) -> Result<Vec<Socket>> {
@@ -98,11 +122,12 @@ pub async fn turn(process: &Process, count: usize, length: Duration) -> Result<T
         reading.push(tokio::task::spawn_local(read(socket, count, begun, seen)));
     }
     let mut publisher = match process.kind {
-        Kind::Endcap => subscribe(process).await?,
+        Kind::Endcap | Kind::Earlier(_) => subscribe(process).await?,
+        Kind::Nats(_) => nats(process).await?,
         _ => open(process, "/pub").await?,
     };
-    // A peer that sends to everybody needs a moment to know them all; ours knows whom it has answered.
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // A peer that sends to everybody may not know all of them yet; ours knows whom it has answered.
+    warm(&mut publisher, &process.kind, begun, &seen).await?;
     let (cpu, start) = (process.cpu(), Instant::now());
     let mut sent = 0;
     while start.elapsed() < length {
@@ -112,15 +137,7 @@ pub async fn turn(process: &Process, count: usize, length: Duration) -> Result<T
             }
         }
         sent += 1;
-        let text = format!("T:{}:{sent};{}", begun.elapsed().as_micros(), "x".repeat(PAYLOAD));
-        let message = match process.kind {
-            Kind::Endcap => {
-                let payload = json!({"type": "broadcast", "event": "e", "payload": {"t": text}});
-                Message::text(json!(["1", "2", "realtime:room", "broadcast", payload]).to_string())
-            }
-            _ => Message::text(text),
-        };
-        publisher.send(message).await?;
+        publisher.send(message(&process.kind, begun, sent)).await?;
     }
     let all = sent * u64::try_from(count)?;
     let patience = Instant::now() + Duration::from_secs(10);
@@ -134,29 +151,60 @@ pub async fn turn(process: &Process, count: usize, length: Duration) -> Result<T
     Ok(Turn { deliveries, lost: all.saturating_sub(deliveries), p99_ms, cpu, wall })
 }
 
+/// What the publisher sends, in the server's own protocol.
+fn message(kind: &Kind, begun: Instant, number: u64) -> Message {
+    let text = format!("T:{}:{number};{}", begun.elapsed().as_micros(), "x".repeat(PAYLOAD));
+    match kind {
+        Kind::Nats(_) => Message::binary(format!("PUB room {}\r\n{text}\r\n", text.len())),
+        Kind::Endcap | Kind::Earlier(_) => {
+            let payload = json!({"type": "broadcast", "event": "e", "payload": {"t": text}});
+            Message::text(json!(["1", "2", "realtime:room", "broadcast", payload]).to_string())
+        }
+        _ => Message::text(text),
+    }
+}
+
+/// Sends until one message has reached all, then forgets that: order is kept, so what was sent before it has come to whomever it will.
+async fn warm(publisher: &mut Socket, kind: &Kind, begun: Instant, seen: &Seen) -> Result<()> {
+    for number in 0..100 {
+        publisher.send(message(kind, begun, number)).await?;
+        if tokio::time::timeout(Duration::from_millis(200), seen.progress.notified()).await.is_ok() {
+            seen.deliveries.set(0);
+            seen.complete.set(0);
+            seen.counts.borrow_mut().clear();
+            seen.times_us.borrow_mut().clear();
+            return Ok(());
+        }
+    }
+    anyhow::bail!("no message reaches all subscribers")
+}
+
 async fn read(mut socket: Socket, count: usize, begun: Instant, seen: Rc<Seen>) {
     while let Some(Ok(message)) = socket.next().await {
         let data = message.into_data();
-        let Some((sent_us, number)) = marker(&data) else { continue };
-        let now_us = begun.elapsed().as_micros() as f64;
-        seen.times_us.borrow_mut().push(now_us - sent_us as f64);
-        seen.deliveries.set(seen.deliveries.get() + 1);
-        let mut counts = seen.counts.borrow_mut();
-        let have = counts.entry(number).or_insert(0);
-        *have += 1;
-        if *have == count {
-            counts.remove(&number);
-            seen.complete.set(seen.complete.get() + 1);
-            seen.progress.notify_one();
+        let mut rest = data.as_ref();
+        // A frame of ours holds one message, one of NATS as many as came together.
+        while let Some((sent_us, number, after)) = marker(rest) {
+            rest = after;
+            let now_us = begun.elapsed().as_micros() as f64;
+            seen.times_us.borrow_mut().push(now_us - sent_us as f64);
+            seen.deliveries.set(seen.deliveries.get() + 1);
+            let mut counts = seen.counts.borrow_mut();
+            let have = counts.entry(number).or_insert(0);
+            *have += 1;
+            if *have == count {
+                counts.remove(&number);
+                seen.complete.set(seen.complete.get() + 1);
+                seen.progress.notify_one();
+            }
         }
     }
 }
 
-/// `T:TIME:NUMBER;` somewhere in a frame.
-fn marker(data: &[u8]) -> Option<(u64, u64)> {
+/// `T:TIME:NUMBER;` somewhere in a frame, and what comes after the payload.
+fn marker(data: &[u8]) -> Option<(u64, u64, &[u8])> {
     let start = data.windows(2).position(|two| two == b"T:")? + 2;
-    let text = std::str::from_utf8(data.get(start..)?).ok()?;
-    let (time, rest) = text.split_once(':')?;
-    let (number, _) = rest.split_once(';')?;
-    Some((time.parse().ok()?, number.parse().ok()?))
+    let end = start + data.get(start..)?.iter().position(|&byte| byte == b';')?;
+    let (time, number) = std::str::from_utf8(data.get(start..end)?).ok()?.split_once(':')?;
+    Some((time.parse().ok()?, number.parse().ok()?, data.get(end + PAYLOAD..).unwrap_or_default()))
 }

@@ -23,6 +23,10 @@ pub enum Kind {
     Ws(PathBuf),
     /// nchan in nginx: the server's file and the module's.
     Nchan(PathBuf, PathBuf),
+    /// NATS over its own WebSocket listener: the server's file.
+    Nats(PathBuf),
+    /// Ourselves as we were: this benchmark's program of an earlier build.
+    Earlier(PathBuf),
 }
 
 impl Kind {
@@ -32,6 +36,8 @@ impl Kind {
         let mut kinds = vec![Self::Endcap];
         kinds.extend(path("ENDCAP_PEER_UWS").map(|folder| Self::Uws(folder.into())));
         kinds.extend(path("ENDCAP_PEER_WS").map(|folder| Self::Ws(folder.into())));
+        kinds.extend(path("ENDCAP_PEER_NATS").map(|server| Self::Nats(server.into())));
+        kinds.extend(path("ENDCAP_PEER_EARLIER").map(|program| Self::Earlier(program.into())));
         let nchan = path("ENDCAP_PEER_NCHAN");
         kinds
             .extend(nchan.iter().filter_map(|both| both.split_once(':')).map(|(server, module)| Self::Nchan(server.into(), module.into())));
@@ -44,7 +50,14 @@ impl Kind {
             Self::Uws(_) => "uWebSockets",
             Self::Ws(_) => "Node ws",
             Self::Nchan(..) => "nchan",
+            Self::Nats(_) => "NATS",
+            Self::Earlier(_) => "endcap, earlier",
         }
+    }
+
+    /// Whether it speaks our protocol.
+    pub fn is_endcap(&self) -> bool {
+        matches!(self, Self::Endcap | Self::Earlier(_))
     }
 }
 
@@ -63,6 +76,16 @@ impl Process {
         let scripts = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/peers"));
         let mut command = match kind {
             Kind::Endcap => Command::new(std::env::current_exe()?),
+            Kind::Earlier(program) => Command::new(program),
+            Kind::Nats(server) => {
+                let file = folder.path().join("nats.conf");
+                // It listens for its own clients too; nobody is told where.
+                let text = format!("host: 127.0.0.1\nport: -1\nwebsocket {{ host: 127.0.0.1, port: {port}, no_tls: true }}\n");
+                std::fs::write(&file, text)?;
+                let mut command = Command::new(server);
+                command.arg("-c").arg(file);
+                command
+            }
             Kind::Uws(python) => {
                 let mut command = Command::new(python.join("bin/python"));
                 command.arg(scripts.join("fanout_uws.py")).arg(port.to_string());

@@ -33,13 +33,15 @@ impl Authority for Everybody {
 
 /// Serves until the process is killed.
 pub fn run(port: u16) -> Result<()> {
-    let hub = Hub::new(Arc::new(Everybody), Limits::default(), CancellationToken::new());
+    // One publisher says more here than a person may.
+    let limits = Limits { messages_per_second: 100_000, ..Limits::default() };
+    let hub = Hub::new(Arc::new(Everybody), limits, CancellationToken::new());
     let serving = async move {
         let server = HttpServer::new(move || {
             let hub = hub.clone();
             App::new().configure(move |config| realtime::http::configure(config, hub))
         });
-        server.workers(2).bind(("127.0.0.1", port))?.run().await
+        server.on_connect(realtime::upgrade::keep).workers(2).bind(("127.0.0.1", port))?.run().await
     };
     Ok(actix_web::rt::System::new().block_on(serving)?)
 }

@@ -269,14 +269,14 @@ fn missed_changes_are_replayed_to_those_who_may_see_them() {
 fn connections_are_bounded_and_places_are_given_back() {
     let hub = hub(Limits { connections: 1, ..Limits::default() });
     let identity = Arc::new(People.authenticate("sb_key").unwrap());
-    let first = hub.connect(Arc::clone(&identity), Version::V2).unwrap();
-    let second = hub.connect(Arc::clone(&identity), Version::V2);
+    let first = hub.connect(Arc::clone(&identity), Version::V2, &Arc::default()).unwrap();
+    let second = hub.connect(Arc::clone(&identity), Version::V2, &Arc::default());
     assert_eq!(second.err(), Some(Refusal::TooManyConnections));
     assert_eq!(hub.connections(), 1);
     drop(first);
     assert_eq!(hub.connections(), 0);
     hub.shutdown().cancel();
-    assert_eq!(hub.connect(identity, Version::V2).err(), Some(Refusal::Restarting));
+    assert_eq!(hub.connect(identity, Version::V2, &Arc::default()).err(), Some(Refusal::Restarting));
 }
 
 #[test]
@@ -313,7 +313,7 @@ fn a_tenant_takes_its_share_and_leaves_the_others_theirs() {
     let hub = hub(limits);
     let [mut one, mut two] = [0, 1].map(|_| Client::new(&hub, Version::V2, "member:5:2000000000"));
     let identity = |token: &str| Arc::new(People.authenticate(token).unwrap());
-    let third = hub.connect(identity("member:5:2000000000"), Version::V2);
+    let third = hub.connect(identity("member:5:2000000000"), Version::V2, &Arc::default());
     assert_eq!(third.err(), Some(Refusal::TooManyOfTenant));
     let mut other = Client::new(&hub, Version::V2, "member:6:2000000000");
     let status = |frames: Vec<Value>| frames[0]["payload"]["status"].as_str().unwrap().to_owned();

@@ -67,7 +67,7 @@ fn only_storage_knows_the_databases() {
 #[test]
 fn only_the_edges_know_the_http_server() {
     let may = |p: &Package| p.is_service || ["web", "realtime"].contains(&p.name.as_str());
-    assert_none(&strangers(&["actix-web", "actix-ws"], may), "the HTTP server lives in `web`, `realtime` and the services");
+    assert_none(&strangers(&["actix-web", "actix-http"], may), "the HTTP server lives in `web`, `realtime` and the services");
 }
 
 #[test]

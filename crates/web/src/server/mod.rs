@@ -23,6 +23,7 @@
 //!     realtime_mode: "local".to_owned(),
 //!     openapi: utoipa::openapi::OpenApiBuilder::new().build(),
 //!     untimed_paths: &["/v1/imports/"],
+//!     sockets: None,
 //! };
 //! let public = settings.public_socket(ServiceName::RaterApp);
 //! let private = settings.private_socket(ServiceName::RaterApp);
@@ -39,15 +40,17 @@ mod arrival;
 mod document;
 mod operations;
 
+use std::any::Any;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use actix_web::dev::{Extensions, Server, ServerHandle};
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::web::{Data, PayloadConfig, ServiceConfig};
-use actix_web::{App, HttpServer, dev::Server, dev::ServerHandle};
+use actix_web::{App, HttpServer};
 use domain::time::Clock;
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
@@ -75,6 +78,18 @@ pub struct ServiceInfo {
     pub openapi: utoipa::openapi::OpenApi,
     /// Beginnings of paths that stream and are exempt from the request timeout.
     pub untimed_paths: &'static [&'static str],
+    /// Sockets, of a service that has some.
+    pub sockets: Option<Sockets>,
+}
+
+/// Sockets leave the HTTP server when they are upgraded. It keeps what they need of every new connection, and before its workers end it waits for
+/// those that are open.
+#[derive(Clone)]
+pub struct Sockets {
+    /// Called with each new public connection.
+    pub on_connect: fn(&dyn Any, &mut Extensions),
+    /// Waits until all are closed, for so long at most; returns whether they are.
+    pub closed: Arc<dyn Fn(Duration) -> BoxFuture<'static, bool> + Send + Sync>,
 }
 
 /// State of one part that a service needs to be ready.
@@ -244,8 +259,15 @@ impl BoundServer {
             shutdown.cancelled().await;
             shared.is_draining.store(true, Ordering::SeqCst);
             tracing::info!(service = name, "draining");
+            let stop_by = tokio::time::Instant::now() + stop_within;
             tokio::time::sleep(drain).await;
-            stop_all(handles, stop_within.saturating_sub(drain)).await;
+            let left = || stop_by.saturating_duration_since(tokio::time::Instant::now());
+            if let Some(sockets) = &shared.info.sockets
+                && !(sockets.closed)(left()).await
+            {
+                tracing::warn!("sockets were still open when the time to stop was over");
+            }
+            stop_all(handles, left()).await;
         };
         let upkeep = operations::keep_metrics(metrics);
         tokio::select! {
@@ -301,7 +323,8 @@ fn start_public<P>(
 where
     P: Fn(&mut ServiceConfig) + Clone + Send + Sync + 'static,
 {
-    let server = HttpServer::new(move || {
+    let sockets = shared.info.sockets.clone();
+    let mut server = HttpServer::new(move || {
         App::new()
             .app_data(Data::from(Arc::clone(&shared)))
             .app_data(BodyLimit(max_body_bytes))
@@ -314,6 +337,9 @@ where
             .configure(configure.clone())
             .default_service(actix_web::web::to(operations::no_such_path))
     });
+    if let Some(sockets) = sockets {
+        server = server.on_connect(sockets.on_connect);
+    }
     Ok(server.listen(listener)?.workers(workers).disable_signals().shutdown_timeout(whole_seconds(stop_within)).run())
 }
 

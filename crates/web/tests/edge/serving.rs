@@ -15,7 +15,7 @@ use web::caller::{Caller, MaybeCaller};
 use web::json::JsonBody;
 use web::limiter::Limiter;
 use web::problem::Problem;
-use web::server::{BoundServer, Part, ServeError, ServiceCaller, ServiceInfo, readiness};
+use web::server::{BoundServer, Part, ServeError, ServiceCaller, ServiceInfo, Sockets, readiness};
 use web::settings::{ServiceName, Settings};
 use web::token::ServiceTokens;
 
@@ -60,6 +60,7 @@ fn info() -> ServiceInfo {
         realtime_mode: "local".to_owned(),
         openapi: <Document as utoipa::OpenApi>::openapi(),
         untimed_paths: &["/slow-import"],
+        sockets: None,
     }
 }
 
@@ -274,6 +275,37 @@ async fn draining_says_so_and_finishes_open_requests() {
     assert_eq!((last.status, last.json()["code"].as_str()), (503, Some("draining")));
     assert_eq!(open.await.unwrap().status, 200);
     tokio::time::timeout(Duration::from_secs(6), running.done).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sockets_are_given_what_they_need_of_a_connection_and_waited_for() {
+    let settings = Settings::from_variables([("ENDCAP_DRAIN_MS", "0"), ("ENDCAP_WORKERS", "1")]).unwrap();
+    let (asked, released) = (CancellationToken::new(), CancellationToken::new());
+    let (ask, release) = (asked.clone(), released.clone());
+    let closed = Arc::new(move |_| -> futures_util::future::BoxFuture<'static, bool> {
+        ask.cancel();
+        let release = release.clone();
+        Box::pin(async move {
+            release.cancelled().await;
+            true
+        })
+    });
+    let sockets = Sockets { on_connect: |_, extensions| drop(extensions.insert("kept")), closed };
+    let info = ServiceInfo { sockets: Some(sockets), ..info() };
+    let any = "127.0.0.1:0".parse().unwrap();
+    let server = BoundServer::bind(info, &settings, any, any, readiness(|| async { vec![] })).unwrap();
+    let port = server.public_address().unwrap().port();
+    let kept = |request: actix_web::HttpRequest| async move { request.conn_data::<&str>().copied().unwrap_or("nothing") };
+    let routes = move |routes: &mut ServiceConfig| drop(routes.route("/kept", get().to(kept)));
+    let shutdown = CancellationToken::new();
+    let mut done = tokio::spawn(server.run(routes, |_: &mut ServiceConfig| {}, shutdown.clone()));
+    assert_eq!(fetch(port, "/kept").await.body, "kept");
+    shutdown.cancel();
+    asked.cancelled().await;
+    assert_eq!(fetch(port, "/kept").await.status, 200, "the workers live as long as the sockets");
+    assert!(!done.is_finished());
+    released.cancel();
+    tokio::time::timeout(Duration::from_secs(20), &mut done).await.unwrap().unwrap().unwrap();
 }
 
 #[test]

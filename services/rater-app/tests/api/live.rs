@@ -21,7 +21,7 @@ pub fn serve(state: &State) -> (String, actix_web::dev::ServerHandle) {
         let state = state.clone();
         App::new().configure(move |cfg| rater_app::routes::configure_public(cfg, &state))
     });
-    let server = server.workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
+    let server = server.on_connect(realtime::upgrade::keep).workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
     let address = server.addrs()[0].to_string();
     let server = server.run();
     let handle = server.handle();

@@ -1,0 +1,165 @@
+//! What one worker has to write. Whoever says something puts it into the queues of the sockets that hear it, and lists these sockets here; the
+//! worker then empties the queues, each with one write for all that has come together. So a message costs a socket a place in a queue, and many
+//! messages cost it one call of the system.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+
+use crate::line::Line;
+use crate::subscriber::{Delivery, Offered, Subscriber};
+
+/// After so many sockets the worker looks after what else it has to do.
+const TURN: usize = 64;
+/// After it has written to all that were listed the worker rests so many times as long as that took.
+const REST: u32 = 8;
+const LONGEST_REST: Duration = Duration::from_millis(5);
+/// A rest that the timer cannot measure is none.
+const SHORTEST_REST: Duration = Duration::from_millis(1);
+
+/// The sockets of a worker that have something in their queues; any thread may list them.
+#[derive(Debug, Default)]
+pub(crate) struct Mail {
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    sockets: Vec<u64>,
+    worker: Option<Waker>,
+}
+
+impl Mail {
+    fn list(&self, number: u64) {
+        self.lock().sockets.push(number);
+    }
+
+    fn ring(&self) {
+        let worker = self.lock().worker.take();
+        if let Some(worker) = worker {
+            worker.wake();
+        }
+    }
+
+    /// Waits for sockets and takes them all, in exchange for the empty list.
+    async fn take(&self, list: &mut Vec<u64>) {
+        std::future::poll_fn(|context| {
+            let mut waiting = self.lock();
+            if waiting.sockets.is_empty() {
+                waiting.worker = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            std::mem::swap(&mut waiting.sockets, list);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// Even after a panic elsewhere: every change is complete in itself.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Says one thing to many sockets. Their workers are woken when it has been said to all, which is when this is dropped.
+#[derive(Default)]
+pub(crate) struct Saying<'a> {
+    mails: Vec<&'a Arc<Mail>>,
+}
+
+impl<'a> Saying<'a> {
+    /// Queues a frame and says whether there was room. Never waits.
+    pub(crate) fn offer(&mut self, subscriber: &'a Subscriber, delivery: Delivery) -> bool {
+        let offered = subscriber.offer(delivery);
+        if offered == Offered::First {
+            subscriber.mail.list(subscriber.number);
+            if !self.mails.iter().any(|known| Arc::ptr_eq(known, &subscriber.mail)) {
+                self.mails.push(&subscriber.mail);
+            }
+        }
+        offered != Offered::Missed
+    }
+}
+
+impl Drop for Saying<'_> {
+    fn drop(&mut self) {
+        self.mails.iter().for_each(|mail| mail.ring());
+    }
+}
+
+/// A worker's own sockets. It never leaves its thread.
+#[derive(Default)]
+pub(crate) struct Desk {
+    pub(crate) mail: Arc<Mail>,
+    lines: RefCell<HashMap<u64, Rc<Line>, BuildHasherDefault<Numbers>>>,
+    is_open: Cell<bool>,
+}
+
+/// Hashes our own numbers, which nobody chooses.
+#[derive(Default)]
+struct Numbers(u64);
+
+impl Hasher for Numbers {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(u64::from(byte) ^ self.0));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// A socket's place at the desk; dropping it frees the place.
+pub(crate) struct Seat {
+    desk: Rc<Desk>,
+    number: u64,
+}
+
+impl Desk {
+    /// Writes for this socket from now on, first what is in its queue already.
+    pub(crate) fn seat(self: &Rc<Self>, number: u64, line: Rc<Line>) -> Seat {
+        if !self.is_open.replace(true) {
+            actix_web::rt::spawn(Rc::clone(self).work());
+        }
+        self.lines.borrow_mut().insert(number, line);
+        Seat { desk: Rc::clone(self), number }
+    }
+
+    async fn work(self: Rc<Self>) {
+        let (mut listed, mut scratch) = (Vec::new(), BytesMut::new());
+        loop {
+            self.mail.take(&mut listed).await;
+            let began = Instant::now();
+            for (index, number) in listed.drain(..).enumerate() {
+                if index % TURN == TURN - 1 {
+                    tokio::task::yield_now().await;
+                }
+                let line = self.lines.borrow().get(&number).cloned();
+                if let Some(line) = line {
+                    line.deliver(&mut scratch);
+                }
+            }
+            // What is said meanwhile goes out with what comes next, and the worker has time for all else. After few sockets there is no rest.
+            let rest = (REST * began.elapsed()).min(LONGEST_REST);
+            if rest >= SHORTEST_REST {
+                tokio::time::sleep(rest).await;
+            }
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.desk.lines.borrow_mut().remove(&self.number);
+    }
+}
