@@ -9,7 +9,7 @@ use super::artifacts;
 use super::key::DefaultValue::{Absent, Derived, Value};
 use super::key::Kind::{self, Address, Number, OneOf, Secret, Text, Url, Whole};
 use super::key::{Key, key};
-use super::rating;
+use super::{rating, webhooks};
 
 const PORT: Kind = Whole { min: 0, max: 65_535 };
 const SHARE: Kind = Number { min: 0.0, max: 1.0 };
@@ -382,4 +382,9 @@ pub const KEYS: &[Key] = &[
     figures::COST_PER_RATER_HOUR,
     figures::COST_PER_EXPERT_HOUR,
     figures::COST_CURRENCY,
+    webhooks::HTTP,
+    webhooks::PORTS,
+    webhooks::NETWORKS,
+    webhooks::TIMEOUT,
+    webhooks::RETENTION,
 ];
