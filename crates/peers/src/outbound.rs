@@ -154,7 +154,8 @@ impl Outbound {
         let url = self.read(address).map_err(|why| OutboundError::Refused(format!("the address {why}")))?;
         let mut all = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
         for (name, value) in headers {
-            let value = HeaderValue::from_str(value).map_err(|_| OutboundError::Refused(format!("{name} holds signs that no header may hold")))?;
+            let value =
+                HeaderValue::from_str(value).map_err(|_| OutboundError::Refused(format!("{name} holds signs that no header may hold")))?;
             all.insert(HeaderName::from_static(name), value);
         }
         let sent = self.client.post(url).headers(all).body(body).send();
@@ -162,7 +163,8 @@ impl Outbound {
             Ok(sent) => sent.map_err(|error| self.reason(error))?,
             Err(_) => return Err(OutboundError::Late(self.rules.timeout)),
         };
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|text| text.trim().parse().ok());
+        let retry_after =
+            response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|text| text.trim().parse().ok());
         Ok(Answer { status: response.status().as_u16(), retry_after })
     }
 
@@ -252,7 +254,8 @@ impl Guard {
 
     /// All of a name's addresses must be allowed: one that is not shows that somebody plays with the name.
     async fn addresses(&self, name: String) -> Result<Vec<IpAddr>, NotAllowed> {
-        let unknown = |why: &dyn std::fmt::Display| NotAllowed(format!("names {name:?}, which could not be looked up: {why}"), Why::Unknown);
+        let unknown =
+            |why: &dyn std::fmt::Display| NotAllowed(format!("names {name:?}, which could not be looked up: {why}"), Why::Unknown);
         let mut found = (self.look_up)(name.clone()).await.map_err(|error| unknown(&error))?;
         if found.is_empty() {
             return Err(unknown(&"it has no address"));

@@ -137,7 +137,9 @@ async fn addresses_that_no_call_may_go_to_are_refused_with_the_reason() {
 
 #[tokio::test]
 async fn a_name_is_refused_when_any_of_its_addresses_leads_inside() {
-    for inside in [&["127.0.0.1"] as &[&str], &["1.1.1.1", "10.0.0.8"], &["::1"], &["2606:4700:4700::1111", "fe80::1"], &["169.254.169.254"]] {
+    for inside in
+        [&["127.0.0.1"] as &[&str], &["1.1.1.1", "10.0.0.8"], &["::1"], &["2606:4700:4700::1111", "fe80::1"], &["169.254.169.254"]]
+    {
         let look_up: LookUp = Arc::new(move |_| {
             let found = inside.iter().map(|text| text.parse().unwrap()).collect();
             Box::pin(async move { Ok(found) })
@@ -179,7 +181,8 @@ async fn a_call_looks_its_name_up_once_and_goes_to_that_address() {
         assert_eq!((answer.status, asked.load(Ordering::SeqCst)), (204, call), "each call looks up anew, and once");
     }
     let request = seen.lock().unwrap()[0].clone();
-    for part in ["POST /in?a=b HTTP/1.1", "webhook-id: evt_1", "content-type: application/json", &format!("host: hooks.example.com:{port}")] {
+    for part in ["POST /in?a=b HTTP/1.1", "webhook-id: evt_1", "content-type: application/json", &format!("host: hooks.example.com:{port}")]
+    {
         assert!(request.contains(part), "{part} in {request}");
     }
     assert!(matches!(outbound.post(&address, &[], "{}".to_owned()).await, Err(OutboundError::Refused(_))), "for documentation");

@@ -7,7 +7,6 @@
 mod access;
 mod campaign;
 mod catalog;
-mod hooks;
 mod learning;
 mod measurement;
 mod operations;
@@ -16,7 +15,6 @@ mod rating;
 pub use access::*;
 pub use campaign::*;
 pub use catalog::*;
-pub use hooks::*;
 pub use learning::*;
 pub use measurement::*;
 pub use operations::*;

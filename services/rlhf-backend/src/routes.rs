@@ -4,7 +4,9 @@ use actix_web::web::{Data, ServiceConfig, delete, get, head, patch, post, put};
 use utoipa::OpenApi;
 
 use crate::state::State;
-use crate::{adapters, artifacts, audit, exports, feedback, internal, jobs, key_figures, pages, reward_models, scoring, selection, webhooks};
+use crate::{
+    adapters, artifacts, audit, exports, feedback, internal, jobs, key_figures, pages, reward_models, scoring, selection, webhooks,
+};
 
 /// Routes for people and programs.
 pub fn configure_public(routes: &mut ServiceConfig, state: &State) {

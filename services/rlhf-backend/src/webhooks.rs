@@ -247,8 +247,7 @@ pub async fn update_webhook(
     let (reader, id) = (scope.clone(), webhook_id.clone());
     storage.read(move |conn| stored::find(conn, &reader, &id)).await?;
     check(&state, body.url.as_deref(), body.description.as_deref(), body.event_types.as_deref()).await?;
-    let patch =
-        WebhookPatch { url: body.url, description: body.description, event_types: body.event_types, is_enabled: body.is_enabled };
+    let patch = WebhookPatch { url: body.url, description: body.description, event_types: body.event_types, is_enabled: body.is_enabled };
     Ok(Json(storage.transaction(move |conn| stored::update(conn, &scope, &webhook_id, &patch, now)).await?))
 }
 
@@ -290,14 +289,15 @@ pub async fn test_webhook(state: Data<State>, caller: Caller, key: RepeatKey, we
     caller.require(may_manage)?;
     let request = key.of(&caller, b"");
     let (scope, now) = (caller.scope(), state.clock.now());
-    let answer = repeat::create(&state.storage.scoped(&scope), request, now, move |conn: &mut Connection| -> Result<Answer, StorageError> {
-        let webhook = deliveries::require_enabled(conn, &scope, &webhook_id)?;
-        let event_id = domain::id::new("evt");
-        let body = events::test(&event_id, &scope, webhook.tenant_id.as_deref(), now);
-        let delivery = deliveries::insert(conn, &scope, &NewDelivery::new(&webhook, &event_id, TEST, body, now))?;
-        Ok(Answer { status: StatusCode::ACCEPTED, body: json!(delivery) })
-    })
-    .await?;
+    let answer =
+        repeat::create(&state.storage.scoped(&scope), request, now, move |conn: &mut Connection| -> Result<Answer, StorageError> {
+            let webhook = deliveries::require_enabled(conn, &scope, &webhook_id)?;
+            let event_id = domain::id::new("evt");
+            let body = events::test(&event_id, &scope, webhook.tenant_id.as_deref(), now);
+            let delivery = deliveries::insert(conn, &scope, &NewDelivery::new(&webhook, &event_id, TEST, body, now))?;
+            Ok(Answer { status: StatusCode::ACCEPTED, body: json!(delivery) })
+        })
+        .await?;
     state.webhooks.due.notify_one();
     Ok(answer)
 }

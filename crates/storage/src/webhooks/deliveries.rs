@@ -287,8 +287,7 @@ pub struct Waiting {
 pub fn waiting(conn: &mut Connection, now: DateTime<Utc>) -> Result<Waiting, StorageError> {
     let all = t::table.filter(t::status.eq("pending"));
     let pending: i64 = on!(conn, c => all.count().get_result(c))?;
-    let first: Option<Option<Timestamp>> =
-        on!(conn, c => all.order(t::next_attempt_at).select(t::next_attempt_at).first(c).optional())?;
+    let first: Option<Option<Timestamp>> = on!(conn, c => all.order(t::next_attempt_at).select(t::next_attempt_at).first(c).optional())?;
     let overdue = first.flatten().map_or(TimeDelta::zero(), |at| (now - at.0).max(TimeDelta::zero()));
     Ok(Waiting { pending, overdue })
 }

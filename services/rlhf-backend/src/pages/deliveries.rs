@@ -4,9 +4,9 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use askama::Template;
 use serde_json::Value;
-use storage::webhooks::deliveries::{self as stored, Delivery};
-use storage::webhooks as hooks;
 use storage::page::Page as Rows;
+use storage::webhooks as hooks;
+use storage::webhooks::deliveries::{self as stored, Delivery};
 use web::caller::{PageCaller, PageRefusal};
 use web::layout::{Layout, render};
 use web::paging::{ListQuery, Slice};
@@ -80,9 +80,9 @@ pub async fn show_deliveries(state: Data<State>, caller: PageCaller, query: List
     let (is_first, rows) = (page.cursor.is_none(), Rows::try_from(&page)?);
     let (found, webhooks) = if may_manage {
         let scope = caller.scope();
-        let read = state.storage.scoped(&scope).read(move |conn| {
-            Ok((stored::list(conn, &scope, &wanted, &rows)?, hooks::list(conn, &scope, &Rows::first(500))?.rows))
-        });
+        let storage = state.storage.scoped(&scope);
+        let read =
+            storage.read(move |conn| Ok((stored::list(conn, &scope, &wanted, &rows)?, hooks::list(conn, &scope, &Rows::first(500))?.rows)));
         read.await.map_err(Problem::from)?
     } else {
         (storage::page::Slice { rows: Vec::new(), next: None }, Vec::new())
@@ -127,7 +127,8 @@ pub async fn show_delivery(state: Data<State>, caller: PageCaller, delivery_id: 
     let caller = caller.0;
     caller.require(may_manage)?;
     let scope = caller.scope();
-    let read = state.storage.scoped(&scope).read(move |conn| {
+    let storage = state.storage.scoped(&scope);
+    let read = storage.read(move |conn| {
         let row = stored::find(conn, &scope, &delivery_id)?;
         let url = hooks::find(conn, &scope, &row.webhook_id)?.url;
         Ok((row, url))

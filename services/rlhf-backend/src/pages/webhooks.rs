@@ -6,9 +6,9 @@ use askama::Template;
 use storage::page::Page;
 use storage::webhooks::{self as stored, MAX_OF_TENANT, Webhook};
 use web::caller::{PageCaller, PageRefusal};
+use web::json::QueryOf;
 use web::layout::{Layout, render};
 use web::paging::NoFilter;
-use web::json::QueryOf;
 use web::problem::Problem;
 
 use super::file;

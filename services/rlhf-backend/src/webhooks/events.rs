@@ -53,7 +53,12 @@ pub const TYPES: [EventType; 10] = [
         &["import_id", "table", "state", "dry_run", "received", "inserted", "updated", "unchanged", "rejected"],
         ("imports", "import_finished"),
     ),
-    of_tenant("feedback.received", "Feedback on a brand's model outputs came in.", &["brand_id", "count"], ("feedback", "feedback_received")),
+    of_tenant(
+        "feedback.received",
+        "Feedback on a brand's model outputs came in.",
+        &["brand_id", "count"],
+        ("feedback", "feedback_received"),
+    ),
     of_tenant(
         "task.decided",
         "Raters have decided a rating task; its judgments are ready for training.",
@@ -75,7 +80,12 @@ pub const TYPES: [EventType; 10] = [
     },
     EventType {
         counts: |payload| payload["is_rollback"] == json!(true),
-        ..of_all("model.rolled_back", "A reward model was put back to work in the place of a newer one.", MODEL, ("jobs", "model_activated"))
+        ..of_all(
+            "model.rolled_back",
+            "A reward model was put back to work in the place of a newer one.",
+            MODEL,
+            ("jobs", "model_activated"),
+        )
     },
     of_all(
         "model.drifted",

@@ -1,8 +1,8 @@
 //! The log of deliveries over HTTP: the list, one with what was sent, and sending again.
 
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Json, Path};
 use actix_web::http::StatusCode;
+use actix_web::web::{Data, Json, Path};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -71,11 +71,7 @@ pub async fn list_webhook_deliveries(
 /// One delivery with `payload`: the body, byte for byte as it is signed and sent.
 #[utoipa::path(get, path = "/v1/webhook-deliveries/{delivery_id}", tag = "webhooks", params(("delivery_id" = String, Path)),
     responses((status = 200, body = crate::rows::DeliveryRow, description = "The delivery"), (status = 404, description = "Not there for this caller")))]
-pub async fn get_webhook_delivery(
-    state: Data<State>,
-    caller: Caller,
-    delivery_id: Path<String>,
-) -> Result<Json<Value>, Problem> {
+pub async fn get_webhook_delivery(state: Data<State>, caller: Caller, delivery_id: Path<String>) -> Result<Json<Value>, Problem> {
     caller.require(may_manage)?;
     let scope = caller.scope();
     let row = state.storage.scoped(&scope).read(move |conn| stored::find(conn, &scope, &delivery_id)).await?;
