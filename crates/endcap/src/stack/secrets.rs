@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use rand::Rng as _;
+use web::sealing::SealKeys;
 
 /// The configuration keys that point to the secrets, made in `folder` unless they are there or configured otherwise.
 ///
@@ -14,13 +15,18 @@ use rand::Rng as _;
 pub fn prepare(folder: &Path) -> Result<Vec<(String, String)>> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let mut variables = Vec::new();
-    for (key, name) in [("ENDCAP_JWT_SECRET", "jwt-secret"), ("ENDCAP_SERVICE_SECRET", "service-secret")] {
+    let all: [(&str, &str, fn() -> String); 3] = [
+        ("ENDCAP_JWT_SECRET", "jwt-secret", random),
+        ("ENDCAP_SERVICE_SECRET", "service-secret", random),
+        ("ENDCAP_SEAL_KEYS", "seal-keys", SealKeys::generate),
+    ];
+    for (key, name, make) in all {
         if std::env::var_os(key).is_some() || std::env::var_os(format!("{key}_FILE")).is_some() {
             continue;
         }
         let path = folder.join(name);
         if !path.exists() {
-            write_new(&path)?;
+            write_new(&path, &make())?;
         }
         let path = path.canonicalize().with_context(|| format!("cannot find {}", path.display()))?;
         variables.push((format!("{key}_FILE"), path.display().to_string()));
@@ -28,10 +34,13 @@ pub fn prepare(folder: &Path) -> Result<Vec<(String, String)>> {
     Ok(variables)
 }
 
-fn write_new(path: &Path) -> Result<()> {
+fn random() -> String {
     let mut bytes = [0_u8; 32];
     rand::rng().fill(&mut bytes);
-    let text: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn write_new(path: &Path, text: &str) -> Result<()> {
     let mut file = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -86,7 +86,7 @@ pub const KEYS: &[Key] = &[
         Absent,
         "k2:NEW_KEY,k1:OLD_KEY",
         "Master keys under which secrets are sealed at rest, as `ID:KEY` with 32 bytes in base64 (`endcap keys generate-seal-key`). The first seals, the others only open. \
-         With them any secret setting may be given as `sealed:...` (`endcap seal`), and retailers may have API keys.",
+         With them any secret setting may be given as `sealed:...` (`endcap seal`), retailers may have API keys, and webhooks can be made.",
     ),
     key("ENDCAP_BIND_ADDRESS", Address, Value("127.0.0.1"), "0.0.0.0", "Interface on which the public listeners answer."),
     key(
