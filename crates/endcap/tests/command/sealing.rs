@@ -100,7 +100,10 @@ fn a_rotation_seals_anew_says_how_many_and_may_be_repeated() {
     assert_eq!(key_id_of(&row), keys(&new).current());
     let hook = webhooks::find(&mut conn, &scope, "whk-1").unwrap();
     let opened = |sealed: &str| keys(&new).open(sealed, &place).unwrap().expose_secret().to_owned();
-    assert_eq!((opened(&hook.secret_sealed).as_str(), opened(&hook.previous_secret_sealed.unwrap()).as_str()), ("whsec_second", "whsec_first"));
+    assert_eq!(
+        (opened(&hook.secret_sealed).as_str(), opened(&hook.previous_secret_sealed.unwrap()).as_str()),
+        ("whsec_second", "whsec_first")
+    );
     assert_eq!(keys(&new).open(&row, &place_of_retailer("r7")).unwrap().expose_secret(), "key of r7");
     // One that does not open is named; the others are sealed anew all the same.
     let strange = keys(&lost).seal(&"x".into(), &place_of_retailer("r9")).unwrap();

@@ -16,19 +16,19 @@ use storage::webhooks::reading::{self, Audience, Carried, Told};
 use storage::webhooks::{self, NewWebhook, Webhook, WebhookPatch};
 use testkit::database::TestDatabase;
 
-fn at(seconds: i64) -> DateTime<Utc> {
+pub(crate) fn at(seconds: i64) -> DateTime<Utc> {
     "2026-01-15T12:00:00Z".parse::<DateTime<Utc>>().unwrap() + TimeDelta::seconds(seconds)
 }
 
-fn of(tenant: &str) -> Scope {
+pub(crate) fn of(tenant: &str) -> Scope {
     Scope::for_caller("acc_admin", Role::TenantAdmin, Some(tenant))
 }
 
-fn platform() -> Scope {
+pub(crate) fn platform() -> Scope {
     Scope::for_caller("acc_platform", Role::PlatformAdmin, None)
 }
 
-fn hook(conn: &mut Connection, id: &str, tenant: Option<&str>, types: &[&str]) -> Webhook {
+pub(crate) fn hook(conn: &mut Connection, id: &str, tenant: Option<&str>, types: &[&str]) -> Webhook {
     let new = NewWebhook {
         webhook_id: id.to_owned(),
         tenant_id: tenant.map(str::to_owned),
@@ -41,7 +41,7 @@ fn hook(conn: &mut Connection, id: &str, tenant: Option<&str>, types: &[&str]) -
     webhooks::insert(conn, &platform(), &new, at(0)).unwrap()
 }
 
-fn event(conn: &mut Connection, name: &str, tenant: Option<&str>) -> String {
+pub(crate) fn event(conn: &mut Connection, name: &str, tenant: Option<&str>) -> String {
     let new = NewEvent {
         destination: Destination::Realtime,
         topic: "campaigns".to_owned(),
@@ -62,11 +62,11 @@ fn tell(event: &OutboxEvent) -> Option<Told> {
     Some(Told { event_type, audience, payload: json!({"id": event.event_id}).to_string() })
 }
 
-fn carry_with(conn: &mut Connection, most: i64, seconds: i64) -> Carried {
+pub(crate) fn carry_with(conn: &mut Connection, most: i64, seconds: i64) -> Carried {
     storage::store::transaction(conn, |conn| reading::carry(conn, &tell, most, at(seconds))).unwrap()
 }
 
-fn carry(conn: &mut Connection, seconds: i64) -> Carried {
+pub(crate) fn carry(conn: &mut Connection, seconds: i64) -> Carried {
     carry_with(conn, 1_000, seconds)
 }
 
@@ -334,84 +334,5 @@ fn a_receiver_that_is_gone_or_fails_for_days_is_left_alone() {
         assert!(!gone.is_enabled && gone.disabled_reason.unwrap().contains("410"), "{kind}");
         let audit = storage::audit::AuditFilter { action: Some("webhook.disabled".to_owned()), ..Default::default() };
         assert_eq!(storage::audit::list(conn, &of("tnt-a"), &audit, &Page::first(10)).unwrap().rows.len(), 2, "{kind}");
-    }
-}
-
-#[test]
-fn a_queue_that_is_full_a_tenant_that_has_enough_and_a_log_that_is_old() {
-    for database in testkit::database::all() {
-        let (conn, kind) = (&mut database.connect(), database.kind());
-        carry(conn, 0);
-        hook(conn, "h", Some("tnt-a"), &["campaign.moved"]);
-        for _ in 0..5 {
-            event(conn, "moved", Some("tnt-a"));
-        }
-        assert_eq!(carry_with(conn, 5, 1).deliveries, 5, "{kind}");
-        event(conn, "moved", Some("tnt-a"));
-        assert_eq!(carry_with(conn, 5, 2).deliveries, 0, "{kind}");
-        let off = webhooks::find(conn, &platform(), "h").unwrap();
-        assert!(!off.is_enabled && off.disabled_reason.unwrap().contains("5 deliveries waited"), "{kind}");
-        assert_eq!(deliveries::sweep(conn, at(1), 100).unwrap(), 0, "{kind}");
-        assert_eq!((deliveries::sweep(conn, at(2), 3).unwrap(), deliveries::sweep(conn, at(2), 3).unwrap()), (3, 2), "{kind}");
-        for n in 1..webhooks::MAX_OF_TENANT {
-            hook(conn, &format!("h{n}"), Some("tnt-a"), &["campaign.moved"]);
-        }
-        let new = NewWebhook {
-            webhook_id: "more".to_owned(),
-            tenant_id: Some("tnt-a".to_owned()),
-            url: "https://example.com/".to_owned(),
-            description: String::new(),
-            event_types: Vec::new(),
-            secret_sealed: String::new(),
-            is_enabled: true,
-        };
-        let refused = storage::store::transaction(conn, |conn| webhooks::insert(conn, &of("tnt-a"), &new, at(3)));
-        assert!(matches!(refused, Err(StorageError::Conflict { .. })), "{kind}");
-        storage::store::transaction(conn, |conn| webhooks::remove(conn, &of("tnt-a"), "h", at(4))).unwrap();
-        storage::store::transaction(conn, |conn| webhooks::insert(conn, &of("tnt-a"), &new, at(5))).unwrap();
-    }
-}
-
-#[test]
-fn the_log_and_the_queue_are_read_by_their_indexes() {
-    for database in testkit::database::all() {
-        let (conn, kind) = (&mut database.connect(), database.kind());
-        carry(conn, 0);
-        for n in 0..8 {
-            hook(conn, &format!("h{n}"), Some(if n < 4 { "tnt-a" } else { "tnt-b" }), &["model.activated"]);
-        }
-        for _ in 0..60 {
-            event(conn, "model", None);
-        }
-        carry(conn, 1);
-        if let Connection::Postgres(_) = conn {
-            // A small table is read whole otherwise, and sorted rather than walked.
-            execute(conn, "ANALYZE webhook_deliveries").unwrap();
-            execute(conn, "SET enable_seqscan = off").unwrap();
-            execute(conn, "SET enable_bitmapscan = off").unwrap();
-        }
-        let filter = |webhook: Option<&str>, status: Option<&str>| DeliveryFilter {
-            webhook_id: webhook.map(str::to_owned),
-            status: status.map(str::to_owned),
-        };
-        let page = Page { after: Some(300), limit: 20 };
-        for (scope, filter) in [
-            (platform(), filter(None, None)),
-            (platform(), filter(None, Some("pending"))),
-            (platform(), filter(Some("h1"), Some("failed"))),
-            (of("tnt-a"), filter(None, None)),
-            (of("tnt-a"), filter(None, Some("failed"))),
-            (of("tnt-a"), filter(Some("h1"), None)),
-            (of("tnt-a"), filter(Some("h1"), Some("failed"))),
-        ] {
-            let plan = deliveries::explain(conn, &scope, &filter, &page).unwrap();
-            let is_indexed = ["webhook_deliveries_", "PRIMARY", "INTEGER PRIMARY KEY"].iter().any(|index| plan.contains(index));
-            assert!(
-                is_indexed && !plan.contains("Seq Scan") && !plan.contains("type ALL") && !plan.contains("TEMP B-TREE"),
-                "{kind}: {filter:?}: {plan}"
-            );
-        }
-        let plan = queue::explain(conn, at(5)).unwrap();
-        assert!(plan.contains("webhook_deliveries_status_next_attempt_at_idx"), "{kind}: {plan}");
     }
 }
