@@ -8,6 +8,9 @@ use anyhow::{Context, Result};
 use rand::Rng as _;
 use web::sealing::SealKeys;
 
+/// Master keys have a form of their own.
+const SEAL_KEYS: &str = "ENDCAP_SEAL_KEYS";
+
 /// The configuration keys that point to the secrets, made in `folder` unless they are there or configured otherwise.
 ///
 /// # Errors
@@ -15,18 +18,14 @@ use web::sealing::SealKeys;
 pub fn prepare(folder: &Path) -> Result<Vec<(String, String)>> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let mut variables = Vec::new();
-    let all: [(&str, &str, fn() -> String); 3] = [
-        ("ENDCAP_JWT_SECRET", "jwt-secret", random),
-        ("ENDCAP_SERVICE_SECRET", "service-secret", random),
-        ("ENDCAP_SEAL_KEYS", "seal-keys", SealKeys::generate),
-    ];
-    for (key, name, make) in all {
+    for (key, name) in [("ENDCAP_JWT_SECRET", "jwt-secret"), ("ENDCAP_SERVICE_SECRET", "service-secret"), (SEAL_KEYS, "seal-keys")] {
         if std::env::var_os(key).is_some() || std::env::var_os(format!("{key}_FILE")).is_some() {
             continue;
         }
         let path = folder.join(name);
         if !path.exists() {
-            write_new(&path, &make())?;
+            let text = if key == SEAL_KEYS { SealKeys::generate() } else { random() };
+            write_new(&path, &text)?;
         }
         let path = path.canonicalize().with_context(|| format!("cannot find {}", path.display()))?;
         variables.push((format!("{key}_FILE"), path.display().to_string()));

@@ -15,12 +15,15 @@ use web::sealing::SealKeys;
 
 use crate::Service;
 
+/// Headers and body of a request.
+type Taken = (HashMap<String, String>, String);
+
 /// A receiver on this machine; it answers with what is set, and keeps what it was sent.
 #[derive(Clone)]
 struct Receiver {
     url: String,
     answer: Arc<Mutex<String>>,
-    seen: Arc<Mutex<Vec<(HashMap<String, String>, String)>>>,
+    seen: Arc<Mutex<Vec<Taken>>>,
 }
 
 impl Receiver {
@@ -71,7 +74,7 @@ impl Receiver {
         raw.clone_into(&mut self.answer.lock().unwrap());
     }
 
-    fn taken(&self) -> Vec<(HashMap<String, String>, String)> {
+    fn taken(&self) -> Vec<Taken> {
         std::mem::take(&mut self.seen.lock().unwrap())
     }
 }
