@@ -33,7 +33,8 @@ LISTS = {
 class System:
     """A system of our own, or the addresses of another one."""
 
-    def __init__(self, urls: list[str] | None):
+    def __init__(self, urls: list[str] | None, settings: dict[str, str] | None = None):
+        self.settings = settings or {}
         self.urls, self.child, self.folder, self.programs, self.pids = urls, None, None, None, {}
         if urls is None:
             self.start()
@@ -50,7 +51,7 @@ class System:
         env |= {f"ENDCAP_{name}_PORT": str(port) for name, port in zip(names, ports[:3])}
         env |= {f"ENDCAP_{name}_PRIVATE_PORT": str(port) for name, port in zip(names, ports[3:])}
         # Requests come as fast as they can, and a deep run takes longer than a token lives.
-        env |= {"ENDCAP_RATE_LIMITS": "off", "ENDCAP_ACCESS_TOKEN_TTL_SECONDS": "86400"}
+        env |= {"ENDCAP_RATE_LIMITS": "off", "ENDCAP_ACCESS_TOKEN_TTL_SECONDS": "86400"} | self.settings
         built = [Path(os.environ["CHECK_API_BINARIES"])] if "CHECK_API_BINARIES" in os.environ else [ROOT / "target/release", ROOT / "target/debug"]
         self.programs = next((one for one in built if (one / "endcap").exists()), None)
         if self.programs is None:

@@ -1,5 +1,6 @@
 """Runs the shell blocks of pages for people. Called by scripts/check-docs, which see."""
 
+import base64
 import os
 import re
 import subprocess
@@ -33,7 +34,10 @@ def main() -> int:
     """Runs every page; the first error of a page ends it."""
     given = [Path(one) for one in sys.argv[1:]]
     pages = given or [ROOT / "docs/tutorial.md", *sorted((ROOT / "docs/how-to").glob("*.md"))]
-    system, failed = System(None), []
+    # What the page on webhooks says to set, to try them on one machine.
+    settings = {"ENDCAP_SEAL_KEYS": f"k1:{base64.b64encode(os.urandom(32)).decode()}", "ENDCAP_WEBHOOK_HTTP": "allowed",
+                "ENDCAP_WEBHOOK_PORTS": "*", "ENDCAP_WEBHOOK_NETWORKS": "127.0.0.0/8"}
+    system, failed = System(None, settings), []
     try:
         for page in pages:
             with tempfile.TemporaryDirectory(prefix="endcap-check-docs-") as name:

@@ -3,6 +3,7 @@
 //! No I/O, no async, no SQL: every other room may import this one, and this one imports none of ours.
 
 pub mod adapter;
+pub mod address;
 pub mod artifact;
 pub mod attribution;
 pub mod campaign;

@@ -6,7 +6,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use storage::connection::{Access, Connection};
 use storage::retailers::{self, SealedKey};
 use storage::store::transaction;
-use web::sealing::{SEALED_PREFIX, SealKeys, key_id_of, place_of_retailer, place_of_setting};
+use storage::webhooks::{self, Webhook};
+use web::sealing::{SEALED_PREFIX, SealError, SealKeys, key_id_of, place_of_retailer, place_of_setting, place_of_webhook};
 use web::settings::{KEYS, Settings};
 
 /// Rows in one transaction.
@@ -64,45 +65,86 @@ pub fn rotate(database_url: Option<&str>) -> Result<()> {
     let url = crate::database::resolve_url(database_url)?;
     let mut conn = Connection::open(&url, Access::Write)?;
     storage::migrate::require_current(&mut conn)?;
+    let all = [
+        ("retailer API keys", rotate_retailers(&mut conn, &keys, &current)?),
+        ("webhook secrets", rotate_webhooks(&mut conn, &keys, &current)?),
+    ];
+    let mut n_failed = 0;
+    for (what, Rotated { resealed, current: kept, changed_meanwhile, failed }) in all {
+        println!(
+            "{what}: {resealed} sealed anew with {current}, {kept} were so already, {changed_meanwhile} changed meanwhile, {} failed",
+            failed.len()
+        );
+        for line in &failed {
+            eprintln!("  {line}");
+        }
+        n_failed += failed.len();
+    }
+    if n_failed == 0 { Ok(()) } else { bail!("{n_failed} keys stay under their old seal; keep the old seal keys until they open") }
+}
+
+fn rotate_retailers(conn: &mut Connection, keys: &SealKeys, current: &str) -> Result<Rotated> {
     let mut done = Rotated::default();
     let mut after = 0;
     loop {
-        let batch = retailers::sealed_keys_after(&mut conn, after, BATCH)?;
-        let Some(last) = batch.last() else { break };
+        let batch = retailers::sealed_keys_after(conn, after, BATCH)?;
+        let Some(last) = batch.last() else { return Ok(done) };
         after = last.id;
         let mut ready = Vec::new();
         for row in batch {
             let sealed = row.api_key_encrypted.as_deref().unwrap_or_default();
-            if key_id_of(sealed) == Some(&current) {
+            if key_id_of(sealed) == Some(current) {
                 done.current += 1;
                 continue;
             }
-            let place = place_of_retailer(&row.retailer_id);
-            match keys.open(sealed, &place).and_then(|secret| keys.seal(&secret, &place)) {
+            match anew(keys, sealed, &place_of_retailer(&row.retailer_id)) {
                 Ok(anew) => ready.push((row, anew)),
                 Err(error) => done.failed.push(format!("retailer {}: {error}", row.retailer_id)),
             }
         }
         let n = ready.len();
-        let put: usize = transaction(&mut conn, |conn| {
+        let put: usize = transaction(conn, |conn| {
             ready.iter().try_fold(0, |put, (row, anew): &(SealedKey, String)| Ok(put + usize::from(retailers::reseal(conn, row, anew)?)))
         })?;
         done.resealed += put;
         done.changed_meanwhile += n - put;
     }
-    let Rotated { resealed, current: kept, changed_meanwhile, failed } = &done;
-    println!(
-        "retailer API keys: {resealed} sealed anew with {current}, {kept} were so already, {changed_meanwhile} changed meanwhile, {} failed",
-        failed.len()
-    );
-    for line in failed {
-        eprintln!("  {line}");
+}
+
+/// A webhook's present secret and the one before it, together.
+fn rotate_webhooks(conn: &mut Connection, keys: &SealKeys, current: &str) -> Result<Rotated> {
+    let mut done = Rotated::default();
+    let mut after = 0;
+    loop {
+        let batch = webhooks::sealed_after(conn, after, BATCH)?;
+        let Some(last) = batch.last() else { return Ok(done) };
+        after = last.id;
+        let mut ready = Vec::new();
+        for row in batch {
+            let sealed: Vec<&str> = std::iter::once(row.secret_sealed.as_str()).chain(row.previous_secret_sealed.as_deref()).collect();
+            if sealed.iter().all(|sealed| key_id_of(sealed) == Some(current)) {
+                done.current += 1;
+                continue;
+            }
+            let place = place_of_webhook(&row.webhook_id);
+            match sealed.iter().map(|sealed| anew(keys, sealed, &place)).collect::<Result<Vec<String>, SealError>>() {
+                Ok(anew) => ready.push((row, anew)),
+                Err(error) => done.failed.push(format!("webhook {}: {error}", row.webhook_id)),
+            }
+        }
+        let n = ready.len();
+        let put: usize = transaction(conn, |conn| {
+            ready.iter().try_fold(0, |put, (row, anew): &(Webhook, Vec<String>)| {
+                Ok(put + usize::from(webhooks::reseal(conn, row, &anew[0], anew.get(1).map(String::as_str))?))
+            })
+        })?;
+        done.resealed += put;
+        done.changed_meanwhile += n - put;
     }
-    if failed.is_empty() {
-        Ok(())
-    } else {
-        bail!("{} keys stay under their old seal; keep the old seal keys until they open", failed.len())
-    }
+}
+
+fn anew(keys: &SealKeys, sealed: &str, place: &str) -> Result<String, SealError> {
+    keys.open(sealed, place).and_then(|secret| keys.seal(&secret, place))
 }
 
 /// A database URL that may be sealed.

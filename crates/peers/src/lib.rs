@@ -9,6 +9,7 @@ pub mod error;
 mod exchange;
 pub mod feedback;
 pub mod judgments;
+pub mod outbound;
 pub mod rater_app;
 pub mod rlhf_backend;
 pub mod score;

@@ -63,4 +63,5 @@ pub mod tasks;
 pub mod training_data;
 pub mod types;
 pub mod url;
+pub mod webhooks;
 pub mod workspace;

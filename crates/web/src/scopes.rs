@@ -39,6 +39,8 @@ pub const SCOPES: &[(&str, &str)] = &[
     ("events:read", "Listen to live events."),
     ("keys:read", "See API keys."),
     ("keys:write", "Make and revoke API keys, none of them wider than the own one."),
+    ("webhooks:read", "See webhooks and what was sent to them."),
+    ("webhooks:write", "Make and change webhooks; send again."),
     (ADMIN, "Everything that the role may."),
 ];
 
@@ -83,6 +85,9 @@ const AREAS: &[(&str, &str)] = &[
     ("reviews", "tasks"),
     ("golden", "tasks"),
     ("quality", "tasks"),
+    ("webhooks", "webhooks"),
+    ("webhook-deliveries", "webhooks"),
+    ("webhook-event-types", "webhooks"),
 ];
 
 /// What stands under `/v1/campaigns/{campaign_id}/` and belongs to another area.

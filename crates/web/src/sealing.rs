@@ -151,6 +151,12 @@ pub fn place_of_retailer(retailer_id: &str) -> String {
     format!("retailer:{retailer_id}")
 }
 
+/// The place of a webhook's secrets.
+#[must_use]
+pub fn place_of_webhook(webhook_id: &str) -> String {
+    format!("webhook:{webhook_id}")
+}
+
 /// Under which key a text is sealed.
 #[must_use]
 pub fn key_id_of(sealed: &str) -> Option<&str> {

@@ -5,6 +5,7 @@
 //! raters -> judgments ---+-> training pairs ----+-> worker trains -> gate -> active model -> score
 //!                                                           |          +-> what to judge next
 //! what people decide next ------------------------------> watch: drift, and models in the shadow
+//! events of all services ---------------------------------> webhooks
 //! ```
 //!
 //! One file per resource; [`routes`] shows every path, [`worker`] takes the jobs.
@@ -29,6 +30,7 @@ pub mod state;
 pub mod tables;
 pub mod training;
 pub mod watch;
+pub mod webhooks;
 pub mod worker;
 
 use std::error::Error;
@@ -71,6 +73,11 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     let watcher = tokio::spawn(watch::schedule(state.clone(), shutdown.clone()));
     let figures = tokio::spawn(key_figures::schedule::schedule(state.clone(), shutdown.clone()));
     let asking = tokio::spawn(feedback::asking::work(state.clone(), shutdown.clone()));
+    let webhooks = [
+        tokio::spawn(webhooks::work::carry_always(state.clone(), shutdown.clone())),
+        tokio::spawn(webhooks::work::sweep_always(state.clone(), shutdown.clone())),
+    ];
+    let sender = tokio::spawn(webhooks::work::send_always(state.clone(), shutdown.clone()));
     let gauges = measure_always(state.storage.clone(), state.clock.clone(), key_figures::gauges::count, shutdown.clone());
     let gauges = tokio::spawn(gauges);
     let (public, internal) = (state.clone(), state);
@@ -96,5 +103,8 @@ pub async fn run(settings: Settings, shutdown: CancellationToken) -> Result<(), 
     gauges.abort();
     // What it was doing is in the outbox or waits, and is taken up by the next process.
     asking.abort();
+    webhooks.iter().for_each(tokio::task::JoinHandle::abort);
+    // It ends by itself within seconds; what it does not get done is sent again by another process.
+    sender.await?;
     Ok(served?)
 }

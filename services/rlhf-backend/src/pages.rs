@@ -1,14 +1,16 @@
-//! Pages for people: brands, feedback, dashboard, models and their cards, adapters, what to judge next, exports. Rendered on the server; the script sends forms and keeps figures live.
+//! Pages for people: brands, feedback, dashboard, models and their cards, adapters, what to judge next, exports, webhooks. Rendered on the server; the script sends forms and keeps figures live.
 
 pub mod adapters;
 pub mod brands;
 pub mod dashboard;
+pub mod deliveries;
 pub mod exports;
 pub mod feedback;
 pub mod key_figures;
 pub mod model_card;
 pub mod models;
 pub mod selection;
+pub mod webhooks;
 
 use web::caller::Caller;
 use web::layout::StaticFile;
@@ -17,9 +19,10 @@ use web::problem::Problem;
 use crate::feedback::may_read;
 
 /// Static files of this service.
-pub static FILES: [StaticFile; 2] = [
+pub static FILES: [StaticFile; 3] = [
     StaticFile::new("rlhf.js", "text/javascript; charset=utf-8", include_bytes!("../static/rlhf.js")),
     StaticFile::new("rlhf.css", "text/css; charset=utf-8", include_bytes!("../static/rlhf.css")),
+    StaticFile::new("webhooks.js", "text/javascript; charset=utf-8", include_bytes!("../static/webhooks.js")),
 ];
 
 /// Address of one of them, for templates.

@@ -325,7 +325,7 @@ fn put_to_work(
         event: "model_activated".to_owned(),
         payload: json!({
             "model_id": model.model_id, "task_type": model.task_type, "retailer_id": model.retailer_id, "version": model.version,
-            "former_model_id": former.as_ref().map(|model| &model.model_id),
+            "former_model_id": former.as_ref().map(|model| &model.model_id), "is_rollback": matches!(how, Switch::Rollback),
         }),
         tenant_id: None,
     };

@@ -1,10 +1,12 @@
 //! Every route on one screen.
 
-use actix_web::web::{Data, ServiceConfig, delete, get, head, post, put};
+use actix_web::web::{Data, ServiceConfig, delete, get, head, patch, post, put};
 use utoipa::OpenApi;
 
 use crate::state::State;
-use crate::{adapters, artifacts, audit, exports, feedback, internal, jobs, key_figures, pages, reward_models, scoring, selection};
+use crate::{
+    adapters, artifacts, audit, exports, feedback, internal, jobs, key_figures, pages, reward_models, scoring, selection, webhooks,
+};
 
 /// Routes for people and programs.
 pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
@@ -48,6 +50,18 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .route("/v1/rlhf-metrics", get().to(key_figures::list_rlhf_metrics))
         .route("/v1/rlhf-metrics/compute", post().to(key_figures::compute_rlhf_metrics))
         .route("/v1/rlhf-metrics/sources", get().to(key_figures::list_rlhf_metrics_sources))
+        .route("/v1/webhooks", post().to(webhooks::create_webhook))
+        .route("/v1/webhooks", get().to(webhooks::list_webhooks))
+        .route("/v1/webhooks/{webhook_id}", get().to(webhooks::get_webhook))
+        .route("/v1/webhooks/{webhook_id}", patch().to(webhooks::update_webhook))
+        .route("/v1/webhooks/{webhook_id}", delete().to(webhooks::delete_webhook))
+        .route("/v1/webhooks/{webhook_id}/rotate-secret", post().to(webhooks::rotate_webhook_secret))
+        .route("/v1/webhooks/{webhook_id}/test", post().to(webhooks::test_webhook))
+        .route("/v1/webhooks/{webhook_id}/replay", post().to(webhooks::log::replay_failed_webhook_deliveries))
+        .route("/v1/webhook-event-types", get().to(webhooks::list_webhook_event_types))
+        .route("/v1/webhook-deliveries", get().to(webhooks::log::list_webhook_deliveries))
+        .route("/v1/webhook-deliveries/{delivery_id}", get().to(webhooks::log::get_webhook_delivery))
+        .route("/v1/webhook-deliveries/{delivery_id}/replay", post().to(webhooks::log::replay_webhook_delivery))
         .route("/", get().to(pages::brands::show_brands))
         .route("/feedback/{brand_id}", get().to(pages::feedback::show_feedback))
         .route("/dashboard", get().to(pages::dashboard::show_dashboard))
@@ -56,6 +70,9 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .route("/models/{model_id}", get().to(pages::model_card::show_model_card))
         .route("/adapters", get().to(pages::adapters::show_adapters))
         .route("/active-learning", get().to(pages::selection::show_active_learning))
+        .route("/webhooks", get().to(pages::webhooks::show_webhooks))
+        .route("/webhooks/deliveries", get().to(pages::deliveries::show_deliveries))
+        .route("/webhooks/deliveries/{delivery_id}", get().to(pages::deliveries::show_delivery))
         .route("/exports", get().to(pages::exports::show_exports));
     web::layout::serve_files(routes, &pages::FILES);
 }
@@ -115,6 +132,18 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         key_figures::list_rlhf_metrics,
         key_figures::compute_rlhf_metrics,
         key_figures::list_rlhf_metrics_sources,
+        webhooks::create_webhook,
+        webhooks::list_webhooks,
+        webhooks::get_webhook,
+        webhooks::update_webhook,
+        webhooks::delete_webhook,
+        webhooks::rotate_webhook_secret,
+        webhooks::test_webhook,
+        webhooks::list_webhook_event_types,
+        webhooks::log::list_webhook_deliveries,
+        webhooks::log::get_webhook_delivery,
+        webhooks::log::replay_webhook_delivery,
+        webhooks::log::replay_failed_webhook_deliveries,
     )
 )]
 struct Api;

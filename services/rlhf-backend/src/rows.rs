@@ -72,3 +72,77 @@ pub struct QueuedRow {
     /// Follow it at `/v1/jobs/{job_id}`.
     job_id: String,
 }
+
+/// A webhook.
+#[derive(ToSchema)]
+#[schema(as = Webhook)]
+pub struct WebhookRow {
+    webhook_id: String,
+    tenant_id: Option<String>,
+    url: String,
+    /// `whsec_` and 32 bytes in base64; only in the answer that makes it.
+    secret: Option<String>,
+    description: String,
+    event_types: Vec<String>,
+    previous_secret_until: Option<DateTime<Utc>>,
+    is_enabled: bool,
+    disabled_reason: Option<String>,
+    failing_since: Option<DateTime<Utc>>,
+    created_by: String,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+/// What was or is to be sent to a webhook.
+#[derive(ToSchema)]
+#[schema(as = WebhookDelivery)]
+pub struct DeliveryRow {
+    delivery_id: String,
+    webhook_id: String,
+    tenant_id: Option<String>,
+    /// Sent as `webhook-id`.
+    event_id: String,
+    event_type: String,
+    /// The body, byte for byte; only of a single delivery.
+    payload: Option<String>,
+    /// `pending`, `delivered` or `failed`.
+    status: String,
+    attempts: i32,
+    replays: i32,
+    next_attempt_at: Option<DateTime<Utc>>,
+    last_attempt_at: Option<DateTime<Utc>>,
+    last_http_status: Option<i32>,
+    last_error: Option<String>,
+    duration_ms: Option<i32>,
+    delivered_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+/// What a replay of many did.
+#[derive(ToSchema)]
+#[schema(as = WebhooksReplayed)]
+pub struct ReplayedRow {
+    replayed: u32,
+    /// Whether others failed in that time; ask again for those.
+    has_more: bool,
+}
+
+/// Types of events.
+#[derive(ToSchema)]
+#[schema(as = WebhookEventTypes)]
+pub struct EventTypesRow {
+    data: Vec<EventTypeRow>,
+}
+
+/// A type of event.
+#[derive(ToSchema)]
+#[schema(as = WebhookEventType)]
+pub struct EventTypeRow {
+    name: String,
+    description: String,
+    /// The fields of `data`.
+    fields: Vec<String>,
+    /// Whether every tenant hears of it.
+    is_for_all: bool,
+}

@@ -18,6 +18,7 @@ use crate::artifacts::stores::Stores;
 use crate::exports::counting::Countings;
 use crate::scoring::active::ActiveModels;
 use crate::watch::Touched;
+use crate::webhooks::Desk;
 
 /// Cheap to clone; made once per process.
 #[derive(Clone)]
@@ -44,6 +45,8 @@ pub struct State {
     pub rater_app: RaterApp,
     /// Wakes what puts feedback to raters when some came in here.
     pub feedback_came: Arc<Notify>,
+    /// Sends events to webhooks.
+    pub webhooks: Arc<Desk>,
 }
 
 impl State {
@@ -65,6 +68,7 @@ impl State {
                 .limited_by(limiter(&settings, &storage, &clock)),
             storage,
             artifacts: Arc::new(Stores::new(&settings)),
+            webhooks: Arc::new(Desk::new(&settings)?),
             settings: Arc::new(settings),
             clock,
             models: Arc::new(ActiveModels::default()),

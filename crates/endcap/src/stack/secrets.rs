@@ -6,6 +6,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use rand::Rng as _;
+use web::sealing::SealKeys;
+
+/// Master keys have a form of their own.
+const SEAL_KEYS: &str = "ENDCAP_SEAL_KEYS";
 
 /// The configuration keys that point to the secrets, made in `folder` unless they are there or configured otherwise.
 ///
@@ -14,13 +18,14 @@ use rand::Rng as _;
 pub fn prepare(folder: &Path) -> Result<Vec<(String, String)>> {
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let mut variables = Vec::new();
-    for (key, name) in [("ENDCAP_JWT_SECRET", "jwt-secret"), ("ENDCAP_SERVICE_SECRET", "service-secret")] {
+    for (key, name) in [("ENDCAP_JWT_SECRET", "jwt-secret"), ("ENDCAP_SERVICE_SECRET", "service-secret"), (SEAL_KEYS, "seal-keys")] {
         if std::env::var_os(key).is_some() || std::env::var_os(format!("{key}_FILE")).is_some() {
             continue;
         }
         let path = folder.join(name);
         if !path.exists() {
-            write_new(&path)?;
+            let text = if key == SEAL_KEYS { SealKeys::generate() } else { random() };
+            write_new(&path, &text)?;
         }
         let path = path.canonicalize().with_context(|| format!("cannot find {}", path.display()))?;
         variables.push((format!("{key}_FILE"), path.display().to_string()));
@@ -28,10 +33,13 @@ pub fn prepare(folder: &Path) -> Result<Vec<(String, String)>> {
     Ok(variables)
 }
 
-fn write_new(path: &Path) -> Result<()> {
+fn random() -> String {
     let mut bytes = [0_u8; 32];
     rand::rng().fill(&mut bytes);
-    let text: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn write_new(path: &Path, text: &str) -> Result<()> {
     let mut file = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)

@@ -4,11 +4,13 @@ use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
 use chrono::Utc;
+use domain::scope::Scope;
 use secrecy::ExposeSecret as _;
 use storage::connection::{Access, Connection};
 use storage::retailers::{self, NewRetailer};
 use storage::url::DatabaseUrl;
-use web::sealing::{SealKeys, key_id_of, place_of_retailer};
+use storage::webhooks::{self, NewWebhook};
+use web::sealing::{SealKeys, key_id_of, place_of_retailer, place_of_webhook};
 
 use crate::succeeds;
 
@@ -74,6 +76,20 @@ fn a_rotation_seals_anew_says_how_many_and_may_be_repeated() {
             retailers::set_sealed_key(&mut conn, &id, Some(&sealed), now).unwrap();
         }
     }
+    // A webhook with two secrets, sealed together.
+    let (place, scope) = (place_of_webhook("whk-1"), Scope::system("test"));
+    let sealed = |secret: &str| keys(&old).seal(&secret.into(), &place).unwrap();
+    let webhook = NewWebhook {
+        webhook_id: "whk-1".to_owned(),
+        tenant_id: None,
+        url: "https://example.com/".to_owned(),
+        description: String::new(),
+        event_types: Vec::new(),
+        secret_sealed: sealed("whsec_first"),
+        is_enabled: true,
+    };
+    webhooks::insert(&mut conn, &scope, &webhook, now).unwrap();
+    webhooks::rotate(&mut conn, &scope, "whk-1", &sealed("whsec_second"), now, now).unwrap();
     let both = format!("{new},{old}");
     let rotate = |keys: &str| run(&["keys", "rotate", "--database-url", &url], &[("ENDCAP_SEAL_KEYS", keys)], "");
     let (said, _) = texts(&rotate(&both));
@@ -82,6 +98,12 @@ fn a_rotation_seals_anew_says_how_many_and_may_be_repeated() {
     assert!(said.contains("0 sealed anew") && said.contains("240 were so already"), "{said}");
     let row = retailers::sealed_keys(&mut conn, &["r7"]).unwrap().remove(0).api_key_encrypted.unwrap();
     assert_eq!(key_id_of(&row), keys(&new).current());
+    let hook = webhooks::find(&mut conn, &scope, "whk-1").unwrap();
+    let opened = |sealed: &str| keys(&new).open(sealed, &place).unwrap().expose_secret().to_owned();
+    assert_eq!(
+        (opened(&hook.secret_sealed).as_str(), opened(&hook.previous_secret_sealed.unwrap()).as_str()),
+        ("whsec_second", "whsec_first")
+    );
     assert_eq!(keys(&new).open(&row, &place_of_retailer("r7")).unwrap().expose_secret(), "key of r7");
     // One that does not open is named; the others are sealed anew all the same.
     let strange = keys(&lost).seal(&"x".into(), &place_of_retailer("r9")).unwrap();

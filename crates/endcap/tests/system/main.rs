@@ -20,6 +20,7 @@ fn from_an_empty_folder_to_a_better_plan() {
     judges_by_keyboard(&ports);
     walks_the_campaign_workspace(&ports);
     gives_feedback_by_keyboard(&ports);
+    keeps_webhooks(&ports);
 
     let mut former = 0;
     for round in 1..=2 {
@@ -115,6 +116,11 @@ fn walks_the_campaign_workspace(ports: &[(String, u16)]) {
 /// Runs the browser test of the learning pages: feedback by keyboard, a rule, key figures, every page scanned. Run again when there is a model.
 fn gives_feedback_by_keyboard(ports: &[(String, u16)]) {
     browse("rlhf-backend", "learning.mjs", &[address(ports, "RATER_APP"), address(ports, "RLHF_BACKEND")]);
+}
+
+/// Runs the browser test of the webhook pages: one is made, tried against a receiver on this machine, changed and removed.
+fn keeps_webhooks(ports: &[(String, u16)]) {
+    browse("rlhf-backend", "webhooks.mjs", &[address(ports, "RATER_APP"), address(ports, "RLHF_BACKEND")]);
 }
 
 fn address(ports: &[(String, u16)], service: &str) -> String {

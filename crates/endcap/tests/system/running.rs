@@ -25,6 +25,8 @@ pub fn program(ports: &[(String, u16)]) -> Command {
         command.env_remove(key);
     }
     command.envs(ports.iter().map(|(key, port)| (key, port.to_string())));
+    // Webhooks may call this machine, where the receiver of their test listens.
+    command.envs([("ENDCAP_WEBHOOK_HTTP", "allowed"), ("ENDCAP_WEBHOOK_PORTS", "*"), ("ENDCAP_WEBHOOK_NETWORKS", "127.0.0.0/8")]);
     // The sample data are found from the project's root.
     command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."));
     command

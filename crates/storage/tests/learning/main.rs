@@ -6,6 +6,8 @@ mod artifacts;
 mod feedback;
 mod jobs;
 mod reward_models;
+mod webhook_bounds;
+mod webhooks;
 
 use chrono::{DateTime, Utc};
 use domain::role::Role;

@@ -124,6 +124,13 @@ fn describe() {
     );
     metrics::describe_gauge!("endcap_jobs_unfinished", "Jobs that wait or run, by kind.");
     metrics::describe_gauge!("endcap_jobs_oldest_seconds", metrics::Unit::Seconds, "Age of the oldest job that waits or runs, by kind.");
+    metrics::describe_gauge!("endcap_webhook_deliveries_pending", "Deliveries to webhooks that are not done, whenever they are due.");
+    metrics::describe_gauge!(
+        "endcap_webhook_overdue_seconds",
+        metrics::Unit::Seconds,
+        "For how long the delivery to a webhook that is due for longest has been due."
+    );
+    metrics::describe_counter!("endcap_webhook_attempts_total", "Attempts to deliver to webhooks, by outcome.");
     metrics::describe_gauge!(
         "endcap_reward_model_version",
         "Version of the active reward model that this process scores with, by task type and retailer."

@@ -10,6 +10,7 @@ use actix_web::http::header::ContentType;
 use actix_web::web::ServiceConfig;
 use askama::Template;
 use domain::invalid::FieldError;
+use domain::role::Role;
 
 use crate::caller::Caller;
 use crate::problem::Problem;
@@ -51,6 +52,8 @@ pub struct CurrentUser {
     pub role: String,
     /// Whether the navigation shows the expert queue.
     pub may_review: bool,
+    /// Whether the navigation shows what administrators keep.
+    pub may_administer: bool,
 }
 
 /// What the base template needs of every page.
@@ -77,6 +80,7 @@ impl Layout {
             name: caller.email.clone().unwrap_or_else(|| caller.account_id.clone()),
             role: caller.role.to_string().replace('_', " "),
             may_review: caller.role.may_review(),
+            may_administer: matches!(caller.role, Role::PlatformAdmin | Role::TenantAdmin),
         });
         Self { title: title.into(), here, user, addresses }
     }

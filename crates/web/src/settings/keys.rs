@@ -9,7 +9,7 @@ use super::artifacts;
 use super::key::DefaultValue::{Absent, Derived, Value};
 use super::key::Kind::{self, Address, Number, OneOf, Secret, Text, Url, Whole};
 use super::key::{Key, key};
-use super::rating;
+use super::{rating, webhooks};
 
 const PORT: Kind = Whole { min: 0, max: 65_535 };
 const SHARE: Kind = Number { min: 0.0, max: 1.0 };
@@ -86,7 +86,7 @@ pub const KEYS: &[Key] = &[
         Absent,
         "k2:NEW_KEY,k1:OLD_KEY",
         "Master keys under which secrets are sealed at rest, as `ID:KEY` with 32 bytes in base64 (`endcap keys generate-seal-key`). The first seals, the others only open. \
-         With them any secret setting may be given as `sealed:...` (`endcap seal`), and retailers may have API keys.",
+         With them any secret setting may be given as `sealed:...` (`endcap seal`), retailers may have API keys, and webhooks can be made.",
     ),
     key("ENDCAP_BIND_ADDRESS", Address, Value("127.0.0.1"), "0.0.0.0", "Interface on which the public listeners answer."),
     key(
@@ -382,4 +382,9 @@ pub const KEYS: &[Key] = &[
     figures::COST_PER_RATER_HOUR,
     figures::COST_PER_EXPERT_HOUR,
     figures::COST_CURRENCY,
+    webhooks::HTTP,
+    webhooks::PORTS,
+    webhooks::NETWORKS,
+    webhooks::TIMEOUT,
+    webhooks::RETENTION,
 ];

@@ -13,6 +13,7 @@ pub mod render;
 mod rooms;
 mod sources;
 mod values;
+mod webhooks;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -31,6 +32,7 @@ pub use rating::{Calibration, Integrity, Overlap, QueueWeights, Rating, Selectio
 pub use render::{render_configuration_table, render_env_example};
 pub use sources::Sources;
 use values::Values;
+pub use webhooks::Webhooks;
 
 /// Why the settings cannot be used: every mistake at once.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -258,6 +260,8 @@ pub struct Settings {
     pub imports: Imports,
     /// When key figures are computed, and from which costs.
     pub key_figures: KeyFigures,
+    /// Which addresses of users may be called.
+    pub webhooks: Webhooks,
     /// What a person should know and that does not stop the start; logged once by `start`.
     pub warnings: Vec<String>,
 }

@@ -119,6 +119,7 @@ impl Values {
                 workers: self.whole("ENDCAP_IMPORT_WORKERS"),
             },
             key_figures: self.key_figures(),
+            webhooks: self.webhooks(),
             warnings: std::mem::take(&mut self.warnings),
         };
         if self.mistakes.is_empty() { Ok(settings) } else { Err(SettingsError { mistakes: self.mistakes }) }

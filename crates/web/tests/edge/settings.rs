@@ -86,6 +86,10 @@ fn every_mistake_is_named_with_problem_and_example() {
         ),
         (&[("ENDCAP_JWT_SECRET_FILE", "/does/not/exist")], &["ENDCAP_JWT_SECRET_FILE", "cannot be read", "/run/secrets/endcap_jwt_secret"]),
         (&[("ENDCAP_CONFIG_FILE", "/does/not/exist.toml")], &["ENDCAP_CONFIG_FILE", "cannot be read"]),
+        (
+            &[("ENDCAP_WEBHOOK_PORTS", "443,https"), ("ENDCAP_WEBHOOK_NETWORKS", "10.0.0.1")],
+            &["\"https\" is no port", "is no network such as"],
+        ),
         (&[("ENDCAP_SIGNUP", "maybe"), ("ENDCAP_WORKERS", "0")], &["2 mistake(s)", "ENDCAP_SIGNUP", "ENDCAP_WORKERS"]),
     ];
     for (variables, sentences) in cases {

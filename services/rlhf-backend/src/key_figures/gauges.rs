@@ -12,13 +12,15 @@ use super::view::value_of;
 /// The newest figures are at most so old, else there are none.
 const NEWEST: TimeDelta = TimeDelta::days(7);
 
-/// Key figures (not a number where a figure is absent) and jobs.
+/// Key figures (not a number where a figure is absent), jobs, and what waits for webhooks.
 ///
 /// # Errors
 /// As any query.
 pub fn count(conn: &mut Connection, now: DateTime<Utc>) -> Result<Vec<Gauge>, StorageError> {
     let jobs = gauges::unfinished_jobs(conn)?;
+    let webhooks = crate::webhooks::work::gauges(conn, now)?;
     let mut all = of_backlogs("endcap_jobs_unfinished", "endcap_jobs_oldest_seconds", "kind", &jobs, now);
+    all.extend(webhooks);
     let days = rlhf_metrics::span(conn, None, (now - NEWEST).date_naive(), now.date_naive())?;
     if let Some(day) = days.last() {
         let value = |figure| value_of(day, figure).unwrap_or(f64::NAN);

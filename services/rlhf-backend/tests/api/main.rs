@@ -14,6 +14,7 @@ mod pages;
 mod selection;
 mod walk;
 mod watch;
+mod webhooks;
 
 use std::rc::Rc;
 use std::time::Duration;

@@ -21,7 +21,7 @@ const MARKER: &str = "onlyforthefirst";
 
 #[actix_web::test]
 async fn another_tenant_sees_nothing_on_any_route() {
-    let service = Service::new();
+    let service = Service::with(&[("ENDCAP_SEAL_KEYS", &web::sealing::SealKeys::generate())]);
     let owner = service.token(Role::TenantAdmin, Some("tnt-a"));
     let given = json!({"brand_id": "brand-a", "task_type": "plan_quality", "prompt": MARKER, "model_output": MARKER, "feedback_type": "rating", "rating": 4});
     // A rule that asks about this rating, so that there is something to see of it, and in the audit log.
@@ -52,7 +52,17 @@ async fn another_tenant_sees_nothing_on_any_route() {
     let append =
         move |conn: &mut storage::connection::Connection| audit::append(conn, &owners, &entry, "2026-01-15T12:00:00Z".parse().unwrap());
     service.database.storage.transaction(append).await.unwrap();
+    let hook = json!({"url": format!("https://1.1.1.1/{MARKER}"), "description": MARKER, "event_types": ["task.decided"]});
+    let hook = service.post(&owner, "/v1/webhooks", hook).await.json();
+    let webhook_id = hook["webhook_id"].as_str().unwrap().to_owned();
+    let sent = service.post(&owner, &format!("/v1/webhooks/{webhook_id}/test"), json!({})).await.json();
+    // The body of a test says who sent it; the marker takes the place of the address.
+    service.sql(&format!(
+        "UPDATE webhook_deliveries SET payload = '{MARKER}', last_error = '{MARKER}', status = 'failed', next_attempt_at = NULL"
+    ));
     let filters = [
+        ("webhook_id", webhook_id.as_str()),
+        ("status", "failed"),
         ("prefix", "folder"),
         ("tenant_id", "tnt-a"),
         ("expires", "4000000000"),
@@ -88,6 +98,8 @@ async fn another_tenant_sees_nothing_on_any_route() {
             ("job_id", job.job_id),
             ("adapter_id", "adapter-1".to_owned()),
             ("version", "1".to_owned()),
+            ("webhook_id", webhook_id.clone()),
+            ("delivery_id", sent["delivery_id"].as_str().unwrap().to_owned()),
         ]),
         shared: BTreeMap::from([
             ("model_id", "mdl-none".to_owned()),
@@ -104,6 +116,7 @@ async fn another_tenant_sees_nothing_on_any_route() {
             ("GET /v1/rlhf-metrics", "key figures are the platform's"),
             ("GET /v1/rlhf-metrics/sources", "the rows behind them too"),
             ("GET /v1/active-learning", "choosing is the platform's"),
+            ("GET /v1/webhook-event-types", "the same for everybody"),
         ]),
         marker: MARKER,
         owner,
@@ -112,10 +125,17 @@ async fn another_tenant_sees_nothing_on_any_route() {
             ("analyst (token)", service.token(Role::Analyst, Some("tnt-b"))),
             ("analyst without a tenant", service.token(Role::Analyst, None)),
         ],
-        bodies: BTreeMap::from([(
-            "PUT /v1/feedback/rules/{brand_id}",
-            json!({"is_on": true, "max_rating": 2, "thumbs_down": true, "corrections": true, "preferences": false, "daily_limit": 9}),
-        )]),
+        bodies: BTreeMap::from([
+            (
+                "PUT /v1/feedback/rules/{brand_id}",
+                json!({"is_on": true, "max_rating": 2, "thumbs_down": true, "corrections": true, "preferences": false, "daily_limit": 9}),
+            ),
+            ("PATCH /v1/webhooks/{webhook_id}", json!({"description": "taken", "is_enabled": false})),
+            ("POST /v1/webhooks/{webhook_id}/rotate-secret", json!({})),
+            ("POST /v1/webhooks/{webhook_id}/test", json!({})),
+            ("POST /v1/webhooks/{webhook_id}/replay", json!({"since": "2026-01-01T00:00:00Z"})),
+            ("POST /v1/webhook-deliveries/{delivery_id}/replay", json!({})),
+        ]),
         needed: BTreeMap::from([("GET /v1/rlhf-metrics/sources", "date=2026-01-10&figure=total_judgments")]),
         ..Fixtures::default()
     };

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod webhooks;
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 

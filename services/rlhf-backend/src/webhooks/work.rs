@@ -1,0 +1,166 @@
+//! What runs in the background: events become deliveries, those that are due are sent by a bounded number of tasks, and old ones are removed.
+//! Any number of processes may do it at once.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use storage::connection::Connection;
+use storage::error::StorageError;
+use storage::webhooks::deliveries;
+use storage::webhooks::queue::{self, Attempt};
+use storage::webhooks::reading::{self, Carried};
+use tokio::task::{Id, JoinSet};
+use tokio_util::sync::CancellationToken;
+use web::database::gauges::Gauge;
+
+use super::{events, sending};
+use crate::state::State;
+
+/// Attempts of one process at once.
+pub const AT_ONCE: usize = 32;
+
+/// Of these, to one webhook: a slow receiver leaves the others their places.
+pub const OF_EACH: usize = 4;
+
+/// A webhook for which so many deliveries wait is switched off.
+const MOST_PENDING: i64 = 20_000;
+
+/// How often the outbox and the queue are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often old deliveries are removed, and how many at once.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+const SWEPT: i64 = 5_000;
+
+/// How much longer than the longest attempt a delivery is held.
+const HOLD_ON: TimeDelta = TimeDelta::seconds(30);
+
+/// How long attempts may go on after the process was told to stop; those that are not done are repeated by another.
+const FINISH_WITHIN: Duration = Duration::from_secs(5);
+
+/// Reads on in the outbox.
+///
+/// # Errors
+/// As any query.
+pub async fn carry(state: &State) -> Result<Carried, StorageError> {
+    if !state.storage.read(reading::is_behind).await? {
+        return Ok(Carried::default());
+    }
+    let now = state.clock.now();
+    state.storage.transaction(move |conn| reading::carry(conn, &events::told, MOST_PENDING, now)).await
+}
+
+/// Reads on until `shutdown`.
+pub async fn carry_always(state: State, shutdown: CancellationToken) {
+    while !shutdown.is_cancelled() {
+        match carry(&state).await {
+            Ok(carried) => {
+                if carried.deliveries > 0 {
+                    state.webhooks.due.notify_one();
+                }
+                if carried.has_more {
+                    continue;
+                }
+            }
+            Err(error) => tracing::warn!(%error, "events could not be made into deliveries to webhooks and will be later"),
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}
+
+/// Takes attempts that are due; `busy` counts those that are under way by webhook.
+///
+/// # Errors
+/// As any query.
+pub async fn take(state: &State, limit: usize, busy: &HashMap<String, usize>) -> Result<Vec<Attempt>, StorageError> {
+    let now = state.clock.now();
+    if limit == 0 || !state.storage.read(move |conn| queue::is_due(conn, now)).await? {
+        return Ok(Vec::new());
+    }
+    let hold = TimeDelta::from_std(state.settings.webhooks.timeout).unwrap_or(HOLD_ON) + HOLD_ON;
+    let places: HashMap<String, usize> = busy.iter().map(|(id, count)| (id.clone(), OF_EACH.saturating_sub(*count))).collect();
+    state.storage.transaction(move |conn| queue::take(conn, limit, OF_EACH, &places, hold, now)).await
+}
+
+/// Makes an attempt and notes what came of it.
+pub async fn make(state: &State, attempt: Attempt) {
+    let ended = sending::send(state, &attempt).await;
+    let (now, delivery_id) = (state.clock.now(), attempt.delivery.delivery_id.clone());
+    match state.storage.transaction(move |conn| queue::finish(conn, &attempt, &ended, now)).await {
+        Ok(true) => {}
+        Ok(false) => tracing::info!(delivery_id, "an attempt ended after somebody else had taken the delivery over"),
+        Err(error) => tracing::warn!(%error, delivery_id, "what came of an attempt could not be noted; it will be repeated"),
+    }
+}
+
+/// Sends until `shutdown`.
+pub async fn send_always(state: State, shutdown: CancellationToken) {
+    let mut running: JoinSet<()> = JoinSet::new();
+    let mut receivers: HashMap<Id, String> = HashMap::new();
+    while !shutdown.is_cancelled() {
+        let mut busy: HashMap<String, usize> = HashMap::new();
+        for webhook in receivers.values() {
+            *busy.entry(webhook.clone()).or_default() += 1;
+        }
+        match take(&state, AT_ONCE.saturating_sub(running.len()), &busy).await {
+            Ok(attempts) => {
+                for attempt in attempts {
+                    let (state, webhook) = (state.clone(), attempt.webhook.webhook_id.clone());
+                    let task = running.spawn(async move { make(&state, attempt).await });
+                    receivers.insert(task.id(), webhook);
+                }
+            }
+            Err(error) => tracing::warn!(%error, "deliveries to webhooks could not be taken and will be later"),
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            Some(done) = running.join_next_with_id(), if !running.is_empty() => {
+                let id = done.map_or_else(|error| error.id(), |(id, ())| id);
+                receivers.remove(&id);
+            }
+            () = state.webhooks.due.notified() => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+    let _ = tokio::time::timeout(FINISH_WITHIN, async { while running.join_next().await.is_some() {} }).await;
+}
+
+/// Removes old deliveries until `shutdown`.
+pub async fn sweep_always(state: State, shutdown: CancellationToken) {
+    while !shutdown.is_cancelled() {
+        match sweep(&state).await {
+            Ok(n) if n >= usize::try_from(SWEPT).unwrap_or(usize::MAX) => continue,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "old deliveries to webhooks could not be removed and will be later"),
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(SWEEP_EVERY) => {}
+        }
+    }
+}
+
+/// Removes deliveries that are done and older than the retention; how many.
+///
+/// # Errors
+/// As any query.
+pub async fn sweep(state: &State) -> Result<usize, StorageError> {
+    let before = state.clock.now() - TimeDelta::days(i64::from(state.settings.webhooks.retention_days));
+    state.storage.transaction(move |conn| deliveries::sweep(conn, before, SWEPT)).await
+}
+
+/// What waits, for whoever is on call.
+///
+/// # Errors
+/// As any query.
+pub fn gauges(conn: &mut Connection, now: DateTime<Utc>) -> Result<[Gauge; 2], StorageError> {
+    let waiting = deliveries::waiting(conn, now)?;
+    Ok([
+        Gauge::new("endcap_webhook_deliveries_pending", waiting.pending as f64),
+        Gauge::new("endcap_webhook_overdue_seconds", waiting.overdue.as_seconds_f64()),
+    ])
+}
