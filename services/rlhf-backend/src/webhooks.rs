@@ -263,7 +263,7 @@ pub async fn delete_webhook(state: Data<State>, caller: Caller, webhook_id: Path
 
 /// Gives a webhook another secret, shown once. For 24 hours everything is signed with both.
 #[utoipa::path(post, path = "/v1/webhooks/{webhook_id}/rotate-secret", tag = "webhooks", params(("webhook_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 200, body = crate::rows::WebhookRow, description = "The webhook and, once, its new `secret`"), (status = 404, description = "Not there for this caller")))]
+    responses((status = 400, description = "The Idempotency-Key cannot be read"), (status = 200, body = crate::rows::WebhookRow, description = "The webhook and, once, its new `secret`"), (status = 404, description = "Not there for this caller")))]
 pub async fn rotate_webhook_secret(
     state: Data<State>,
     caller: Caller,
@@ -284,7 +284,7 @@ pub async fn rotate_webhook_secret(
 
 /// Sends a test event, whatever the webhook has subscribed to; what comes of it is in the log.
 #[utoipa::path(post, path = "/v1/webhooks/{webhook_id}/test", tag = "webhooks", params(("webhook_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 202, body = crate::rows::DeliveryRow, description = "The delivery, which is due now"), (status = 404, description = "Not there for this caller"), (status = 409, description = "The webhook is off")))]
+    responses((status = 400, description = "The Idempotency-Key cannot be read"), (status = 202, body = crate::rows::DeliveryRow, description = "The delivery, which is due now"), (status = 404, description = "Not there for this caller"), (status = 409, description = "The webhook is off")))]
 pub async fn test_webhook(state: Data<State>, caller: Caller, key: RepeatKey, webhook_id: Path<String>) -> Result<HttpResponse, Problem> {
     caller.require(may_manage)?;
     let request = key.of(&caller, b"");

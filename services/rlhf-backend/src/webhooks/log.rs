@@ -50,7 +50,7 @@ impl DeliveryQuery {
 pub struct ReplayBody {
     /// Deliveries made from this instant on that failed for good.
     #[serde(default, deserialize_with = "domain::day::read_instant")]
-    #[schema(required)]
+    #[schema(required, value_type = DateTime<Utc>)]
     pub since: Option<DateTime<Utc>>,
 }
 
@@ -82,7 +82,7 @@ pub async fn get_webhook_delivery(state: Data<State>, caller: Caller, delivery_i
 
 /// Sends one delivery again, delivered or failed, under the same `webhook-id`.
 #[utoipa::path(post, path = "/v1/webhook-deliveries/{delivery_id}/replay", tag = "webhooks", params(("delivery_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 202, body = crate::rows::DeliveryRow, description = "It is due now"), (status = 404, description = "Not there for this caller"), (status = 409, description = "It is still being tried, or its webhook is off")))]
+    responses((status = 400, description = "The Idempotency-Key cannot be read"), (status = 202, body = crate::rows::DeliveryRow, description = "It is due now"), (status = 404, description = "Not there for this caller"), (status = 409, description = "It is still being tried, or its webhook is off")))]
 pub async fn replay_webhook_delivery(
     state: Data<State>,
     caller: Caller,
