@@ -15,6 +15,8 @@ use crate::frame::{Frame, Version};
 
 /// A second overflow within this time closes the socket.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Messages for which an empty queue may keep room; one that was never used has none, and most sockets are idle.
+const KEPT: usize = 8;
 
 /// Numbers one join of one room by one socket.
 pub(crate) type Membership = u64;
@@ -38,9 +40,6 @@ pub(crate) struct Subscriber {
     pub(crate) mail: Arc<Mail>,
     queue: Mutex<Queue>,
 }
-
-/// Messages for which an empty queue may keep room; one that was never used has none, and most sockets are idle.
-const KEPT: usize = 8;
 
 /// What waits for one socket.
 #[derive(Debug)]
