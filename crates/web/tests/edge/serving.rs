@@ -24,8 +24,8 @@ use crate::limits::{Shared, limits};
 
 pub struct Running {
     pub public: u16,
-    private: u16,
-    settings: Settings,
+    pub private: u16,
+    pub settings: Settings,
     database_works: Arc<AtomicBool>,
     pub shutdown: CancellationToken,
     pub done: tokio::task::JoinHandle<Result<(), ServeError>>,
@@ -290,13 +290,13 @@ async fn sockets_are_given_what_they_need_of_a_connection_and_waited_for() {
             true
         })
     });
-    let sockets = Sockets { on_connect: |_, extensions| drop(extensions.insert("kept")), closed };
+    let sockets = Sockets { on_connect: |_, extensions| _ = extensions.insert("kept"), closed };
     let info = ServiceInfo { sockets: Some(sockets), ..info() };
     let any = "127.0.0.1:0".parse().unwrap();
     let server = BoundServer::bind(info, &settings, any, any, readiness(|| async { vec![] })).unwrap();
     let port = server.public_address().unwrap().port();
     let kept = |request: actix_web::HttpRequest| async move { request.conn_data::<&str>().copied().unwrap_or("nothing") };
-    let routes = move |routes: &mut ServiceConfig| drop(routes.route("/kept", get().to(kept)));
+    let routes = move |routes: &mut ServiceConfig| _ = routes.route("/kept", get().to(kept));
     let shutdown = CancellationToken::new();
     let mut done = tokio::spawn(server.run(routes, |_: &mut ServiceConfig| {}, shutdown.clone()));
     assert_eq!(fetch(port, "/kept").await.body, "kept");
