@@ -249,7 +249,7 @@ struct NotAllowed(String, Why);
 
 impl Guard {
     fn refusal(&self, address: IpAddr) -> Option<String> {
-        refusal(address, &self.rules.networks).map(|what| format!("leads to {address}, which is {what}; only public addresses are called"))
+        refusal(address, &self.rules.networks).map(|what| format!("leads to {what}; only public addresses are called"))
     }
 
     /// All of a name's addresses must be allowed: one that is not shows that somebody plays with the name.

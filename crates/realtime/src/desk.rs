@@ -19,7 +19,7 @@ use crate::subscriber::{Delivery, Offered, Subscriber};
 const TURN: usize = 64;
 /// After it has written to all that were listed the worker rests so many times as long as that took.
 const REST: u32 = 8;
-const LONGEST_REST: Duration = Duration::from_millis(5);
+pub(crate) const LONGEST_REST: Duration = Duration::from_millis(5);
 /// A rest that the timer cannot measure is none.
 const SHORTEST_REST: Duration = Duration::from_millis(1);
 

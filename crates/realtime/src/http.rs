@@ -22,6 +22,9 @@ use crate::{socket, upgrade};
 
 /// Messages in one POST.
 const BATCH: usize = 100;
+
+/// A sender of more messages than this at once is answered when others have had their turn.
+const WAITING: usize = 32;
 /// Bytes of an event's or topic's name, so that every frame can carry it.
 const NAME_BYTES: usize = 246;
 
@@ -123,9 +126,17 @@ async fn broadcast(request: HttpRequest, query: web::Query<Query>, body: web::By
             return unprocessable(&format!("messages.{index}"), problem);
         }
     }
+    if !hub.tenants().may_send_by_http(identity.tenant.as_deref(), &identity.subject, batch.messages.len(), now()) {
+        return too_many();
+    }
+    let count = batch.messages.len();
     for message in batch.messages {
         let topic = Topic { name: message.topic, private: message.private };
         send(&hub, &identity, topic, message.event, Body::Json(message.payload.get().to_owned()));
+    }
+    if count > WAITING {
+        // Those who hear it have their turn before the next batch of this sender comes.
+        tokio::time::sleep(crate::desk::LONGEST_REST).await;
     }
     HttpResponse::Accepted().finish()
 }
@@ -161,6 +172,9 @@ async fn broadcast_event(
         let text = "Unsupported Media Type: send application/json or application/octet-stream";
         return HttpResponse::UnsupportedMediaType().json(json!({ "error": text }));
     };
+    if !hub.tenants().may_send_by_http(identity.tenant.as_deref(), &identity.subject, 1, now()) {
+        return too_many();
+    }
     let private = query.private.as_deref() == Some("true");
     send(&hub, &identity, Topic { name, private }, event, body);
     HttpResponse::Accepted().finish()
@@ -193,6 +207,11 @@ fn name_problem(topic: &str, event: &str) -> Option<&'static str> {
 fn refused(refusal: &Refusal) -> HttpResponse {
     let status = StatusCode::from_u16(refusal.status());
     HttpResponse::build(status.unwrap_or(StatusCode::FORBIDDEN)).json(json!({"error": refusal.upgrade_text()}))
+}
+
+fn too_many() -> HttpResponse {
+    let text = "MessageRateLimitReached: Too many messages per second; none of these was sent";
+    HttpResponse::TooManyRequests().insert_header(("retry-after", "1")).json(json!({ "message": text }))
 }
 
 fn unauthorized() -> HttpResponse {

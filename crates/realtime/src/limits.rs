@@ -86,14 +86,28 @@ impl Bucket {
 
     /// Takes one token; `false` when there is none.
     pub(crate) fn take(&mut self, now: Duration) -> bool {
+        self.take_all(1, now)
+    }
+
+    /// Takes so many tokens, or none of them; `false` when there are fewer.
+    pub(crate) fn take_all(&mut self, count: usize, now: Duration) -> bool {
+        self.fill(now);
+        let count = u32::try_from(count).map_or(f64::INFINITY, f64::from);
+        let has_enough = self.left >= count;
+        self.left -= if has_enough { count } else { 0.0 };
+        has_enough
+    }
+
+    /// Whether nothing is missing: then it need not be remembered.
+    pub(crate) fn is_full(&mut self, now: Duration) -> bool {
+        self.fill(now);
+        self.left >= self.burst
+    }
+
+    fn fill(&mut self, now: Duration) {
         let elapsed = now.saturating_sub(self.filled_at).as_secs_f64();
         self.left = (self.left + elapsed * self.rate).min(self.burst);
         self.filled_at = now;
-        if self.left < 1.0 {
-            return false;
-        }
-        self.left -= 1.0;
-        true
     }
 }
 

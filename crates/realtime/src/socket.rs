@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use crate::desk::Desk;
+use crate::desk::{self, Desk};
 use crate::hub::{Connection, Hub, Place, now};
 use crate::line::{End, Line};
 use crate::protocol::{Answer, Protocol};
@@ -59,6 +59,9 @@ pub(crate) async fn serve(hub: Hub, desk: Rc<Desk>, connection: Connection, toke
     Box::pin(socket.finish(end, place)).await;
 }
 
+/// Frames of a client that are answered before others have had their turn: far fewer than wait for one of them (see [`crate::limits::Limits::queue`]).
+const AT_ONCE: usize = 64;
+
 impl Socket {
     fn new(hub: Hub, connection: Connection, token: String, stream: TcpStream, read: BytesMut) -> (Self, Place) {
         let Connection { subscriber, inbox, place, .. } = connection;
@@ -72,7 +75,7 @@ impl Socket {
 
     async fn converse(&mut self) -> End {
         // What came with the upgrade.
-        if let Err(end) = self.answer() {
+        if let Err(end) = self.answer().await {
             return end;
         }
         let (hub, evicted) = (self.hub.clone(), self.evicted.clone());
@@ -94,11 +97,14 @@ impl Socket {
                 read = self.reader.fill(&self.line.stream), if !is_stuck => match read {
                     Ok(count) if count > 0 => {
                         self.clock.heard_at = Instant::now();
-                        self.answer()
+                        self.answer().await
                     }
                     _ => Err(End::lost()),
                 },
-                news = self.line.attend() => news.and_then(|()| self.answer()),
+                news = self.line.attend() => match news {
+                    Ok(()) => self.answer().await,
+                    Err(end) => Err(end),
+                },
                 () = &mut timer => self.tick(),
             };
             if let Err(end) = step {
@@ -109,8 +115,14 @@ impl Socket {
     }
 
     /// Answers what the client has sent, until it does not take the answers.
-    fn answer(&mut self) -> Result<(), End> {
+    async fn answer(&mut self) -> Result<(), End> {
+        let mut answered = 0;
         while self.line.stuck_since().is_none() {
+            answered += 1;
+            if answered % AT_ONCE == 0 {
+                // Others hear what this one says: their queues are emptied before the next ones come.
+                tokio::time::sleep(desk::LONGEST_REST + Duration::from_millis(1)).await;
+            }
             let answer = match self.reader.next() {
                 Ok(None) => return Ok(()),
                 Ok(Some(Heard::Text(text))) => self.line.with(|protocol| protocol.receive_text(&text, now())),

@@ -278,6 +278,17 @@ async fn a_reader_that_stops_does_not_stop_the_others() {
 }
 
 /// Waits until so many sockets are open.
+#[actix_web::test]
+async fn a_burst_of_one_reaches_all_who_read() {
+    let server = serve(Limits::default()).await;
+    let [mut listener, mut sender] = [server.joined("realtime:r", json!({})).await, server.joined("realtime:r", json!({})).await];
+    let word = |n| json!(["1", "2", "realtime:r", "broadcast", {"type": "broadcast", "event": "e", "payload": {"n": n}}]).to_string();
+    sender.send_all(&mut futures_util::stream::iter((0..900).map(|n| Ok(Message::text(word(n)))))).await.unwrap();
+    for n in 0..900 {
+        assert_eq!(hear(&mut listener).await[4]["payload"]["n"], n);
+    }
+}
+
 async fn until_open(hub: &Hub, count: usize) {
     let waiting = async {
         while hub.connections() != count {

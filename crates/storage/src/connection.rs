@@ -73,6 +73,7 @@ impl Connection {
                          PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8000; PRAGMA query_only = {query_only};"
                     ))
                     .map_err(|e| explain(&e))?;
+                crate::matching::teach(&mut connection).map_err(|e| explain(&e))?;
                 Ok(Self::Sqlite(connection))
             }
         }

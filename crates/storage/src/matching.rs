@@ -1,5 +1,6 @@
-//! Search for a part of a text, the same on the three databases: without regard to the case of the letters A to Z (and of others where the
-//! database knows them), wildcards taken literally.
+//! Search for a part of a text, wildcards taken literally, without regard to case. Which letters have a case only the database knows (a server
+//! may have been set up to know A to Z alone), so it lowers text and pattern alike: what is spelled as it is stored is always found. SQLite
+//! itself knows A to Z; it is taught the others.
 
 use diesel::sql_types::{Nullable, Text};
 
@@ -11,10 +12,24 @@ extern "SQL" {
     fn coalesce(text: Nullable<Text>, other: Text) -> Text;
 }
 
-/// A pattern that matches texts in lower case that hold the first 100 characters of `text`; escaped with `!`.
+mod taught {
+    #[diesel::declare_sql_function]
+    extern "SQL" {
+        /// SQLite's own takes any value and knows A to Z.
+        fn lower(text: diesel::sql_types::Nullable<diesel::sql_types::Text>) -> diesel::sql_types::Nullable<diesel::sql_types::Text>;
+    }
+
+    /// Puts a function that knows all letters in its place.
+    pub(crate) fn teach(c: &mut diesel::SqliteConnection) -> diesel::QueryResult<()> {
+        lower_utils::register_impl(c, |text: Option<String>| text.map(|text| text.to_lowercase()))
+    }
+}
+pub(crate) use taught::teach;
+
+/// A pattern that matches texts that hold the first 100 characters of `text`, escaped with `!`; both to be lowered.
 pub(crate) fn contains(text: &str) -> String {
     let mut pattern = String::from("%");
-    for c in text.to_lowercase().chars().take(100) {
+    for c in text.chars().take(100) {
         if matches!(c, '%' | '_' | '!') {
             pattern.push('!');
         }

@@ -188,23 +188,31 @@ pub fn update(
     find(conn, scope, webhook_id)
 }
 
-/// Gives a webhook another secret; the present one signs too until `both_until`. Call it in a transaction.
+/// Gives a webhook another secret. The present one signs too until `both_until`; without that it is worth nothing at once, nor is the one before
+/// it. Call it in a transaction.
 ///
 /// # Errors
-/// [`StorageError::NotFound`].
+/// [`StorageError::NotFound`]; [`StorageError::Conflict`] (`conflict`) while the secret before the present one is still promised to sign.
 pub fn rotate(
     conn: &mut Connection,
     scope: &Scope,
     webhook_id: &str,
     sealed: &str,
-    both_until: DateTime<Utc>,
+    both_until: Option<DateTime<Utc>>,
     now: DateTime<Utc>,
 ) -> Result<Webhook, StorageError> {
     let row = locked(conn, scope, webhook_id)?;
+    if let Some(until) = row.previous_secret_until.filter(|until| both_until.is_some() && until.0 > now) {
+        let until = until.0.format("%Y-%m-%d %H:%M UTC");
+        let why = format!(
+            "the secret was changed already, and the one before it signs until {until}; change it then, or at once (at_once=true) if a secret has leaked"
+        );
+        return Err(StorageError::conflict("conflict", why));
+    }
     let changes = (
         t::secret_sealed.eq(sealed),
-        t::previous_secret_sealed.eq(Some(row.secret_sealed)),
-        t::previous_secret_until.eq(Some(Timestamp(both_until))),
+        t::previous_secret_sealed.eq(both_until.map(|_| row.secret_sealed)),
+        t::previous_secret_until.eq(both_until.map(Timestamp)),
         t::updated_at.eq(Timestamp(now)),
     );
     on!(conn, c => diesel::update(t::table.find(row.id)).set(changes).execute(c))?;

@@ -62,6 +62,9 @@ pub fn weakness(password: &str) -> Option<String> {
     if password.len() > MAX_BYTES {
         return Some(format!("Password should be at most {MAX_BYTES} bytes"));
     }
+    if password.contains('\0') {
+        return Some("Password should not hold the character U+0000".to_owned());
+    }
     let distinct: BTreeSet<char> = password.chars().collect();
     if distinct.len() < 5 || password.chars().all(|sign| sign.is_ascii_digit()) {
         return Some("Password is easy to guess: use more different characters, and not digits only".to_owned());

@@ -31,7 +31,7 @@ use storage::webhooks::{self as stored, NewWebhook, Webhook, WebhookPatch};
 use tokio::sync::Notify;
 use web::caller::Caller;
 use web::database::repeat::{self, Answer, RepeatKey};
-use web::json::{JsonBody, JsonBytes};
+use web::json::{JsonBody, JsonBytes, QueryOf};
 use web::paging::{ListQuery, NoFilter, Slice};
 use web::problem::Problem;
 use web::sealing::place_of_webhook;
@@ -261,21 +261,32 @@ pub async fn delete_webhook(state: Data<State>, caller: Caller, webhook_id: Path
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Gives a webhook another secret, shown once. For 24 hours everything is signed with both.
-#[utoipa::path(post, path = "/v1/webhooks/{webhook_id}/rotate-secret", tag = "webhooks", params(("webhook_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 400, description = "The Idempotency-Key cannot be read"), (status = 200, body = crate::rows::WebhookRow, description = "The webhook and, once, its new `secret`"), (status = 404, description = "Not there for this caller")))]
+/// How a secret is changed.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct RotateQuery {
+    /// Whether the secrets before are worth nothing at once, because one has leaked (default false: the present one signs for 24 hours more).
+    pub at_once: Option<bool>,
+}
+
+/// Gives a webhook another secret, shown once. For 24 hours everything is signed with both, unless `at_once` is asked for.
+#[utoipa::path(post, path = "/v1/webhooks/{webhook_id}/rotate-secret", tag = "webhooks", params(("webhook_id" = String, Path), RotateQuery, ("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 400, description = "The Idempotency-Key cannot be read"), (status = 200, body = crate::rows::WebhookRow, description = "The webhook and, once, its new `secret`"), (status = 404, description = "Not there for this caller"), (status = 409, description = "Changed within the last 24 hours, and not asked to do it at once")))]
 pub async fn rotate_webhook_secret(
     state: Data<State>,
     caller: Caller,
     key: RepeatKey,
     webhook_id: Path<String>,
+    query: QueryOf<RotateQuery>,
 ) -> Result<HttpResponse, Problem> {
     caller.require(may_manage)?;
-    let request = key.of(&caller, b"");
+    let at_once = query.0.at_once.unwrap_or(false);
+    let request = key.of(&caller, if at_once { b"at once" } else { b"" });
     let (scope, now) = (caller.scope(), state.clock.now());
     let sealed = sealed(&state, &signing::generate(), &webhook_id)?;
     let made = repeat::made(&state.storage.scoped(&scope), request, now, move |conn| {
-        let row = stored::rotate(conn, &scope, &webhook_id, &sealed, now + BOTH_FOR, now)?;
+        let row = stored::rotate(conn, &scope, &webhook_id, &sealed, (!at_once).then(|| now + BOTH_FOR), now)?;
         Ok(Answer { status: StatusCode::OK, body: shown_with(&row, &sealed) })
     })
     .await?;

@@ -22,10 +22,10 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts the binary with its log in `log_folder/NAME.log`, written anew.
+    /// Starts the binary with its log at the end of `log_folder/NAME.log`: what was written before a crash is what is looked for after it.
     pub fn start(service: ServiceName, binary: &Path, variables: &[(String, String)], log_folder: &Path) -> Result<Self> {
         let log = log_folder.join(format!("{}.log", service.as_str()));
-        let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+        let output = File::options().create(true).append(true).open(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let errors = output.try_clone()?;
         let mut process = Command::new(binary)
             .arg("--exit-with-parent")

@@ -89,7 +89,7 @@ fn a_rotation_seals_anew_says_how_many_and_may_be_repeated() {
         is_enabled: true,
     };
     webhooks::insert(&mut conn, &scope, &webhook, now).unwrap();
-    webhooks::rotate(&mut conn, &scope, "whk-1", &sealed("whsec_second"), now, now).unwrap();
+    webhooks::rotate(&mut conn, &scope, "whk-1", &sealed("whsec_second"), Some(now), now).unwrap();
     let both = format!("{new},{old}");
     let rotate = |keys: &str| run(&["keys", "rotate", "--database-url", &url], &[("ENDCAP_SEAL_KEYS", keys)], "");
     let (said, _) = texts(&rotate(&both));

@@ -11,8 +11,13 @@ pub(crate) struct Tenants {
     connections: usize,
     joins_per_second: u32,
     messages_per_second: u32,
+    socket_messages_per_second: u32,
     shares: Mutex<HashMap<String, Share>>,
+    by_http: Mutex<HashMap<String, Bucket>>,
 }
+
+/// Senders by HTTP that are remembered; those who have sent nothing for some seconds are forgotten first.
+const MOST_SENDERS: usize = 4_096;
 
 struct Share {
     connections: usize,
@@ -26,7 +31,9 @@ impl Tenants {
             connections: limits.tenant_connections,
             joins_per_second: limits.tenant_joins_per_second,
             messages_per_second: limits.tenant_messages_per_second,
+            socket_messages_per_second: limits.messages_per_second,
             shares: Mutex::default(),
+            by_http: Mutex::default(),
         }
     }
 
@@ -64,6 +71,23 @@ impl Tenants {
     /// Counts a message; `false` when the tenant has sent too many.
     pub(crate) fn may_send(&self, tenant: Option<&str>, now: Duration) -> bool {
         self.take(tenant, |share| &mut share.messages, now)
+    }
+
+    /// Counts broadcasts that come by HTTP, all or none; `false` when there were too many. A tenant's callers share what its sockets may send; who
+    /// belongs to none may send what a socket may.
+    pub(crate) fn may_send_by_http(&self, tenant: Option<&str>, subject: &str, messages: usize, now: Duration) -> bool {
+        let (sender, rate) = match tenant {
+            Some(tenant) => (format!("tenant {tenant}"), self.messages_per_second),
+            None => (format!("caller {subject}"), self.socket_messages_per_second),
+        };
+        let mut senders = self.by_http.lock().unwrap_or_else(PoisonError::into_inner);
+        if senders.len() >= MOST_SENDERS && !senders.contains_key(&sender) {
+            senders.retain(|_, bucket| !bucket.is_full(now));
+            if senders.len() >= MOST_SENDERS {
+                return false;
+            }
+        }
+        senders.entry(sender).or_insert_with(|| Bucket::new(rate, rate.saturating_mul(10), now)).take_all(messages, now)
     }
 
     /// How many tenants are counted.

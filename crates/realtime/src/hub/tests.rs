@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -331,6 +332,13 @@ fn a_tenant_takes_its_share_and_leaves_the_others_theirs() {
     assert_eq!(refused[0]["payload"]["response"]["reason"], reason, "the tenant's other sockets count as well");
     assert!(other.say("realtime:a", "broadcast", &word).is_empty(), "another tenant speaks");
     assert_eq!(hub.tenants().count(), 2);
+    let by_http = |tenant, subject, messages, at| hub.tenants().may_send_by_http(tenant, subject, messages, Duration::from_secs(at));
+    assert!(by_http(Some("a"), "x", 6, 10) && !by_http(Some("a"), "y", 6, 10), "all of a batch or none, whoever of the tenant sends");
+    assert!(by_http(Some("a"), "y", 4, 10) && by_http(Some("b"), "x", 10, 10) && by_http(Some("a"), "x", 3, 13));
+    assert!(
+        by_http(None, "x", 1_000, 10) && !by_http(None, "x", 1, 10) && by_http(None, "y", 1, 10),
+        "who has no tenant is a sender alone"
+    );
     drop((one, two, other));
     assert_eq!(hub.tenants().count(), 0);
 }

@@ -24,7 +24,7 @@ const MAX_ROWS: i64 = 2000;
 
 /// Days of a trend that nobody gave a beginning, up to the newest day with feedback: the cost of statistics must not grow with all that was
 /// ever said.
-pub const TREND_DAYS: u64 = 90;
+pub const TREND_DAYS: u64 = 30;
 
 /// Totals, mean rating and trend of the feedback that a filter selects.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]

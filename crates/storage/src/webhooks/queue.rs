@@ -83,56 +83,99 @@ pub fn explain(conn: &mut Connection, now: DateTime<Utc>) -> Result<String, Stor
     Ok(lines.into_iter().map(|line| line.0).collect::<Vec<_>>().join("\n"))
 }
 
-/// Takes at most `limit` attempts that are due, those that are due for longest first, and holds them for `hold`. `places` says how many more
-/// each webhook may have at once (`of_each` when it is not named), so that one slow receiver does not take all. Call it in a transaction.
+/// How many attempts may be under way at once, and which are.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// All together.
+    pub at_once: usize,
+    /// Of one tenant (the platform is one), so that one with many receivers does not take all.
+    pub of_tenant: usize,
+    /// To one webhook, so that one slow receiver does not take all of its tenant's.
+    pub of_each: usize,
+    /// Those under way: webhook and tenant.
+    pub busy: Vec<(String, Option<String>)>,
+}
+
+impl Places {
+    fn counts(&self) -> (HashMap<String, usize>, HashMap<Option<String>, usize>) {
+        let (mut of_webhook, mut of_tenant) = (HashMap::new(), HashMap::new());
+        for (webhook, tenant) in &self.busy {
+            *of_webhook.entry(webhook.clone()).or_default() += 1;
+            *of_tenant.entry(tenant.clone()).or_default() += 1;
+        }
+        (of_webhook, of_tenant)
+    }
+}
+
+/// Looks at the queue in one [`take`]; each but the last finds at least one webhook that has no place any more.
+const MOST_LOOKS: usize = 64;
+
+/// Takes attempts that are due, those that are due for longest first, and holds them for `hold`. Webhooks and tenants that have all their places
+/// are passed over, however much of theirs is due for longer than what others wait for. Call it in a transaction.
 ///
 /// # Errors
 /// As any query.
-pub fn take(
-    conn: &mut Connection,
-    limit: usize,
-    of_each: usize,
-    places: &HashMap<String, usize>,
-    hold: TimeDelta,
-    now: DateTime<Utc>,
-) -> Result<Vec<Attempt>, StorageError> {
-    let full: Vec<&str> = places.iter().filter(|(_, places)| **places == 0).map(|(id, _)| id.as_str()).collect();
-    let most = i64::try_from(limit).unwrap_or(i64::MAX);
-    let found: Vec<Delivery> = if full.is_empty() {
-        lease!(conn, due!(now, most) => Delivery)?
-    } else {
-        lease!(conn, due!(now, most).filter(t::webhook_id.ne_all(&full)) => Delivery)?
-    };
-    let names: Vec<&str> = found.iter().map(|delivery| delivery.webhook_id.as_str()).collect();
-    let webhooks: Vec<Webhook> = on!(conn, c => w::table.filter(w::webhook_id.eq_any(&names)).select(Webhook::as_select()).load(c))?;
-    let webhooks: HashMap<String, Webhook> = webhooks.into_iter().map(|row| (row.webhook_id.clone(), row)).collect();
-    let mut left = places.clone();
+pub fn take(conn: &mut Connection, places: &Places, hold: TimeDelta, now: DateTime<Utc>) -> Result<Vec<Attempt>, StorageError> {
+    let (mut of_webhook, mut of_tenant) = places.counts();
+    let mut passed_over: Vec<String> =
+        of_webhook.iter().filter(|(_, busy)| **busy >= places.of_each).map(|(webhook, _)| webhook.clone()).collect();
+    let mut webhooks: HashMap<String, Webhook> = HashMap::new();
     let mut taken = Vec::new();
-    for mut delivery in found {
-        let Some(webhook) = webhooks.get(&delivery.webhook_id) else { continue };
-        if !webhook.is_enabled {
-            // Made by a process that had read the webhook before it was switched off.
-            give_up(conn, &delivery, now)?;
-            continue;
+    for _ in 0..MOST_LOOKS {
+        let left = places.at_once.saturating_sub(places.busy.len() + taken.len());
+        let most = i64::try_from(left).unwrap_or(i64::MAX);
+        let found: Vec<Delivery> = match (left, passed_over.is_empty()) {
+            (0, _) => break,
+            (_, true) => lease!(conn, due!(now, most) => Delivery)?,
+            (_, false) => lease!(conn, due!(now, most).filter(t::webhook_id.ne_all(&passed_over)) => Delivery)?,
+        };
+        if found.is_empty() {
+            break;
         }
-        let place = left.entry(delivery.webhook_id.clone()).or_insert(of_each);
-        if *place == 0 {
-            continue;
+        let names: Vec<&str> = found.iter().map(|row| row.webhook_id.as_str()).filter(|id| !webhooks.contains_key(*id)).collect();
+        let more: Vec<Webhook> = on!(conn, c => w::table.filter(w::webhook_id.eq_any(&names)).select(Webhook::as_select()).load(c))?;
+        webhooks.extend(more.into_iter().map(|row| (row.webhook_id.clone(), row)));
+        for delivery in found {
+            let Some(webhook) = webhooks.get(&delivery.webhook_id) else {
+                passed_over.push(delivery.webhook_id);
+                continue;
+            };
+            if !webhook.is_enabled {
+                // Made by a process that had read the webhook before it was switched off.
+                give_up(conn, &delivery, now)?;
+                continue;
+            }
+            let busy = of_webhook.entry(delivery.webhook_id.clone()).or_default();
+            let busy_of_tenant = of_tenant.entry(webhook.tenant_id.clone()).or_default();
+            if *busy >= places.of_each || *busy_of_tenant >= places.of_tenant {
+                passed_over.push(delivery.webhook_id);
+                continue;
+            }
+            (*busy, *busy_of_tenant) = (*busy + 1, *busy_of_tenant + 1);
+            taken.push(hold_one(conn, delivery, webhook, hold, now)?);
         }
-        *place -= 1;
-        delivery.attempts += 1;
-        delivery.next_attempt_at = Some(Timestamp(now + hold));
-        delivery.last_attempt_at = Some(Timestamp(now));
-        let changes = (
-            t::attempts.eq(delivery.attempts),
-            t::next_attempt_at.eq(delivery.next_attempt_at),
-            t::last_attempt_at.eq(delivery.last_attempt_at),
-            t::updated_at.eq(Timestamp(now)),
-        );
-        on!(conn, c => diesel::update(t::table.find(delivery.id)).set(changes).execute(c))?;
-        taken.push(Attempt { delivery, webhook: webhook.clone() });
     }
     Ok(taken)
+}
+
+fn hold_one(
+    conn: &mut Connection,
+    mut delivery: Delivery,
+    webhook: &Webhook,
+    hold: TimeDelta,
+    now: DateTime<Utc>,
+) -> Result<Attempt, StorageError> {
+    delivery.attempts += 1;
+    delivery.next_attempt_at = Some(Timestamp(now + hold));
+    delivery.last_attempt_at = Some(Timestamp(now));
+    let changes = (
+        t::attempts.eq(delivery.attempts),
+        t::next_attempt_at.eq(delivery.next_attempt_at),
+        t::last_attempt_at.eq(delivery.last_attempt_at),
+        t::updated_at.eq(Timestamp(now)),
+    );
+    on!(conn, c => diesel::update(t::table.find(delivery.id)).set(changes).execute(c))?;
+    Ok(Attempt { delivery, webhook: webhook.clone() })
 }
 
 fn give_up(conn: &mut Connection, delivery: &Delivery, now: DateTime<Utc>) -> Result<(), StorageError> {

@@ -4,7 +4,7 @@ use storage::connection::{Connection, execute};
 use storage::error::StorageError;
 use storage::page::Page;
 use storage::webhooks::deliveries::{self, DeliveryFilter};
-use storage::webhooks::queue;
+use storage::webhooks::queue::{self, Places};
 use storage::webhooks::{self, NewWebhook};
 
 use crate::webhooks::{at, carry, carry_with, event, hook, of, platform};
@@ -41,6 +41,45 @@ fn a_queue_that_is_full_a_tenant_that_has_enough_and_a_log_that_is_old() {
         assert!(matches!(refused, Err(StorageError::Conflict { .. })), "{kind}");
         storage::store::transaction(conn, |conn| webhooks::remove(conn, &of("tnt-a"), "h", at(4))).unwrap();
         storage::store::transaction(conn, |conn| webhooks::insert(conn, &of("tnt-a"), &new, at(5))).unwrap();
+    }
+}
+
+/// One tenant's ten webhooks have much that is due for long; what another tenant waits for comes at once all the same.
+#[test]
+fn a_backlog_of_one_tenant_leaves_places_to_the_others() {
+    for database in testkit::database::all() {
+        let (conn, kind) = (&mut database.connect(), database.kind());
+        carry(conn, 0);
+        for n in 0..10 {
+            hook(conn, &format!("a{n}"), Some("tnt-a"), &["campaign.moved"]);
+        }
+        hook(conn, "b", Some("tnt-b"), &["campaign.moved"]);
+        for _ in 0..30 {
+            event(conn, "moved", Some("tnt-a"));
+        }
+        assert_eq!(carry(conn, 1).deliveries, 300, "{kind}");
+        event(conn, "moved", Some("tnt-b"));
+        assert_eq!(carry(conn, 2).deliveries, 1, "{kind}");
+        let mut busy: Vec<(String, Option<String>)> = Vec::new();
+        for round in 0..3 {
+            let places = Places { at_once: 32, of_tenant: 16, of_each: 4, busy: busy.clone() };
+            let taken = storage::store::transaction(conn, |conn| queue::take(conn, &places, chrono::TimeDelta::hours(1), at(3))).unwrap();
+            let of_b = taken.iter().filter(|attempt| attempt.webhook.webhook_id == "b").count();
+            assert_eq!((taken.len(), of_b), if round == 0 { (17, 1) } else { (0, 0) }, "{kind}: {round}");
+            busy.extend(taken.into_iter().map(|attempt| (attempt.webhook.webhook_id, attempt.webhook.tenant_id)));
+            assert!(busy.iter().all(|(webhook, _)| busy.iter().filter(|(other, _)| other == webhook).count() <= 4), "{kind}");
+        }
+        // Two of a's end: their places go to a again, and no more than these.
+        busy.retain({
+            let mut ended = 0;
+            move |(_, tenant)| {
+                ended += usize::from(tenant.as_deref() == Some("tnt-a"));
+                tenant.as_deref() != Some("tnt-a") || ended > 2
+            }
+        });
+        let places = Places { at_once: 32, of_tenant: 16, of_each: 4, busy };
+        let taken = storage::store::transaction(conn, |conn| queue::take(conn, &places, chrono::TimeDelta::hours(1), at(3))).unwrap();
+        assert_eq!(taken.len(), 2, "{kind}");
     }
 }
 

@@ -1,7 +1,5 @@
 //! Events become deliveries exactly once, whatever is killed or committed late; an attempt is made by one process; what failed is sent again.
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::role::Role;
 use domain::scope::Scope;
@@ -11,7 +9,7 @@ use storage::error::StorageError;
 use storage::outbox::{self, Destination, NewEvent, OutboxEvent};
 use storage::page::Page;
 use storage::webhooks::deliveries::{self, Delivery, DeliveryFilter};
-use storage::webhooks::queue::{self, Attempt, Ended, Outcome};
+use storage::webhooks::queue::{self, Attempt, Ended, Outcome, Places};
 use storage::webhooks::reading::{self, Audience, Carried, Told};
 use storage::webhooks::{self, NewWebhook, Webhook, WebhookPatch};
 use testkit::database::TestDatabase;
@@ -76,9 +74,13 @@ fn all(conn: &mut Connection, scope: &Scope) -> Vec<Delivery> {
     rows
 }
 
+fn places(at_once: usize, of_each: usize) -> Places {
+    Places { at_once, of_tenant: at_once, of_each, busy: Vec::new() }
+}
+
 fn take(conn: &mut Connection, limit: usize, seconds: i64) -> Vec<Attempt> {
     let hold = TimeDelta::seconds(40);
-    storage::store::transaction(conn, |conn| queue::take(conn, limit, 4, &HashMap::new(), hold, at(seconds))).unwrap()
+    storage::store::transaction(conn, |conn| queue::take(conn, &places(limit, 4), hold, at(seconds))).unwrap()
 }
 
 fn finish(conn: &mut Connection, attempt: &Attempt, outcome: Outcome, seconds: i64) -> bool {
@@ -121,7 +123,7 @@ fn whoever_is_concerned_and_has_subscribed_is_told_once() {
         for refused in [
             storage::store::transaction(conn, |conn| webhooks::update(conn, &of("tnt-b"), "a-both", &off, at(3)).map(drop)),
             storage::store::transaction(conn, |conn| webhooks::remove(conn, &of("tnt-b"), "a-both", at(3))),
-            storage::store::transaction(conn, |conn| webhooks::rotate(conn, &of("tnt-b"), "a-both", "x", at(9), at(3)).map(drop)),
+            storage::store::transaction(conn, |conn| webhooks::rotate(conn, &of("tnt-b"), "a-both", "x", Some(at(9)), at(3)).map(drop)),
             storage::store::transaction(conn, |conn| deliveries::replay_failed(conn, &of("tnt-b"), "a-both", at(0), at(3)).map(drop)),
         ] {
             assert!(matches!(refused, Err(StorageError::NotFound { .. })), "{kind}: {refused:?}");
@@ -230,8 +232,7 @@ async fn takers_at_the_same_time_share_and_never_double() {
                 tokio::spawn(async move {
                     let mut taken = Vec::new();
                     loop {
-                        let some =
-                            storage.transaction(|conn| queue::take(conn, 7, 7, &HashMap::new(), TimeDelta::hours(1), at(2))).await.unwrap();
+                        let some = storage.transaction(|conn| queue::take(conn, &places(7, 7), TimeDelta::hours(1), at(2))).await.unwrap();
                         if some.is_empty() && !storage.read(|conn| queue::is_due(conn, at(2))).await.unwrap() {
                             return taken;
                         }

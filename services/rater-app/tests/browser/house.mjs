@@ -77,3 +77,15 @@ export async function narrow(page, name, troubles, pictures) {
   }
   await page.setViewportSize(DESK);
 }
+
+/** Asks the page again until its answer is wanted. (`waitForFunction` takes the promise of an async function for the answer, and never asks again.) */
+export async function until(page, question, argument, seconds, isWanted = Boolean) {
+  const end = Date.now() + seconds * 1000;
+  let answer;
+  while (Date.now() < end) {
+    answer = await page.evaluate(question, argument);
+    if (isWanted(answer)) return;
+    await page.waitForTimeout(200);
+  }
+  throw new Error(`after ${seconds} s the answer is still ${JSON.stringify(answer)}`);
+}

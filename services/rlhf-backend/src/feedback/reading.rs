@@ -170,7 +170,7 @@ pub async fn get_feedback(state: Data<State>, caller: Caller, feedback_id: Path<
     Ok(Json(state.storage.scoped(&scope).read(move |conn| stored::find(conn, &scope, &feedback_id)).await?))
 }
 
-/// Totals by kind and task type, mean rating with n, and the daily trend: of the newest 90 days, or from `from` on.
+/// Totals by kind and task type, mean rating with n, and the daily trend: of the newest 30 days, or from `from` on.
 #[utoipa::path(get, path = "/v1/feedback/stats", tag = "feedback", params(StatisticsQuery), responses((status = 200, body = Object, description = "Counts, mean rating with n, trend")))]
 pub async fn get_feedback_statistics(
     state: Data<State>,

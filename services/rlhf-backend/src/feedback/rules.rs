@@ -124,7 +124,13 @@ pub async fn list_feedback_tasks(
     let FeedbackTaskQuery { brand_id, state: wanted } = query.filter;
     let filter = FeedbackTaskFilter { brand_id, state: wanted };
     let page = Page::try_from(&query.page)?;
-    let slice = state.storage.scoped(&scope).read(move |conn| tasks::list(conn, &scope, &filter, &page)).await?;
+    let read = move |conn: &mut Connection| {
+        if let Some(brand) = filter.brand_id.as_deref() {
+            brands::find(conn, &scope, brand)?;
+        }
+        tasks::list(conn, &scope, &filter, &page)
+    };
+    let slice = state.storage.scoped(&caller.scope()).read(read).await?;
     Ok(Json(Slice::from(slice)))
 }
 

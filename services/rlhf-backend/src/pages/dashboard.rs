@@ -248,6 +248,9 @@ fn agreements(choices: &[(String, String, String)]) -> (Vec<Agreement>, &'static
 }
 
 fn read(conn: &mut Connection, scope: &Scope, retailer: Option<&str>, from: NaiveDate, to: NaiveDate) -> Result<Figures, StorageError> {
+    if let Some(retailer) = retailer {
+        reward_models::require_retailer(conn, retailer)?;
+    }
     Ok(Figures {
         days: rlhf_metrics::span(conn, retailer, from, to)?,
         retailers: rlhf_metrics::all_retailers(conn)?,

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::webhooks::deliveries;
-use storage::webhooks::queue::{self, Attempt};
+use storage::webhooks::queue::{self, Attempt, Places};
 use storage::webhooks::reading::{self, Carried};
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,9 @@ use crate::state::State;
 
 /// Attempts of one process at once.
 pub const AT_ONCE: usize = 32;
+
+/// Of these, of one tenant: one with many slow receivers leaves the others half of the places.
+const OF_TENANT: usize = AT_ONCE / 2;
 
 /// Of these, to one webhook: a slow receiver leaves the others their places.
 pub const OF_EACH: usize = 4;
@@ -72,18 +75,18 @@ pub async fn carry_always(state: State, shutdown: CancellationToken) {
     }
 }
 
-/// Takes attempts that are due; `busy` counts those that are under way by webhook.
+/// Takes attempts that are due; `busy` names webhook and tenant of those that are under way.
 ///
 /// # Errors
 /// As any query.
-pub async fn take(state: &State, limit: usize, busy: &HashMap<String, usize>) -> Result<Vec<Attempt>, StorageError> {
+pub async fn take(state: &State, busy: Vec<(String, Option<String>)>) -> Result<Vec<Attempt>, StorageError> {
     let now = state.clock.now();
-    if limit == 0 || !state.storage.read(move |conn| queue::is_due(conn, now)).await? {
+    if busy.len() >= AT_ONCE || !state.storage.read(move |conn| queue::is_due(conn, now)).await? {
         return Ok(Vec::new());
     }
     let hold = TimeDelta::from_std(state.settings.webhooks.timeout).unwrap_or(HOLD_ON) + HOLD_ON;
-    let places: HashMap<String, usize> = busy.iter().map(|(id, count)| (id.clone(), OF_EACH.saturating_sub(*count))).collect();
-    state.storage.transaction(move |conn| queue::take(conn, limit, OF_EACH, &places, hold, now)).await
+    let places = Places { at_once: AT_ONCE, of_tenant: OF_TENANT, of_each: OF_EACH, busy };
+    state.storage.transaction(move |conn| queue::take(conn, &places, hold, now)).await
 }
 
 /// Makes an attempt and notes what came of it.
@@ -100,18 +103,14 @@ pub async fn make(state: &State, attempt: Attempt) {
 /// Sends until `shutdown`.
 pub async fn send_always(state: State, shutdown: CancellationToken) {
     let mut running: JoinSet<()> = JoinSet::new();
-    let mut receivers: HashMap<Id, String> = HashMap::new();
+    let mut receivers: HashMap<Id, (String, Option<String>)> = HashMap::new();
     while !shutdown.is_cancelled() {
-        let mut busy: HashMap<String, usize> = HashMap::new();
-        for webhook in receivers.values() {
-            *busy.entry(webhook.clone()).or_default() += 1;
-        }
-        match take(&state, AT_ONCE.saturating_sub(running.len()), &busy).await {
+        match take(&state, receivers.values().cloned().collect()).await {
             Ok(attempts) => {
                 for attempt in attempts {
-                    let (state, webhook) = (state.clone(), attempt.webhook.webhook_id.clone());
+                    let (state, receiver) = (state.clone(), (attempt.webhook.webhook_id.clone(), attempt.webhook.tenant_id.clone()));
                     let task = running.spawn(async move { make(&state, attempt).await });
-                    receivers.insert(task.id(), webhook);
+                    receivers.insert(task.id(), receiver);
                 }
             }
             Err(error) => tracing::warn!(%error, "deliveries to webhooks could not be taken and will be later"),

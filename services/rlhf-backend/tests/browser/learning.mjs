@@ -1,7 +1,7 @@
 // The pages of the RLHF backend in a real browser: the five kinds of feedback by keyboard alone with refusals beside their fields, the rule
 // by which raters are asked, the dashboard with its key figures, and every page scanned with axe, light and dark, at 360 and 1366 px.
 //   node learning.mjs http://localhost:8002 http://localhost:8001 [FOLDER FOR PICTURES]
-import { DESK, check, launch, scan, signIn, troubleList } from '../../../rater-app/tests/browser/house.mjs';
+import { DESK, check, launch, scan, signIn, troubleList, until } from '../../../rater-app/tests/browser/house.mjs';
 
 const [rater, base, pictures] = process.argv.slice(2);
 if (!base) { console.error('usage: learning.mjs RATER_APP_URL RLHF_BACKEND_URL [FOLDER]'); process.exit(2); }
@@ -134,7 +134,7 @@ try {
   await tabTo(page, '#correction [type="submit"]');
   await page.keyboard.press('Enter');
   await page.waitForSelector('#correction', { state: 'hidden' });
-  await page.waitForFunction(async (id) => (await window.endcap.call(`/v1/feedback/rules/${encodeURIComponent(id)}`)).states.created > 0, brand, { polling: 500 });
+  await until(page, async (id) => (await window.endcap.call(`/v1/feedback/rules/${encodeURIComponent(id)}`)).states, brand, 60, (states) => states.created > 0);
   await page.goto(`${base}${address}?kind=correction`);
   check((await page.textContent('#said')).includes('Oats of'), 'the list is not narrowed to corrections');
   const file = await page.evaluate(async (id) => (await fetch(`/v1/feedback?brand_id=${encodeURIComponent(id)}&format=csv`)).text(), brand);
