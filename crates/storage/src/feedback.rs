@@ -298,11 +298,10 @@ pub fn search(
     })?;
     let rows: Vec<Feedback> = on!(conn, c => {
         let holds = |pattern: &str| {
-            let pattern = lower(pattern.to_owned());
-            lower(t::prompt).like(pattern.clone()).escape('!')
-                .or(lower(t::model_output).like(pattern.clone()).escape('!'))
-                .or(lower(coalesce(t::preferred_output, "")).like(pattern.clone()).escape('!'))
-                .or(lower(coalesce(t::rejected_output, "")).like(pattern).escape('!'))
+            lower(t::prompt).like(pattern.to_owned()).escape('!')
+                .or(lower(t::model_output).like(pattern.to_owned()).escape('!'))
+                .or(lower(coalesce(t::preferred_output, "")).like(pattern.to_owned()).escape('!'))
+                .or(lower(coalesce(t::rejected_output, "")).like(pattern.to_owned()).escape('!'))
         };
         let all = t::table
             .select(Feedback::as_select())

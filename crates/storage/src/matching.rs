@@ -1,6 +1,5 @@
-//! Search for a part of a text, wildcards taken literally, without regard to case. Which letters have a case only the database knows (a server
-//! may have been set up to know A to Z alone), so it lowers text and pattern alike: what is spelled as it is stored is always found. SQLite
-//! itself knows A to Z; it is taught the others.
+//! Search for a part of a text, the same on the three databases: wildcards taken literally, and without regard to case, as far as a server's
+//! locale knows letters. SQLite itself knows A to Z; it is taught the others.
 
 use diesel::sql_types::{Nullable, Text};
 
@@ -26,10 +25,10 @@ mod taught {
 }
 pub(crate) use taught::teach;
 
-/// A pattern that matches texts that hold the first 100 characters of `text`, escaped with `!`; both to be lowered.
+/// A pattern that matches texts in lower case that hold the first 100 characters of `text`; escaped with `!`.
 pub(crate) fn contains(text: &str) -> String {
     let mut pattern = String::from("%");
-    for c in text.chars().take(100) {
+    for c in text.to_lowercase().chars().take(100) {
         if matches!(c, '%' | '_' | '!') {
             pattern.push('!');
         }

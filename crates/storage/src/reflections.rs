@@ -145,7 +145,7 @@ pub fn list(conn: &mut Connection, scope: &Scope, filter: &ReflectionFilter, pag
         if let Some(text) = filter.search.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
             let pattern = contains(text);
             query = query.filter(
-                lower(t::decision_rationale).like(lower(pattern.clone())).escape('!').or(lower(t::session_id).like(lower(pattern)).escape('!')),
+                lower(t::decision_rationale).like(pattern.clone()).escape('!').or(lower(t::session_id).like(pattern).escape('!')),
             );
         }
         if let Some(from) = filter.from {

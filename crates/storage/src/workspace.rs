@@ -175,7 +175,7 @@ fn part(conn: &mut Connection, scope: &Scope, wish: &Wish, dates: Dates, limit: 
             query = query.filter(t::objective.eq(objective));
         }
         if let Some(pattern) = &pattern {
-            query = query.filter(lower(t::name).like(lower(pattern)).escape('!').or(lower(t::campaign_id).like(lower(pattern)).escape('!')));
+            query = query.filter(lower(t::name).like(pattern).escape('!').or(lower(t::campaign_id).like(pattern).escape('!')));
         }
         query = match dates {
             Dates::Any => query,

@@ -54,7 +54,7 @@ pub fn list(conn: &mut Connection, scope: &Scope, search: Option<&str>, page: &P
             query = query.filter(b::tenant_id.eq(tenant));
         }
         if let Some(pattern) = &pattern {
-            query = query.filter(lower(b::name).like(lower(pattern)).escape('!').or(lower(b::brand_id).like(lower(pattern)).escape('!')));
+            query = query.filter(lower(b::name).like(pattern).escape('!').or(lower(b::brand_id).like(pattern).escape('!')));
         }
         if let Some(after) = page.after {
             query = query.filter(b::id.gt(after));
