@@ -67,14 +67,9 @@ impl RewardModel {
             let n = n_members as f64;
             ((squares - sum * sum / n).max(0.0) / (n - 1.0)).sqrt()
         };
-        let mut table = vec![vec![0.0; candidates.len()]; candidates.len()];
-        for a in 0..candidates.len() {
-            for b in 0..a {
-                let one = spread(a, b);
-                (table[a][b], table[b][a]) = (one, one);
-            }
-        }
-        table
+        // Asked in one order, so that both places of a pair hold the same bits.
+        let of_pair = |a: usize, b: usize| if a == b { 0.0 } else { spread(a.max(b), a.min(b)) };
+        (0..candidates.len()).map(|a| (0..candidates.len()).map(|b| of_pair(a, b)).collect()).collect()
     }
 
     /// The features that tell the candidates apart: what all have alike cancels in each comparison.

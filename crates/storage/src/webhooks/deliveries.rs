@@ -11,7 +11,7 @@ use crate::connection::Connection;
 use crate::dialect::{self, Explained, PlanLine};
 use crate::error::StorageError;
 use crate::page::{Page, Slice};
-use crate::schema::{webhook_deliveries as t, webhooks as w};
+use crate::schema::webhook_deliveries as t;
 use crate::types::Timestamp;
 use crate::{lock, on};
 
@@ -249,9 +249,7 @@ fn again(conn: &mut Connection, ids: &[i64], now: DateTime<Utc>) -> Result<(), S
 /// # Errors
 /// [`StorageError::NotFound`]; [`StorageError::Conflict`] (`conflict`) when it is off.
 pub fn require_enabled(conn: &mut Connection, scope: &Scope, webhook_id: &str) -> Result<Webhook, StorageError> {
-    let rows: Vec<Webhook> = lock!(conn, w::table.filter(w::webhook_id.eq(webhook_id)).select(Webhook::as_select()) => Webhook)?;
-    let row = rows.into_iter().find(|row| scope.may_see(row.tenant_id.as_deref()));
-    let row = row.ok_or_else(|| StorageError::not_found("webhook", webhook_id))?;
+    let row = super::locked(conn, scope, webhook_id)?;
     if row.is_enabled {
         return Ok(row);
     }
