@@ -103,6 +103,13 @@ pub async fn refusals(admin: &Client, places: &Places, model: &Model) -> Result<
     Ok(reasons.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
+/// The model that is active for plans.
+pub async fn active(admin: &Client, places: &Places) -> Result<Option<Model>> {
+    let found = admin.get(&format!("{}/v1/reward-models?task_type=plan_quality&is_active=true", places.backend)).await?;
+    let first = found.pointer("/data/0/model_id").and_then(Value::as_str);
+    Ok(first.map(|model_id| Model { model_id: model_id.to_owned() }))
+}
+
 /// Activates the model.
 pub async fn activate(admin: &Client, places: &Places, model: &Model) -> Result<()> {
     admin.post(&format!("{}/v1/reward-models/{}/activate", places.backend, model.model_id), &json!({})).await?;

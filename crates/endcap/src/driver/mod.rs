@@ -17,7 +17,8 @@ use crate::stack::{self, Stack};
 use crate::up;
 use client::Client;
 
-/// How often people are asked for more judgments before a model that the gate refuses is given up.
+/// How often people are asked for more judgments before a model that the gate refuses is given up. Where a model is active already it then
+/// stays: more pairs of the same few campaigns need not make a card surer.
 const MOST_SITTINGS: usize = 5;
 
 /// Arguments of `loop`.
@@ -111,10 +112,18 @@ async fn drive(arguments: &Arguments, places: &Places) -> Result<()> {
     println!("  {} ({}): measured spend {}, revenue {}", first.campaign_id, first.name, first.spend, first.revenue);
 
     let request = planning::Request { budget: arguments.budget.clone(), horizon_days: arguments.horizon_days };
-    let model = learn(arguments, places, &admin, &campaigns, &request).await?;
-
-    step(7, "activated");
-    learning::activate(&admin, places, &model).await?;
+    let model = match learn(arguments, places, &admin, &campaigns, &request).await? {
+        Learned::New(model) => {
+            step(7, "activated");
+            learning::activate(&admin, places, &model).await?;
+            model
+        }
+        Learned::Kept(model) => {
+            step(7, "not activated: the gate holds");
+            println!("  {} stays active", model.model_id);
+            model
+        }
+    };
 
     step(8, "the runtime asks it and chooses the next plan");
     let decision = planning::choose_next(&admin, places, &campaigns, &request, &model).await?;
@@ -126,6 +135,14 @@ async fn drive(arguments: &Arguments, places: &Places) -> Result<()> {
     Ok(())
 }
 
+/// What training brought.
+enum Learned {
+    /// A model that the gate lets pass.
+    New(learning::Model),
+    /// None; this one was active before.
+    Kept(learning::Model),
+}
+
 /// Steps 2 to 6, again with more plans while the gate finds the judged pairs too few or too noisy to trust the model: as people would go on.
 async fn learn(
     arguments: &Arguments,
@@ -133,7 +150,7 @@ async fn learn(
     admin: &Client,
     campaigns: &[planning::Campaign],
     request: &planning::Request,
-) -> Result<learning::Model> {
+) -> Result<Learned> {
     for sitting in 0..MOST_SITTINGS {
         step(2, "candidate plans under its constraints, a close call becomes a rating task");
         let asked = planning::ask_people(admin, places, campaigns, request, arguments.plans, sitting).await?;
@@ -152,16 +169,15 @@ async fn learn(
         let model = learning::train(admin, places, arguments.seed).await?;
         let reasons = learning::refusals(admin, places, &model).await?;
         if reasons.is_empty() {
-            return Ok(model);
+            return Ok(Learned::New(model));
         }
         println!("  the gate would refuse it: {}", reasons.join("; "));
         if sitting + 1 == MOST_SITTINGS {
-            bail!(
-                "after {MOST_SITTINGS} times {} plans the gate still refuses {}: {}",
-                arguments.plans,
-                model.model_id,
-                reasons.join("; ")
-            );
+            let active = learning::active(admin, places).await?;
+            return active.map(Learned::Kept).with_context(|| {
+                let (plans, id, reasons) = (arguments.plans, &model.model_id, reasons.join("; "));
+                format!("after {MOST_SITTINGS} times {plans} plans the gate still refuses {id}, and no model is active: {reasons}")
+            });
         }
         println!("  so people are asked about {} more plans", arguments.plans);
     }
