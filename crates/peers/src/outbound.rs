@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use domain::address::{Network, refusal};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
@@ -52,7 +53,7 @@ pub enum OutboundError {
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
-    /// `Retry-After` in seconds, when it is given so.
+    /// `Retry-After` in seconds, also when it came as a date.
     pub retry_after: Option<u64>,
 }
 
@@ -163,8 +164,8 @@ impl Outbound {
             Ok(sent) => sent.map_err(|error| self.reason(error))?,
             Err(_) => return Err(OutboundError::Late(self.rules.timeout)),
         };
-        let retry_after =
-            response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|text| text.trim().parse().ok());
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let retry_after = retry_after.and_then(|text| seconds_of(text, Utc::now()));
         Ok(Answer { status: response.status().as_u16(), retry_after })
     }
 
@@ -276,6 +277,15 @@ impl Resolve for Guard {
             Ok(Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
         })
     }
+}
+
+/// Seconds from `now` that a `Retry-After` asks for: a number, or a date (RFC 9110, section 10.2.3).
+fn seconds_of(text: &str, now: DateTime<Utc>) -> Option<u64> {
+    let text = text.trim();
+    text.parse().ok().or_else(|| {
+        let until = DateTime::parse_from_rfc2822(text).ok()?;
+        Some(u64::try_from((until.to_utc() - now).num_seconds()).unwrap_or(0))
+    })
 }
 
 #[cfg(test)]

@@ -204,6 +204,22 @@ async fn redirects_are_not_followed_and_bodies_are_not_read() {
     assert_eq!((answer.status, answer.retry_after), (429, Some(17)));
 }
 
+#[test]
+fn retry_after_is_read_as_seconds_and_as_a_date() {
+    let now = "2026-11-28T12:00:00Z".parse().unwrap();
+    for (text, seconds) in [
+        ("17", Some(17)),
+        (" 0 ", Some(0)),
+        // RFC 9110, section 10.2.3.
+        ("Sat, 28 Nov 2026 12:02:00 GMT", Some(120)),
+        ("Sat, 28 Nov 2026 11:00:00 GMT", Some(0)),
+        ("-5", None),
+        ("soon", None),
+    ] {
+        assert_eq!(super::seconds_of(text, now), seconds, "{text}");
+    }
+}
+
 #[tokio::test]
 async fn nobody_is_waited_for_longer_than_allowed_and_no_address_is_told() {
     let outbound = Outbound::new(Rules { timeout: Duration::from_millis(200), ..open() }).unwrap();

@@ -12,7 +12,7 @@ pub fn start(settings: &Settings) {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let is_set = match settings.log_format {
         LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_span_list(false).try_init(),
     };
     if let (Ok(()), Some(problem)) = (is_set, problem) {
         tracing::warn!(key = "RUST_LOG", %problem, "the log filter cannot be read; using info");
