@@ -183,3 +183,27 @@ pub fn calibration_answers(conn: &mut Connection, rater_id: &str, limit: i64) ->
         .load(c))?;
     Ok(rows.into_iter().map(|(task_type, matches)| (task_type, matches == Some(true))).collect())
 }
+
+/// Whether each golden answer of a rater among work of a task type equals the expert's, in the order given: the newest `limit` since an instant.
+///
+/// # Errors
+/// As any query.
+pub fn golden_answers(
+    conn: &mut Connection,
+    rater_id: &str,
+    task_type: &str,
+    since: Option<DateTime<Utc>>,
+    limit: i64,
+) -> Result<Vec<bool>, StorageError> {
+    let since = Timestamp(since.unwrap_or(DateTime::UNIX_EPOCH));
+    let rows: Vec<Option<bool>> = on!(conn, c => t::table
+        .inner_join(tasks::table.on(tasks::task_id.eq(t::task_id)))
+        .inner_join(assignments::table.on(assignments::assignment_id.eq(t::assignment_id)))
+        .filter(t::rater_id.eq(rater_id).and(t::created_at.ge(since)).and(t::matches_golden.is_not_null()))
+        .filter(tasks::task_type.eq(task_type).and(assignments::purpose.eq("golden")))
+        .order(t::id.desc())
+        .limit(limit)
+        .select(t::matches_golden)
+        .load(c))?;
+    Ok(rows.into_iter().rev().map(|matches| matches == Some(true)).collect())
+}

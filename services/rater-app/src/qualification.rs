@@ -6,6 +6,7 @@ use learning::calibration::Decision;
 use learning::drift::Drift;
 use storage::connection::Connection;
 use storage::error::StorageError;
+use storage::history;
 use storage::qualifications::{self, Qualification};
 use storage::raters::{self, Rater};
 use storage::types::Timestamp;
@@ -123,6 +124,21 @@ fn note_work(
         raters::end_exemption(tx, &rater.rater_id, now)?;
     }
     qualifications::save(tx, &after, now)
+}
+
+/// Golden answers that a sum of evidence is made of at most when it is made anew.
+const MOST_ANSWERS: i64 = 1_000;
+
+/// A golden answer among work was taken back: the evidence is summed anew from those that are left, because a sum that never falls below
+/// nothing cannot be stepped back. Calibration that the answer has opened again stays open. The rater must be locked.
+///
+/// # Errors
+/// As any query.
+pub fn take_back(tx: &mut Connection, rater_id: &str, task_type: &str, rules: &Rules, now: DateTime<Utc>) -> Result<(), StorageError> {
+    let Some(test) = qualifications::find(tx, rater_id, task_type)?.filter(Qualification::is_passed) else { return Ok(()) };
+    let left = history::golden_answers(tx, rater_id, task_type, test.decided_at.map(|at| at.0), MOST_ANSWERS)?;
+    let drift = left.into_iter().fold(0.0, |sum, is_right| rules.drift.step(sum, is_right));
+    qualifications::save(tx, &Qualification { drift, ..test }, now)
 }
 
 /// A passed test after one more golden answer among work: open again once the rater has drifted.

@@ -216,6 +216,7 @@ pub fn undo(
     let rater = raters::note_answer(tx, rater, &answer_of(&judgment, &task, &assignment), Step::Back, now)?;
     if let Some(matches) = judgment.matches_golden {
         golden::note_answer(tx, &task.task_id, matches, Step::Back, now)?;
+        qualification::take_back(tx, rater_id, &task.task_type, rules, now)?;
     }
     let draft = submission::of_judgment(&judgment).draft();
     let reopened = assignments::reopen(tx, assignment, draft, rules.lease, now)?;

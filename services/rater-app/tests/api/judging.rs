@@ -191,6 +191,29 @@ async fn a_judgment_can_be_taken_back_within_its_time() {
 }
 
 #[actix_web::test]
+async fn a_golden_answer_that_is_taken_back_is_no_evidence_any_more() {
+    for house in House::everywhere(&[("ENDCAP_GOLDEN_RATE", "1")]) {
+        let app = app!(house);
+        let (admin, rater) = (house.admin(), house.person("rita", Role::Rater, true).await);
+        let gold = json!({"task": plan_task("gold-1", 3), "choice": "candidate_a", "rationale": "It keeps the budget."});
+        assert_eq!(ask!(app, post("/v1/golden", &admin, gold)).status, 201);
+        let mut conn = house.db.connect();
+        let mut drift = || storage::qualifications::find(&mut conn, &rater.rater_id, "plan_quality").unwrap().map(|test| test.drift);
+        let held = ask!(app, post("/v1/assignments/next", &rater, json!({}))).body;
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            let judged = ask!(app, post(&judgment_path(&held), &rater, json!({"choice": "tie", "confidence": 0.5})));
+            assert_eq!(judged.status, 201, "{}: {}", house.kind(), judged.body);
+            seen.push(drift().unwrap());
+            let undo = format!("/v1/judgments/{}/undo", judged.body["judgment_id"].as_str().unwrap());
+            assert_eq!(ask!(app, post(&undo, &rater, json!({}))).status, 200);
+            assert_eq!(drift(), Some(0.0), "{}", house.kind());
+        }
+        assert!(seen[0] > 0.0 && (seen[0] - seen[1]).abs() < 1e-12, "{}: {seen:?}", house.kind());
+    }
+}
+
+#[actix_web::test]
 async fn drafts_are_kept_until_the_judgment() {
     let house = House::new(&[]);
     let app = app!(house);
