@@ -14,10 +14,24 @@
     for (const part of $$('[data-live]')) {
       const next = fresh.getElementById(part.id);
       if (!next || part.innerHTML === next.innerHTML) continue;
-      const held = part.contains(document.activeElement) ? $$('a, button', part).indexOf(document.activeElement) : -1;
+      const held = placeOf(part);
       part.innerHTML = next.innerHTML;
-      if (held >= 0) { const all = $$('a, button', part); (all[Math.min(held, all.length - 1)] || $('h1'))?.focus({ preventScroll: true }); }
+      if (held) focusOn(held);
     }
+  }
+  const ACTIONS = ['test', 'edit', 'switch', 'rotate', 'replay', 'remove'];
+  /** Where the keyboard is in a part that is about to be exchanged. */
+  function placeOf(part) {
+    const active = document.activeElement;
+    if (!part.contains(active)) return null;
+    const card = active.closest('[data-webhook]')?.dataset.webhook;
+    return { card, action: ACTIONS.find((name) => name in active.dataset), delivery: active.dataset.replayOne };
+  }
+  /** The same button of the same webhook or delivery; what is left of it where it is gone, at last the heading of the list. */
+  function focusOn({ card, action, delivery }) {
+    const home = card && document.getElementById(card);
+    const place = delivery ? $(`[data-replay-one="${CSS.escape(delivery)}"]`) : home && ((action && $(`[data-${action}]`, home)) || $('a, button', home));
+    (place || $('#webhooks-title') || $('h1'))?.focus({ preventScroll: true });
   }
   /** Looks again until nothing waits, or for half a minute. */
   async function settle() {
@@ -78,6 +92,7 @@
       else {
         const made = await call('/v1/webhooks', { json: body, headers: { 'Idempotency-Key': newKey() }, quiet: true });
         begin(null);
+        ofCard = made.webhook_id;
         showSecret(made.secret);
       }
       await refresh();
@@ -87,8 +102,12 @@
   $('[data-copy]')?.addEventListener('click', async () => {
     try { await navigator.clipboard.writeText($('#secret-text').value); toast('Copied.', 'good'); } catch { $('#secret-text').select(); }
   });
-  // What was shown once stays nowhere in the page.
-  $('#secret')?.addEventListener('close', () => { $('#secret-text').value = ''; });
+  // What was shown once stays nowhere in the page, and the keyboard goes back to the webhook that it is of.
+  let ofCard = null;
+  $('#secret')?.addEventListener('close', () => {
+    $('#secret-text').value = '';
+    focusOn({ card: ofCard, action: 'rotate' });
+  });
 
   function ask(title, text) {
     const dialog = $('#sure');
@@ -114,7 +133,11 @@
       const path = `/v1/webhooks/${card.dataset.webhook}`;
       if (pressed('edit')) begin(card);
       if (pressed('test')) { await call(`${path}/test`, { method: 'POST', headers: { 'Idempotency-Key': newKey() } }); toast('A test is on its way; its outcome is in the deliveries.', 'good'); }
-      if (pressed('switch')) { await call(path, { method: 'PATCH', json: { is_enabled: pressed('switch').dataset.switch === 'true' } }); await refresh(); }
+      const turns = pressed('switch')?.dataset.switch;
+      if (turns && (turns === 'true' || await ask('Switch this webhook off?', `${card.dataset.url} is told of nothing until it is switched on again; what happens meanwhile is not sent later.`))) {
+        await call(path, { method: 'PATCH', json: { is_enabled: turns === 'true' } });
+        await refresh();
+      }
       if (pressed('replay')) {
         const since = new Date(Date.now() - 7 * 86400000).toISOString();
         const done = await call(`${path}/replay`, { json: { since }, headers: { 'Idempotency-Key': newKey() } });
@@ -122,6 +145,7 @@
       }
       if (pressed('rotate') && await ask('Make a new secret?', 'For 24 hours everything is signed with the old and the new one, so that your receiver can be changed meanwhile.')) {
         const made = await call(`${path}/rotate-secret`, { method: 'POST', headers: { 'Idempotency-Key': newKey() } });
+        ofCard = card.dataset.webhook;
         showSecret(made.secret);
         await refresh();
       }

@@ -117,8 +117,15 @@ try {
   await page.fill('#description', 'orders and plans');
   await page.click('[data-form] [type=submit]');
   await page.waitForSelector('.webhook:has-text("orders and plans")');
+  const focused = (name) => page.waitForFunction((wanted) => document.activeElement.matches(`.webhook [data-${wanted}]`), name);
   await card.locator('[data-switch]').click();
+  await page.waitForSelector('#sure[open]');
+  await page.click('#sure [value=no]');
+  check((await card.locator('[data-state]').textContent()) !== 'off', 'it is off although nobody was sure');
+  await card.locator('[data-switch]').click();
+  await page.click('#sure [value=yes]');
   await page.waitForFunction(() => document.querySelector('.webhook [data-state]').textContent === 'off');
+  await focused('switch');
   await look(page, 'webhooks-off');
   await card.locator('[data-switch]').click();
   await page.waitForFunction(() => document.querySelector('.webhook [data-state]').textContent === 'on');
@@ -130,9 +137,11 @@ try {
   check((await page.inputValue('#secret-text')) !== secret, 'the new secret is the old one');
   await page.click('#secret [type=submit]');
   await page.waitForSelector('.webhook:has-text("both secrets")');
+  await focused('rotate');
   await card.locator('[data-remove]').click();
   await page.click('#sure [value=yes]');
   await page.waitForSelector('#webhooks .empty');
+  await page.waitForFunction(() => document.activeElement.id === 'webhooks-title');
 } catch (error) { troubles.push(String(error.stack || error)); } finally { await browser.close(); receiver.close(); }
 if (troubles.length) { console.error(troubles.join('\n')); process.exit(1); }
 console.log(`webhooks: ${views} views scanned, nothing found`);
