@@ -5,13 +5,16 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use tracing::error;
 
+use crate::end::said;
 use crate::line::Line;
 use crate::subscriber::{Delivery, Offered, Subscriber};
 
@@ -146,7 +149,7 @@ impl Desk {
                 }
                 let line = self.lines.borrow().get(&number).cloned();
                 if let Some(line) = line {
-                    line.deliver(&mut scratch);
+                    deliver(&line, &mut scratch);
                 }
             }
             // What is said meanwhile goes out with what comes next, and the worker has time for all else. After few sockets there is no rest.
@@ -158,8 +161,20 @@ impl Desk {
     }
 }
 
+/// Writes for one socket. A panic there must not end the worker, which writes for all others; of what was being done only the scratch is used again,
+/// and that begins empty each time.
+fn deliver(line: &Line, scratch: &mut BytesMut) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| line.deliver(scratch))) {
+        line.span.in_scope(|| error!(panic = said(panic.as_ref()), "writing to a socket failed; it is closed"));
+        line.fail();
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         self.desk.lines.borrow_mut().remove(&self.number);
     }
 }
+
+#[cfg(test)]
+mod tests;

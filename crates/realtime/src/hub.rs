@@ -69,7 +69,7 @@ pub(crate) struct Connection {
 /// Frees a socket's place when dropped.
 pub(crate) struct Place {
     number: u64,
-    tenant: Option<String>,
+    identity: Arc<Identity>,
     hub: Hub,
 }
 
@@ -175,21 +175,18 @@ impl Hub {
         if self.inner.shutdown.is_cancelled() {
             return Err(Refusal::Restarting);
         }
-        let tenant = identity.tenant.clone();
         let number = self.next_number();
-        let (subscriber, inbox) = subscriber::queue(self.inner.limits.queue, version, identity, number, Arc::clone(mail));
+        let (subscriber, inbox) = subscriber::queue(self.inner.limits.queue, version, Arc::clone(&identity), number, Arc::clone(mail));
         {
             let mut state = self.state();
             if state.sockets.len() >= self.inner.limits.connections {
                 return Err(Refusal::TooManyConnections);
             }
-            if !self.inner.tenants.enter(tenant.as_deref(), now()) {
-                return Err(Refusal::TooManyOfTenant);
-            }
+            self.inner.tenants.enter(&identity, now())?;
             state.sockets.insert(number, Arc::clone(&subscriber));
         }
         gauge!("realtime_connections").increment(1);
-        Ok(Connection { number, subscriber, inbox, place: Place { number, tenant, hub: self.clone() } })
+        Ok(Connection { number, subscriber, inbox, place: Place { number, identity, hub: self.clone() } })
     }
 
     /// Sends a broadcast to its room; `except` is a sender that does not want its own message.
@@ -288,7 +285,7 @@ impl fmt::Debug for Hub {
 impl Drop for Place {
     fn drop(&mut self) {
         self.hub.state().sockets.remove(&self.number);
-        self.hub.inner.tenants.leave(self.tenant.as_deref());
+        self.hub.inner.tenants.leave(&self.identity);
         gauge!("realtime_connections").decrement(1);
     }
 }

@@ -37,6 +37,7 @@ mod broadcast;
 mod change;
 mod credentials;
 mod desk;
+mod end;
 mod filter;
 mod frame;
 #[cfg(test)]

@@ -1,21 +1,24 @@
 //! One socket from upgrade to close. A single loop owns every await: the client's frames, the timer, what could not be written at once and the
 //! two ways of being asked to stop. What others say is not awaited here: the worker's [`Desk`] writes it.
 
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix_http::ws::{CloseCode, ProtocolError};
+use actix_http::ws::CloseCode;
 use bytes::BytesMut;
+use futures_util::FutureExt as _;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{error, info};
 
 use crate::desk::{self, Desk};
+use crate::end::{End, said};
 use crate::hub::{Connection, Hub, Place, now};
-use crate::line::{End, Line};
+use crate::line::Line;
 use crate::protocol::{Answer, Protocol};
 use crate::reader::{Heard, Reader};
 use crate::upgrade::Handed;
@@ -24,6 +27,8 @@ use crate::upgrade::Handed;
 const RETURN_MS: u64 = 4_000;
 /// Room for the envelope around the largest payload.
 const ENVELOPE_BYTES: usize = 16 * 1024;
+/// How long a client is waited for that has to take what is left of its messages and the close frame.
+const LAST_WRITE: Duration = Duration::from_secs(1);
 /// How long a client that was told of the end may take to end as well; who reads it would lose it if we went at once.
 const GOODBYE: Duration = Duration::from_millis(500);
 
@@ -52,7 +57,11 @@ pub(crate) async fn serve(hub: Hub, desk: Rc<Desk>, connection: Connection, toke
     let number = connection.number;
     let (mut socket, place) = Socket::new(hub, connection, token, stream, read);
     let seat = desk.seat(number, Rc::clone(&socket.line));
-    let end = socket.converse().await;
+    // A mistake in one conversation ends that one. What it was at is not looked at again but to say goodbye, so nothing half done is used.
+    let end = AssertUnwindSafe(socket.converse()).catch_unwind().await.unwrap_or_else(|panic| {
+        error!(panic = said(panic.as_ref()), "a socket failed and is closed");
+        End::failed()
+    });
     let (subject, code) = (&subject.subject, u16::from(end.code));
     info!(subject, code, reason = end.reason, open_seconds = opened_at.elapsed().as_secs(), "websocket closed: {}", end.reason);
     drop(seat);
@@ -133,8 +142,7 @@ impl Socket {
                 }
                 Ok(Some(Heard::Pong)) => Answer::default(),
                 Ok(Some(Heard::Close)) => return Err(End::new(CloseCode::Normal, "closed by the client")),
-                Err(ProtocolError::Overflow) => return Err(End::new(CloseCode::Size, "the frame is too large")),
-                Err(error) => return Err(End::new(CloseCode::Protocol, &error.to_string())),
+                Err(end) => return Err(end),
             };
             self.line.send(answer.frames);
             if let Some(refusal) = answer.close {
@@ -178,11 +186,12 @@ impl Socket {
         Ok(())
     }
 
-    /// Says goodbye. A peer that has stopped reading cannot be told; dropping the socket ends the connection.
+    /// Says goodbye. The place is free from now on: a peer that has stopped reading cannot be told, and would hold it for as long as it is
+    /// waited for. Dropping the socket ends the connection.
     async fn finish(self, end: End, place: Place) {
-        self.line.close(&end);
-        let told = timeout(self.hub.limits().write_deadline, self.line.emptied()).await;
         drop(place);
+        self.line.close(&end);
+        let told = timeout(self.hub.limits().write_deadline.min(LAST_WRITE), self.line.emptied()).await;
         let Ok(mut line) = Rc::try_unwrap(self.line) else { return };
         if told.is_ok() && line.stream.shutdown().await.is_ok() {
             let rest = async {
