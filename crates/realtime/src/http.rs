@@ -16,10 +16,10 @@ use tracing::{Instrument as _, Span};
 use crate::authority::{Identity, Refusal};
 use crate::broadcast::{Body, Broadcast};
 use crate::credentials;
-use crate::desk::Desk;
 use crate::frame::{Version, readable};
 use crate::hub::{Hub, now};
 use crate::outgoing::Topic;
+use crate::worker::WorkerSockets;
 use crate::{socket, upgrade};
 
 /// Messages in one POST.
@@ -41,18 +41,18 @@ const UNREADABLE: &str = "the payload has half a surrogate pair or a number that
 ///
 /// Cross-origin headers are the service's business, like those of its other routes. The server needs [`crate::upgrade::keep`] as its `on_connect`.
 pub fn configure(config: &mut web::ServiceConfig, hub: Hub) {
-    let (most, desk) = (hub.limits().payload_bytes, Rc::new(Desk::default()));
+    let (most, worker) = (hub.limits().payload_bytes, Rc::new(WorkerSockets::default()));
     config
         .service(
             web::scope("/realtime/v1")
                 .app_data(web::Data::new(hub.clone()))
-                .app_data(Rc::clone(&desk))
+                .app_data(Rc::clone(&worker))
                 .app_data(web::PayloadConfig::new(most))
                 .route("/websocket", web::get().to(websocket))
                 .route("/api/broadcast", web::post().to(broadcast))
                 .route("/api/broadcast/{topic}/events/{event}", web::post().to(broadcast_event)),
         )
-        .service(web::resource("/socket/websocket").app_data(web::Data::new(hub)).app_data(desk).route(web::get().to(websocket)));
+        .service(web::resource("/socket/websocket").app_data(web::Data::new(hub)).app_data(worker).route(web::get().to(websocket)));
 }
 
 #[derive(Deserialize)]
@@ -80,14 +80,14 @@ struct Message {
 /// Upgrades to a WebSocket, or refuses with `{"error": ..}`. `log_level`, which clients may send,
 /// has no effect.
 async fn websocket(request: HttpRequest, payload: web::Payload, query: web::Query<Query>, hub: web::Data<Hub>) -> HttpResponse {
-    let Some(desk) = request.app_data::<Rc<Desk>>().cloned() else { return no_connection() };
+    let Some(worker) = request.app_data::<Rc<WorkerSockets>>().cloned() else { return no_connection() };
     if let Some(problem) = unfit(&request) {
         return HttpResponse::from_error(ErrorBadRequest(problem));
     }
     let admitted = Version::parse(query.vsn.as_deref()).ok_or(Refusal::UnknownVersion).and_then(|version| {
         let token = credentials::of_upgrade(&request, query.apikey.as_deref(), |page| hub.authority().trusts_page(page))?;
         let identity = Arc::new(authenticate(&hub, &token)?);
-        Ok((hub.connect(identity, version, &desk.mail)?, token))
+        Ok((hub.connect(identity, version, &worker.ready)?, token))
     });
     let (connection, token) = match admitted {
         Ok(admitted) => admitted,
@@ -101,7 +101,7 @@ async fn websocket(request: HttpRequest, payload: web::Payload, query: web::Quer
     let hub = Hub::clone(&hub);
     let sockets = hub.sockets().clone();
     // In the span of the request: what is logged of the socket names the request, the caller and the tenant too.
-    actix_web::rt::spawn(sockets.track_future(socket::serve(hub, desk, connection, token, handed)).instrument(Span::current()));
+    actix_web::rt::spawn(sockets.track_future(socket::serve(hub, worker, connection, token, handed)).instrument(Span::current()));
     match answer.message_body(body) {
         Ok(answer) => answer.map_into_boxed_body().into(),
         Err(error) => HttpResponse::InternalServerError().json(json!({"error": error.to_string()})),
@@ -166,7 +166,7 @@ async fn broadcast(request: HttpRequest, query: web::Query<Query>, body: web::By
     }
     if count > WAITING {
         // Those who hear it have their turn before the next batch of this sender comes.
-        tokio::time::sleep(crate::desk::LONGEST_REST).await;
+        tokio::time::sleep(crate::worker::LONGEST_REST).await;
     }
     HttpResponse::Accepted().finish()
 }

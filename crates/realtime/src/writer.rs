@@ -23,7 +23,7 @@ const TOGETHER_BYTES: usize = 64 * 1024;
 const KEPT_BYTES: usize = 1024 * 1024;
 
 /// One socket, its conversation and what it still has to write.
-pub(crate) struct Line {
+pub(crate) struct SocketWriter {
     pub(crate) stream: TcpStream,
     /// What its log lines say of it.
     pub(crate) span: Span,
@@ -46,7 +46,7 @@ struct State {
     is_closing: bool,
 }
 
-impl Line {
+impl SocketWriter {
     pub(crate) fn new(stream: TcpStream, protocol: Protocol, inbox: Inbox) -> Self {
         let state = State { protocol, inbox, unsent: BytesMut::new(), stuck_since: None, has_news: false, end: None, is_closing: false };
         Self { stream, span: Span::current(), state: RefCell::new(state), task: Cell::default(), has_failed: Cell::default() }
