@@ -98,6 +98,9 @@ pub enum Refusal {
     /// The tenant holds as many sockets as it may.
     #[error("Too many connected users of this tenant")]
     TooManyOfTenant,
+    /// The account or API key, which belongs to no tenant, holds as many sockets as it may.
+    #[error("Too many connections of this account")]
+    TooManyOfAccount,
     /// The tenant's sockets together join faster than they may.
     #[error("Too many joins per second of this tenant")]
     TooManyJoinsOfTenant,
@@ -140,7 +143,7 @@ impl Refusal {
             Self::Signature => "JwtSignatureError",
             Self::ClaimsMissing | Self::Expired { .. } => "InvalidJWTToken",
             Self::NotPermitted { .. } | Self::CrossOrigin | Self::UnknownVersion => "Unauthorized",
-            Self::TooManyConnections | Self::TooManyOfTenant => "ConnectionRateLimitReached",
+            Self::TooManyConnections | Self::TooManyOfTenant | Self::TooManyOfAccount => "ConnectionRateLimitReached",
             Self::TooManyChannels => "ChannelRateLimitReached",
             Self::TooManyJoins | Self::TooManyJoinsOfTenant => "ClientJoinRateLimitReached",
             Self::TooManyMessagesOfTenant => "MessageRateLimitReached",
@@ -159,6 +162,7 @@ impl Refusal {
             Self::NotPermitted { .. } | Self::CrossOrigin | Self::UnknownVersion => 403,
             Self::TooManyConnections
             | Self::TooManyOfTenant
+            | Self::TooManyOfAccount
             | Self::TooManyChannels
             | Self::TooManyJoins
             | Self::TooManyJoinsOfTenant

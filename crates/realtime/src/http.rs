@@ -3,21 +3,23 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix_http::ws::handshake;
-use actix_web::http::StatusCode;
-use actix_web::http::header::CONTENT_TYPE;
+use actix_http::ws::{HandshakeError, handshake};
+use actix_web::error::ErrorBadRequest;
+use actix_web::http::header::{CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
+use actix_web::http::{StatusCode, Version as HttpVersion};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
+use tracing::{Instrument as _, Span};
 
 use crate::authority::{Identity, Refusal};
 use crate::broadcast::{Body, Broadcast};
 use crate::credentials;
-use crate::desk::Desk;
 use crate::frame::{Version, readable};
 use crate::hub::{Hub, now};
 use crate::outgoing::Topic;
+use crate::worker::WorkerSockets;
 use crate::{socket, upgrade};
 
 /// Messages in one POST.
@@ -39,18 +41,18 @@ const UNREADABLE: &str = "the payload has half a surrogate pair or a number that
 ///
 /// Cross-origin headers are the service's business, like those of its other routes. The server needs [`crate::upgrade::keep`] as its `on_connect`.
 pub fn configure(config: &mut web::ServiceConfig, hub: Hub) {
-    let (most, desk) = (hub.limits().payload_bytes, Rc::new(Desk::default()));
+    let (most, worker) = (hub.limits().payload_bytes, Rc::new(WorkerSockets::default()));
     config
         .service(
             web::scope("/realtime/v1")
                 .app_data(web::Data::new(hub.clone()))
-                .app_data(Rc::clone(&desk))
+                .app_data(Rc::clone(&worker))
                 .app_data(web::PayloadConfig::new(most))
                 .route("/websocket", web::get().to(websocket))
                 .route("/api/broadcast", web::post().to(broadcast))
                 .route("/api/broadcast/{topic}/events/{event}", web::post().to(broadcast_event)),
         )
-        .service(web::resource("/socket/websocket").app_data(web::Data::new(hub)).app_data(desk).route(web::get().to(websocket)));
+        .service(web::resource("/socket/websocket").app_data(web::Data::new(hub)).app_data(worker).route(web::get().to(websocket)));
 }
 
 #[derive(Deserialize)]
@@ -78,11 +80,14 @@ struct Message {
 /// Upgrades to a WebSocket, or refuses with `{"error": ..}`. `log_level`, which clients may send,
 /// has no effect.
 async fn websocket(request: HttpRequest, payload: web::Payload, query: web::Query<Query>, hub: web::Data<Hub>) -> HttpResponse {
-    let Some(desk) = request.app_data::<Rc<Desk>>().cloned() else { return no_connection() };
+    let Some(worker) = request.app_data::<Rc<WorkerSockets>>().cloned() else { return no_connection() };
+    if let Some(problem) = unfit(&request) {
+        return HttpResponse::from_error(ErrorBadRequest(problem));
+    }
     let admitted = Version::parse(query.vsn.as_deref()).ok_or(Refusal::UnknownVersion).and_then(|version| {
         let token = credentials::of_upgrade(&request, query.apikey.as_deref(), |page| hub.authority().trusts_page(page))?;
         let identity = Arc::new(authenticate(&hub, &token)?);
-        Ok((hub.connect(identity, version, &desk.mail)?, token))
+        Ok((hub.connect(identity, version, &worker.ready)?, token))
     });
     let (connection, token) = match admitted {
         Ok(admitted) => admitted,
@@ -90,16 +95,41 @@ async fn websocket(request: HttpRequest, payload: web::Payload, query: web::Quer
     };
     let mut answer = match handshake(request.head()) {
         Ok(answer) => answer,
-        Err(error) => return HttpResponse::build(actix_http::Response::from(&error).status()).json(json!({"error": error.to_string()})),
+        Err(error) => return no_handshake(&error),
     };
     let Some((body, handed)) = upgrade::take(&request, payload.into_inner()) else { return no_connection() };
     let hub = Hub::clone(&hub);
     let sockets = hub.sockets().clone();
-    actix_web::rt::spawn(sockets.track_future(socket::serve(hub, desk, connection, token, handed)));
+    // In the span of the request: what is logged of the socket names the request, the caller and the tenant too.
+    actix_web::rt::spawn(sockets.track_future(socket::serve(hub, worker, connection, token, handed)).instrument(Span::current()));
     match answer.message_body(body) {
         Ok(answer) => answer.map_into_boxed_body().into(),
         Err(error) => HttpResponse::InternalServerError().json(json!({"error": error.to_string()})),
     }
+}
+
+/// Why a request cannot become a socket, whoever sends it: the server would not hand on what comes after its head as it came.
+fn unfit(request: &HttpRequest) -> Option<&'static str> {
+    if request.version() < HttpVersion::HTTP_11 {
+        return Some(
+            "A WebSocket needs HTTP/1.1 (RFC 6455, 4.1), and this request came as HTTP/1.0; a proxy in between may have to be told so.",
+        );
+    }
+    if request.headers().contains_key(TRANSFER_ENCODING) {
+        return Some("A WebSocket begins with a request that has no body; leave out Transfer-Encoding.");
+    }
+    // The server knows an upgrade by this value; with another the rest would be read as a body or as requests.
+    let mut names = request.headers().get_all(UPGRADE).filter_map(|value| value.to_str().ok());
+    let is_known = names.any(|name| name.trim().eq_ignore_ascii_case("websocket"));
+    (request.head().upgrade() && !is_known).then_some("The header Upgrade must be `websocket` and nothing else.")
+}
+
+/// With the headers that say what would do, such as `Sec-WebSocket-Version`.
+fn no_handshake(error: &HandshakeError) -> HttpResponse {
+    let plain = actix_http::Response::from(error);
+    let mut answer = HttpResponse::build(plain.status());
+    plain.headers().iter().for_each(|header| _ = answer.insert_header(header));
+    answer.json(json!({"error": error.to_string()}))
 }
 
 fn no_connection() -> HttpResponse {
@@ -136,7 +166,7 @@ async fn broadcast(request: HttpRequest, query: web::Query<Query>, body: web::By
     }
     if count > WAITING {
         // Those who hear it have their turn before the next batch of this sender comes.
-        tokio::time::sleep(crate::desk::LONGEST_REST).await;
+        tokio::time::sleep(crate::worker::LONGEST_REST).await;
     }
     HttpResponse::Accepted().finish()
 }
@@ -196,6 +226,12 @@ fn authenticate(hub: &Hub, token: &str) -> Result<Identity, Refusal> {
     let identity = hub.authority().authenticate(token)?;
     let now = i64::try_from(now().as_secs()).unwrap_or(i64::MAX);
     identity.check_life(now)?;
+    // The log names them as it does for all other requests; neither is personal data.
+    let span = Span::current();
+    span.record("caller", &identity.subject);
+    if let Some(tenant) = &identity.tenant {
+        span.record("tenant", tenant);
+    }
     Ok(identity)
 }
 

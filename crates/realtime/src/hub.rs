@@ -19,13 +19,13 @@ use tokio_util::task::TaskTracker;
 use crate::authority::{Authority, Identity, Refusal};
 use crate::broadcast::{Body, Broadcast, Occasion};
 use crate::change::{Change, ChangeEncoder};
-use crate::desk::{Mail, Saying};
 use crate::frame::Version;
 use crate::history::{Ring, Start};
 use crate::limits::Limits;
 use crate::outgoing::{Outgoing, Topic};
 use crate::room::{Member, Room};
 use crate::subscriber::{self, Delivery, Inbox, Membership, Subscriber};
+use crate::worker::{FanOut, ReadyList};
 use tenants::Tenants;
 
 /// The change memory may hold this many times the bytes of one room's.
@@ -69,7 +69,7 @@ pub(crate) struct Connection {
 /// Frees a socket's place when dropped.
 pub(crate) struct Place {
     number: u64,
-    tenant: Option<String>,
+    identity: Arc<Identity>,
     hub: Hub,
 }
 
@@ -170,26 +170,23 @@ impl Hub {
         waited.is_ok()
     }
 
-    /// Takes a place for a socket, whose worker is told by `mail` what there is to write.
-    pub(crate) fn connect(&self, identity: Arc<Identity>, version: Version, mail: &Arc<Mail>) -> Result<Connection, Refusal> {
+    /// Takes a place for a socket, whose worker is told by `ready` what there is to write.
+    pub(crate) fn connect(&self, identity: Arc<Identity>, version: Version, ready: &Arc<ReadyList>) -> Result<Connection, Refusal> {
         if self.inner.shutdown.is_cancelled() {
             return Err(Refusal::Restarting);
         }
-        let tenant = identity.tenant.clone();
         let number = self.next_number();
-        let (subscriber, inbox) = subscriber::queue(self.inner.limits.queue, version, identity, number, Arc::clone(mail));
+        let (subscriber, inbox) = subscriber::queue(self.inner.limits.queue, version, Arc::clone(&identity), number, Arc::clone(ready));
         {
             let mut state = self.state();
             if state.sockets.len() >= self.inner.limits.connections {
                 return Err(Refusal::TooManyConnections);
             }
-            if !self.inner.tenants.enter(tenant.as_deref(), now()) {
-                return Err(Refusal::TooManyOfTenant);
-            }
+            self.inner.tenants.enter(&identity, now())?;
             state.sockets.insert(number, Arc::clone(&subscriber));
         }
         gauge!("realtime_connections").increment(1);
-        Ok(Connection { number, subscriber, inbox, place: Place { number, tenant, hub: self.clone() } })
+        Ok(Connection { number, subscriber, inbox, place: Place { number, identity, hub: self.clone() } })
     }
 
     /// Sends a broadcast to its room; `except` is a sender that does not want its own message.
@@ -203,14 +200,14 @@ impl Hub {
             room.listing()
         };
         // Two versions: a map would cost more than finding the socket.
-        let (mut of_v1, mut of_v2, mut saying, mut sent) = (None, None, Saying::default(), 0);
+        let (mut of_v1, mut of_v2, mut fan_out, mut sent) = (None, None, FanOut::default(), 0);
         for (membership, member) in members.iter().filter(|(membership, _)| except != Some(*membership)) {
             let version = member.subscriber.version;
             let encoded = if version == Version::V1 { &mut of_v1 } else { &mut of_v2 };
             let frame = encoded.get_or_insert_with(|| message.frame(version, Occasion::Live));
             if let Some(frame) = frame.clone() {
                 let delivery = Delivery { membership: *membership, sequence: message.sequence, frame };
-                sent += u64::from(saying.offer(&member.subscriber, delivery));
+                sent += u64::from(fan_out.offer(&member.subscriber, delivery));
             }
         }
         counter!("realtime_messages_sent_total").increment(sent);
@@ -229,14 +226,14 @@ impl Hub {
             }
             listeners
         };
-        let (mut encoder, mut saying, mut sent) = (ChangeEncoder::new(&change), Saying::default(), 0);
+        let (mut encoder, mut fan_out, mut sent) = (ChangeEncoder::new(&change), FanOut::default(), 0);
         for (topic, membership, member) in &listeners {
             if !self.may_see(&member.identity, &change) {
                 continue;
             }
             for frame in encoder.frames(member.subscriber.version, topic, &member.bindings) {
                 let delivery = Delivery { membership: *membership, sequence: change.sequence, frame };
-                sent += u64::from(saying.offer(&member.subscriber, delivery));
+                sent += u64::from(fan_out.offer(&member.subscriber, delivery));
             }
         }
         counter!("realtime_messages_sent_total").increment(sent);
@@ -288,7 +285,7 @@ impl fmt::Debug for Hub {
 impl Drop for Place {
     fn drop(&mut self) {
         self.hub.state().sockets.remove(&self.number);
-        self.hub.inner.tenants.leave(self.tenant.as_deref());
+        self.hub.inner.tenants.leave(&self.identity);
         gauge!("realtime_connections").decrement(1);
     }
 }

@@ -3,7 +3,7 @@
 //! Realtime, serialisations 1.0.0 and 2.0.0, so the stock clients work against it unchanged.
 //!
 //! ```text
-//! service -> hub::Hub::publish -> room members -> bounded queue -> desk -> line -> client
+//! service -> hub::Hub::publish -> room members -> bounded queue -> worker -> writer -> client
 //!                                                    protocol <-> socket <- reader <- client
 //! ```
 //!
@@ -36,7 +36,7 @@ pub mod bridge;
 mod broadcast;
 mod change;
 mod credentials;
-mod desk;
+mod end;
 mod filter;
 mod frame;
 #[cfg(test)]
@@ -45,7 +45,6 @@ mod history;
 pub mod http;
 pub mod hub;
 pub mod limits;
-mod line;
 pub mod outgoing;
 mod protocol;
 mod reader;
@@ -55,3 +54,5 @@ mod subscriber;
 #[cfg(test)]
 mod testing;
 pub mod upgrade;
+mod worker;
+mod writer;

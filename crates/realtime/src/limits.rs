@@ -10,6 +10,9 @@ pub struct Limits {
     pub connections: usize,
     /// Open sockets of one tenant in this process.
     pub tenant_connections: usize,
+    /// Open sockets in this process of one person who belongs to no tenant. An API key without a tenant may have as many as a tenant, because
+    /// many people may stand behind it.
+    pub account_connections: usize,
     /// Joins per second on all sockets of one tenant; twice as many may come in one burst.
     pub tenant_joins_per_second: u32,
     /// Messages per second from all sockets of one tenant; ten times as many may come in one burst.
@@ -49,6 +52,7 @@ impl Default for Limits {
         Self {
             connections: 10_000,
             tenant_connections: 2_000,
+            account_connections: 200,
             tenant_joins_per_second: 500,
             tenant_messages_per_second: 500,
             channels: 100,

@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 
 use crate::authority::Identity;
 use crate::binding::Binding;
-use crate::desk::Saying;
 use crate::frame::{Envelope, Version};
 use crate::subscriber::{Delivery, Membership, Subscriber};
+use crate::worker::FanOut;
 
 /// One socket in one room.
 #[derive(Debug, Clone)]
@@ -116,11 +116,11 @@ impl Room {
     fn tell_presence(&self, wire_topic: &str, joins: &Value, leaves: &Value) {
         let payload = json!({"joins": joins, "leaves": leaves}).to_string();
         let envelope = Envelope { join_ref: None, reference: None, topic: wire_topic, event: "presence_diff" };
-        let (mut encoded, mut saying) = (HashMap::<Version, _>::new(), Saying::default());
+        let (mut encoded, mut fan_out) = (HashMap::<Version, _>::new(), FanOut::default());
         for (&membership, member) in self.members.iter().filter(|(_, m)| m.presence) {
             let version = member.subscriber.version;
             let frame = encoded.entry(version).or_insert_with(|| envelope.frame(version, &payload));
-            saying.offer(&member.subscriber, Delivery { membership, sequence: None, frame: frame.clone() });
+            fan_out.offer(&member.subscriber, Delivery { membership, sequence: None, frame: frame.clone() });
         }
     }
 }

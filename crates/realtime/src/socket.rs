@@ -1,29 +1,34 @@
 //! One socket from upgrade to close. A single loop owns every await: the client's frames, the timer, what could not be written at once and the
-//! two ways of being asked to stop. What others say is not awaited here: the worker's [`Desk`] writes it.
+//! two ways of being asked to stop. What others say is not awaited here: the worker's [`WorkerSockets`] writes it.
 
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix_http::ws::{CloseCode, ProtocolError};
+use actix_http::ws::CloseCode;
 use bytes::BytesMut;
+use futures_util::FutureExt as _;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{error, info};
 
-use crate::desk::{self, Desk};
+use crate::end::{End, said};
 use crate::hub::{Connection, Hub, Place, now};
-use crate::line::{End, Line};
 use crate::protocol::{Answer, Protocol};
 use crate::reader::{Heard, Reader};
 use crate::upgrade::Handed;
+use crate::worker::{self, WorkerSockets};
+use crate::writer::SocketWriter;
 
 /// Clients of a process that stops are asked to come back within this time after the first second, in milliseconds.
 const RETURN_MS: u64 = 4_000;
 /// Room for the envelope around the largest payload.
 const ENVELOPE_BYTES: usize = 16 * 1024;
+/// How long a client is waited for that has to take what is left of its messages and the close frame.
+const LAST_WRITE: Duration = Duration::from_secs(1);
 /// How long a client that was told of the end may take to end as well; who reads it would lose it if we went at once.
 const GOODBYE: Duration = Duration::from_millis(500);
 
@@ -38,24 +43,28 @@ struct Clock {
 /// One socket at work.
 struct Socket {
     hub: Hub,
-    line: Rc<Line>,
+    writer: Rc<SocketWriter>,
     reader: Reader,
     clock: Clock,
     evicted: CancellationToken,
 }
 
 /// Serves one socket until it ends, then frees its place and its channels and logs one line.
-pub(crate) async fn serve(hub: Hub, desk: Rc<Desk>, connection: Connection, token: String, handed: Handed) {
+pub(crate) async fn serve(hub: Hub, worker: Rc<WorkerSockets>, connection: Connection, token: String, handed: Handed) {
     let Some((stream, read)) = handed.arrive().await else { return };
     let opened_at = Instant::now();
     let subject = connection.subscriber.identity.clone();
     let number = connection.number;
     let (mut socket, place) = Socket::new(hub, connection, token, stream, read);
-    let seat = desk.seat(number, Rc::clone(&socket.line));
-    let end = socket.converse().await;
+    let registration = worker.register(number, Rc::clone(&socket.writer));
+    // A mistake in one conversation ends that one. What it was at is not looked at again but to say goodbye, so nothing half done is used.
+    let end = AssertUnwindSafe(socket.converse()).catch_unwind().await.unwrap_or_else(|panic| {
+        error!(panic = said(panic.as_ref()), "a socket failed and is closed");
+        End::failed()
+    });
     let (subject, code) = (&subject.subject, u16::from(end.code));
     info!(subject, code, reason = end.reason, open_seconds = opened_at.elapsed().as_secs(), "websocket closed: {}", end.reason);
-    drop(seat);
+    drop(registration);
     Box::pin(socket.finish(end, place)).await;
 }
 
@@ -69,8 +78,8 @@ impl Socket {
         let clock = Clock { heard_at: Instant::now(), ping_at: Instant::now() + hub.limits().ping, closing: None };
         let evicted = subscriber.evicted.clone();
         let protocol = Protocol::new(hub.clone(), subscriber, token, now());
-        let line = Rc::new(Line::new(stream, protocol, inbox));
-        (Self { hub, line, reader: Reader::new(read, most), clock, evicted }, place)
+        let writer = Rc::new(SocketWriter::new(stream, protocol, inbox));
+        (Self { hub, writer, reader: Reader::new(read, most), clock, evicted }, place)
     }
 
     async fn converse(&mut self) -> End {
@@ -83,25 +92,25 @@ impl Socket {
         let mut evicted = pin!(evicted.cancelled());
         let mut timer = pin!(sleep_until(self.wake_at()));
         loop {
-            let is_stuck = self.line.stuck_since().is_some();
+            let is_stuck = self.writer.stuck_since().is_some();
             let step = tokio::select! {
                 () = &mut stopping, if self.clock.closing.is_none() => {
                     let reconnect_after = self.clock.close_within(hub.limits().drain);
-                    self.line.send(self.line.with(|protocol| protocol.announce_end(reconnect_after)));
+                    self.writer.send(self.writer.with(|protocol| protocol.announce_end(reconnect_after)));
                     Ok(())
                 }
                 () = &mut evicted => {
                     Err(End::new(CloseCode::Restart, "your access has changed; please reconnect"))
                 }
                 // Whoever does not take the answers is asked nothing more.
-                read = self.reader.fill(&self.line.stream), if !is_stuck => match read {
+                read = self.reader.fill(&self.writer.stream), if !is_stuck => match read {
                     Ok(count) if count > 0 => {
                         self.clock.heard_at = Instant::now();
                         self.answer().await
                     }
                     _ => Err(End::lost()),
                 },
-                news = self.line.attend() => match news {
+                news = self.writer.attend() => match news {
                     Ok(()) => self.answer().await,
                     Err(end) => Err(end),
                 },
@@ -117,26 +126,25 @@ impl Socket {
     /// Answers what the client has sent, until it does not take the answers.
     async fn answer(&mut self) -> Result<(), End> {
         let mut answered = 0;
-        while self.line.stuck_since().is_none() {
+        while self.writer.stuck_since().is_none() {
             answered += 1;
             if answered % AT_ONCE == 0 {
                 // Others hear what this one says: their queues are emptied before the next ones come.
-                tokio::time::sleep(desk::LONGEST_REST + Duration::from_millis(1)).await;
+                tokio::time::sleep(worker::LONGEST_REST + Duration::from_millis(1)).await;
             }
             let answer = match self.reader.next() {
                 Ok(None) => return Ok(()),
-                Ok(Some(Heard::Text(text))) => self.line.with(|protocol| protocol.receive_text(&text, now())),
-                Ok(Some(Heard::Binary(bytes))) => self.line.with(|protocol| protocol.receive_binary(&bytes, now())),
+                Ok(Some(Heard::Text(text))) => self.writer.with(|protocol| protocol.receive_text(&text, now())),
+                Ok(Some(Heard::Binary(bytes))) => self.writer.with(|protocol| protocol.receive_binary(&bytes, now())),
                 Ok(Some(Heard::Ping(bytes))) => {
-                    self.line.pong(bytes);
+                    self.writer.pong(bytes);
                     Answer::default()
                 }
                 Ok(Some(Heard::Pong)) => Answer::default(),
                 Ok(Some(Heard::Close)) => return Err(End::new(CloseCode::Normal, "closed by the client")),
-                Err(ProtocolError::Overflow) => return Err(End::new(CloseCode::Size, "the frame is too large")),
-                Err(error) => return Err(End::new(CloseCode::Protocol, &error.to_string())),
+                Err(end) => return Err(end),
             };
-            self.line.send(answer.frames);
+            self.writer.send(answer.frames);
             if let Some(refusal) = answer.close {
                 return Err(End::new(CloseCode::Away, &refusal.to_string()));
             }
@@ -147,10 +155,10 @@ impl Socket {
     /// The earliest of all that the timer waits for.
     fn wake_at(&self) -> Instant {
         let limits = self.hub.limits();
-        let expiry = u64::try_from(self.line.with(|protocol| protocol.next_expiry())).unwrap_or(0);
+        let expiry = u64::try_from(self.writer.with(|protocol| protocol.next_expiry())).unwrap_or(0);
         let until_expiry = Duration::from_secs(expiry).saturating_sub(now());
         let fixed = [self.clock.ping_at, self.clock.heard_at + limits.silence, Instant::now() + until_expiry];
-        let stuck = self.line.stuck_since().map(|since| since + limits.write_deadline);
+        let stuck = self.writer.stuck_since().map(|since| since + limits.write_deadline);
         let closing = self.clock.closing.map(|(at, _)| at);
         fixed.into_iter().chain(stuck).chain(closing).min().unwrap_or_else(Instant::now)
     }
@@ -163,32 +171,33 @@ impl Socket {
             let reason = format!("the server is restarting; please reconnect in {reconnect_after} ms");
             return Err(End::new(CloseCode::Restart, &reason));
         }
-        if self.line.stuck_since().is_some_and(|since| since.elapsed() >= limits.write_deadline) {
+        if self.writer.stuck_since().is_some_and(|since| since.elapsed() >= limits.write_deadline) {
             return Err(End::too_slow());
         }
         if self.clock.heard_at.elapsed() >= limits.silence {
             let reason = format!("nothing was heard for {} seconds", limits.silence.as_secs_f64());
             return Err(End::new(CloseCode::Away, &reason));
         }
-        self.line.send(self.line.with(|protocol| protocol.expire(now())));
+        self.writer.send(self.writer.with(|protocol| protocol.expire(now())));
         if self.clock.ping_at <= Instant::now() {
             self.clock.ping_at = Instant::now() + limits.ping;
-            self.line.ping();
+            self.writer.ping();
         }
         Ok(())
     }
 
-    /// Says goodbye. A peer that has stopped reading cannot be told; dropping the socket ends the connection.
+    /// Says goodbye. The place is free from now on: a peer that has stopped reading cannot be told, and would hold it for as long as it is
+    /// waited for. Dropping the socket ends the connection.
     async fn finish(self, end: End, place: Place) {
-        self.line.close(&end);
-        let told = timeout(self.hub.limits().write_deadline, self.line.emptied()).await;
         drop(place);
-        let Ok(mut line) = Rc::try_unwrap(self.line) else { return };
-        if told.is_ok() && line.stream.shutdown().await.is_ok() {
+        self.writer.close(&end);
+        let told = timeout(self.hub.limits().write_deadline.min(LAST_WRITE), self.writer.emptied()).await;
+        let Ok(mut writer) = Rc::try_unwrap(self.writer) else { return };
+        if told.is_ok() && writer.stream.shutdown().await.is_ok() {
             let rest = async {
                 let mut discarded = [0; 1024];
-                while line.stream.readable().await.is_ok() {
-                    match line.stream.try_read(&mut discarded) {
+                while writer.stream.readable().await.is_ok() {
+                    match writer.stream.try_read(&mut discarded) {
                         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
                         Ok(count) if count > 0 => {}
                         _ => break,

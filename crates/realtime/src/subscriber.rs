@@ -10,8 +10,8 @@ use metrics::counter;
 use tokio_util::sync::CancellationToken;
 
 use crate::authority::Identity;
-use crate::desk::Mail;
 use crate::frame::{Frame, Version};
+use crate::worker::ReadyList;
 
 /// A second overflow within this time closes the socket.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -37,7 +37,7 @@ pub(crate) struct Subscriber {
     /// Cancelled when the service wants this socket gone.
     pub(crate) evicted: CancellationToken,
     pub(crate) number: u64,
-    pub(crate) mail: Arc<Mail>,
+    pub(crate) ready: Arc<ReadyList>,
     queue: Mutex<Queue>,
 }
 
@@ -84,8 +84,14 @@ pub(crate) enum Offered {
     Missed,
 }
 
-/// Makes a queue of `capacity` messages for the socket of this number, which its worker is told of by `mail`.
-pub(crate) fn queue(capacity: usize, version: Version, identity: Arc<Identity>, number: u64, mail: Arc<Mail>) -> (Arc<Subscriber>, Inbox) {
+/// Makes a queue of `capacity` messages for the socket of this number, which its worker is told of by `ready`.
+pub(crate) fn queue(
+    capacity: usize,
+    version: Version,
+    identity: Arc<Identity>,
+    number: u64,
+    ready: Arc<ReadyList>,
+) -> (Arc<Subscriber>, Inbox) {
     let queue = Mutex::new(Queue {
         deliveries: VecDeque::new(),
         capacity: capacity.max(1),
@@ -96,12 +102,12 @@ pub(crate) fn queue(capacity: usize, version: Version, identity: Arc<Identity>, 
         missed: HashMap::new(),
         overflowed_at: None,
     });
-    let subscriber = Arc::new(Subscriber { version, identity, evicted: CancellationToken::new(), number, mail, queue });
+    let subscriber = Arc::new(Subscriber { version, identity, evicted: CancellationToken::new(), number, ready, queue });
     (Arc::clone(&subscriber), Inbox { subscriber })
 }
 
 impl Subscriber {
-    /// Queues a frame, or counts it as missed when there is no room. Never waits; [`crate::desk::Saying`] tells the worker.
+    /// Queues a frame, or counts it as missed when there is no room. Never waits; [`crate::worker::FanOut`] tells the worker.
     pub(crate) fn offer(&self, delivery: Delivery) -> Offered {
         let mut queue = locked(&self.queue);
         if queue.is_closed {

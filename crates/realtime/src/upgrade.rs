@@ -6,8 +6,8 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::TcpStream;
 use std::os::fd::AsFd;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use actix_web::HttpRequest;
 use actix_web::body::{BodySize, MessageBody};
@@ -31,25 +31,20 @@ pub fn keep(connection: &dyn Any, extensions: &mut Extensions) {
 /// A connection that is on its way to us.
 pub(crate) struct Handed {
     stream: TcpStream,
-    payload: Payload,
-    over: oneshot::Receiver<()>,
+    over: oneshot::Receiver<BytesMut>,
 }
 
 /// Takes the connection of a request. The body must be that of the answer, or the connection stays where it is.
 pub(crate) fn take(request: &HttpRequest, payload: Payload) -> Option<(LastBody, Handed)> {
     let stream = request.conn_data::<Duplicate>()?.0.take()?;
     let (told, over) = oneshot::channel();
-    Some((LastBody { told: Some(told), polls: 0 }, Handed { stream, payload, over }))
+    Some((LastBody { told: Some(told), payload: Box::pin(payload), read: BytesMut::new(), polls: 0 }, Handed { stream, over }))
 }
 
 impl Handed {
     /// The socket when the server has let go of it, with the bytes that the server had already read.
     pub(crate) async fn arrive(self) -> Option<(tokio::net::TcpStream, BytesMut)> {
-        self.over.await.ok()?;
-        let (mut payload, mut read) = (pin!(self.payload), BytesMut::new());
-        while let Poll::Ready(Some(Ok(chunk))) = payload.as_mut().poll_next(&mut Context::from_waker(Waker::noop())) {
-            read.extend_from_slice(&chunk);
-        }
+        let read = self.over.await.ok()?;
         // What comes next is small and wanted at once.
         self.stream.set_nodelay(true).ok()?;
         Some((tokio::net::TcpStream::from_std(self.stream).ok()?, read))
@@ -58,8 +53,14 @@ impl Handed {
 
 /// The body of the answer to an upgrade. It promises a byte, which is announced nowhere since an upgrade has no length, and ends without it: a
 /// server must then drop the connection as it is, without a goodbye that would reach the other handle as well.
+///
+/// It also empties the payload of the request. The server reads up to 128 KiB from the connection each time before it asks for this body, and
+/// moves what it has read into the payload, unless 32 KiB wait there already; what it has not moved when it drops the connection is lost. So the
+/// payload is emptied twice: when the server asks again nothing waits in it, all that was read is moved, and nothing more is read until the end.
 pub(crate) struct LastBody {
-    told: Option<oneshot::Sender<()>>,
+    told: Option<oneshot::Sender<BytesMut>>,
+    payload: Pin<Box<Payload>>,
+    read: BytesMut,
     polls: u8,
 }
 
@@ -72,6 +73,9 @@ impl MessageBody for LastBody {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
         self.polls = self.polls.saturating_add(1);
+        while let Poll::Ready(Some(Ok(chunk))) = self.payload.as_mut().poll_next(context) {
+            self.read.extend_from_slice(&chunk);
+        }
         if self.polls == 1 {
             // While the body waits the server sends the head.
             context.waker().wake_by_ref();
@@ -85,7 +89,7 @@ impl Drop for LastBody {
     fn drop(&mut self) {
         if let Some(told) = self.told.take().filter(|_| self.polls > 1) {
             // Nobody waits any more when the process stops.
-            let _ = told.send(());
+            let _ = told.send(std::mem::take(&mut self.read));
         }
     }
 }

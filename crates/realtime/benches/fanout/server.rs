@@ -33,8 +33,8 @@ impl Authority for Everybody {
 
 /// Serves until the process is killed.
 pub fn run(port: u16) -> Result<()> {
-    // One publisher says more here than a person may.
-    let limits = Limits { messages_per_second: 100_000, ..Limits::default() };
+    // One publisher says more here than a person may, and all sockets are one account's.
+    let limits = Limits { messages_per_second: 100_000, account_connections: usize::MAX, ..Limits::default() };
     let hub = Hub::new(Arc::new(Everybody), limits, CancellationToken::new());
     let serving = async move {
         let server = HttpServer::new(move || {

@@ -22,5 +22,6 @@ mod reviews;
 mod rooms;
 mod sign_in;
 mod soak;
+mod socket_edge;
 mod tasks;
 mod walk;

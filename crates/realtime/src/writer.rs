@@ -1,16 +1,18 @@
 //! The writing side of one socket. Frames go straight to the system when it takes them; what it does not take waits here, and while anything
 //! waits nothing else is written and nothing is read. All of this happens on the worker that the socket belongs to.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
 use std::task::{Context, Poll, Waker, ready};
 
-use actix_http::ws::{CloseCode, CloseReason, Codec, Message};
+use actix_http::ws::{CloseReason, Codec, Message};
 use bytes::{Buf, BytesMut};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::codec::Encoder;
+use tracing::Span;
 
+use crate::end::End;
 use crate::frame::Frame;
 use crate::protocol::Protocol;
 use crate::subscriber::{Inbox, Taken};
@@ -20,17 +22,16 @@ const TOGETHER_BYTES: usize = 64 * 1024;
 /// A buffer that has grown beyond this is not kept for the next socket.
 const KEPT_BYTES: usize = 1024 * 1024;
 
-/// Why a socket ended; its code and the reason sent to the client.
-#[derive(Debug)]
-pub(crate) struct End {
-    pub(crate) code: CloseCode,
-    pub(crate) reason: String,
-}
-
 /// One socket, its conversation and what it still has to write.
-pub(crate) struct Line {
+pub(crate) struct SocketWriter {
     pub(crate) stream: TcpStream,
+    /// What its log lines say of it.
+    pub(crate) span: Span,
     state: RefCell<State>,
+    /// The socket's task, which waits for news.
+    task: Cell<Option<Waker>>,
+    /// Set after a panic; beside the state, which may be in any state then.
+    has_failed: Cell<bool>,
 }
 
 struct State {
@@ -43,36 +44,12 @@ struct State {
     has_news: bool,
     end: Option<End>,
     is_closing: bool,
-    task: Option<Waker>,
 }
 
-impl End {
-    pub(crate) fn new(code: CloseCode, reason: &str) -> Self {
-        Self { code, reason: reason.to_owned() }
-    }
-
-    pub(crate) fn too_slow() -> Self {
-        Self::new(CloseCode::Again, "this connection is too slow; read the data again")
-    }
-
-    pub(crate) fn lost() -> Self {
-        Self::new(CloseCode::Away, "the connection was lost")
-    }
-}
-
-impl Line {
+impl SocketWriter {
     pub(crate) fn new(stream: TcpStream, protocol: Protocol, inbox: Inbox) -> Self {
-        let state = State {
-            protocol,
-            inbox,
-            unsent: BytesMut::new(),
-            stuck_since: None,
-            has_news: false,
-            end: None,
-            is_closing: false,
-            task: None,
-        };
-        Self { stream, state: RefCell::new(state) }
+        let state = State { protocol, inbox, unsent: BytesMut::new(), stuck_since: None, has_news: false, end: None, is_closing: false };
+        Self { stream, span: Span::current(), state: RefCell::new(state), task: Cell::default(), has_failed: Cell::default() }
     }
 
     /// Lets the conversation go on.
@@ -89,7 +66,7 @@ impl Line {
         for frame in frames {
             frame.encode(&mut bytes);
         }
-        self.state.borrow_mut().write(&self.stream, &bytes);
+        self.change(|state| state.write(&self.stream, &bytes));
     }
 
     pub(crate) fn pong(&self, bytes: bytes::Bytes) {
@@ -112,7 +89,19 @@ impl Line {
 
     /// Writes what waits in the queue, until it is empty or the system takes no more.
     pub(crate) fn deliver(&self, scratch: &mut BytesMut) {
-        self.state.borrow_mut().deliver(&self.stream, scratch);
+        self.change(|state| state.deliver(&self.stream, scratch));
+    }
+
+    /// Ends the socket after a panic in one of its calls. Safe whatever the state is in, and whoever holds it.
+    pub(crate) fn fail(&self) {
+        self.has_failed.set(true);
+        self.wake();
+    }
+
+    /// Holds the state, so that all else that needs it panics.
+    #[cfg(test)]
+    pub(crate) fn hold(&self) -> impl Sized + '_ {
+        self.state.borrow_mut()
     }
 
     /// Since when the system has not taken all that it was given.
@@ -123,7 +112,15 @@ impl Line {
     /// Waits until there is something that the socket's task must know: that the socket is stuck or free again, or that it ends. Writes what waits
     /// when the system takes it again. Safe to cancel.
     pub(crate) async fn attend(&self) -> Result<(), End> {
-        std::future::poll_fn(|context| self.state.borrow_mut().attend(&self.stream, context)).await
+        std::future::poll_fn(|context| {
+            if self.has_failed.get() {
+                return Poll::Ready(Err(End::failed()));
+            }
+            let known = self.task.take().filter(|known| known.will_wake(context.waker()));
+            self.task.set(known.or_else(|| Some(context.waker().clone())));
+            self.state.borrow_mut().attend(&self.stream, context)
+        })
+        .await
     }
 
     /// Waits until all is written, or cannot be.
@@ -135,7 +132,24 @@ impl Line {
         let mut bytes = BytesMut::new();
         // A message that is whole and not a continuation can always be encoded.
         if Codec::new().encode(message, &mut bytes).is_ok() {
-            self.state.borrow_mut().write(&self.stream, &bytes);
+            self.change(|state| state.write(&self.stream, &bytes));
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let has_news = {
+            let mut state = self.state.borrow_mut();
+            change(&mut state);
+            state.has_news
+        };
+        if has_news {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(task) = self.task.take() {
+            task.wake();
         }
     }
 }
@@ -151,7 +165,7 @@ impl State {
         self.unsent.extend_from_slice(rest);
         if self.stuck_since.is_none() {
             self.stuck_since = Some(Instant::now());
-            self.tell();
+            self.has_news = true;
         }
     }
 
@@ -207,9 +221,6 @@ impl State {
             self.has_news = false;
             return Poll::Ready(self.end.take().map_or(Ok(()), Err));
         }
-        if self.task.as_ref().is_none_or(|known| !known.will_wake(context.waker())) {
-            self.task = Some(context.waker().clone());
-        }
         Poll::Pending
     }
 
@@ -232,14 +243,7 @@ impl State {
     fn fail(&mut self, end: End) {
         if self.end.is_none() {
             self.end = Some(end);
-            self.tell();
-        }
-    }
-
-    fn tell(&mut self) {
-        self.has_news = true;
-        if let Some(task) = self.task.take() {
-            task.wake();
+            self.has_news = true;
         }
     }
 }

@@ -2,125 +2,29 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod bounds;
+mod failures;
+mod handover;
+mod server;
+mod wire;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{App, HttpServer, test};
 use futures_util::{SinkExt, StreamExt};
-use realtime::authority::{Authority, Identity, Refusal};
 use realtime::hub::Hub;
 use realtime::limits::Limits;
-use realtime::outgoing::{ChangeType, Outgoing, Topic};
-use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use realtime::outgoing::{ChangeType, Outgoing};
+use serde_json::json;
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
-use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use tokio_util::sync::CancellationToken;
 
-/// Long enough for a busy machine; only a failing test waits so long.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
-
-struct OneKey;
-
-impl Authority for OneKey {
-    fn authenticate(&self, token: &str) -> Result<Identity, Refusal> {
-        if token != "key" {
-            return Err(Refusal::Malformed);
-        }
-        Ok(Identity { subject: "key".to_owned(), role: "anon".to_owned(), tenant: None, expires_at: None })
-    }
-
-    fn may_join(&self, _: &Identity, topic: &str, private: bool) -> Result<(), Refusal> {
-        if private {
-            return Err(Refusal::NotPermitted { topic: topic.to_owned() });
-        }
-        Ok(())
-    }
-
-    fn may_see(&self, _: &Identity, _: &str, tenant: Option<&str>, _: &Value) -> bool {
-        tenant.is_none()
-    }
-
-    fn may_send(&self, _: &Identity, _: &str, private: bool) -> bool {
-        !private
-    }
-}
-
-struct Server {
-    hub: Hub,
-    address: std::net::SocketAddr,
-    shutdown: CancellationToken,
-}
-
-async fn serve(limits: Limits) -> Server {
-    let shutdown = CancellationToken::new();
-    let hub = Hub::new(Arc::new(OneKey), limits, shutdown.clone());
-    let shared = hub.clone();
-    let server = HttpServer::new(move || App::new().configure(|config| realtime::http::configure(config, shared.clone())))
-        .on_connect(realtime::upgrade::keep)
-        .workers(1)
-        .disable_signals()
-        .bind("127.0.0.1:0")
-        .unwrap();
-    let address = server.addrs()[0];
-    actix_web::rt::spawn(server.run());
-    Server { hub, address, shutdown }
-}
-
-impl Server {
-    async fn open(&self, path_and_query: &str) -> Result<Socket, Error> {
-        let url = format!("ws://{}{path_and_query}", self.address);
-        let opened = tokio::time::timeout(PATIENCE, connect_async(url)).await;
-        opened.expect("an answer to the upgrade").map(|(socket, _)| socket)
-    }
-
-    async fn joined(&self, topic: &str, config: Value) -> Socket {
-        let path = "/realtime/v1/websocket?apikey=key&vsn=2.0.0&log_level=info";
-        let mut socket = self.open(path).await.unwrap();
-        say(&mut socket, json!(["1", "1", topic, "phx_join", {"config": config}])).await;
-        assert_eq!(hear(&mut socket).await[4]["status"], "ok");
-        socket
-    }
-}
-
-async fn say(socket: &mut Socket, message: Value) {
-    socket.send(Message::text(message.to_string())).await.unwrap();
-}
-
-async fn next(socket: &mut Socket) -> Message {
-    let message = tokio::time::timeout(PATIENCE, socket.next()).await;
-    message.expect("a message in time").unwrap().unwrap()
-}
-
-async fn hear(socket: &mut Socket) -> Value {
-    match next(socket).await {
-        Message::Text(text) => serde_json::from_str(&text).unwrap(),
-        other => panic!("expected text, got {other:?}"),
-    }
-}
-
-async fn closed(socket: &mut Socket) -> (CloseCode, String) {
-    match next(socket).await {
-        Message::Close(Some(close)) => (close.code, close.reason.to_string()),
-        other => panic!("expected a close, got {other:?}"),
-    }
-}
-
-fn refusal(result: Result<Socket, Error>) -> (u16, String) {
-    match result.err() {
-        Some(Error::Http(response)) => {
-            let body = response.body().clone().unwrap_or_default();
-            let body: Value = serde_json::from_slice(&body).unwrap();
-            (response.status().as_u16(), body["error"].as_str().unwrap().to_owned())
-        }
-        other => panic!("expected a refused upgrade, got {other:?}"),
-    }
-}
+use server::{PATIENCE, People, Server, closed, hear, next, publish, refusal, say, serve, until_open};
 
 #[actix_web::test]
 async fn a_client_joins_broadcasts_hears_changes_and_is_sent_away_at_the_end() {
@@ -277,7 +181,6 @@ async fn a_reader_that_stops_does_not_stop_the_others() {
     }
 }
 
-/// Waits until so many sockets are open.
 #[actix_web::test]
 async fn a_burst_of_one_reaches_all_who_read() {
     let server = serve(Limits::default()).await;
@@ -287,20 +190,6 @@ async fn a_burst_of_one_reaches_all_who_read() {
     for n in 0..900 {
         assert_eq!(hear(&mut listener).await[4]["payload"]["n"], n);
     }
-}
-
-async fn until_open(hub: &Hub, count: usize) {
-    let waiting = async {
-        while hub.connections() != count {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, waiting).await.expect("the number of open sockets");
-}
-
-fn publish(hub: &Hub, number: usize, text: &str) {
-    let payload = json!({"number": number, "text": text});
-    hub.publish(Outgoing::Broadcast { topic: Topic::public("room"), event: "e".to_owned(), payload, sequence: None });
 }
 
 #[actix_web::test]
@@ -381,12 +270,12 @@ async fn a_message_in_pieces_is_one_and_pings_between_them_are_answered() {
     assert_eq!(next(&mut socket).await, Message::Pong(b"there?"[..].into()));
     assert_eq!(hear(&mut socket).await, json!([null, "7", "phoenix", "phx_reply", {"status": "ok", "response": {}}]));
     socket.send(piece(b"\xff", Data::Text, true)).await.unwrap();
-    assert_eq!(closed(&mut socket).await, (CloseCode::Protocol, "I/O error: a text is not UTF-8".to_owned()));
+    assert_eq!(closed(&mut socket).await, (CloseCode::Invalid, "a text is not UTF-8".to_owned()));
 }
 
 #[actix_web::test]
 async fn a_server_that_keeps_no_connections_refuses_sockets() {
-    let hub = Hub::new(Arc::new(OneKey), Limits::default(), CancellationToken::new());
+    let hub = Hub::new(Arc::new(People), Limits::default(), CancellationToken::new());
     let shared = hub.clone();
     let server = HttpServer::new(move || App::new().configure(|config| realtime::http::configure(config, shared.clone())));
     let server = server.workers(1).disable_signals().bind("127.0.0.1:0").unwrap();

@@ -5,15 +5,18 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use tracing::error;
 
-use crate::line::Line;
+use crate::end::said;
 use crate::subscriber::{Delivery, Offered, Subscriber};
+use crate::writer::SocketWriter;
 
 /// After so many sockets the worker looks after what else it has to do.
 const TURN: usize = 64;
@@ -25,7 +28,7 @@ const SHORTEST_REST: Duration = Duration::from_millis(1);
 
 /// The sockets of a worker that have something in their queues; any thread may list them.
 #[derive(Debug, Default)]
-pub(crate) struct Mail {
+pub(crate) struct ReadyList {
     waiting: Mutex<Waiting>,
 }
 
@@ -35,7 +38,7 @@ struct Waiting {
     worker: Option<Waker>,
 }
 
-impl Mail {
+impl ReadyList {
     fn list(&self, number: u64) {
         self.lock().sockets.push(number);
     }
@@ -69,36 +72,36 @@ impl Mail {
 
 /// Says one thing to many sockets. Their workers are woken when it has been said to all, which is when this is dropped.
 #[derive(Default)]
-pub(crate) struct Saying<'a> {
-    mails: Vec<&'a Arc<Mail>>,
+pub(crate) struct FanOut<'a> {
+    lists: Vec<&'a Arc<ReadyList>>,
 }
 
-impl<'a> Saying<'a> {
+impl<'a> FanOut<'a> {
     /// Queues a frame and says whether there was room. Never waits.
     pub(crate) fn offer(&mut self, subscriber: &'a Subscriber, delivery: Delivery) -> bool {
         let offered = subscriber.offer(delivery);
         if offered == Offered::First {
-            subscriber.mail.list(subscriber.number);
-            if !self.mails.iter().any(|known| Arc::ptr_eq(known, &subscriber.mail)) {
-                self.mails.push(&subscriber.mail);
+            subscriber.ready.list(subscriber.number);
+            if !self.lists.iter().any(|known| Arc::ptr_eq(known, &subscriber.ready)) {
+                self.lists.push(&subscriber.ready);
             }
         }
         offered != Offered::Missed
     }
 }
 
-impl Drop for Saying<'_> {
+impl Drop for FanOut<'_> {
     fn drop(&mut self) {
-        self.mails.iter().for_each(|mail| mail.ring());
+        self.lists.iter().for_each(|ready| ready.ring());
     }
 }
 
 /// A worker's own sockets. It never leaves its thread.
 #[derive(Default)]
-pub(crate) struct Desk {
-    pub(crate) mail: Arc<Mail>,
-    lines: RefCell<HashMap<u64, Rc<Line>, BuildHasherDefault<Numbers>>>,
-    is_open: Cell<bool>,
+pub(crate) struct WorkerSockets {
+    pub(crate) ready: Arc<ReadyList>,
+    writers: RefCell<HashMap<u64, Rc<SocketWriter>, BuildHasherDefault<Numbers>>>,
+    is_running: Cell<bool>,
 }
 
 /// Hashes our own numbers, which nobody chooses.
@@ -119,34 +122,34 @@ impl Hasher for Numbers {
     }
 }
 
-/// A socket's place at the desk; dropping it frees the place.
-pub(crate) struct Seat {
-    desk: Rc<Desk>,
+/// A socket's registration with its worker, which writes for it until this is dropped.
+pub(crate) struct Registration {
+    worker: Rc<WorkerSockets>,
     number: u64,
 }
 
-impl Desk {
+impl WorkerSockets {
     /// Writes for this socket from now on, first what is in its queue already.
-    pub(crate) fn seat(self: &Rc<Self>, number: u64, line: Rc<Line>) -> Seat {
-        if !self.is_open.replace(true) {
+    pub(crate) fn register(self: &Rc<Self>, number: u64, writer: Rc<SocketWriter>) -> Registration {
+        if !self.is_running.replace(true) {
             actix_web::rt::spawn(Rc::clone(self).work());
         }
-        self.lines.borrow_mut().insert(number, line);
-        Seat { desk: Rc::clone(self), number }
+        self.writers.borrow_mut().insert(number, writer);
+        Registration { worker: Rc::clone(self), number }
     }
 
     async fn work(self: Rc<Self>) {
         let (mut listed, mut scratch) = (Vec::new(), BytesMut::new());
         loop {
-            self.mail.take(&mut listed).await;
+            self.ready.take(&mut listed).await;
             let began = Instant::now();
             for (index, number) in listed.drain(..).enumerate() {
                 if index % TURN == TURN - 1 {
                     tokio::task::yield_now().await;
                 }
-                let line = self.lines.borrow().get(&number).cloned();
-                if let Some(line) = line {
-                    line.deliver(&mut scratch);
+                let writer = self.writers.borrow().get(&number).cloned();
+                if let Some(writer) = writer {
+                    deliver(&writer, &mut scratch);
                 }
             }
             // What is said meanwhile goes out with what comes next, and the worker has time for all else. After few sockets there is no rest.
@@ -158,8 +161,20 @@ impl Desk {
     }
 }
 
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.desk.lines.borrow_mut().remove(&self.number);
+/// Writes for one socket. A panic there must not end the worker, which writes for all others; of what was being done only the scratch is used again,
+/// and that begins empty each time.
+fn deliver(writer: &SocketWriter, scratch: &mut BytesMut) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| writer.deliver(scratch))) {
+        writer.span.in_scope(|| error!(panic = said(panic.as_ref()), "writing to a socket failed; it is closed"));
+        writer.fail();
     }
 }
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.worker.writers.borrow_mut().remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests;
