@@ -213,7 +213,7 @@ async fn broadcast_event(
 fn send(hub: &Hub, identity: &Identity, topic: Topic, event: String, body: Body) {
     if hub.authority().may_send(identity, &topic.name, topic.private) {
         let message = Broadcast { topic, event, body, sequence: None };
-        hub.broadcast(message, None);
+        hub.say(message, None);
     }
 }
 

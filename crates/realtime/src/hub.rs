@@ -1,7 +1,10 @@
 //! The switchboard of one process: rooms, their members and a short memory. Services publish into
 //! it without waiting; each socket drains its own bounded queue.
 
+mod elsewhere;
 pub(crate) mod membership;
+#[cfg(test)]
+mod relay_tests;
 mod tenants;
 #[cfg(test)]
 mod tests;
@@ -23,9 +26,11 @@ use crate::frame::Version;
 use crate::history::{Ring, Start};
 use crate::limits::Limits;
 use crate::outgoing::{Outgoing, Topic};
+use crate::relay::Outbox;
 use crate::room::{Member, Room};
 use crate::subscriber::{self, Delivery, Inbox, Membership, Subscriber};
 use crate::worker::{FanOut, ReadyList};
+use elsewhere::Elsewhere;
 use tenants::Tenants;
 
 /// The change memory may hold this many times the bytes of one room's.
@@ -45,6 +50,7 @@ struct Inner {
     next_number: AtomicU64,
     state: Mutex<State>,
     tenants: Tenants,
+    outbox: Outbox,
 }
 
 struct State {
@@ -52,6 +58,7 @@ struct State {
     rooms: HashMap<Topic, Room>,
     broadcasts: HashMap<Topic, Ring<Broadcast>>,
     changes: Ring<Change>,
+    elsewhere: Elsewhere,
     /// Everything with a later sequence was published here; `None` when nobody said so.
     remembered_from: Option<i64>,
     /// The newest sequence of the rooms that were forgotten.
@@ -84,6 +91,7 @@ impl Hub {
             rooms: HashMap::new(),
             broadcasts: HashMap::new(),
             changes,
+            elsewhere: Elsewhere::default(),
             remembered_from: None,
             forgotten: 0,
         };
@@ -97,6 +105,7 @@ impl Hub {
                 next_number: AtomicU64::new(1),
                 state: Mutex::new(state),
                 tenants,
+                outbox: Outbox::default(),
             }),
         }
     }

@@ -13,6 +13,7 @@
 //! - [`http`]: the routes.
 //! - [`upgrade`]: how a connection leaves the HTTP server.
 //! - [`bridge`]: hearing what is said in the channels of a Supabase project.
+//! - [`relay`]: what clients of several processes say and show to each other.
 //!
 //! # What a client does after a gap
 //!
@@ -48,6 +49,7 @@ pub mod limits;
 pub mod outgoing;
 mod protocol;
 mod reader;
+pub mod relay;
 mod room;
 mod socket;
 mod subscriber;

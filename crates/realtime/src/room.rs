@@ -21,6 +21,8 @@ pub(crate) struct Member {
     pub(crate) presence: bool,
 }
 
+/// What is shown in a room, by presence key.
+pub(crate) type Metas = BTreeMap<String, Vec<Map<String, Value>>>;
 /// What one member shows.
 type Shown = (Membership, Map<String, Value>);
 
@@ -65,56 +67,65 @@ impl Room {
         Arc::clone(made)
     }
 
-    /// The payload of `presence_state`.
-    pub(crate) fn presence_state(&self) -> Value {
-        let entries = self.tracked.iter().map(|(key, shown)| {
-            let metas: Vec<_> = shown.iter().map(|(_, meta)| meta).collect();
-            (key.clone(), json!({ "metas": metas }))
-        });
-        Value::Object(entries.collect())
+    /// What members show, by presence key.
+    pub(crate) fn metas(&self) -> Metas {
+        let metas = |shown: &Vec<Shown>| shown.iter().map(|(_, meta)| meta.clone()).collect();
+        self.tracked.iter().map(|(key, shown)| (key.clone(), metas(shown))).collect()
+    }
+
+    /// Who shows what: key, member and state.
+    pub(crate) fn shown(&self) -> impl Iterator<Item = (&str, Membership, &Map<String, Value>)> {
+        self.tracked.iter().flat_map(|(key, shown)| shown.iter().map(|(owner, meta)| (key.as_str(), *owner, meta)))
     }
 
     /// Shows `state` under `key` for a member, in place of what it showed before, and tells the
-    /// room. Showing the same again tells nobody.
-    pub(crate) fn track(&mut self, wire_topic: &str, membership: Membership, key: &str, state: Map<String, Value>) {
+    /// room; what it shows now. Showing the same again tells nobody.
+    pub(crate) fn track(
+        &mut self,
+        wire_topic: &str,
+        membership: Membership,
+        key: &str,
+        state: Map<String, Value>,
+    ) -> Option<Map<String, Value>> {
         let shown = self.tracked.entry(key.to_owned()).or_default();
         let previous = shown.iter_mut().find(|(owner, _)| *owner == membership);
         let mut meta = state;
         meta.insert("phx_ref".to_owned(), json!(uuid::Uuid::now_v7().simple().to_string()));
-        let leaves = match previous {
-            Some((_, old)) if same_state(old, &meta) => return,
+        let mut leaves = Metas::new();
+        match previous {
+            Some((_, old)) if same_state(old, &meta) => return None,
             Some((_, old)) => {
                 meta.extend(old.get("phx_ref").map(|reference| ("phx_ref_prev".to_owned(), reference.clone())));
                 let old = std::mem::replace(old, meta.clone());
-                json!({key: {"metas": [old]}})
+                leaves.insert(key.to_owned(), vec![old]);
             }
-            None => {
-                shown.push((membership, meta.clone()));
-                json!({})
-            }
-        };
-        self.tell_presence(wire_topic, &json!({key: {"metas": [meta]}}), &leaves);
+            None => shown.push((membership, meta.clone())),
+        }
+        self.tell_presence(wire_topic, Metas::from([(key.to_owned(), vec![meta.clone()])]), leaves);
+        Some(meta)
     }
 
-    /// Takes back what a member shows, and tells the room.
-    pub(crate) fn untrack(&mut self, wire_topic: &str, membership: Membership) {
-        let mut leaves = Map::new();
+    /// Takes back what a member shows, and tells the room; whether there was anything.
+    pub(crate) fn untrack(&mut self, wire_topic: &str, membership: Membership) -> bool {
+        let mut leaves = Metas::new();
         for (key, shown) in &mut self.tracked {
             let gone: Vec<_> = shown.extract_if(.., |(owner, _)| *owner == membership).map(|(_, meta)| meta).collect();
             if !gone.is_empty() {
-                leaves.insert(key.clone(), json!({ "metas": gone }));
+                leaves.insert(key.clone(), gone);
             }
         }
         self.tracked.retain(|_, shown| !shown.is_empty());
-        if !leaves.is_empty() {
-            self.tell_presence(wire_topic, &json!({}), &Value::Object(leaves));
+        let was_shown = !leaves.is_empty();
+        if was_shown {
+            self.tell_presence(wire_topic, Metas::new(), leaves);
         }
+        was_shown
     }
 
     /// Sends a `presence_diff` to the members that listen for presence. Called under the hub's lock,
     /// so that nobody sees a leave before its join.
-    fn tell_presence(&self, wire_topic: &str, joins: &Value, leaves: &Value) {
-        let payload = json!({"joins": joins, "leaves": leaves}).to_string();
+    pub(crate) fn tell_presence(&self, wire_topic: &str, joins: Metas, leaves: Metas) {
+        let payload = json!({"joins": presence(joins), "leaves": presence(leaves)}).to_string();
         let envelope = Envelope { join_ref: None, reference: None, topic: wire_topic, event: "presence_diff" };
         let (mut encoded, mut fan_out) = (HashMap::<Version, _>::new(), FanOut::default());
         for (&membership, member) in self.members.iter().filter(|(_, m)| m.presence) {
@@ -123,6 +134,11 @@ impl Room {
             fan_out.offer(&member.subscriber, Delivery { membership, sequence: None, frame: frame.clone() });
         }
     }
+}
+
+/// Metas as the protocol shows them.
+pub(crate) fn presence(metas: Metas) -> Value {
+    Value::Object(metas.into_iter().map(|(key, metas)| (key, json!({ "metas": metas }))).collect())
 }
 
 /// Whether two metas differ only in their references.

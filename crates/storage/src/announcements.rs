@@ -1,10 +1,12 @@
 //! Telling other processes that events were committed, so that they need not ask all the time: `NOTIFY` on PostgreSQL. The payload is a
 //! sequence and nothing else; what happened is read from the outbox. Announcements may be lost, so whoever listens still asks now and then.
+//! The same connection hears which process has something from its clients for those of the others ([`crate::realtime`]).
 //!
 //! They are made after the commit, in a transaction of their own, one for all events of a few milliseconds: a `NOTIFY` inside the business
 //! transaction would make all commits of the database wait for each other.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -40,26 +42,39 @@ pub(crate) fn take_written() -> bool {
     WRITTEN.replace(false)
 }
 
-/// A connection of its own that hears of committed events.
+/// What was announced since the last time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Events were committed.
+    pub has_events: bool,
+    /// Processes that came, went, or wrote messages.
+    pub processes: BTreeSet<String>,
+}
+
+/// A connection of its own that hears of committed events and of other processes.
 pub struct Listener {
     connection: PgConnection,
 }
 
 impl Listener {
-    /// Waits for the next announcement; the newest sequence it told. Safe to cancel.
+    /// Waits for the next announcement. Safe to cancel.
     ///
     /// # Errors
     /// When the connection is gone; open another one.
-    pub async fn heard(&mut self) -> Result<i64, StorageError> {
+    pub async fn heard(&mut self) -> Result<Heard, StorageError> {
         loop {
-            let mut newest = None;
+            let mut heard = Heard::default();
             for announced in self.connection.notifications_iter() {
-                newest = newest.max(Some(announced?.payload.parse().unwrap_or(0)));
+                let announced = announced?;
+                match announced.channel.as_str() {
+                    "endcap_realtime" => drop(heard.processes.insert(announced.payload)),
+                    _ => heard.has_events = true,
+                }
             }
-            match newest {
-                Some(sequence) => return Ok(sequence),
-                None => tokio::time::sleep(LOOK).await,
+            if heard != Heard::default() {
+                return Ok(heard);
             }
+            tokio::time::sleep(LOOK).await;
         }
     }
 }
@@ -77,7 +92,7 @@ impl Storage {
             let unavailable = |error: &dyn std::fmt::Display| StorageError::Unavailable(error.to_string());
             match Connection::open(&url, Access::Read).map_err(|error| unavailable(&error))? {
                 Connection::Postgres(mut connection) => {
-                    connection.batch_execute("LISTEN endcap_outbox")?;
+                    connection.batch_execute("LISTEN endcap_outbox; LISTEN endcap_realtime")?;
                     Ok(Some(Listener { connection }))
                 }
                 _ => Ok(None),

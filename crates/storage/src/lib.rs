@@ -47,6 +47,7 @@ pub mod quality_facts;
 pub mod queue;
 pub mod rate_limits;
 pub mod raters;
+pub mod realtime;
 pub mod reflections;
 pub mod retailers;
 pub mod reviews;

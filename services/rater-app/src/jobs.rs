@@ -48,9 +48,8 @@ const KEPT: TimeDelta = TimeDelta::hours(24);
 /// Starts all jobs; each stops soon after `shutdown`.
 #[must_use]
 pub fn start(state: &State, shutdown: &CancellationToken) -> Vec<JoinHandle<()>> {
-    let mut jobs = live::bridge::start(state, shutdown);
+    let mut jobs = live::start(state, shutdown);
     jobs.extend([
-        tokio::spawn(live::pump(state.clone(), shutdown.clone())),
         tokio::spawn(state.storage.clone().announce_until(shutdown.clone().cancelled_owned())),
         tokio::spawn(deliver_always(state.clone(), shutdown.clone())),
         tokio::spawn(end_leases_always(state.clone(), shutdown.clone())),
@@ -243,6 +242,8 @@ async fn clear_always(state: State, shutdown: CancellationToken) {
         let before: DateTime<Utc> = state.clock.now() - KEPT;
         log("clear events", state.storage.transaction(move |tx| outbox::sweep(tx, before)).await);
         log("clear kept answers", state.storage.transaction(move |tx| idempotency::sweep(tx, before)).await);
+        let said_before = state.clock.now() - live::messenger::KEPT;
+        log("clear messages of processes", state.storage.transaction(move |tx| storage::realtime::sweep(tx, said_before)).await);
         log("clear buckets", state.storage.transaction(move |tx| rate_limits::sweep(tx, before)).await);
         log("clear refresh tokens", state.storage.transaction(move |tx| accounts::sweep_tokens(tx, before)).await);
     }

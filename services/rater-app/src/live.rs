@@ -1,8 +1,10 @@
-//! Realtime: who may hear what, and the pump that carries committed events from the outbox to open sockets.
+//! Realtime: who may hear what, the pump that carries committed events from the outbox to open sockets, and what crosses between processes.
 
 pub mod bridge;
+pub mod crossing;
 pub mod ears;
 pub mod listeners;
+pub mod messenger;
 pub mod reader;
 
 use std::collections::HashMap;
@@ -22,6 +24,7 @@ use serde_json::Value;
 use storage::changes;
 use storage::error::StorageError;
 use storage::outbox::{self, OutboxEvent};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use web::access::hash_key;
 use web::caller::identify_credential;
@@ -107,10 +110,19 @@ pub async fn look_up_key(
     next.call(request).await
 }
 
+/// Starts what sockets need: the pump, the messenger between processes, the bridge to a hosted project.
+#[must_use]
+pub fn start(state: &State, shutdown: &CancellationToken) -> Vec<JoinHandle<()>> {
+    let ears = Ears::open(state.storage.clone(), shutdown.clone());
+    let mut tasks = bridge::start(state, shutdown);
+    tasks.push(tokio::spawn(pump(state.clone(), Arc::clone(&ears), shutdown.clone())));
+    tasks.push(tokio::spawn(crossing::carry_always(state.clone(), ears, shutdown.clone())));
+    tasks
+}
+
 /// Carries events from the outbox to sockets until `shutdown`: soon after a commit of this process or an announcement of another one, else at
 /// the poll interval. Commits that come close together are read together.
-pub async fn pump(state: State, shutdown: CancellationToken) {
-    let ears = Ears::open(state.storage.clone(), shutdown.clone());
+async fn pump(state: State, ears: Arc<Ears>, shutdown: CancellationToken) {
     let mut reader = None;
     let mut told_leaderboard = None;
     let mut standing = None;

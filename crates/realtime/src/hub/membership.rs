@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::authority::Identity;
@@ -11,6 +12,7 @@ use crate::change::Change;
 use crate::history::{Replay, Start};
 use crate::hub::Hub;
 use crate::outgoing::Topic;
+use crate::relay::{self, Head};
 use crate::room::Member;
 use crate::subscriber::{Membership, Subscriber};
 
@@ -51,7 +53,7 @@ impl Hub {
             membership,
             Member { subscriber: joining.subscriber, identity: joining.identity, bindings: joining.bindings, presence: joining.presence },
         );
-        Joined { membership, presence_state: room.presence_state(), broadcasts, changes }
+        Joined { membership, presence_state: state.presence_state(topic), broadcasts, changes }
     }
 
     /// Removes a member and what it shows; the last one out closes the room.
@@ -59,10 +61,11 @@ impl Hub {
         let mut state = self.state();
         if let Some(room) = state.rooms.get_mut(topic) {
             room.remove(membership);
-            room.untrack(&topic.wire(), membership);
+            let was_shown = room.untrack(&topic.wire(), membership);
             if room.is_empty() {
                 state.rooms.remove(topic);
             }
+            self.hidden(topic, membership, was_shown);
         }
     }
 
@@ -82,8 +85,13 @@ impl Hub {
         let room = state.rooms.get_mut(topic)?;
         let member = room.member(membership)?;
         let begins = !std::mem::replace(&mut member.presence, true);
-        let before = begins.then(|| room.presence_state());
-        room.track(&topic.wire(), membership, key, shown);
+        let before = begins.then(|| state.presence_state(topic));
+        let room = state.rooms.get_mut(topic)?;
+        if let Some(meta) = room.track(&topic.wire(), membership, key, shown)
+            && self.outbox().is_open()
+        {
+            self.outbox().show(relay::shown(topic, membership, key, &meta));
+        }
         before
     }
 
@@ -91,14 +99,20 @@ impl Hub {
     pub(crate) fn untrack(&self, topic: &Topic, membership: Membership) {
         let mut state = self.state();
         if let Some(room) = state.rooms.get_mut(topic) {
-            room.untrack(&topic.wire(), membership);
+            let was_shown = room.untrack(&topic.wire(), membership);
+            self.hidden(topic, membership, was_shown);
+        }
+    }
+
+    /// Tells other processes, still under the lock, that a member shows nothing any more.
+    fn hidden(&self, topic: &Topic, membership: Membership, was_shown: bool) {
+        if was_shown && self.outbox().is_open() {
+            self.outbox().show(Head::Hidden { room: topic.into(), member: membership }.letter(Bytes::new()));
         }
     }
 
     /// The payload of `presence_state` for a room.
     pub(crate) fn presence_state(&self, topic: &Topic) -> Value {
-        let state = self.state();
-        let room = state.rooms.get(topic);
-        room.map_or_else(|| Value::Object(Map::new()), |room| room.presence_state())
+        self.state().presence_state(topic)
     }
 }

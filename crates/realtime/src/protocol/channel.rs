@@ -42,7 +42,7 @@ impl Protocol {
             return self.reply(&message, "error", &response);
         };
         let outgoing = Broadcast { topic, event, body, sequence: None };
-        self.hub.broadcast(outgoing, except);
+        self.hub.say(outgoing, except);
         if acknowledged { self.reply(&message, "ok", &json!({})) } else { Vec::new() }
     }
 

@@ -120,6 +120,35 @@ diesel::table! {
     use diesel::sql_types::*;
     use crate::types::Instant;
 
+    /// Processes with sockets that live.
+    realtime_processes (id) {
+        id -> BigInt,
+        process_id -> Text,
+        beats -> BigInt,
+        seen_at -> Instant,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Instant;
+
+    /// What clients of one process say and show to those of the others.
+    realtime_messages (id) {
+        id -> BigInt,
+        process_id -> Text,
+        number -> BigInt,
+        head -> Text,
+        body -> Binary,
+        created_at -> Instant,
+    }
+}
+
+diesel::table! {
+    use diesel::sql_types::*;
+    use crate::types::Instant;
+
     /// Who decided what; each row holds the hash of itself and of the row before it.
     audit_log (id) {
         id -> BigInt,

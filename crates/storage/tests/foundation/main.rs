@@ -1,4 +1,4 @@
-//! What every resource rests on, on all configured databases: the schema, transactions, the outbox, kept answers, mistakes in URLs.
+//! What every resource rests on, on all configured databases: the schema, transactions, the outbox, processes, kept answers, mistakes in URLs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -8,6 +8,7 @@ mod limits;
 mod mistakes;
 mod outbox;
 mod prepared;
+mod realtime;
 mod schema;
 mod tenants;
 mod transactions;

@@ -1,8 +1,9 @@
-//! Hears that another process has committed events, on a database that announces them (PostgreSQL). The pump asks the database anyway, less
-//! often while announcements come: what is lost on the way costs a delay and no event.
+//! Hears that another process has committed events, or has something from its clients, on a database that announces it (PostgreSQL). Pump and
+//! messenger ask the database anyway, less often while announcements come: what is lost on the way costs a delay and no event.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use metrics::gauge;
@@ -21,6 +22,9 @@ pub struct Ears {
     heard: Notify,
     /// Whether the last events that were found had been announced.
     useful: AtomicBool,
+    /// Told of processes.
+    told: Notify,
+    processes: Mutex<BTreeSet<String>>,
 }
 
 impl Ears {
@@ -42,6 +46,12 @@ impl Ears {
     pub async fn hear(&self) {
         self.heard.notified().await;
         self.useful.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits for news of processes; which. None in particular: there may have been some while nobody listened. Safe to cancel.
+    pub async fn hear_processes(&self) -> BTreeSet<String> {
+        self.told.notified().await;
+        std::mem::take(&mut *self.processes.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Events were found without an announcement: until the next one comes the database is asked as often as one that has none.
@@ -76,10 +86,18 @@ impl Ears {
         let Some(mut listener) = storage.listen().await? else { return Ok(()) };
         gauge!("realtime_listening").set(1.0);
         *failures = 0;
+        // At once, too: something may have been announced while nobody listened.
+        self.heard.notify_one();
+        self.told.notify_one();
         loop {
-            // At once, too: something may have been announced while nobody listened.
-            self.heard.notify_one();
-            listener.heard().await?;
+            let heard = listener.heard().await?;
+            if heard.has_events {
+                self.heard.notify_one();
+            }
+            if !heard.processes.is_empty() {
+                self.processes.lock().unwrap_or_else(PoisonError::into_inner).extend(heard.processes);
+                self.told.notify_one();
+            }
         }
     }
 }

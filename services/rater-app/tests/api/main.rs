@@ -10,6 +10,7 @@ mod bridge;
 mod calibration;
 mod checks;
 mod consensus;
+mod crossing;
 mod delivery;
 mod history;
 mod hosted_sign_in;

@@ -17,9 +17,9 @@ use crate::house::House;
 use crate::live::{Socket, hear, join, join_with, serve};
 
 /// Another process over the database of a house.
-fn replica(house: &House, poll_ms: &str) -> (State, CancellationToken) {
+pub fn replica(house: &House, poll_ms: &str) -> (State, CancellationToken) {
     let storage = Storage::new(DatabaseUrl::parse(&house.db.url).unwrap(), PoolOptions { min: 1, max: 4, ..PoolOptions::default() });
-    let settings = Settings::from_variables([("ENDCAP_REALTIME_POLL_MS", poll_ms)]).unwrap();
+    let settings = Settings::from_variables([("ENDCAP_REALTIME_POLL_MS", poll_ms), ("ENDCAP_REALTIME_ROOMS", "desk:*")]).unwrap();
     let shutdown = CancellationToken::new();
     (State::new(storage, settings, house.state.clock.clone(), shutdown.clone()).unwrap(), shutdown)
 }

@@ -1,10 +1,13 @@
-// A way to the rater app that can be cut: passes bytes on, and drops every connection when /cut is asked for on the second port.
+// A way to the rater apps that can be cut: passes bytes on, each connection to the next of them in turn, and drops every connection when /cut
+// is asked for on the second port.
 import { createServer as listen, connect } from 'node:net'
 import { createServer as serve } from 'node:http'
 
-const [host, port] = process.argv[2].split(':')
+const targets = process.argv.slice(2).map((target) => target.split(':'))
 const open = new Set()
+let turn = 0
 const way = listen((near) => {
+  const [host, port] = targets[turn++ % targets.length]
   const far = connect(Number(port), host)
   for (const [from, to] of [[near, far], [far, near]]) {
     open.add(from)

@@ -1,0 +1,2 @@
+DROP TABLE realtime_messages;
+DROP TABLE realtime_processes;
