@@ -81,12 +81,44 @@ fn the_ensemble_is_surer_with_more_pairs_and_unsure_of_words_it_never_saw() {
         let wins: Vec<f64> = outcomes.iter().map(|outcome| outcome.a + outcome.tie / 2.0).collect();
         let mean = wins.iter().sum::<f64>() / wins.len() as f64;
         let deviation = (wins.iter().map(|win| (win - mean).powi(2)).sum::<f64>() / (wins.len() - 1) as f64).sqrt();
-        assert!((errors[a][b] - deviation).abs() < 1e-9 && errors[a][b] == errors[b][a], "{a} {b}: {} {deviation}", errors[a][b]);
+        let error = errors[a][b].unwrap();
+        assert!((error - deviation).abs() < 1e-9 && errors[b][a] == Some(error), "{a} {b}: {error} {deviation}");
     }
-    assert!(errors[2][3] > 2.0 * errors[0][1] && errors[1][1] == 0.0, "{errors:?}");
-    assert_eq!(model.standard_errors(&places, &[texts[0].clone(), texts[0].clone()], None)[0][1], 0.0, "the same text twice");
+    assert!(errors[2][3].unwrap() > 2.0 * errors[0][1].unwrap() && errors[1][1] == Some(0.0), "{errors:?}");
+    assert_eq!(model.standard_errors(&places, &[texts[0].clone(), texts[0].clone()], None)[0][1], None, "nothing tells them apart");
     let refitted = learning::reward::training::refit(&pairs.iter().collect::<Vec<_>>(), model.setting);
     assert!(refitted.standard_errors(&refitted.word_places(), &texts, None).is_empty(), "no ensemble, nothing to say");
+}
+
+#[test]
+fn numbers_that_no_pair_has_shown_make_a_probability_less_sure_and_never_surer() {
+    let all = world(600, 3, 4);
+    let model = train(&all, 1).unwrap().model;
+    let places = model.word_places();
+    let error = |a: &Features, b: &Features| model.standard_errors(&places, &[a.clone(), b.clone()], None)[0][1];
+    let with = |mut features: Features, more: &[(&'static str, f64)]| {
+        more.iter().for_each(|(name, value)| features.set(*name, *value));
+        features
+    };
+    let (a, b) = (&all[0].a, &all[0].b);
+    let known = error(a, b).unwrap();
+    let one = error(&with(a.clone(), &[("new", 1.0)]), &with(b.clone(), &[("new", 2.0)])).unwrap();
+    assert_eq!(
+        error(&with(a.clone(), &[("new", 1.0)]), &with(b.clone(), &[("new", 1.0)])),
+        Some(known),
+        "what both have alike says nothing"
+    );
+    assert!(one > known, "{one} {known}");
+
+    // Nothing but new numbers: one half, and not sure at all; the more of them, the less.
+    let nothing = Features::default();
+    assert_eq!(error(&nothing, &nothing), None);
+    let names: Vec<&'static str> = (0..40).map(|place| &*format!("new{place:02}").leak()).collect();
+    let of = |n: usize, value: f64| with(Features::default(), &names[..n].iter().map(|name| (*name, value)).collect::<Vec<_>>());
+    let [few, many] = [1, 40].map(|n| error(&of(n, 1.0), &of(n, 2.0)).unwrap());
+    assert!(few > 0.02 && many > 2.0 * few && many < 0.5, "{few} {many}");
+    let lacking = error(&of(1, 3.0), &nothing).unwrap();
+    assert!(lacking > few / 3.0, "what one has and the other lacks counts, too: {lacking} {few}");
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub struct ScoreRequest {
 }
 
 impl ScoreRequest {
-    /// Checks counts that serde cannot: number of candidates, and one list of checks per candidate if there is any.
+    /// Checks what serde cannot: number and kind of candidates, one list of checks per candidate if there is any, and the retailer's id.
     ///
     /// # Errors
     /// [`Invalid`] naming each field that is wrong.
@@ -47,6 +47,21 @@ impl ScoreRequest {
         let n_candidates = self.candidates.len();
         if !(MIN_CANDIDATES..=MAX_CANDIDATES).contains(&n_candidates) {
             invalid.add("candidates", format!("must hold {MIN_CANDIDATES} to {MAX_CANDIDATES} candidates, not {n_candidates}"));
+        }
+        for (place, candidate) in self.candidates.iter().enumerate().take(MAX_CANDIDATES) {
+            let why = match candidate {
+                Value::Object(members) if members.is_empty() => "must not be an empty object",
+                Value::String(text) if text.trim().is_empty() => "must not be an empty text",
+                Value::Object(_) | Value::String(_) => continue,
+                Value::Null => "must be an object or a text, not null",
+                Value::Bool(_) => "must be an object or a text, not a boolean",
+                Value::Number(_) => "must be an object or a text, not a number",
+                Value::Array(_) => "must be an object or a text, not a list",
+            };
+            invalid.add(format!("candidates[{place}]"), why);
+        }
+        if let Some(retailer) = &self.retailer_id {
+            invalid.merge(domain::id::check("retailer_id", retailer));
         }
         if !self.checks.is_empty() && self.checks.len() != n_candidates {
             invalid.add("checks", format!("must be empty or hold one list per candidate: {n_candidates}, not {}", self.checks.len()));
@@ -66,10 +81,13 @@ pub struct ScoreResponse {
     pub scores: Vec<f64>,
     /// Square table: `win_probabilities[row][column]` is the probability that `row` is preferred to `column`; .5 on the diagonal.
     pub win_probabilities: Vec<Vec<f64>>,
-    /// Bootstrap standard errors of `win_probabilities`, in the same places; empty without a model, or from one that was stored without an
-    /// ensemble.
+    /// Bootstrap standard errors of `win_probabilities`, in the same places; `None` where nothing that the model could know of tells the two
+    /// apart. Empty without a model, or from one that was stored without an ensemble.
     #[serde(default)]
-    pub standard_errors: Vec<Vec<f64>>,
+    pub standard_errors: Vec<Vec<Option<f64>>>,
+    /// Why a standard error is missing, in a sentence; `None` when none is.
+    #[serde(default)]
+    pub standard_errors_reason: Option<String>,
     /// Per candidate, what the score is made of; with a fallback the failed checks.
     pub explanation: Vec<Vec<Contribution>>,
     /// Whether no model took part: then the scores tell broken from sound at best, and the caller decides by its own rule.
@@ -88,6 +106,7 @@ impl ScoreResponse {
             scores: vec![0.0; n_candidates],
             win_probabilities: vec![vec![0.5; n_candidates]; n_candidates],
             standard_errors: Vec::new(),
+            standard_errors_reason: None,
             explanation: vec![Vec::new(); n_candidates],
             fallback: true,
             fallback_reason: Some(reason.into()),
@@ -123,6 +142,17 @@ mod tests {
         assert_eq!(request(1, Vec::new()).check().unwrap_err().fields[0].field, "candidates");
         assert_eq!(request(21, Vec::new()).check().unwrap_err().fields[0].field, "candidates");
         assert_eq!(request(3, vec![Vec::new(); 2]).check().unwrap_err().fields[0].field, "checks");
+    }
+
+    #[test]
+    fn candidates_are_objects_or_texts_and_what_is_not_is_named_by_its_place() {
+        let with = |candidates: Vec<Value>| ScoreRequest { candidates, ..request(2, Vec::new()) };
+        with(vec![serde_json::json!({ "roas": 2 }), Value::from("a plan")]).check().unwrap();
+        let wrong = ["{}", "\" \"", "null", "true", "7", "[{}]"].map(|json| serde_json::from_str(json).unwrap());
+        let invalid = with([vec![Value::from("a plan")], wrong.to_vec()].concat()).check().unwrap_err();
+        let named: Vec<&str> = invalid.fields.iter().map(|error| error.field.as_str()).collect();
+        assert_eq!(named, (1..=6).map(|place| format!("candidates[{place}]")).collect::<Vec<_>>());
+        assert!(invalid.fields[4].message.contains("not a number"), "{invalid}");
     }
 
     #[test]

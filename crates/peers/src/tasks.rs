@@ -118,15 +118,18 @@ pub struct CheckResult {
     /// Name of the check, such as `budget_adds_up`.
     pub check: String,
     /// The candidate's place: 0, 1, 2.
+    #[serde(default)]
     pub candidate: usize,
     /// Whether the candidate passed.
     pub passed: bool,
     /// What was found, in a sentence for raters.
+    #[serde(default)]
     pub message: String,
     /// Where in the candidate, such as `lines[2].spend`.
     #[serde(default)]
     pub place: Option<String>,
     /// Version of the check's rule; figures of different versions are not compared.
+    #[serde(default)]
     pub version: i32,
     /// Which one checked: [`IN_PROCESS`] or [`EDGE_FUNCTION`].
     #[serde(default = "in_process")]

@@ -162,35 +162,41 @@ pub fn list(conn: &mut Connection, scope: &Scope, filter: &JobFilter, page: &Pag
     Ok(Slice::cut(rows, page, |row| row.id))
 }
 
-/// Takes the oldest job of a kind that waits, or whose worker let its lease run out. A job taken up [`MAX_ATTEMPTS`] times is marked
-/// failed instead of being given out again. Call it in a transaction.
+/// Takes the oldest job that waits, or whose worker let its lease run out, of the first of these kinds that has one. A job taken up
+/// [`MAX_ATTEMPTS`] times is marked failed instead of being given out again. Call it in a transaction.
 ///
 /// # Errors
 /// As any query.
-pub fn take_next(conn: &mut Connection, kind: &str, now: DateTime<Utc>, hold: TimeDelta) -> Result<Option<Job>, StorageError> {
-    loop {
-        let taken: Vec<Job> = lease!(conn, t::table
-            .filter(t::kind.eq(kind))
-            .filter(t::state.eq("queued").or(t::state.eq("running").and(t::lease_until.lt(Timestamp(now)))))
-            .order(t::id)
-            .limit(1)
-            .select(Job::as_select()) => Job)?;
-        let Some(job) = taken.into_iter().next() else { return Ok(None) };
-        if job.attempts >= MAX_ATTEMPTS {
-            let error = format!("the work was begun {} times and never finished; see the service's log", job.attempts);
-            finish(conn, &job, now, Finish::Failed(&error))?;
-            continue;
+pub fn take_next(conn: &mut Connection, kinds: &[&str], now: DateTime<Utc>, hold: TimeDelta) -> Result<Option<Job>, StorageError> {
+    // One look at all kinds, because mostly there is nothing to do.
+    let is_due = || t::state.eq("queued").or(t::state.eq("running").and(t::lease_until.lt(Timestamp(now))));
+    let due: Vec<String> = on!(conn, c => t::table.filter(t::kind.eq_any(kinds)).filter(is_due()).select(t::kind).distinct().load(c))?;
+    for kind in kinds.iter().filter(|kind| due.iter().any(|due| due == *kind)) {
+        loop {
+            let taken: Vec<Job> =
+                lease!(conn, t::table.filter(t::kind.eq(kind)).filter(is_due()).order(t::id).limit(1).select(Job::as_select()) => Job)?;
+            let Some(job) = taken.into_iter().next() else { break };
+            if job.attempts >= MAX_ATTEMPTS {
+                let error = format!("the work was begun {} times and never finished; see the service's log", job.attempts);
+                finish(conn, &job, now, Finish::Failed(&error))?;
+                continue;
+            }
+            return take(conn, &job, now, hold).map(Some);
         }
-        let changes = (
-            t::state.eq("running"),
-            t::attempts.eq(job.attempts + 1),
-            t::lease_until.eq(Some(Timestamp(now + hold))),
-            t::started_at.eq(Some(job.started_at.unwrap_or(Timestamp(now)))),
-            t::updated_at.eq(Timestamp(now)),
-        );
-        on!(conn, c => diesel::update(t::table.find(job.id)).set(changes).execute(c))?;
-        return find(conn, &Scope::system("jobs"), &job.job_id).map(Some);
     }
+    Ok(None)
+}
+
+fn take(conn: &mut Connection, job: &Job, now: DateTime<Utc>, hold: TimeDelta) -> Result<Job, StorageError> {
+    let changes = (
+        t::state.eq("running"),
+        t::attempts.eq(job.attempts + 1),
+        t::lease_until.eq(Some(Timestamp(now + hold))),
+        t::started_at.eq(Some(job.started_at.unwrap_or(Timestamp(now)))),
+        t::updated_at.eq(Timestamp(now)),
+    );
+    on!(conn, c => diesel::update(t::table.find(job.id)).set(changes).execute(c))?;
+    find(conn, &Scope::system("jobs"), &job.job_id)
 }
 
 /// Notes progress and holds the job on.

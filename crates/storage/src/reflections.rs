@@ -1,4 +1,4 @@
-//! Reflection logs: why the software decided as it did. Written once, never changed.
+//! Reflection logs: why the software decided as it did. Written once, never changed, and dropped when they are too old.
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -160,4 +160,18 @@ pub fn list(conn: &mut Connection, scope: &Scope, filter: &ReflectionFilter, pag
         query.load(c)
     })?;
     Ok(Slice::cut(rows, page, |row| row.id))
+}
+
+/// Drops logs written before an instant, the oldest first and at most `limit`; how many. They are looked at in the order in which they were
+/// stored, so that no table has to be read whole: one that was stored late stays until those before it are gone.
+///
+/// # Errors
+/// As any query.
+pub fn sweep(conn: &mut Connection, before: DateTime<Utc>, limit: i64) -> Result<usize, StorageError> {
+    let oldest: Vec<(i64, Timestamp)> = on!(conn, c => t::table.order(t::id).select((t::id, t::created_at)).limit(limit).load(c))?;
+    let old: Vec<i64> = oldest.into_iter().take_while(|(_, at)| at.0 < before).map(|(id, _)| id).collect();
+    if old.is_empty() {
+        return Ok(0);
+    }
+    Ok(on!(conn, c => diesel::delete(t::table.filter(t::id.eq_any(&old))).execute(c))?)
 }

@@ -39,6 +39,29 @@ impl<T: DeserializeOwned + 'static> FromRequest for JsonBody<T> {
     }
 }
 
+/// A JSON body that may be left out; what is left out is the default. One that is sent is read as [`JsonBody`] is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JsonOrNone<T>(pub T);
+
+impl<T: DeserializeOwned + Default + 'static> FromRequest for JsonOrNone<T> {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let (request, payload) = (request.clone(), payload.take());
+        let length = request.headers().get("content-length").and_then(|value| value.to_str().ok());
+        let is_sent = request.headers().contains_key(CONTENT_TYPE)
+            || request.headers().contains_key("transfer-encoding")
+            || length.is_some_and(|bytes| bytes != "0");
+        Box::pin(async move {
+            match is_sent {
+                true => parse_json(&read_body(&request, payload).await?).map(Self),
+                false => Ok(Self(T::default())),
+            }
+        })
+    }
+}
+
 /// The raw bytes of a JSON body with the parsed value: for handlers that hash the body for their `Idempotency-Key`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JsonBytes<T> {

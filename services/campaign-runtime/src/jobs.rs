@@ -51,6 +51,11 @@ pub async fn work(state: State, shutdown: CancellationToken) {
                 Ok(done) => tracing::info!(months = done.months, rows = done.rows, "performance that is no longer kept was dropped"),
                 Err(error) => tracing::warn!(%error, "performance that is no longer kept could not be dropped"),
             }
+            match retention::sweep_reflection_logs(&state).await {
+                Ok(0) => {}
+                Ok(rows) => tracing::info!(rows, "reflection logs that are no longer kept were dropped"),
+                Err(error) => tracing::warn!(%error, "reflection logs that are no longer kept could not be dropped"),
+            }
         }
         if let Err(error) = deliver(&state).await {
             tracing::warn!(%error, "rating tasks could not be delivered");

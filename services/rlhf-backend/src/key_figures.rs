@@ -84,6 +84,9 @@ pub struct SourcesQuery {
 pub async fn list_rlhf_metrics(state: Data<State>, caller: Caller, query: ListQuery<FiguresQuery>) -> Result<HttpResponse, Problem> {
     caller.require(may_read)?;
     let FiguresQuery { retailer_id, from, to, format } = query.filter;
+    if from.zip(to).is_some_and(|(from, to)| from > to) {
+        return Err(Problem::invalid_field("to", "must not lie before `from`"));
+    }
     let (filter, storage) = (DayFiguresFilter { retailer_id, from, to }, state.storage.scoped(&caller.scope()));
     let Some(format) = format else {
         let page = Page::try_from(&query.page)?;

@@ -12,6 +12,10 @@ pub mod models;
 pub mod selection;
 pub mod webhooks;
 
+use storage::connection::Connection;
+use storage::error::StorageError;
+use storage::page::Page;
+use storage::retailers::{self, RetailerFilter};
 use web::caller::Caller;
 use web::layout::StaticFile;
 use web::problem::Problem;
@@ -65,6 +69,45 @@ pub(crate) fn percent(share: Option<f64>) -> String {
 /// A number with so many decimals, or a dash.
 pub(crate) fn decimal(value: Option<f64>, decimals: usize) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{value:.decimals$}"))
+}
+
+/// An entry of a list to choose from.
+pub(crate) struct Choice {
+    pub(crate) value: String,
+    pub(crate) title: String,
+    pub(crate) is_chosen: bool,
+}
+
+/// The retailers to choose from, the oldest 500; one that was named and is not among them stays chosen, so that a form says what it does.
+pub(crate) fn retailer_choices(conn: &mut Connection, chosen: Option<&str>) -> Result<Vec<Choice>, StorageError> {
+    let found = retailers::list(conn, &RetailerFilter::default(), &Page::first(500))?.rows;
+    let mut all: Vec<Choice> = found
+        .into_iter()
+        .map(|one| Choice {
+            is_chosen: chosen == Some(one.retailer_id.as_str()),
+            title: if one.name == one.retailer_id { one.name } else { format!("{} ({})", one.name, one.retailer_id) },
+            value: one.retailer_id,
+        })
+        .collect();
+    if let Some(named) = chosen.filter(|named| !all.iter().any(|one| one.value == **named)) {
+        all.push(Choice { value: named.to_owned(), title: named.to_owned(), is_chosen: true });
+    }
+    Ok(all)
+}
+
+/// Text as HTML in which long names of settings and columns may break after each `_`, and nowhere else.
+pub(crate) fn breakable(text: &str) -> String {
+    let mut html = String::with_capacity(text.len() + 16);
+    for letter in text.chars() {
+        match letter {
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '_' => html.push_str("_<wbr>"),
+            other => html.push(other),
+        }
+    }
+    html
 }
 
 /// A count with its thousands apart.

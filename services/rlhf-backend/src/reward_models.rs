@@ -1,5 +1,7 @@
 //! Reward models: trained by a job, looked at, tried in the shadow, activated when they pass the gate, watched, rolled back when they disappoint.
 
+mod table;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path};
@@ -16,10 +18,10 @@ use storage::outbox::{self, Destination, NewEvent};
 use storage::reward_models::{self as stored, RewardModel, RewardModelFilter};
 use web::caller::Caller;
 use web::database::repeat::{self, Answer, RepeatKey};
-use web::json::{JsonBody, JsonBytes};
+use web::json::{JsonBytes, JsonOrNone};
 use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
-use web::tabular::{Column, Format, Kind};
+use web::tabular::Format;
 
 use crate::feedback::may_read;
 use crate::reflection::{self, Switch};
@@ -28,7 +30,7 @@ use crate::state::State;
 use crate::tables;
 use crate::training::gate::{failed_gates, failed_in_shadow};
 use crate::training::{CardFigures, TrainingInput};
-use crate::watch::report::{self, Watch, WatchError};
+use crate::watch::report::{self, InShadow, Watch, WatchError};
 use crate::worker::TRAIN;
 
 /// Longest note or reason, in characters.
@@ -81,6 +83,20 @@ pub struct Card {
     pub model: RewardModel,
     /// Why it may not be activated; empty when it may. A list tells nothing of what a shadow has shown since; one model's card does.
     pub failed_gates: Vec<String>,
+    /// What it has shown in the shadow so far; only of models that are there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<InShadow>,
+}
+
+impl Card {
+    /// With what the model has shown in the shadow.
+    ///
+    /// # Errors
+    /// As any query.
+    pub fn read(conn: &mut Connection, model: RewardModel) -> Result<Self, StorageError> {
+        let shadow = report::in_shadow(conn, &model)?;
+        Ok(Self { shadow, ..Self::from(model) })
+    }
 }
 
 impl From<RewardModel> for Card {
@@ -89,7 +105,7 @@ impl From<RewardModel> for Card {
             Ok(figures) => failed_gates(&figures),
             Err(_) => vec!["its figures were stored by another version and cannot be read; train it again".to_owned()],
         };
-        Self { model, failed_gates }
+        Self { model, failed_gates, shadow: None }
     }
 }
 
@@ -142,58 +158,41 @@ pub async fn list_reward_models(state: Data<State>, caller: Caller, query: ListQ
     let storage = state.storage.scoped(&caller.scope());
     let Some(format) = query.filter.format else {
         let page = storage::page::Page::try_from(&query.page)?;
-        let slice = storage.read(move |conn| stored::list(conn, &filter, &page)).await?;
-        return Ok(HttpResponse::Ok().json(Slice::from(slice.map(Card::from))));
+        let read = move |conn: &mut Connection| {
+            let slice = stored::list(conn, &filter, &page)?;
+            let cards: Result<Vec<Card>, StorageError> = slice.rows.into_iter().map(|model| Card::read(conn, model)).collect();
+            Ok(storage::page::Slice { rows: cards?, next: slice.next })
+        };
+        return Ok(HttpResponse::Ok().json(Slice::from(storage.read(read).await?)));
     };
-    let columns = columns();
+    let columns = table::columns();
     let shown = columns.clone();
     tables::answer("reward-models", format, columns, move |after| {
         let (storage, filter, shown) = (storage.clone(), filter.clone(), shown.clone());
         async move {
             let page = storage::page::Page { after, limit: tables::ROWS_AT_ONCE };
-            let slice = storage.read(move |conn| stored::list(conn, &filter, &page)).await?;
-            Ok((slice.rows.into_iter().map(|row| cells(&shown, row)).collect(), slice.next))
+            let read = move |conn: &mut Connection| {
+                let slice = stored::list(conn, &filter, &page)?;
+                let rows: Result<Vec<Vec<Value>>, StorageError> =
+                    slice.rows.into_iter().map(|model| Ok(table::cells(&shown, Card::read(conn, model)?))).collect();
+                Ok((rows?, slice.next))
+            };
+            Ok(storage.read(read).await?)
         }
     })
     .await
-}
-
-/// Columns of models as a file: those of the page.
-fn columns() -> Vec<Column> {
-    let text = ["model_id", "task_type", "retailer_id", "is_active", "training_date"].map(|name| (name, Kind::Text));
-    let whole = ["version", "training_pairs_count", "training_judgments_count", "training_feedback_count"].map(|name| (name, Kind::Whole));
-    let real = ["accuracy", "accuracy_low", "accuracy_high", "longer_text_wins", "log_loss", "calibration_error", "inter_rater_agreement"]
-        .map(|name| (name, Kind::Real));
-    tables::columns(&[&text[..], &whole, &[("n_decided", Kind::Whole)], &real, &[("failed_gates", Kind::Text)]].concat())
-}
-
-fn cells(columns: &[Column], model: RewardModel) -> Vec<Value> {
-    let figures: Option<CardFigures> = serde_json::from_value(model.metrics.0.clone()).ok();
-    let card = Card::from(model);
-    let mut row = json!(card);
-    row["failed_gates"] = json!(card.failed_gates.join("; "));
-    row["is_active"] = json!(card.model.is_active.to_string());
-    if let Some(figures) = figures {
-        row["longer_text_wins"] = json!(figures.baselines.iter().find(|one| one.name == "longer_text_wins").and_then(|one| one.accuracy));
-        let interval = figures.accuracy_interval();
-        if let Some(held_out) = figures.held_out {
-            row["accuracy"] = json!(held_out.accuracy);
-            row["accuracy_low"] = json!(interval.map(|ends| ends.low));
-            row["accuracy_high"] = json!(interval.map(|ends| ends.high));
-            row["n_decided"] = json!(held_out.n_decided);
-            row["log_loss"] = json!(held_out.log_loss);
-            row["calibration_error"] = json!(held_out.calibration_error);
-        }
-    }
-    tables::cells(columns, &row)
 }
 
 /// One model's card.
 #[utoipa::path(get, path = "/v1/reward-models/{model_id}", tag = "reward models", params(("model_id" = String, Path)), responses((status = 200, description = "The card", body = Object), (status = 404, description = "No such model")))]
 pub async fn get_reward_model(state: Data<State>, caller: Caller, model_id: Path<String>) -> Result<Json<Card>, Problem> {
     caller.require(may_read)?;
-    let model = state.storage.scoped(&caller.scope()).read(move |conn| stored::find(conn, &model_id)).await?;
-    Ok(Json(judged(&state, model).await?.0))
+    let read = move |conn: &mut Connection| {
+        let model = stored::find(conn, &model_id)?;
+        Ok((report::in_shadow(conn, &model)?, model))
+    };
+    let (shadow, model) = state.storage.scoped(&caller.scope()).read(read).await?;
+    Ok(Json(Card { shadow, ..judged(&state, model).await?.0 }))
 }
 
 /// A model's card with all that the gate looks at, and what is known of it since it works.
@@ -245,13 +244,13 @@ pub async fn end_shadow(state: Data<State>, caller: Caller, model_id: Path<Strin
 }
 
 /// Puts a model to work, if it passes the gate or a reason to override it is given.
-#[utoipa::path(post, path = "/v1/reward-models/{model_id}/activate", tag = "reward models", params(("model_id" = String, Path)), request_body = ActivateBody,
+#[utoipa::path(post, path = "/v1/reward-models/{model_id}/activate", tag = "reward models", params(("model_id" = String, Path)), request_body = Option<ActivateBody>,
     responses((status = 200, description = "The card of the active model", body = Object), (status = 409, description = "`gate_failed`, with each reason in `reasons`")))]
 pub async fn activate_reward_model(
     state: Data<State>,
     caller: Caller,
     model_id: Path<String>,
-    body: JsonBody<ActivateBody>,
+    body: JsonOrNone<ActivateBody>,
 ) -> Result<Json<Card>, Problem> {
     caller.require(Role::sees_all_tenants)?;
     let reason = body.0.override_reason.as_deref().map(str::trim);

@@ -27,6 +27,9 @@ use crate::watch::report;
 /// Kind of the jobs that train reward models.
 pub const TRAIN: &str = "train_reward_model";
 
+/// What this worker does, first things first: what to judge next depends on the models.
+pub const KINDS: &[&str] = &[TRAIN, CHOOSE, COMPUTE];
+
 /// How long a job is held without a word from its worker.
 const HOLD: TimeDelta = TimeDelta::seconds(60);
 
@@ -67,16 +70,7 @@ async fn wait(state: &State, shutdown: &CancellationToken) {
 /// When the database does not answer. The job is taken up again when its lease is over.
 pub async fn work_once(state: &State) -> Result<bool, StorageError> {
     let now = state.clock.now();
-    let taken = state.storage.transaction(move |conn| {
-        // Training first: what to judge next depends on it.
-        Ok(match stored::take_next(conn, TRAIN, now, HOLD)? {
-            Some(job) => Some(job),
-            None => match stored::take_next(conn, CHOOSE, now, HOLD)? {
-                Some(job) => Some(job),
-                None => stored::take_next(conn, COMPUTE, now, HOLD)?,
-            },
-        })
-    });
+    let taken = state.storage.transaction(move |conn| stored::take_next(conn, KINDS, now, HOLD));
     let Some(job) = taken.await? else { return Ok(false) };
     let work = async {
         match job.kind.as_str() {

@@ -55,7 +55,7 @@ pub struct Arguments {
     #[arg(long, default_value = demo::ACCOUNTS[0].email)]
     email: String,
     /// Their password
-    #[arg(long, env = "ENDCAP_LOOP_PASSWORD", hide_env_values = true, default_value = demo::ACCOUNTS[0].password)]
+    #[arg(long, env = "LOOP_PASSWORD", hide_env_values = true, default_value = demo::ACCOUNTS[0].password)]
     password: String,
 }
 

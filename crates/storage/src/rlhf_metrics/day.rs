@@ -48,24 +48,36 @@ pub struct Day {
     pub retailer_id: Option<String>,
 }
 
+/// A query's rows from the day on which a column lies: `on_day!(query, column, day)`.
+macro_rules! on_day {
+    ($query:expr, $at:expr, $day:expr) => {
+        $query.filter($at.ge(Timestamp($day.from))).filter($at.lt(Timestamp($day.to)))
+    };
+}
+
+/// A query's rows of the day's retailer, all without one: `at_retailer!(query, column, day)`.
+macro_rules! at_retailer {
+    ($query:expr, $retailer:expr, $day:expr) => {
+        match &$day.retailer_id {
+            Some(retailer) => $query.into_boxed().filter($retailer.eq(retailer)),
+            None => $query.into_boxed(),
+        }
+    };
+}
+
 /// Judgments of the day that count, at most [`MAX_ROWS`].
 ///
 /// # Errors
 /// As any query.
 pub fn judgments(conn: &mut Connection, day: &Day) -> Result<Vec<DayJudgment>, StorageError> {
     Ok(on!(conn, c => {
-        let mut query = j::table
+        let judged = j::table
             .inner_join(t::table.on(t::task_id.eq(j::task_id)))
-            .filter(j::created_at.ge(Timestamp(day.from)))
-            .filter(j::created_at.lt(Timestamp(day.to)).and(j::voided_at.is_null()))
+            .filter(j::voided_at.is_null())
             .select((j::task_id, j::rater_id, j::choice, j::matches_golden, t::is_golden, t::status, j::is_escalated))
             .order(j::id)
-            .limit(MAX_ROWS)
-            .into_boxed();
-        if let Some(retailer) = &day.retailer_id {
-            query = query.filter(t::retailer_id.eq(retailer));
-        }
-        query.load(c)
+            .limit(MAX_ROWS);
+        at_retailer!(on_day!(judged, j::created_at, day), t::retailer_id, day).load(c)
     })?)
 }
 
@@ -75,16 +87,8 @@ pub fn judgments(conn: &mut Connection, day: &Day) -> Result<Vec<DayJudgment>, S
 /// As any query.
 pub fn count_completed(conn: &mut Connection, day: &Day) -> Result<i64, StorageError> {
     Ok(on!(conn, c => {
-        let mut query = t::table
-            .filter(t::is_golden.eq(false))
-            .filter(t::completed_at.ge(Timestamp(day.from)))
-            .filter(t::completed_at.lt(Timestamp(day.to)))
-            .count()
-            .into_boxed();
-        if let Some(retailer) = &day.retailer_id {
-            query = query.filter(t::retailer_id.eq(retailer));
-        }
-        query.get_result(c)
+        let completed = t::table.filter(t::is_golden.eq(false));
+        at_retailer!(on_day!(completed, t::completed_at, day).count(), t::retailer_id, day).get_result(c)
     })?)
 }
 
@@ -94,18 +98,8 @@ pub fn count_completed(conn: &mut Connection, day: &Day) -> Result<i64, StorageE
 /// As any query.
 pub fn auto_checks(conn: &mut Connection, day: &Day, task_type: &str) -> Result<Vec<Json>, StorageError> {
     Ok(on!(conn, c => {
-        let mut query = t::table
-            .filter(t::task_type.eq(task_type))
-            .filter(t::is_golden.eq(false))
-            .filter(t::created_at.ge(Timestamp(day.from)))
-            .filter(t::created_at.lt(Timestamp(day.to)))
-            .select(t::auto_checks)
-            .limit(MAX_ROWS)
-            .into_boxed();
-        if let Some(retailer) = &day.retailer_id {
-            query = query.filter(t::retailer_id.eq(retailer));
-        }
-        query.load(c)
+        let checked = t::table.filter(t::task_type.eq(task_type).and(t::is_golden.eq(false))).select(t::auto_checks).limit(MAX_ROWS);
+        at_retailer!(on_day!(checked, t::created_at, day), t::retailer_id, day).load(c)
     })?)
 }
 
@@ -115,17 +109,8 @@ pub fn auto_checks(conn: &mut Connection, day: &Day, task_type: &str) -> Result<
 /// As any query.
 pub fn deployments(conn: &mut Connection, day: &Day) -> Result<Vec<(Timestamp, Timestamp)>, StorageError> {
     let models: Vec<(Option<Timestamp>, Option<String>)> = on!(conn, c => {
-        let mut query = m::table
-            .filter(m::first_deployed_at.ge(Timestamp(day.from)))
-            .filter(m::first_deployed_at.lt(Timestamp(day.to)))
-            .select((m::first_deployed_at, m::parent_model_id))
-            .order(m::id)
-            .limit(500)
-            .into_boxed();
-        if let Some(retailer) = &day.retailer_id {
-            query = query.filter(m::retailer_id.eq(retailer));
-        }
-        query.load(c)
+        let deployed = m::table.select((m::first_deployed_at, m::parent_model_id)).order(m::id).limit(500);
+        at_retailer!(on_day!(deployed, m::first_deployed_at, day), m::retailer_id, day).load(c)
     })?;
     let parents: Vec<&String> = models.iter().filter_map(|(_, parent)| parent.as_ref()).collect();
     let deployed: Vec<(String, Option<Timestamp>)> =
@@ -153,20 +138,14 @@ pub struct PaidJudgment {
 /// As any query.
 pub fn paid(conn: &mut Connection, day: &Day) -> Result<Vec<PaidJudgment>, StorageError> {
     Ok(on!(conn, c => {
-        let mut query = j::table
+        let paid = j::table
             .inner_join(t::table.on(t::task_id.eq(j::task_id)))
             .inner_join(p::table.on(p::rater_id.eq(j::rater_id)))
             .filter(p::is_simulated.eq(false))
-            .filter(j::created_at.ge(Timestamp(day.from)))
-            .filter(j::created_at.lt(Timestamp(day.to)))
             .select((t::is_golden, j::voided_at.is_not_null(), j::active_ms, j::time_spent_seconds))
             .order(j::id)
-            .limit(MAX_ROWS)
-            .into_boxed();
-        if let Some(retailer) = &day.retailer_id {
-            query = query.filter(t::retailer_id.eq(retailer));
-        }
-        query.load(c)
+            .limit(MAX_ROWS);
+        at_retailer!(on_day!(paid, j::created_at, day), t::retailer_id, day).load(c)
     })?)
 }
 
@@ -176,19 +155,13 @@ pub fn paid(conn: &mut Connection, day: &Day) -> Result<Vec<PaidJudgment>, Stora
 /// As any query.
 pub fn reviews(conn: &mut Connection, day: &Day) -> Result<Vec<Option<f64>>, StorageError> {
     Ok(on!(conn, c => {
-        let mut query = e::table
+        let decided = e::table
             .inner_join(t::table.on(t::task_id.eq(e::task_id)))
             .filter(e::state.eq("decided"))
-            .filter(e::decided_at.ge(Timestamp(day.from)))
-            .filter(e::decided_at.lt(Timestamp(day.to)))
             .select(e::seconds)
             .order(e::id)
-            .limit(MAX_ROWS)
-            .into_boxed();
-        if let Some(retailer) = &day.retailer_id {
-            query = query.filter(t::retailer_id.eq(retailer));
-        }
-        query.load(c)
+            .limit(MAX_ROWS);
+        at_retailer!(on_day!(decided, e::decided_at, day), t::retailer_id, day).load(c)
     })?)
 }
 
@@ -214,16 +187,8 @@ pub fn expert_pace(conn: &mut Connection, day: &Day) -> Result<(Option<f64>, i64
 /// As any query.
 pub fn count_without_expert(conn: &mut Connection, day: &Day) -> Result<i64, StorageError> {
     Ok(on!(conn, c => {
-        let mut query = t::table
-            .filter(t::is_golden.eq(false).and(t::status.eq("completed")))
-            .filter(t::completed_at.ge(Timestamp(day.from)))
-            .filter(t::completed_at.lt(Timestamp(day.to)))
-            .count()
-            .into_boxed();
-        if let Some(retailer) = &day.retailer_id {
-            query = query.filter(t::retailer_id.eq(retailer));
-        }
-        query.get_result(c)
+        let completed = t::table.filter(t::is_golden.eq(false).and(t::status.eq("completed")));
+        at_retailer!(on_day!(completed, t::completed_at, day).count(), t::retailer_id, day).get_result(c)
     })?)
 }
 
@@ -233,19 +198,14 @@ pub fn count_without_expert(conn: &mut Connection, day: &Day) -> Result<i64, Sto
 /// As any query.
 pub fn onboarded(conn: &mut Connection, day: &Day) -> Result<Vec<(String, f64)>, StorageError> {
     let approved: Vec<(Option<String>, Option<Timestamp>)> = on!(conn, c => {
-        let mut query = t::table
+        let mapped = t::table
             .inner_join(k::table.on(k::task_id.eq(t::task_id)))
             .filter(t::task_type.eq("schema_mapping").and(t::is_golden.eq(false)))
             .filter(t::retailer_id.is_not_null().and(k::is_final.eq(true)).and(k::choice.like("candidate%")))
-            .filter(t::completed_at.ge(Timestamp(day.from)).and(t::completed_at.lt(Timestamp(day.to))))
             .select((t::retailer_id, t::completed_at))
             .order(t::completed_at)
-            .limit(MAX_ROWS)
-            .into_boxed();
-        if let Some(retailer) = &day.retailer_id {
-            query = query.filter(t::retailer_id.eq(retailer));
-        }
-        query.load(c)
+            .limit(MAX_ROWS);
+        at_retailer!(on_day!(mapped, t::completed_at, day), t::retailer_id, day).load(c)
     })?;
     let mut first: BTreeMap<String, Timestamp> = BTreeMap::new();
     for (retailer, at) in approved {

@@ -90,28 +90,31 @@ fn an_import_finds_no_brand_of_another_tenant() {
     }
 }
 
+fn log(tenant: &str) -> NewReflectionLog {
+    NewReflectionLog {
+        log_id: format!("rfl_{tenant}"),
+        tenant_id: Some(tenant.to_owned()),
+        campaign: None,
+        session_id: "s1".into(),
+        task_type: "plan_quality".into(),
+        phase: "decision".into(),
+        memory_references: Json(serde_json::json!([])),
+        alternate_frames: Json(serde_json::json!([])),
+        risk_factors: Json(serde_json::json!([])),
+        mitigation_strategies: Json(serde_json::json!([])),
+        confidence_value: Some(0.5),
+        confidence_rationale: None,
+        decision_threshold: None,
+        bias_checkpoint: Json(serde_json::json!({})),
+        decision: Json(serde_json::json!({})),
+        decision_rationale: "because".into(),
+    }
+}
+
 #[test]
 fn reflection_logs_stay_with_their_tenant() {
     for database in testkit::database::all() {
         let mut conn = database.connect();
-        let log = |tenant: &str| NewReflectionLog {
-            log_id: format!("rfl_{tenant}"),
-            tenant_id: Some(tenant.to_owned()),
-            campaign: None,
-            session_id: "s1".into(),
-            task_type: "plan_quality".into(),
-            phase: "decision".into(),
-            memory_references: Json(serde_json::json!([])),
-            alternate_frames: Json(serde_json::json!([])),
-            risk_factors: Json(serde_json::json!([])),
-            mitigation_strategies: Json(serde_json::json!([])),
-            confidence_value: Some(0.5),
-            confidence_rationale: None,
-            decision_threshold: None,
-            bias_checkpoint: Json(serde_json::json!({})),
-            decision: Json(serde_json::json!({})),
-            decision_rationale: "because".into(),
-        };
         reflections::insert(&mut conn, &system(), &log("tnt-a"), now()).unwrap();
         reflections::insert(&mut conn, &system(), &log("tnt-b"), now()).unwrap();
         assert!(is_missing(reflections::find(&mut conn, &tenant("tnt-a"), "rfl_tnt-b")));
@@ -119,6 +122,22 @@ fn reflection_logs_stay_with_their_tenant() {
         assert_eq!(own.len(), 1);
         let again = reflections::insert(&mut conn, &system(), &log("tnt-a"), now());
         assert!(matches!(again, Err(StorageError::Conflict { code: "already_exists", .. })));
+    }
+}
+
+#[test]
+fn old_reflection_logs_are_dropped_a_few_at_a_time_and_young_ones_stay() {
+    for database in testkit::database::all() {
+        let mut conn = database.connect();
+        for (name, days) in [("oldest", 500), ("old", 401), ("young", 399), ("new", 0)] {
+            reflections::insert(&mut conn, &system(), &log(name), now() - chrono::TimeDelta::days(days)).unwrap();
+        }
+        let before = now() - chrono::TimeDelta::days(400);
+        let swept: Vec<usize> = (0..3).map(|_| reflections::sweep(&mut conn, before, 1).unwrap()).collect();
+        assert_eq!(swept, [1, 1, 0], "{}", database.kind());
+        let rest = reflections::list(&mut conn, &system(), &ReflectionFilter::default(), &Page::first(10)).unwrap().rows;
+        let names: Vec<&str> = rest.iter().map(|row| row.log_id.as_str()).collect();
+        assert_eq!(names, ["rfl_new", "rfl_young"], "{}", database.kind());
     }
 }
 

@@ -64,7 +64,7 @@ fn events_taken_and_jobs_done_no_longer_wait() {
         let new = NewJob { kind: "train_reward_model", tenant_id: None, input: json!({}) };
         let job = jobs::enqueue(&mut conn, &Scope::system("test"), &new, noon()).unwrap();
         assert_eq!(gauges::unfinished_jobs(&mut conn).unwrap(), [backlog("train_reward_model", 1, 0)]);
-        let taken = jobs::take_next(&mut conn, "train_reward_model", noon(), TimeDelta::minutes(1)).unwrap().unwrap();
+        let taken = jobs::take_next(&mut conn, &["train_reward_model"], noon(), TimeDelta::minutes(1)).unwrap().unwrap();
         assert_eq!(taken.job_id, job.job_id);
         assert_eq!(gauges::unfinished_jobs(&mut conn).unwrap()[0].count, 1, "a job at work is not done");
         jobs::finish(&mut conn, &taken, noon(), Finish::Succeeded(&json!({}))).unwrap();

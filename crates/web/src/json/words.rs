@@ -9,6 +9,9 @@ pub fn plain(message: &str) -> String {
     if message.starts_with("invalid digit found in string") || message.starts_with("number too large to fit") {
         return "must be a whole number".to_owned();
     }
+    if message.starts_with("provided string was not `true` or `false`") {
+        return "must be true or false".to_owned();
+    }
     if let Some((found, known)) = message.strip_prefix("unknown variant `").and_then(|rest| rest.split_once("`, expected ")) {
         let known = known.trim_start_matches("one of ").replace('`', "");
         return format!("must be one of {known}, not {found:?}");
@@ -67,6 +70,7 @@ mod tests {
     #[test]
     fn serde_is_translated() {
         for (message, words) in [
+            ("provided string was not `true` or `false`", "must be true or false"),
             ("invalid type: string \"x, y\", expected f64", "must be a number, not the text \"x, y\""),
             ("invalid type: sequence, expected struct MetricBody with 13 elements", "must be an object, not a list"),
             ("invalid value: integer `-1`, expected u64", "must be a whole number of 0 or more, not -1"),

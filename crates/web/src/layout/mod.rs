@@ -54,6 +54,10 @@ pub struct CurrentUser {
     pub may_review: bool,
     /// Whether the navigation shows what administrators keep.
     pub may_administer: bool,
+    /// Whether the navigation shows reward models.
+    pub may_see_models: bool,
+    /// Whether the navigation shows pages of data: those of a tenant, or of all.
+    pub has_data: bool,
 }
 
 /// What the base template needs of every page.
@@ -81,6 +85,8 @@ impl Layout {
             role: caller.role.to_string().replace('_', " "),
             may_review: caller.role.may_review(),
             may_administer: matches!(caller.role, Role::PlatformAdmin | Role::TenantAdmin),
+            may_see_models: caller.role.may_plan() || caller.role.may_review(),
+            has_data: caller.role.may_plan() && (caller.tenant.is_some() || caller.role.sees_all_tenants()),
         });
         Self { title: title.into(), here, user, addresses }
     }
@@ -89,6 +95,18 @@ impl Layout {
     #[must_use]
     pub fn file(&self, name: &str) -> String {
         files::SHARED.iter().find(|file| file.name == name).map_or_else(|| format!("/static/{name}"), StaticFile::url)
+    }
+
+    /// Whether the navigation shows reward models; to those who are not signed in it shows all there is.
+    #[must_use]
+    pub fn shows_models(&self) -> bool {
+        self.user.as_ref().is_none_or(|user| user.may_see_models)
+    }
+
+    /// Whether the navigation shows pages of a tenant's data.
+    #[must_use]
+    pub fn shows_data(&self) -> bool {
+        self.user.as_ref().is_none_or(|user| user.has_data)
     }
 
     /// `page` on the marked entry of the navigation, `false` elsewhere: values of `aria-current`.

@@ -370,6 +370,13 @@ pub const KEYS: &[Key] = &[
         "36",
         "Whole months of performance rows that are kept before the present one; older rows are dropped, their sums stay. Without it all are kept.",
     ),
+    key(
+        "ENDCAP_REFLECTION_RETENTION_DAYS",
+        Whole { min: 0, max: 36_500 },
+        Value("400"),
+        "1100",
+        "How long reflection logs (why the software decided as it did) are kept, in days; 0 keeps all. The audit log is always kept.",
+    ),
     realtime::POLL,
     realtime::ROOMS,
     imports::DIRECTORY,

@@ -254,6 +254,8 @@ pub struct Settings {
     pub realtime_rooms: Vec<String>,
     /// Whole months of performance rows that are kept before the present one; absent keeps all.
     pub performance_retention_months: Option<u32>,
+    /// Days that reflection logs are kept; absent keeps all.
+    pub reflection_retention_days: Option<u32>,
     /// Where artifacts are kept.
     pub artifacts: Artifacts,
     /// Files to import.

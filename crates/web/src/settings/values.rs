@@ -111,6 +111,7 @@ impl Values {
             realtime_poll: self.millis("ENDCAP_REALTIME_POLL_MS"),
             realtime_rooms: self.rooms(),
             performance_retention_months: self.texts.get("ENDCAP_PERFORMANCE_RETENTION_MONTHS").and_then(|text| text.parse().ok()),
+            reflection_retention_days: Some(self.whole("ENDCAP_REFLECTION_RETENTION_DAYS")).filter(|days| *days > 0),
             artifacts: self.artifacts(),
             imports: super::Imports {
                 directory: Some(self.text("ENDCAP_IMPORT_DIRECTORY")).filter(|text| !text.is_empty()),

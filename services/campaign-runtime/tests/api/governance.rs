@@ -1,6 +1,7 @@
 //! Governance over HTTP: typed policies, creatives and their findings as a guard, keys of retailers that nobody reads back.
 
 use actix_web::http::StatusCode;
+use campaign_runtime::retention;
 use campaign_runtime::state::State;
 use serde_json::{Value, json};
 use storage::retailers;
@@ -168,4 +169,29 @@ async fn a_retailers_key_is_sealed_and_never_shown() {
     assert_eq!(call(&app, PLATFORM, "DELETE", path, None).await.0, StatusCode::NO_CONTENT);
     let (_, shown) = call(&app, PLATFORM, "GET", "/v1/retailers/rtl-grocer-cj", None).await;
     assert_eq!((&shown["has_api_key"], &shown["api_key_set_at"]), (&json!(false), &Value::Null));
+}
+
+#[actix_web::test]
+async fn reflection_logs_are_dropped_after_the_days_that_are_set_and_kept_without() {
+    let mut bench = bench(None).await;
+    let app = bench.app().await;
+    let write = async |id: &str| {
+        let body =
+            json!({"log_id": id, "session_id": "s1", "task_type": "plan_quality", "phase": "decision", "decision_rationale": "because"});
+        assert_eq!(call(&app, GROCER, "POST", "/v1/reflection-logs", Some(body)).await.0, StatusCode::CREATED);
+    };
+    write("rfl-old").await;
+    bench.hand.advance(chrono::TimeDelta::days(2));
+    write("rfl-young").await;
+    bench.hand.advance(chrono::TimeDelta::days(399));
+    let with = |days: &str| {
+        let settings = Settings::from_variables([("ENDCAP_REFLECTION_RETENTION_DAYS", days)]).unwrap();
+        State::new(bench.database.storage.clone(), settings, bench.state.clock.clone()).unwrap()
+    };
+    assert_eq!(retention::sweep_reflection_logs(&with("0")).await.unwrap(), 0, "0 keeps all");
+    assert_eq!(retention::sweep_reflection_logs(&bench.state).await.unwrap(), 1, "400 days without a setting");
+    assert_eq!(call(&app, GROCER, "GET", "/v1/reflection-logs/rfl-old", None).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(call(&app, GROCER, "GET", "/v1/reflection-logs/rfl-young", None).await.0, StatusCode::OK);
+    bench.state = with("300");
+    assert_eq!(retention::sweep_reflection_logs(&bench.state).await.unwrap(), 1);
 }

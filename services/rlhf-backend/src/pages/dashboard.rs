@@ -1,5 +1,7 @@
 //! `/dashboard`: is quality held, what does it cost, what is blocked; then the key figures, what was said, and which models score.
 
+use std::time::Duration;
+
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use askama::Template;
@@ -67,6 +69,8 @@ pub(super) struct JobView {
     pub(super) text: String,
     pub(super) at: String,
     pub(super) is_open: bool,
+    /// The model that a training made.
+    pub(super) model: Option<String>,
 }
 
 struct ActiveModel {
@@ -106,10 +110,14 @@ struct DashboardPage {
     from: NaiveDate,
     to: NaiveDate,
     sees_rows: bool,
+    /// Whether the caller sees the platform's jobs.
+    sees_jobs: bool,
     /// The caller's tenant, of which tasks, judgments and feedback are; key figures and models are of the whole platform.
     tenant: Option<String>,
     /// When the newest of the figures shown was computed.
     computed_at: Option<String>,
+    /// How often they are computed by the clock.
+    computed_again: String,
     decided: String,
     open: String,
     blocked: i64,
@@ -180,8 +188,10 @@ pub async fn show_dashboard(state: Data<State>, caller: PageCaller, query: Query
         from,
         to,
         sees_rows: caller.role.sees_all_tenants(),
+        sees_jobs: caller.role.sees_all_tenants(),
         tenant: caller.tenant.clone(),
         computed_at: figures.days.iter().map(|day| day.updated_at.0).max().map(|at| at.format("%e %b, %H:%M:%S UTC").to_string()),
+        computed_again: computed_again(state.settings.key_figures.every),
         decided: count(tasks(&["completed", "validated"])),
         open: count(tasks(&["pending", "in_progress"])),
         blocked: tasks(&["escalated", "expert_review"]),
@@ -198,6 +208,16 @@ pub async fn show_dashboard(state: Data<State>, caller: PageCaller, query: Query
         counted_at: state.clock.now().format("%H:%M:%S UTC").to_string(),
     };
     Ok(render(&page)?)
+}
+
+/// When figures are computed again without anybody asking.
+fn computed_again(every: Option<Duration>) -> String {
+    match every.map(|every| every.as_secs() / 60) {
+        None => "again only when somebody asks".to_owned(),
+        Some(60) => "again every hour".to_owned(),
+        Some(1) => "again every minute".to_owned(),
+        Some(minutes) => format!("again every {minutes} minutes"),
+    }
 }
 
 /// Percent agreement, alpha and AC1 of the newest judgments, and what they say together.
@@ -310,6 +330,7 @@ pub(super) fn to_job(job: &Job) -> JobView {
             _ => "badge-note",
         },
         is_open: matches!(job.state.as_str(), "queued" | "running"),
+        model: job.result.as_ref().and_then(|result| result.get("model_id")?.as_str().map(str::to_owned)),
         state: words(&job.state),
         progress: job.progress,
         text: job.error.clone().unwrap_or_else(|| job.message.clone()),

@@ -13,8 +13,9 @@ use web::caller::{PageCaller, PageRefusal};
 use web::chart;
 use web::json::QueryOf;
 use web::layout::{Layout, render};
+use web::problem::Problem;
 
-use super::{count, file, require_data, words};
+use super::{Choice, count, file, require_data, retailer_choices, words};
 use crate::exports::counting::Progress;
 use crate::exports::profile::{Profile, Split};
 use crate::exports::{DEFAULT_MIN_POSTERIOR, ExportQuery};
@@ -32,12 +33,6 @@ pub struct ExportForm {
     split: Option<Split>,
     min_posterior: Option<f64>,
     include_simulated: Option<bool>,
-}
-
-struct Choice {
-    value: String,
-    title: String,
-    is_chosen: bool,
 }
 
 /// A line of the table: what was looked at, what a rule left out, or what is left.
@@ -73,7 +68,7 @@ struct ExportsPage {
     profiles: Vec<Choice>,
     task_types: Vec<Choice>,
     splits: Vec<Choice>,
-    retailer_id: String,
+    retailers: Vec<Choice>,
     from: String,
     to: String,
     min_posterior: f64,
@@ -104,6 +99,8 @@ pub async fn show_exports(state: Data<State>, caller: PageCaller, form: QueryOf<
     };
     let options = query.options(&name)?;
     let progress = state.countings.ask(&state, &caller.scope(), &options).await?;
+    let chosen = form.retailer_id.clone();
+    let retailers = state.storage.read(move |conn| retailer_choices(conn, chosen.as_deref())).await.map_err(Problem::from)?;
     let page = ExportsPage {
         layout: Layout::new("Exports", "rlhf-backend/exports", Some(&caller), &state.settings),
         styles: file("rlhf.css"),
@@ -116,7 +113,7 @@ pub async fn show_exports(state: Data<State>, caller: PageCaller, form: QueryOf<
             .map(|split| choice(split.name(), split.name(), form.split == Some(split)))
             .into(),
         query: query_string(&form),
-        retailer_id: form.retailer_id.unwrap_or_default(),
+        retailers,
         from: form.from.unwrap_or_default(),
         to: form.to.unwrap_or_default(),
         min_posterior: form.min_posterior.unwrap_or(DEFAULT_MIN_POSTERIOR),

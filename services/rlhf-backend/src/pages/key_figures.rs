@@ -17,7 +17,7 @@ use web::layout::{Layout, render};
 use web::problem::Problem;
 
 use super::dashboard::FEW;
-use super::{count, file};
+use super::{breakable, count, file};
 use crate::key_figures::figures::{FIGURES, Figure, Unit, named};
 use crate::key_figures::view::{money_of, value_of};
 use crate::key_figures::{day_of, of_figure};
@@ -46,6 +46,12 @@ pub struct FigureView {
     pub date: Option<NaiveDate>,
 }
 
+impl FigureView {
+    pub(super) fn note_html(&self) -> String {
+        breakable(&self.note)
+    }
+}
+
 /// All figures over a span of days, oldest first.
 #[must_use]
 pub fn views(rows: &[DayFigures]) -> Vec<FigureView> {
@@ -62,7 +68,7 @@ fn view(figure: &'static Figure, rows: &[DayFigures]) -> FigureView {
             let n = note["n"].as_u64().unwrap_or(0);
             (shown(row, figure), words(figure, row, &note), n)
         }
-        (None, Some(row)) => ("\u{2013}".to_owned(), because(&note_of(row)), 0),
+        (None, Some(row)) => ("\u{2013}".to_owned(), format!("{} {}.", because(&note_of(row)), row.date.format("%-d %b %Y")), 0),
         (None, None) => ("\u{2013}".to_owned(), "Not defined: nothing was computed for these days.".to_owned(), 0),
     };
     FigureView {
@@ -159,8 +165,9 @@ pub fn drawings(rows: &[DayFigures]) -> Vec<Drawing> {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FigurePageQuery {
-    #[serde(deserialize_with = "domain::day::read_known")]
-    date: NaiveDate,
+    /// Today when absent.
+    #[serde(default, deserialize_with = "domain::day::read")]
+    date: Option<NaiveDate>,
     retailer_id: Option<String>,
     after: Option<i64>,
 }
@@ -177,7 +184,9 @@ struct FigurePage {
     date: NaiveDate,
     retailer: Option<String>,
     value: String,
-    note: String,
+    note_html: String,
+    /// When it was computed: rows may have come since.
+    computed_at: Option<String>,
     details: Option<String>,
     rows: Vec<SourceRow>,
     next: Option<i64>,
@@ -195,6 +204,7 @@ pub async fn show_figure(
     caller.require(Role::sees_all_tenants)?;
     let figure = of_figure(&name).map_err(|_| Problem::not_found("key figure", name.as_str()))?;
     let FigurePageQuery { date, retailer_id, after } = query.0;
+    let date = date.unwrap_or_else(|| state.clock.now().date_naive());
     let (day, of) = (day_of(date, retailer_id.clone()), retailer_id.clone());
     let (row, found) = state
         .storage
@@ -219,11 +229,12 @@ pub async fn show_figure(
         date,
         retailer: retailer_id,
         value: row.as_ref().map_or_else(|| "\u{2013}".to_owned(), |row| shown(row, figure)),
-        note: match &row {
+        note_html: breakable(&match &row {
             Some(row) if value_of(row, figure).is_some() => words(figure, row, &note),
             Some(_) => because(&note),
             None => "Not computed for this day yet.".to_owned(),
-        },
+        }),
+        computed_at: row.as_ref().map(|row| row.updated_at.format("%e %b %Y, %H:%M:%S UTC").to_string()),
         details: details.and_then(|details| serde_json::to_string_pretty(details).ok()),
         rows,
         next,

@@ -142,7 +142,7 @@ fn overrides(config: &serde_json::Value) -> Vec<String> {
 }
 
 fn page(layout: Layout, title: String, verdict: Verdict, watch: &Watch, stored: Option<CardFigures>, may_switch: bool) -> ModelPage {
-    let Verdict { model, failed_gates } = verdict;
+    let Verdict { model, failed_gates, .. } = verdict;
     let card = stored.as_ref().and_then(|figures| figures.card.as_ref());
     let text = |field: &str| model.config.get(field).and_then(serde_json::Value::as_str).map(str::to_owned);
     let count = |field: &str| model.config.get(field).and_then(serde_json::Value::as_i64).unwrap_or(0);

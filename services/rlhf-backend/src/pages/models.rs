@@ -6,17 +6,18 @@ use askama::Template;
 use domain::task::TaskType;
 use storage::jobs;
 use storage::page::Page;
-use storage::reward_models::{self, RewardModel, RewardModelFilter};
+use storage::reward_models::{self, RewardModelFilter};
 use strum::VariantArray as _;
 use web::caller::{PageCaller, PageRefusal};
 use web::layout::{Layout, render};
 use web::problem::Problem;
 
 use super::dashboard::{JobView, to_job, trainings};
-use super::{decimal, file, percent, require_reader, topics, words};
+use super::{Choice, decimal, file, percent, require_reader, retailer_choices, topics, words};
 use crate::reward_models::Card;
 use crate::state::State;
 use crate::training::CardFigures;
+use crate::watch::report::InShadow;
 
 struct Row {
     model_id: String,
@@ -25,6 +26,8 @@ struct Row {
     version: i32,
     is_active: bool,
     in_shadow: bool,
+    /// What it has shown in the shadow, a sentence each.
+    shadow: Vec<String>,
     has_drifted: bool,
     has_former: bool,
     accuracy: String,
@@ -49,7 +52,10 @@ struct ModelsPage {
     script: String,
     topics: String,
     task_types: Vec<(String, &'static str)>,
+    retailers: Vec<Choice>,
     may_train: bool,
+    /// Whether the caller sees the platform's jobs.
+    sees_jobs: bool,
     models: Vec<Row>,
     jobs: Vec<JobView>,
 }
@@ -59,12 +65,13 @@ pub async fn show_models(state: Data<State>, caller: PageCaller) -> Result<HttpR
     let caller = caller.0;
     require_reader(&caller)?;
     let scope = caller.scope();
-    let (models, jobs) = state
+    let (models, jobs, retailers) = state
         .storage
         .scoped(&scope)
         .read(move |conn| {
-            let models = reward_models::list(conn, &RewardModelFilter::default(), &Page::first(50))?;
-            Ok((models.rows, jobs::list(conn, &scope, &trainings(), &Page::first(3))?.rows))
+            let models = reward_models::list(conn, &RewardModelFilter::default(), &Page::first(50))?.rows;
+            let cards: Result<Vec<Card>, _> = models.into_iter().map(|model| Card::read(conn, model)).collect();
+            Ok((cards?, jobs::list(conn, &scope, &trainings(), &Page::first(3))?.rows, retailer_choices(conn, None)?))
         })
         .await
         .map_err(Problem::from)?;
@@ -74,14 +81,38 @@ pub async fn show_models(state: Data<State>, caller: PageCaller) -> Result<HttpR
         script: file("rlhf.js"),
         topics: topics(&caller, &["jobs"]),
         task_types: TaskType::VARIANTS.iter().map(|task_type| (task_type.to_string(), task_type.title())).collect(),
+        retailers,
         may_train: caller.role.sees_all_tenants(),
+        sees_jobs: caller.role.sees_all_tenants(),
         models: models.into_iter().map(to_row).collect(),
         jobs: jobs.iter().map(to_job).collect(),
     };
     Ok(render(&page)?)
 }
 
-fn to_row(model: RewardModel) -> Row {
+/// What a model has shown in the shadow, and the active one beside it.
+fn in_shadow(shadow: &InShadow) -> Vec<String> {
+    let own = match shadow.accuracy {
+        None => "Nothing was decided yet since it is in the shadow.".to_owned(),
+        Some(accuracy) => format!("In the shadow right in {} of {} decided pairs.", percent(Some(accuracy)), shadow.n_decided),
+    };
+    let beside = shadow.beside_active.as_ref().map(|beside| {
+        let same = format!("the same choice as the active model in {} of {} pairs", beside.n_same_choice, beside.n_pairs);
+        match (beside.accuracy, beside.active_accuracy) {
+            (Some(own), Some(active)) => format!(
+                "On the {} that both saw: {} against the active model’s {}; {same}.",
+                beside.n_decided,
+                percent(Some(own)),
+                percent(Some(active))
+            ),
+            _ => format!("It makes {same}."),
+        }
+    });
+    std::iter::once(own).chain(beside).collect()
+}
+
+fn to_row(card: Card) -> Row {
+    let Card { model, failed_gates, shadow } = card;
     let figures: Option<CardFigures> = serde_json::from_value(model.metrics.0.clone()).ok();
     let held_out = figures.as_ref().and_then(|figures| figures.held_out.as_ref());
     let longer = figures.as_ref().and_then(|figures| figures.baselines.iter().find(|one| one.name == "longer_text_wins")?.accuracy);
@@ -95,7 +126,6 @@ fn to_row(model: RewardModel) -> Row {
             format!("{interval}n = {}", metrics.n_decided)
         },
     );
-    let Card { model, failed_gates } = Card::from(model);
     Row {
         accuracy: percent(held_out.and_then(|metrics| metrics.accuracy)),
         accuracy_note: note,
@@ -108,6 +138,7 @@ fn to_row(model: RewardModel) -> Row {
         version: model.version,
         is_active: model.is_active,
         in_shadow: model.shadow_since.is_some(),
+        shadow: shadow.as_ref().map(in_shadow).unwrap_or_default(),
         has_drifted: model.drift_found_at.is_some(),
         has_former: model.former_model_id.is_some(),
         pairs: model.training_pairs_count,

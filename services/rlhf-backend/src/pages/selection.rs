@@ -64,6 +64,9 @@ struct SelectionPage {
     random_share: String,
     batch: usize,
     has_idle: bool,
+    has_next: bool,
+    /// Kinds that no round looked at, because no model of theirs is active.
+    without_model: String,
 }
 
 /// Shows every kind of task of which something is known.
@@ -80,6 +83,7 @@ pub async fn show_active_learning(state: Data<State>, caller: PageCaller) -> Res
         .await
         .map_err(Problem::from)?;
     let settings = state.settings.rating.selection;
+    let without_model: Vec<&str> = all.data.iter().filter(|one| one.last_round.is_none()).map(|one| one.task_type.title()).collect();
     let kinds: Vec<Kind> = all.data.into_iter().filter(|one| one.last_round.is_some()).map(to_kind).collect();
     let page = SelectionPage {
         layout: Layout::new("What to judge next", "rlhf-backend/models", Some(&caller), &state.settings),
@@ -88,6 +92,8 @@ pub async fn show_active_learning(state: Data<State>, caller: PageCaller) -> Res
         topics: topics(&caller, &["jobs"]),
         chosen_at: all.chosen_at.map_or_else(|| "not yet".to_owned(), |at| at.format("%e %b %Y, %H:%M UTC").to_string()),
         has_idle: kinds.iter().any(|kind| kind.reason.is_some()),
+        has_next: kinds.iter().any(|kind| !kind.next.is_empty()),
+        without_model: without_model.join(", "),
         kinds,
         jobs: jobs.iter().map(to_job).collect(),
         random_share: format!("{:.0}\u{a0}%", settings.random_share * 100.0),

@@ -106,6 +106,90 @@ struct Seen {
     active: Option<(String, Vec<ModelPrediction>)>,
 }
 
+/// What a shadow has shown so far, without intervals: for lists.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct InShadow {
+    /// Since when.
+    pub since: Timestamp,
+    /// Decided pairs since, of the newest 2,000, in which people preferred one.
+    pub n_decided: usize,
+    /// Share of them that it had right; absent before the first.
+    pub accuracy: Option<f64>,
+    /// Beside the active model; absent when none is active or nothing was seen by both.
+    pub beside_active: Option<BesideActive>,
+}
+
+/// A shadow and the active model on the pairs that both have seen.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BesideActive {
+    /// The active model.
+    pub model_id: String,
+    /// Pairs that both have seen.
+    pub n_pairs: usize,
+    /// Of these, pairs in which both give the same candidate the higher score.
+    pub n_same_choice: usize,
+    /// Of these, pairs in which people preferred one.
+    pub n_decided: usize,
+    /// Share of the decided that the shadow had right.
+    pub accuracy: Option<f64>,
+    /// Share of the decided that the active model had right.
+    pub active_accuracy: Option<f64>,
+}
+
+/// What a model has shown in the shadow; `None` for one that is not there.
+///
+/// # Errors
+/// As any query.
+pub fn in_shadow(conn: &mut Connection, model: &RewardModel) -> Result<Option<InShadow>, StorageError> {
+    if model.is_active || model.shadow_since.is_none() {
+        return Ok(None);
+    }
+    let Seen { since, rows, active, .. } = see(conn, model)?;
+    let own: Vec<Prediction> = rows.iter().map(prediction).collect();
+    let (n_decided, accuracy) = right(&own);
+    Ok(since.map(|since| InShadow {
+        since,
+        n_decided,
+        accuracy,
+        beside_active: active.and_then(|(active, theirs)| beside_active(&rows, active, &theirs)),
+    }))
+}
+
+fn beside_active(rows: &[ModelPrediction], active: String, theirs: &[ModelPrediction]) -> Option<BesideActive> {
+    let (own, other): (Vec<Prediction>, Vec<Prediction>) =
+        seen_by_both(rows, theirs).into_iter().map(|(row, other)| (prediction(row), other)).unzip();
+    let (n_decided, accuracy) = right(&own);
+    (!own.is_empty()).then(|| BesideActive {
+        model_id: active,
+        n_pairs: own.len(),
+        n_same_choice: own.iter().zip(&other).filter(|(own, other)| is_same_choice(own, other)).count(),
+        n_decided,
+        accuracy,
+        active_accuracy: right(&other).1,
+    })
+}
+
+/// How many are decided, and the share of them that is right.
+fn right(predictions: &[Prediction]) -> (usize, Option<f64>) {
+    let answers: Vec<bool> = predictions.iter().filter_map(is_right).collect();
+    let right = answers.iter().filter(|is_right| **is_right).count();
+    (answers.len(), (!answers.is_empty()).then(|| right as f64 / answers.len() as f64))
+}
+
+/// Each pair that both models have seen, with what the other says of it. Both speak of what people say now.
+fn seen_by_both<'a>(rows: &'a [ModelPrediction], theirs: &[ModelPrediction]) -> Vec<(&'a ModelPrediction, Prediction)> {
+    let theirs: HashMap<(&str, i32), &ModelPrediction> = theirs.iter().map(|row| ((row.task_id.as_str(), row.pair), row)).collect();
+    let both = |row: &'a ModelPrediction| {
+        let their = theirs.get(&(row.task_id.as_str(), row.pair))?;
+        Some((row, Prediction { outcome: outcome(row), ..prediction(their) }))
+    };
+    rows.iter().filter_map(both).collect()
+}
+
+fn is_same_choice(own: &Prediction, other: &Prediction) -> bool {
+    own.difference.partial_cmp(&0.0) == other.difference.partial_cmp(&0.0)
+}
+
 /// Reads it, and computes on a thread of its own, since intervals take some milliseconds.
 ///
 /// # Errors
@@ -167,16 +251,9 @@ fn compute(model: &RewardModel, seen: Seen) -> Watch {
 
 /// What a shadow says beside the active model; `None` without a pair that both have seen.
 fn against_active(shadow: &RewardModel, rows: &[ModelPrediction], active: String, theirs: &[ModelPrediction]) -> Option<AgainstActive> {
-    let theirs: HashMap<(&str, i32), &ModelPrediction> = theirs.iter().map(|row| ((row.task_id.as_str(), row.pair), row)).collect();
-    let (mut own, mut other) = (Vec::new(), Vec::new());
-    for row in rows {
-        if let Some(their) = theirs.get(&(row.task_id.as_str(), row.pair)) {
-            own.push(card_row(row, &shadow.task_type));
-            // Both speak of what people say now.
-            other.push(Prediction { outcome: outcome(row), ..prediction(their) });
-        }
-    }
-    let same = own.iter().zip(&other).filter(|(own, other)| own.prediction.difference.signum() == other.difference.signum()).count();
+    let (own, other): (Vec<CardRow>, Vec<Prediction>) =
+        seen_by_both(rows, theirs).into_iter().map(|(row, other)| (card_row(row, &shadow.task_type), other)).unzip();
+    let same = own.iter().zip(&other).filter(|(own, other)| is_same_choice(&own.prediction, other)).count();
     let difference = compare(&own, &other, 0).ok().filter(|difference| difference.n_pairs > 0)?;
     Some(AgainstActive { model_id: active, same_choice: same as f64 / difference.n_pairs as f64, difference })
 }

@@ -11,6 +11,7 @@ mod feedback;
 mod key_figures;
 mod models;
 mod pages;
+mod scoring;
 mod selection;
 mod walk;
 mod watch;

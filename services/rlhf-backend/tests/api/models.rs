@@ -1,3 +1,4 @@
+use actix_web::test::TestRequest;
 use domain::role::Role;
 use rlhf_backend::worker;
 use serde_json::{Value, json};
@@ -40,7 +41,14 @@ async fn a_model_is_trained_activated_asked_and_rolled_back() {
     assert_eq!((&card["training_judgments_count"], &card["config"]["judgments_by_simulated_raters"]), (&json!(120), &json!(40)));
     assert!(card["validation_accuracy"].as_f64().unwrap() > 0.9, "the higher return always wins");
     assert!(card["inter_rater_agreement"].as_f64().unwrap() > 0.9);
-    assert_eq!(service.post(&admin, &format!("/v1/reward-models/{first}/activate"), json!({})).await.status, 200);
+    let activate = format!("/v1/reward-models/{first}/activate");
+    assert_eq!(service.post(&admin, &activate, json!({ "reason": "none" })).await.status, 422, "a body is read when there is one");
+    assert_eq!(service.send(&admin, TestRequest::post().uri(&activate)).await.status, 200, "and may be left out");
+    let list = service.get(&admin, "/models").await.text();
+    assert!(
+        list.contains(&format!("<a class=\"small\" href=\"/models/{first}\">Its card</a>")),
+        "a training leads to what it made: {list}"
+    );
 
     // The answer "none is active" is believed for a second in this process; a process that starts now knows at once.
     let fresh = service.restarted();
@@ -146,7 +154,7 @@ async fn a_training_whose_process_was_killed_is_taken_up_again_and_stored_once()
     let path = format!("/v1/jobs/{}", queued["job_id"].as_str().unwrap());
     // A process takes the job, and is killed.
     let (now, hold) = (service.state.clock.now(), chrono::TimeDelta::seconds(60));
-    let taken = service.database.storage.transaction(move |conn| jobs::take_next(conn, worker::TRAIN, now, hold)).await.unwrap().unwrap();
+    let taken = service.database.storage.transaction(move |conn| jobs::take_next(conn, worker::KINDS, now, hold)).await.unwrap().unwrap();
     assert_eq!(service.get(&admin, &path).await.json()["state"], "running");
     assert!(!worker::work_once(&service.state).await.unwrap(), "nobody takes a job that is held");
 

@@ -3,7 +3,7 @@ use actix_web::{App, http::header::LOCATION};
 use domain::role::Role;
 use rlhf_backend::routes;
 
-use crate::Service;
+use crate::{Service, T};
 
 #[actix_web::test]
 async fn every_page_explains_an_empty_system_and_shows_a_filled_one() {
@@ -23,12 +23,64 @@ async fn every_page_explains_an_empty_system_and_shows_a_filled_one() {
         assert!(page.text().contains(words), "{path} lacks {words:?}");
         assert!(!page.text().contains("brand-b"), "{path} shows another tenant's brand");
     }
+    // Whether somebody trained is told to those who see it; others are not told that nobody did.
+    let admin = service.token(Role::PlatformAdmin, None);
+    for path in ["/models", "/dashboard"] {
+        let (own, all) = (service.get(&analyst, path).await.text(), service.get(&admin, path).await.text());
+        assert!(!own.contains("No training was asked for") && own.contains("its trainings are not shown here"), "{path}: {own}");
+        assert!(all.contains("No training was asked for yet") && !all.contains("not shown here"), "{path}: {all}");
+    }
     let body = serde_json::json!({ "brand_id": "brand-a", "task_type": "plan_quality", "prompt": "p", "model_output": "<script>o", "feedback_type": "rating", "rating": 4 });
     assert_eq!(service.post(&analyst, "/v1/feedback", body).await.status, 201);
     let page = service.get(&analyst, "/feedback/brand-a").await.text();
     assert!(page.contains("★★★★☆") && !page.contains("<script>o"));
     assert!(service.get(&analyst, "/dashboard").await.text().contains("n = 1"));
     assert_eq!(service.get(&analyst, "/feedback/brand-b").await.status, 404);
+}
+
+/// What a role may not open is no link for it.
+#[actix_web::test]
+async fn the_navigation_leads_where_a_role_may_go() {
+    let service = Service::new();
+    let links = async |role: Role, tenant: Option<&str>| {
+        let page = service.get(&service.token(role, tenant), "/models").await.text();
+        ["Feedback", "Dashboard", "Models", "Exports"].map(|name| page.contains(&format!(">{name}</a>")))
+    };
+    assert_eq!(links(Role::Analyst, Some("tnt-a")).await, [true; 4]);
+    assert_eq!(links(Role::PlatformAdmin, None).await, [true; 4]);
+    assert_eq!(links(Role::Expert, None).await, [false, false, true, false]);
+    assert_eq!(service.get(&service.token(Role::Expert, None), "/dashboard").await.status, 403);
+}
+
+/// Figures name their day and when they were computed, and the names of settings break where people read a pause.
+#[actix_web::test]
+async fn figures_say_when_they_were_computed_and_names_of_settings_are_not_broken_within_a_word() {
+    let service = Service::new();
+    let admin = service.token(Role::PlatformAdmin, None);
+    let page = service.get(&admin, "/key-figures/total_judgments").await;
+    assert!(page.status == 200 && page.text().contains("2026-01-15, UTC") && page.text().contains("Not computed for this day yet"));
+    assert_eq!(service.post(&admin, "/v1/rlhf-metrics/compute", serde_json::json!({})).await.status, 200);
+    let page = service.get(&admin, "/key-figures/total_judgments").await.text();
+    assert!(page.contains("Computed 15 Jan 2026, 12:00:00 UTC; the rows below are those of now"), "{page}");
+    let page = service.get(&admin, "/dashboard").await.text();
+    assert!(page.contains("ENDCAP_<wbr>COST_<wbr>PER_<wbr>RATER_<wbr>HOUR"), "{page}");
+    assert!(page.contains("again every hour") && page.contains("there was none that day to count. 15 Jan 2026."), "{page}");
+    let backwards = service.get(&admin, "/v1/rlhf-metrics?from=2026-01-02&to=2026-01-01").await;
+    assert_eq!((backwards.status.as_u16(), &backwards.json()["errors"][0]["field"]), (422, &serde_json::json!("to")));
+}
+
+#[actix_web::test]
+async fn retailers_are_chosen_from_a_list() {
+    let service = Service::new();
+    service.sql(&format!(
+        "INSERT INTO retailers (retailer_id, name, schema_version, mapping_config, policies, creative_specs, timezone, is_active, created_at, updated_at) \
+         VALUES ('rtl-1', 'Corner & Co', '1', '{{}}', '{{}}', '{{}}', 'UTC', TRUE, {T}, {T})"
+    ));
+    let admin = service.token(Role::PlatformAdmin, None);
+    let page = service.get(&admin, "/models").await.text();
+    assert!(page.contains("<option value=\"rtl-1\">Only Corner &#38; Co (rtl-1)</option>"), "{page}");
+    let page = service.get(&admin, "/exports?retailer_id=rtl-1").await.text();
+    assert!(page.contains("<option value=\"rtl-1\" selected>Corner &#38; Co (rtl-1)</option>"), "{page}");
 }
 
 #[actix_web::test]

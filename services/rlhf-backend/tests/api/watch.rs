@@ -117,6 +117,24 @@ async fn a_shadow_predicts_beside_the_active_model_and_must_not_be_worse() {
     assert_eq!((&seen["doing"], &seen["against_active"]["same_choice"]), (&json!("shadow"), &json!(0.0)), "{seen}");
     assert_eq!(seen["against_active"]["model_id"].as_str(), Some(good.as_str()));
     assert!(seen["against_active"]["difference"]["accuracy"]["value"].as_f64().unwrap() < -0.9, "{seen}");
+    // The list tells the same, for whoever looks for what to activate.
+    let listed = service.get(&admin, "/v1/reward-models").await.json();
+    let of = |model: &str| listed["data"].as_array().unwrap().iter().find(|row| row["model_id"] == *model).unwrap()["shadow"].clone();
+    let beside = json!({ "model_id": good, "n_pairs": 30, "n_same_choice": 0, "n_decided": 30, "accuracy": 0.0, "active_accuracy": 1.0 });
+    assert_eq!((&of(&second)["n_decided"], &of(&second)["accuracy"], &of(&second)["beside_active"]), (&json!(30), &json!(0.0), &beside));
+    assert_eq!(of(&good), Value::Null, "only shadows");
+    assert_eq!(service.get(&admin, &format!("/v1/reward-models/{second}")).await.json()["shadow"], of(&second));
+    let file = service.get(&admin, "/v1/reward-models?format=csv").await.text();
+    assert!(file.lines().next().unwrap().ends_with("beside_n_decided,beside_accuracy,beside_active_accuracy"), "{file}");
+    assert!(file.lines().any(|line| line.contains(&second) && line.contains(&format!(",30,0,{good},30,0,30,0,1"))), "{file}");
+    let list = service.get(&analyst, "/models").await.text();
+    for words in [
+        "right in 0.0 % of 30 decided pairs",
+        "0.0 % against the active model’s 100.0 %",
+        "the same choice as the active model in 0 of 30 pairs",
+    ] {
+        assert!(list.contains(words), "{words:?} is not in {list}");
+    }
     let question =
         json!({ "task_type": "plan_quality", "candidates": [{ "summary": "a plan", "roas": 2.6 }, { "summary": "a plan", "roas": 1.1 }] });
     let scored = service.restarted().post(&admin, "/v1/score", question).await.json();

@@ -6,6 +6,8 @@ import { DESK, check, launch, scan, signIn, troubleList, until } from '../../../
 const [rater, base, pictures] = process.argv.slice(2);
 if (!base) { console.error('usage: learning.mjs RATER_APP_URL RLHF_BACKEND_URL [FOLDER]'); process.exit(2); }
 const PHONE = { width: 360, height: 740 };
+/** Widths at which the links of a platform administrator, who has the most, stand nearest to the corner with name and role. */
+const TIGHT = [1281, 1361, 1500, 1761, 1880, 1920, 2201];
 const run = Date.now().toString(36);
 const browser = await launch();
 const { list: troubles, watch, state: expecting } = troubleList();
@@ -147,6 +149,15 @@ try {
   for (const words of ['Accuracy on golden items', 'Cost of an accepted judgment', 'Waiting for an expert', 'Gwet’s AC1']) check((await page.textContent('main')).includes(words), `the dashboard does not show ${words}`);
   check(!/NaN|undefined/.test(await page.textContent('main')), 'the dashboard shows a figure that is none');
   await look(page, 'dashboard');
+  for (const width of TIGHT) {
+    await page.setViewportSize({ width, height: 768 });
+    const gap = await page.evaluate(() => {
+      const last = [...document.querySelectorAll('.navigation a')].pop().getBoundingClientRect(), corner = document.querySelector('.corner').getBoundingClientRect();
+      return last.width === 0 ? 1 : Math.min(corner.left - last.right, innerWidth - corner.right);
+    });
+    check(gap > 0, `the navigation and the corner overlap by ${-gap} px at ${width} px`);
+  }
+  await page.setViewportSize(DESK);
   const api = await page.evaluate(async () => (await window.endcap.call('/v1/rlhf-metrics?limit=1')).data[0]);
   const shown = (await page.textContent('.figures-table a[href*="total_judgments"]')).replace(/,/g, '');
   check(Number(shown) === api.total_judgments, `the page shows ${shown} judgments and the API ${api.total_judgments}`);
