@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tracing::debug;
 
 use crate::authority::{Identity, Refusal};
 use crate::binding;
@@ -73,6 +74,10 @@ impl Protocol {
         let (identity, token) = self.identity(&message.payload, now)?;
         let authority = self.hub.authority();
         authority.may_join(&identity, &topic.name, topic.private)?;
+        if token.is_some() {
+            // The lines of the socket name whoever opened it.
+            debug!(joined_as = identity.subject, tenant = identity.tenant, topic = topic.name, "joined with a token of its own");
+        }
 
         let changes = requested.get("postgres_changes");
         let mut bindings = binding::parse(changes, authority);
@@ -137,6 +142,7 @@ impl Protocol {
 
     fn refuse(&self, message: &ClientMessage, refusal: &Refusal) -> Vec<Frame> {
         metrics::counter!("realtime_joins_refused_total").increment(1);
+        debug!(reason = %refusal, "a join was refused");
         self.reply(message, "error", &json!({ "reason": refusal.reason() }))
     }
 

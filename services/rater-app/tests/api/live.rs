@@ -35,23 +35,32 @@ pub async fn join(address: &str, person: &Person, topic: &str) -> (Socket, Value
 
 /// Joins with this `config`.
 pub async fn join_with(address: &str, person: &Person, topic: &str, config: Value) -> (Socket, Value) {
+    try_join(address, person, topic, config).await.expect("a socket that stays")
+}
+
+/// As [`join_with`]; `None` when the server ends the socket before it answers.
+pub async fn try_join(address: &str, person: &Person, topic: &str, config: Value) -> Option<(Socket, Value)> {
     let url = format!("ws://{address}/realtime/v1/websocket?apikey={}&vsn=1.0.0", person.token);
     let (mut socket, _) = connect_async(url).await.unwrap();
     let join = json!({"topic": format!("realtime:{topic}"), "event": "phx_join", "ref": "1", "join_ref": "1", "payload": {"config": config, "access_token": person.token}});
-    socket.send(Message::text(join.to_string())).await.unwrap();
-    let reply = hear(&mut socket, "phx_reply").await;
-    (socket, reply["payload"]["status"].clone())
+    socket.send(Message::text(join.to_string())).await.ok()?;
+    let reply = try_hear(&mut socket, "phx_reply").await?;
+    Some((socket, reply["payload"]["status"].clone()))
 }
 
 /// The next message with this event; for a broadcast, this name within.
 pub async fn hear(socket: &mut Socket, event: &str) -> Value {
+    try_hear(socket, event).await.expect("a socket that stays")
+}
+
+async fn try_hear(socket: &mut Socket, event: &str) -> Option<Value> {
     let wait = async {
         loop {
-            let message = socket.next().await.unwrap().unwrap();
+            let message = socket.next().await?.ok()?;
             let Ok(text) = message.into_text() else { continue };
             let value: Value = serde_json::from_str(&text).unwrap_or_default();
             if value["event"] == event || value["payload"]["event"] == event {
-                return value;
+                return Some(value);
             }
         }
     };
