@@ -192,7 +192,7 @@ async fn presence_is_one_state_and_the_members_of_a_killed_process_leave_on_ever
         assert_eq!(shown(&hear(&mut eve, "presence_state").await["payload"]), ["amy 1", "amy 2", "bob 3"], "{kind}");
 
         // The other process is killed: nobody hears of it again, so it beats no more.
-        for _ in 0..4 {
+        for _ in 0..3 {
             here.messenger.beat().await.unwrap();
             assert!(here.messenger.has_company(), "{kind}: it may be slow");
         }
