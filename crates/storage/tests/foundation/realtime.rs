@@ -84,6 +84,7 @@ fn what_a_process_said_is_found_by_its_index() {
             // A small table is read whole otherwise.
             execute(conn, "ANALYZE realtime_messages").unwrap();
             execute(conn, "SET enable_seqscan = off").unwrap();
+            execute(conn, "SET enable_bitmapscan = off").unwrap();
         }
         let plan = realtime::explain(conn, "b", 150, 0).unwrap();
         let is_indexed = ["realtime_messages_number_key", "sqlite_autoindex_realtime_messages_1"].iter().any(|index| plan.contains(index));

@@ -70,7 +70,8 @@ pub async fn carry_always(state: State, ears: Arc<Ears>, shutdown: CancellationT
             Wake::Told(processes) => {
                 let (are_others, has_new) = messenger.knows(&processes);
                 is_announced |= are_others;
-                hear(&mut messenger, has_new).await
+                // Its own announcements come back to it.
+                if are_others || processes.is_empty() { hear(&mut messenger, has_new).await } else { Ok(()) }
             }
             Wake::Look => {
                 look_at = Instant::now() + if is_announced { poll * RELAXED } else { poll };

@@ -8,6 +8,7 @@ use futures_util::{SinkExt, StreamExt};
 use rater_app::live::messenger::{Messenger, Pace};
 use rater_app::state::State;
 use serde_json::{Value, json};
+use storage::connection::execute;
 use storage::on;
 use storage::schema::realtime_messages;
 use tokio_tungstenite::connect_async;
@@ -30,7 +31,7 @@ struct Process {
 
 impl Process {
     fn of(state: &State) -> Self {
-        let pace = Pace { gone_after: Duration::ZERO, ..Pace::default() };
+        let pace = Pace { gone_after: Duration::ZERO, anew_after: Duration::ZERO, ..Pace::default() };
         let (address, server) = serve(state);
         Self { messenger: Messenger::new(state.clone(), pace), address, server }
     }
@@ -192,7 +193,7 @@ async fn presence_is_one_state_and_the_members_of_a_killed_process_leave_on_ever
         assert_eq!(shown(&hear(&mut eve, "presence_state").await["payload"]), ["amy 1", "amy 2", "bob 3"], "{kind}");
 
         // The other process is killed: nobody hears of it again, so it beats no more.
-        for _ in 0..4 {
+        for _ in 0..3 {
             here.messenger.beat().await.unwrap();
             assert!(here.messenger.has_company(), "{kind}: it may be slow");
         }
@@ -220,6 +221,61 @@ async fn presence_is_one_state_and_the_members_of_a_killed_process_leave_on_ever
         assert_eq!(difference(&mut amy).await, (vec![], vec!["amy 2".to_owned()]), "{kind}");
         here.messenger.beat().await.unwrap();
         assert!(!here.messenger.has_company(), "{kind}");
+        for process in [here, there] {
+            process.server.stop(false).await;
+        }
+    }
+}
+
+#[actix_web::test]
+async fn while_the_database_is_out_of_reach_rooms_go_on_and_afterwards_nothing_old_is_told_on_every_database() {
+    for house in House::everywhere(&SETTINGS) {
+        let kind = house.kind();
+        let (other, _) = replica(&house, "20");
+        let (mut here, mut there) = (Process::of(&house.state), Process::of(&other));
+        let rita = house.person("rita", Role::Rater, true).await;
+        let mut amy = here.join(&rita, with_key("amy")).await;
+        let mut bob = there.join(&rita, with_key("bob")).await;
+        track(&mut amy, 1).await;
+        track(&mut bob, 2).await;
+        for process in [&mut here, &mut there] {
+            process.messenger.beat().await.unwrap();
+        }
+        here.messenger.beat().await.unwrap();
+        exchange(&mut here, &mut there).await;
+        assert_eq!(difference(&mut amy).await.0, ["amy 1"], "{kind}: her own");
+        assert_eq!(difference(&mut amy).await.0, ["bob 2"], "{kind}");
+        let away = "ALTER TABLE realtime_messages RENAME TO realtime_messages_away";
+        let back = "ALTER TABLE realtime_messages_away RENAME TO realtime_messages";
+        let change = |statement: &str| execute(&mut house.db.connect(), statement).unwrap();
+
+        // For a moment: what was said is written again, and told once.
+        change(away);
+        say(&mut amy, 1).await;
+        for _ in 0..2 {
+            assert!(here.messenger.send().await.is_err(), "{kind}");
+        }
+        change(back);
+        say(&mut amy, 2).await;
+        here.write().await;
+        there.messenger.read().await.unwrap();
+        assert_eq!((word(&mut bob).await, word(&mut bob).await), (1, 2), "{kind}");
+
+        // For long: rooms go on, without those whom nobody knows to be there.
+        change(away);
+        say(&mut amy, 3).await;
+        assert!(here.messenger.send().await.is_err(), "{kind}");
+        here.messenger.give_up_when_cut_off();
+        assert_eq!(difference(&mut amy).await.1, ["bob 2"], "{kind}");
+        say(&mut amy, 4).await;
+        change(back);
+        here.messenger.beat().await.unwrap();
+        there.messenger.beat().await.unwrap();
+        exchange(&mut here, &mut there).await;
+        assert_eq!(difference(&mut amy).await.0, ["bob 2"], "{kind}");
+        say(&mut amy, 5).await;
+        exchange(&mut here, &mut there).await;
+        assert_eq!(word(&mut bob).await, 5, "{kind}: what was said meanwhile is old");
         for process in [here, there] {
             process.server.stop(false).await;
         }
