@@ -1,6 +1,7 @@
 //! `/exports`: pick a profile and filters, see what each filter leaves out, then download.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
@@ -20,6 +21,9 @@ use crate::exports::counting::Progress;
 use crate::exports::profile::{Profile, Split};
 use crate::exports::{DEFAULT_MIN_POSTERIOR, ExportQuery};
 use crate::state::State;
+
+/// Longest wait for the list of retailers.
+const LISTED_WITHIN: Duration = Duration::from_millis(500);
 
 /// The form's fields.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -100,7 +104,13 @@ pub async fn show_exports(state: Data<State>, caller: PageCaller, form: QueryOf<
     let options = query.options(&name)?;
     let progress = state.countings.ask(&state, &caller.scope(), &options).await?;
     let chosen = form.retailer_id.clone();
-    let retailers = state.storage.read(move |conn| retailer_choices(conn, chosen.as_deref())).await.map_err(Problem::from)?;
+    let named = form.retailer_id.iter().map(|id| choice(id, id, true)).collect();
+    // While the database is busy the page shows how far counting is, and does without the list.
+    let listed = state.storage.read(move |conn| retailer_choices(conn, chosen.as_deref()));
+    let retailers = match tokio::time::timeout(LISTED_WITHIN, listed).await {
+        Ok(read) => read.map_err(Problem::from)?,
+        Err(_) => named,
+    };
     let page = ExportsPage {
         layout: Layout::new("Exports", "rlhf-backend/exports", Some(&caller), &state.settings),
         styles: file("rlhf.css"),

@@ -68,7 +68,7 @@ fn view(figure: &'static Figure, rows: &[DayFigures]) -> FigureView {
             let n = note["n"].as_u64().unwrap_or(0);
             (shown(row, figure), words(figure, row, &note), n)
         }
-        (None, Some(row)) => ("\u{2013}".to_owned(), format!("{} {}.", because(&note_of(row)), row.date.format("%-d %b %Y")), 0),
+        (None, Some(row)) => ("\u{2013}".to_owned(), because(&note_of(row), &format!(" on {}", row.date.format("%-d %b %Y"))), 0),
         (None, None) => ("\u{2013}".to_owned(), "Not defined: nothing was computed for these days.".to_owned(), 0),
     };
     FigureView {
@@ -87,8 +87,9 @@ fn view(figure: &'static Figure, rows: &[DayFigures]) -> FigureView {
     }
 }
 
-fn because(note: &Value) -> String {
-    format!("Not defined: {}.", note["absent_because"].as_str().unwrap_or("it was not computed"))
+/// Why there is no value, and ` on` which day where the page does not say it.
+fn because(note: &Value, on: &str) -> String {
+    format!("Not defined{on}: {}.", note["absent_because"].as_str().unwrap_or("it was not computed"))
 }
 
 /// A value with its unit.
@@ -231,7 +232,7 @@ pub async fn show_figure(
         value: row.as_ref().map_or_else(|| "\u{2013}".to_owned(), |row| shown(row, figure)),
         note_html: breakable(&match &row {
             Some(row) if value_of(row, figure).is_some() => words(figure, row, &note),
-            Some(_) => because(&note),
+            Some(_) => because(&note, ""),
             None => "Not computed for this day yet.".to_owned(),
         }),
         computed_at: row.as_ref().map(|row| row.updated_at.format("%e %b %Y, %H:%M:%S UTC").to_string()),

@@ -90,11 +90,16 @@ pub async fn show_models(state: Data<State>, caller: PageCaller) -> Result<HttpR
     Ok(render(&page)?)
 }
 
+/// A share whose sign stays with it in a narrow column.
+fn share(share: Option<f64>) -> String {
+    percent(share).replace(' ', "\u{a0}")
+}
+
 /// What a model has shown in the shadow, and the active one beside it.
 fn in_shadow(shadow: &InShadow) -> Vec<String> {
     let own = match shadow.accuracy {
         None => "Nothing was decided yet since it is in the shadow.".to_owned(),
-        Some(accuracy) => format!("In the shadow right in {} of {} decided pairs.", percent(Some(accuracy)), shadow.n_decided),
+        Some(_) => format!("In the shadow right in {} of {} decided pairs.", share(shadow.accuracy), shadow.n_decided),
     };
     let beside = shadow.beside_active.as_ref().map(|beside| {
         let same = format!("the same choice as the active model in {} of {} pairs", beside.n_same_choice, beside.n_pairs);
@@ -102,13 +107,14 @@ fn in_shadow(shadow: &InShadow) -> Vec<String> {
             (Some(own), Some(active)) => format!(
                 "On the {} that both saw: {} against the active model’s {}; {same}.",
                 beside.n_decided,
-                percent(Some(own)),
-                percent(Some(active))
+                share(Some(own)),
+                share(Some(active))
             ),
             _ => format!("It makes {same}."),
         }
     });
-    std::iter::once(own).chain(beside).collect()
+    let alone = (beside.is_none() && shadow.n_decided > 0).then(|| "No model that is active now has seen them, too.".to_owned());
+    std::iter::once(own).chain(beside).chain(alone).collect()
 }
 
 fn to_row(card: Card) -> Row {

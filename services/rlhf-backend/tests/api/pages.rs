@@ -64,7 +64,7 @@ async fn figures_say_when_they_were_computed_and_names_of_settings_are_not_broke
     assert!(page.contains("Computed 15 Jan 2026, 12:00:00 UTC; the rows below are those of now"), "{page}");
     let page = service.get(&admin, "/dashboard").await.text();
     assert!(page.contains("ENDCAP_<wbr>COST_<wbr>PER_<wbr>RATER_<wbr>HOUR"), "{page}");
-    assert!(page.contains("again every hour") && page.contains("there was none that day to count. 15 Jan 2026."), "{page}");
+    assert!(page.contains("again every hour") && page.contains("Not defined on 15 Jan 2026: there was none that day to count."), "{page}");
     let backwards = service.get(&admin, "/v1/rlhf-metrics?from=2026-01-02&to=2026-01-01").await;
     assert_eq!((backwards.status.as_u16(), &backwards.json()["errors"][0]["field"]), (422, &serde_json::json!("to")));
 }

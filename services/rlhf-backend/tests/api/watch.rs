@@ -126,11 +126,11 @@ async fn a_shadow_predicts_beside_the_active_model_and_must_not_be_worse() {
     assert_eq!(service.get(&admin, &format!("/v1/reward-models/{second}")).await.json()["shadow"], of(&second));
     let file = service.get(&admin, "/v1/reward-models?format=csv").await.text();
     assert!(file.lines().next().unwrap().ends_with("beside_n_decided,beside_accuracy,beside_active_accuracy"), "{file}");
-    assert!(file.lines().any(|line| line.contains(&second) && line.contains(&format!(",30,0,{good},30,0,30,0,1"))), "{file}");
+    assert!(file.lines().any(|line| line.contains(&second) && line.contains(&format!(",30,0.0,{good},30,0,30,0.0,1.0"))), "{file}");
     let list = service.get(&analyst, "/models").await.text();
     for words in [
-        "right in 0.0 % of 30 decided pairs",
-        "0.0 % against the active model’s 100.0 %",
+        "right in 0.0\u{a0}% of 30 decided pairs",
+        "0.0\u{a0}% against the active model’s 100.0\u{a0}%",
         "the same choice as the active model in 0 of 30 pairs",
     ] {
         assert!(list.contains(words), "{words:?} is not in {list}");
