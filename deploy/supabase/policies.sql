@@ -18,6 +18,17 @@ BEGIN
     EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA %I REVOKE ALL ON SEQUENCES FROM anon, authenticated', current_schema());
     EXECUTE format('GRANT ALL ON ALL TABLES IN SCHEMA %I TO service_role', current_schema());
     EXECUTE format('GRANT USAGE ON ALL SEQUENCES IN SCHEMA %I TO service_role', current_schema());
+    -- PostgREST serves functions as well, and PostgreSQL lets everybody run a new one: ours are for the services alone.
+    FOR found IN
+        SELECT p.oid, p.oid::regprocedure::text AS name FROM pg_proc p
+        WHERE p.pronamespace = current_schema()::regnamespace AND p.proname LIKE 'endcap\_%'
+    LOOP
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC, anon, authenticated', found.name);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO service_role', found.name);
+        IF has_tenant_role THEN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO endcap_tenant', found.name);
+        END IF;
+    END LOOP;
     FOR found IN
         SELECT c.oid, c.relname AS name FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
     LOOP

@@ -88,13 +88,14 @@ pub async fn list_rlhf_metrics(state: Data<State>, caller: Caller, query: ListQu
         return Err(Problem::invalid_field("to", "must not lie before `from`"));
     }
     let (filter, storage) = (DayFiguresFilter { retailer_id, from, to }, state.storage.scoped(&caller.scope()));
+    let role = caller.role;
     let Some(format) = format else {
         let page = Page::try_from(&query.page)?;
         let read = move |conn: &mut Connection| {
             require(conn, filter.retailer_id.as_deref())?;
             stored::list(conn, &filter, &page)
         };
-        return Ok(HttpResponse::Ok().json(Slice::from(storage.read(read).await?.map(|row| view::shown(&row)))));
+        return Ok(HttpResponse::Ok().json(Slice::from(storage.read(read).await?.map(|row| view::shown(&view::for_role(row, role))))));
     };
     tables::answer("key-figures", format, view::columns(), move |after| {
         let (storage, filter) = (storage.clone(), filter.clone());
@@ -105,7 +106,7 @@ pub async fn list_rlhf_metrics(state: Data<State>, caller: Caller, query: ListQu
                 stored::list(conn, &filter, &page)
             };
             let slice = storage.read(read).await?;
-            Ok((slice.rows.iter().map(view::cells).collect(), slice.next))
+            Ok((slice.rows.into_iter().map(|row| view::cells(&view::for_role(row, role))).collect(), slice.next))
         }
     })
     .await

@@ -53,7 +53,9 @@ pub(crate) fn require_data(caller: &Caller) -> Result<(), Problem> {
 /// Realtime topics that a page listens to, for its script: a tenant hears its own rooms, the platform's people all.
 pub(crate) fn topics(caller: &Caller, rooms: &[&str]) -> String {
     let topic = |room: &&str| match (&caller.tenant, *room) {
-        (None, room) => Some(format!("realtime:{room}")),
+        (None, "tasks") => Some("realtime:tasks".to_owned()),
+        // Reviewers see no tenant's rows; their pages look again by the clock too.
+        (None, room) => caller.role.sees_all_tenants().then(|| format!("realtime:{room}")),
         // Tasks are heard by those who judge them; a tenant's page looks again by the clock.
         (Some(_), "tasks") => None,
         (Some(tenant), room) => Some(format!("realtime:{room}:{tenant}")),

@@ -1,7 +1,11 @@
 //! `from` and `to` of filters: an instant (RFC 3339) or a day; a day counts whole, also as the end.
 
-use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, NaiveTime, TimeDelta, Utc};
 use domain::invalid::Invalid;
+
+/// The last moment that has a year of four digits.
+const LAST: DateTime<Utc> =
+    NaiveDate::from_ymd_opt(9999, 12, 31).expect("a date of the calendar").and_hms_opt(23, 59, 59).expect("a time of the day").and_utc();
 
 /// A span of time; absent ends are open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,9 +36,13 @@ pub fn read(from: Option<&str>, to: Option<&str>) -> Result<Period, Invalid> {
 fn instant(field: &str, text: &str, whole_day: TimeDelta) -> Result<DateTime<Utc>, Invalid> {
     if let Ok(date) = text.parse::<NaiveDate>() {
         let midnight = date.and_time(NaiveTime::MIN).and_utc();
-        return midnight.checked_add_signed(whole_day).ok_or_else(|| Invalid::one(field, "lies too far away"));
+        // Years of four digits alone are written alike by all databases, and the last day stands for no end at all.
+        return match (1..=9999).contains(&date.year()) {
+            true => Ok((midnight + whole_day).min(LAST)),
+            false => Err(Invalid::one(field, "must be of a year from 1 to 9999")),
+        };
     }
-    DateTime::parse_from_rfc3339(text).map(|at| at.to_utc()).map_err(|_| {
+    DateTime::parse_from_rfc3339(text).map(|at| at.to_utc().min(LAST)).map_err(|_| {
         Invalid::one(field, format!("{text:?} is neither a day such as 2026-01-31 nor an instant such as 2026-01-31T12:00:00Z"))
     })
 }
@@ -51,5 +59,7 @@ mod tests {
         assert!(read(Some("2026-02-01"), Some("2026-01-31")).is_err());
         assert_eq!(read(Some("yesterday"), None).unwrap_err().fields[0].field, "from");
         assert!(read(None, None).unwrap().from.is_none());
+        assert_eq!(read(None, Some("9999-12-31")).unwrap().to.unwrap().to_string(), "9999-12-31 23:59:59 UTC", "no year of five digits");
+        assert!(read(Some("+10000-01-01"), None).is_err() && read(Some("-0001-01-01"), None).is_err());
     }
 }

@@ -157,7 +157,10 @@ fn fit_now(
     let figures = CardFigures {
         held_out: report.held_out,
         baselines: report.baselines,
-        label_quality: json!({ "krippendorff_alpha": alpha, "percent_agreement": percent(&counts), "gwet_ac1": gwet_ac1(&counts) }),
+        label_quality: json!({
+            "krippendorff_alpha": alpha, "percent_agreement": percent(&counts), "gwet_ac1": gwet_ac1(&counts),
+            "people": material.n_raters + material.people_of_feedback.len(),
+        }),
         card: (!rows.is_empty()).then(|| card(&rows, input.seed)),
         against_active: active.and_then(|active| {
             let pairs = trained.held_out.iter().filter_map(|pair| material.rows.get(pair.position));

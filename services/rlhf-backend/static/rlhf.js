@@ -173,7 +173,11 @@
       const { job_id: job } = await call('/v1/reward-models/train', { json: given });
       toast('Training has begun.', 'good');
       await follow(job, 'The model is trained. Look at its figures before you activate it.', 'Training failed');
-    } catch { /* the refusal was shown */ } finally { button.disabled = false; }
+    } catch { /* the refusal was shown */ } finally {
+      button.disabled = false;
+      // A button that was off has lost the keyboard.
+      if (document.activeElement === document.body) button.focus({ preventScroll: true });
+    }
   });
   $('[data-choose]')?.addEventListener('click', async (event) => {
     const button = event.currentTarget;
@@ -202,8 +206,9 @@
       compute.disabled = true;
       const retailer = $('#retailer_id')?.value;
       try { await call('/v1/rlhf-metrics/compute', { json: retailer ? { retailer_id: retailer } : {} }); toast('Today’s figures are as of now.', 'good'); } catch { /* the refusal was shown */ } finally { compute.disabled = false; }
-      compute.blur();
-      refresh();
+      await refresh();
+      const again = $('[data-compute]');
+      if (document.activeElement === document.body) again?.focus({ preventScroll: true });
       return;
     }
     const begin = event.target.closest('[data-begin-shadow]'), end = event.target.closest('[data-end-shadow]');

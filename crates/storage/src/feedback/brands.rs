@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use diesel::dsl::{count_star, max};
+use diesel::dsl::{max, sum};
 use diesel::prelude::*;
 use domain::scope::Scope;
 use serde::Serialize;
 
+use super::counters::EVER;
 use crate::connection::Connection;
 use crate::error::StorageError;
 use crate::matching::{contains, lower};
 use crate::on;
 use crate::page::{Page, Slice};
-use crate::schema::{brands as b, feedback as t};
+use crate::schema::{brands as b, feedback as t, feedback_counters as n};
 use crate::types::Timestamp;
 
 /// A brand and its feedback.
@@ -86,19 +87,29 @@ pub fn find(conn: &mut Connection, scope: &Scope, brand_id: &str) -> Result<Bran
     Ok(BrandWithFeedback { id, brand_id, name, tenant_id, retailer_id, feedback, last_feedback_at })
 }
 
+/// From the counters, so that a brand with a million pieces costs no more than one with ten; the newest by the end of the index.
 fn count_feedback(conn: &mut Connection, brand_ids: &[&str]) -> Result<BTreeMap<String, (i64, Option<Timestamp>)>, StorageError> {
     if brand_ids.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let rows: Vec<(Option<String>, i64, i64)> = on!(conn, c => t::table
-        .filter(t::brand_id.eq_any(brand_ids))
-        .group_by(t::brand_id)
-        .select((t::brand_id, count_star(), max(t::id).assume_not_null()))
+    let counts: Vec<(String, Option<i64>)> = on!(conn, c => n::table
+        .filter(n::brand_id.eq_any(brand_ids).and(n::day.eq(EVER)))
+        .group_by(n::brand_id)
+        .select((n::brand_id, sum(n::n)))
         .load(c))?;
-    let newest: Vec<i64> = rows.iter().map(|row| row.2).collect();
+    let newest: Vec<(String, Option<i64>)> = on!(conn, c => b::table
+        .filter(b::brand_id.eq_any(brand_ids))
+        .select((b::brand_id, t::table.filter(t::brand_id.eq(b::brand_id.nullable())).select(max(t::id)).single_value()))
+        .load(c))?;
+    let newest: BTreeMap<String, i64> = newest.into_iter().filter_map(|(brand, id)| Some((brand, id?))).collect();
+    let ids: Vec<i64> = newest.values().copied().collect();
     let times: BTreeMap<i64, Timestamp> =
-        on!(conn, c => t::table.filter(t::id.eq_any(&newest)).select((t::id, t::created_at)).load::<(i64, Timestamp)>(c))?
+        on!(conn, c => t::table.filter(t::id.eq_any(&ids)).select((t::id, t::created_at)).load::<(i64, Timestamp)>(c))?
             .into_iter()
             .collect();
-    Ok(rows.into_iter().filter_map(|(brand, count, id)| Some((brand?, (count, times.get(&id).copied())))).collect())
+    let of = |(brand, count): (String, Option<i64>)| {
+        let last = newest.get(&brand).and_then(|id| times.get(id)).copied();
+        (brand, (count.unwrap_or(0), last))
+    };
+    Ok(counts.into_iter().map(of).collect())
 }

@@ -119,7 +119,9 @@ pub(super) fn groups(
         query = match days {
             Span { from: None, before: None } => query.filter(t::day.eq(EVER)),
             Span { from, before } => {
-                let query = query.filter(t::day.ge(from.unwrap_or(EVER.succ_opt().unwrap_or(EVER))));
+                // The row for ever is no day, however early a span begins.
+                let first = EVER.succ_opt().unwrap_or(EVER);
+                let query = query.filter(t::day.ge(from.map_or(first, |from| from.max(first))));
                 match before {
                     Some(before) => query.filter(t::day.lt(before)),
                     None => query,

@@ -101,6 +101,13 @@ fn every_role_may_do_what_it_may_on_every_table_and_nothing_else() {
     c.batch_execute(STAND_IN).unwrap();
     c.batch_execute(POLICIES).unwrap();
     c.batch_execute(POLICIES).expect("it may be run again");
+    let open: Vec<Column> = diesel::sql_query(
+        "SELECT p.oid::regprocedure::text AS name FROM pg_proc p, unnest(ARRAY['anon', 'authenticated']) AS visitor \
+         WHERE p.pronamespace = 'public'::regnamespace AND has_function_privilege(visitor, p.oid, 'EXECUTE')",
+    )
+    .load(c)
+    .unwrap();
+    assert!(open.is_empty(), "visitors may run {:?}", open.iter().map(|one| &one.name).collect::<Vec<_>>());
     c.batch_execute("CREATE TABLE of_a_later_migration (id BIGINT)").unwrap();
     let tables: Vec<String> = tables.into_iter().chain(["of_a_later_migration".to_owned()]).collect();
     for table in &tables {

@@ -7,9 +7,13 @@ pub(super) fn is_topic(name: &str) -> bool {
 
 /// What is wrong with the rooms in which people may talk.
 pub(super) fn problem(rooms: &[String]) -> Option<String> {
-    let is_room = |room: &&String| is_topic(&room.strip_suffix('*').unwrap_or(room).replacen("{tenant}", "t", 1));
+    // Without a colon behind it one tenant's id could begin another's.
+    let is_bounded = |room: &str| room.split_once("{tenant}").is_none_or(|(_, rest)| rest.is_empty() || rest.starts_with(':'));
+    let is_room = |room: &&String| is_bounded(room) && is_topic(&room.strip_suffix('*').unwrap_or(room).replacen("{tenant}", "t", 1));
     let wrong = rooms.iter().find(|room| !is_room(room))?;
-    Some(format!("{wrong:?} is no room: letters, digits, _ : . - and one {{tenant}}, with a star at the end at most"))
+    Some(format!(
+        "{wrong:?} is no room: letters, digits, _ : . - and one {{tenant}} (with a colon or nothing behind it), with a star at the end at most"
+    ))
 }
 
 #[cfg(test)]
@@ -22,7 +26,7 @@ mod tests {
         for room in ["desk", "desk:*", "notes:{tenant}:*", "{tenant}"] {
             assert_eq!(problem_of(room), None, "{room}");
         }
-        for room in ["*", "a b", "desk:*:x", "{tenant}{tenant}", "{brand}"] {
+        for room in ["notes:{tenant}*", "notes:{tenant}x", "*", "a b", "desk:*:x", "{tenant}{tenant}", "{brand}"] {
             assert!(problem_of(room).is_some(), "{room}");
         }
     }

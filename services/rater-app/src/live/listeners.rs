@@ -54,27 +54,27 @@ impl Authority for Listeners {
                 "leaderboard" => true,
                 // Tasks of all tenants: for those who judge or see them all.
                 "tasks" => identity.tenant.is_none(),
-                "jobs" | "feedback" | "campaigns" | "imports" => {
-                    (role.may_plan() || role.may_review()) && sees_all(role, identity.tenant.as_deref())
-                }
+                "jobs" | "feedback" | "campaigns" | "imports" => sees_all(role, identity.tenant.as_deref()),
                 _ => self.is_open(identity, topic, private),
             },
             Some(("rater", rater_id)) => identity.subject == rater_id,
             Some(("jobs" | "feedback" | "campaigns" | "imports", tenant)) => {
-                (role.may_plan() || role.may_review())
-                    && (sees_all(role, identity.tenant.as_deref()) || identity.tenant.as_deref() == Some(tenant))
+                sees_all(role, identity.tenant.as_deref())
+                    || (role.may_plan() || role.may_review()) && identity.tenant.as_deref() == Some(tenant)
             }
             Some(_) => self.is_open(identity, topic, private),
         };
         if may { Ok(()) } else { Err(Refusal::NotPermitted { topic: topic.to_owned() }) }
     }
 
-    fn may_see(&self, identity: &Identity, _table: &str, tenant: Option<&str>, record: &Value) -> bool {
+    /// Raters their own rows; reviewers without a tenant the judgments of all; planners their tenant's rows, and nobody a row that HTTP would not show.
+    fn may_see(&self, identity: &Identity, table: &str, tenant: Option<&str>, record: &Value) -> bool {
         let role = identity.role.parse::<Role>().unwrap_or(Role::Rater);
         if role == Role::Rater {
             return record.get("rater_id").and_then(Value::as_str) == Some(identity.subject.as_str());
         }
-        sees_all(role, identity.tenant.as_deref()) || (tenant.is_some() && identity.tenant.as_deref() == tenant)
+        let reviews = table == "judgments" && role.may_review() && identity.tenant.is_none();
+        reviews || sees_all(role, identity.tenant.as_deref()) || (tenant.is_some() && identity.tenant.as_deref() == tenant)
     }
 
     fn has_table(&self, schema: &str, table: &str) -> bool {
@@ -110,12 +110,17 @@ fn is_named(room: &str, topic: &str, tenant: Option<&str>) -> bool {
         Some(beginning) => (beginning, true),
         None => (room, false),
     };
-    let name = match (room.contains("{tenant}"), tenant) {
+    let is_of_tenant = room.contains("{tenant}");
+    let name = match (is_of_tenant, tenant) {
         (true, Some(tenant)) => room.replace("{tenant}", tenant),
         (false, None) => room.to_owned(),
         _ => return false,
     };
-    if goes_on { topic.starts_with(&name) } else { topic == name }
+    match topic.strip_prefix(&name) {
+        // One part more: the id of another tenant may begin with this one's and a colon.
+        Some(rest) if goes_on => !is_of_tenant || !rest.contains(':'),
+        rest => rest == Some(""),
+    }
 }
 
 pub(super) fn identity_of(
@@ -129,12 +134,46 @@ pub(super) fn identity_of(
 }
 
 fn sees_all(role: Role, tenant: Option<&str>) -> bool {
-    tenant.is_none() && (role.sees_all_tenants() || role.may_review())
+    tenant.is_none() && role.sees_all_tenants()
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+
+    struct NoKeys;
+
+    impl web::access::KeyLookup for NoKeys {
+        fn find<'a>(
+            &'a self,
+            _key_hash: &'a str,
+        ) -> futures_util::future::BoxFuture<'a, Result<Option<web::access::KeyIdentity>, web::problem::Problem>> {
+            Box::pin(async { Ok(None) })
+        }
+    }
+
+    #[test]
+    fn nobody_hears_what_http_would_not_show() {
+        use serde_json::json;
+        let settings = web::settings::Settings::from_variables(Vec::<(&str, &str)>::new()).unwrap();
+        let clock = domain::time::Clock::system();
+        let access = Access::new(&settings, web::settings::ServiceName::RaterApp, clock.clone(), std::sync::Arc::new(NoKeys));
+        let listeners = Listeners::new(access, KnownKeys::new(clock), Vec::new());
+        let of = |role: Role, tenant: Option<&str>| identity_of("acc_1", None, role, tenant.map(str::to_owned), None);
+        for (who, sees_campaign, sees_judgment) in [
+            (of(Role::PlatformAdmin, None), true, true),
+            (of(Role::Expert, None), false, true),
+            (of(Role::Analyst, Some("t1")), true, false),
+            (of(Role::Analyst, Some("t2")), false, false),
+            (of(Role::Rater, None), false, false),
+        ] {
+            assert_eq!(listeners.may_see(&who, "campaigns", Some("t1"), &json!({})), sees_campaign, "{who:?}");
+            assert_eq!(listeners.may_see(&who, "judgments", None, &json!({"rater_id": "rtr_9"})), sees_judgment, "{who:?}");
+            assert_eq!(listeners.may_join(&who, "campaigns:t1", false).is_ok(), sees_campaign, "{who:?}");
+            assert_eq!(listeners.may_join(&who, "campaigns", false).is_ok(), who.role == "platform_admin", "{who:?}");
+        }
+    }
 
     #[test]
     fn open_rooms_are_for_those_whom_they_name() {
@@ -147,6 +186,9 @@ mod tests {
             ("desk:{tenant}:*", "desk:t2:x", Some("t1"), false),
             ("desk:{tenant}:*", "desk:t11:x", Some("t1"), false),
             ("desk:{tenant}", "desk:t1", None, false),
+            ("desk:{tenant}:*", "desk:t1:x:1", Some("t1"), false),
+            ("desk:{tenant}:*", "desk:t1:x:1", Some("t1:x"), true),
+            ("desk:*", "desk:1:2", None, true),
         ] {
             assert_eq!(is_named(room, topic, tenant), is, "{room} {topic} {tenant:?}");
         }

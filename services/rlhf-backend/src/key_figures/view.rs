@@ -1,10 +1,36 @@
 //! Key figures as callers see them: money with its currency, and the same as a row of a table.
 
+use domain::role::Role;
 use serde_json::{Value, json};
 use storage::rlhf_metrics::DayFigures;
 use web::tabular::{Column, Kind};
 
 use super::figures::{FIGURES, Figure, Unit};
+
+/// Figures that rest on experiments of all tenants.
+const OF_EXPERIMENTS: [&str; 2] = ["incremental_roas", "incremental_revenue"];
+
+/// A day's figures as a role may see them: who does not see all tenants sees neither what their experiments earned nor what work costs.
+#[must_use]
+pub fn for_role(mut row: DayFigures, role: Role) -> DayFigures {
+    if role.sees_all_tenants() {
+        return row;
+    }
+    (row.incremental_roas, row.incremental_revenue_micros, row.revenue_currency) = (None, None, None);
+    if let Some(notes) = row.definitions.0.as_object_mut() {
+        for (name, note) in notes.iter_mut() {
+            let Some(note) = note.as_object_mut() else { continue };
+            note.remove("experiments");
+            note.remove("made_of");
+            if OF_EXPERIMENTS.contains(&name.as_str()) {
+                note.remove("interval");
+                note.insert("n".to_owned(), json!(0));
+                note.insert("absent_because".to_owned(), json!("it rests on experiments of all tenants, which only the platform sees"));
+            }
+        }
+    }
+    row
+}
 
 /// A day's figures as JSON.
 #[must_use]

@@ -27,6 +27,7 @@ use web::problem::Problem;
 use super::key_figures::{self, Drawing, FigureView};
 use super::{count, decimal, file, percent, require_data, topics, words};
 use crate::key_figures::computing::judgments_of;
+use crate::key_figures::view::for_role;
 use crate::state::State;
 use crate::training::CardFigures;
 use crate::training::material::LABELS;
@@ -161,8 +162,9 @@ pub async fn show_dashboard(state: Data<State>, caller: PageCaller, query: Query
     }
     let retailer = query.0.retailer_id.filter(|retailer| !retailer.is_empty());
     let of = retailer.clone();
-    let figures =
+    let mut figures =
         state.storage.scoped(&scope).read(move |conn| read(conn, &scope, of.as_deref(), from, to)).await.map_err(Problem::from)?;
+    figures.days = figures.days.into_iter().map(|row| for_role(row, caller.role)).collect();
     let (agreements, agreement_says) = agreements(&figures.choices);
     let mut views = key_figures::views(&figures.days);
     let mut headline = |name: &str| views.iter().position(|view| view.name == name).map(|at| views.remove(at));

@@ -91,7 +91,7 @@ struct ModelPage {
     overrides: Vec<String>,
     files: Vec<(String, String)>,
     failed_gates: Vec<String>,
-    rules: [&'static str; 7],
+    rules: &'static [&'static str],
     figures: Vec<Figure>,
     missing: Option<&'static str>,
     reliability: String,
@@ -159,7 +159,7 @@ fn page(layout: Layout, title: String, verdict: Verdict, watch: &Watch, stored: 
             may_switch,
         },
         watched: watched(watch),
-        rules: RULES,
+        rules: &RULES,
         retailer: model.retailer_id.clone().unwrap_or_else(|| "all retailers".to_owned()),
         trained_at: model.training_date.format("%e %b %Y, %H:%M UTC").to_string(),
         learnt_from: format!(

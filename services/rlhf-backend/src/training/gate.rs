@@ -19,15 +19,20 @@ pub const MAX_CALIBRATION_ERROR: f64 = 0.1;
 /// for .667 before conclusions are drawn from single labels; many noisy ones still train a model).
 pub const MIN_ALPHA: f64 = 0.1;
 
+/// People whose judgments or feedback are behind a model at least.
+pub const MIN_PEOPLE: u64 = 2;
+
 /// Every rule in a sentence, as the card page tells them.
-pub const RULES: [&str; 7] = [
+pub const RULES: [&str; 9] = [
     "tried on at least 10 decided pairs that it had not seen",
     "better than a coin: the whole 95 % interval of its log loss is below 0.693",
+    "right in at least half of those pairs",
     "not shown to be worse than “the longer text wins”",
     "not shown to be worse than the active model, by log loss on pairs that neither has learnt from",
     "for no retailer with 20 decided pairs shown to be worse than a coin",
     "not shown to claim too much: a calibration error above 0.1",
     "agreement behind the labels (alpha) not shown to be below 0.1",
+    "learnt from what two people at least have said",
 ];
 
 /// Why a model may not be activated; empty when it may.
@@ -44,6 +49,7 @@ pub fn failed_gates(figures: &CardFigures) -> Vec<String> {
         reasons.push(format!("it was tried on {} decided held-out pairs; at least {MIN_HELD_OUT} are needed", held_out.n_decided));
     }
     reasons.extend(no_better_than_a_coin(&card.all));
+    reasons.extend(more_often_wrong(&card.all));
     reasons.extend(worse_than_longer(&card.against_longer));
     // Not on pairs that the active model has learnt from, on which it would win by memory.
     let later = figures.against_active_later.as_ref();
@@ -53,6 +59,7 @@ pub fn failed_gates(figures: &CardFigures) -> Vec<String> {
     reasons.extend(card.by_retailer.iter().filter_map(|(retailer, figures)| misleads(retailer, figures)));
     reasons.extend(badly_calibrated(card));
     reasons.extend(labels_without_agreement(figures));
+    reasons.extend(word_of_one_person(figures));
     reasons
 }
 
@@ -76,6 +83,12 @@ fn no_better_than_a_coin(all: &Figures) -> Option<String> {
         Some(_) => None,
         None => Some("its log loss has no interval, because the pairs are of fewer than two prompts".to_owned()),
     }
+}
+
+/// A model that is wrong in most pairs and right where it is sure can have a low loss; nobody would trust it.
+fn more_often_wrong(all: &Figures) -> Option<String> {
+    let accuracy = all.metrics.accuracy_ties_half.filter(|accuracy| *accuracy < 0.5)?;
+    Some(format!("it prefers the wrong text more often than not: right in {:.1} % of the held-out pairs, a coin in 50 %", accuracy * 100.0))
 }
 
 fn worse_than_longer(comparison: &Comparison) -> Option<String> {
@@ -140,6 +153,12 @@ fn labels_without_agreement(figures: &CardFigures) -> Option<String> {
     })
 }
 
+/// One person can teach a model anything; agreement, which would tell, is not defined then.
+fn word_of_one_person(figures: &CardFigures) -> Option<String> {
+    let people = figures.label_quality.get("people")?.as_u64().filter(|people| *people < MIN_PEOPLE)?;
+    Some(format!("all it has learnt was said by {people} person; judgments or feedback of {MIN_PEOPLE} at least are needed"))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -200,6 +219,20 @@ mod tests {
         // 12 of 20 right with .6: better than a coin, and could well be no better.
         let reason = only_reason(&figures(&rows(20, 6, 0.6, "r")));
         assert!(reason.contains("not shown to be better than a coin"), "{reason}");
+    }
+
+    #[test]
+    fn who_is_mostly_wrong_stays_out_however_low_the_loss() {
+        let mut wrong = figures(&rows(60, 8, 0.8, "r"));
+        wrong.card.as_mut().unwrap().all.metrics.accuracy_ties_half = Some(0.06);
+        assert!(only_reason(&wrong).contains("right in 6.0 % of the held-out pairs"));
+    }
+
+    #[test]
+    fn the_word_of_one_person_is_not_enough() {
+        let of = |people: u64| CardFigures { label_quality: json!({ "people": people }), ..figures(&rows(60, 8, 0.8, "r")) };
+        assert!(only_reason(&of(1)).contains("said by 1 person"));
+        assert_eq!(failed_gates(&of(2)), Vec::<String>::new());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A task's pair weighs `min(judgments, 5) / 3` times the posterior of its decision, so that three judgments that agree count 1; a pair
 //! from feedback, which is one person's word, counts 1/3.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use domain::task::Choice;
 use learning::judgment::Judgment;
@@ -77,6 +77,10 @@ pub struct Material {
     pub simulated_judgments: usize,
     /// Judgments by people.
     pub people_judgments: usize,
+    /// Raters whose judgments entered.
+    pub n_raters: usize,
+    /// Whose feedback entered.
+    pub people_of_feedback: BTreeSet<String>,
     /// What was left out, by reason.
     pub left_out: BTreeMap<&'static str, usize>,
 }
@@ -141,6 +145,7 @@ async fn read_judgments(storage: &Storage, filter: &TrainingFilter, material: &m
         }
     }
     material.n_judged_tasks = tasks.len();
+    material.n_raters = raters.len();
     Ok(())
 }
 
@@ -149,8 +154,9 @@ fn index(known: &mut BTreeMap<String, u32>, id: String) -> u32 {
     *known.entry(id).or_insert(next)
 }
 
+/// Who says the same twice says it once: a person's word must not grow by repeating it.
 async fn read_feedback(storage: &Storage, filter: &TrainingFilter, material: &mut Material) -> Result<(), StorageError> {
-    let mut after = 0;
+    let (mut after, mut said_before) = (0, HashSet::new());
     loop {
         let filter = filter.clone();
         let rows = storage.read(move |conn| said::feedback(conn, &system(), &filter, after, PAGE)).await?;
@@ -159,6 +165,12 @@ async fn read_feedback(storage: &Storage, filter: &TrainingFilter, material: &mu
         for row in &rows {
             match pair_of_feedback(row) {
                 Some(pair) => {
+                    let word = hash_key(&format!("{}\n{}\n{}\n{}", row.user_id, pair.prompt_key, pair.a, pair.b));
+                    if !said_before.insert(word) {
+                        material.leave_out("feedback_said_before_by_the_same_person");
+                        continue;
+                    }
+                    material.people_of_feedback.insert(row.user_id.clone());
                     material.feedback_used += 1;
                     material.add(vec![pair]);
                 }

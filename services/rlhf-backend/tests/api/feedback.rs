@@ -44,6 +44,12 @@ async fn every_kind_is_stored_when_good_and_names_its_fields_when_not() {
     }
     let statistics = service.get(&analyst, "/v1/feedback/stats?brand_id=brand-a&from=2026-01-15&to=2026-01-15").await.json();
     assert_eq!((&statistics["total"], &statistics["mean_rating"], &statistics["ratings"]), (&json!(5), &json!(4.0), &json!(1)));
+    // Far dates are neither counted twice nor lost.
+    for far in ["from=0001-01-01", "from=1000-01-01", "to=9999-12-31", "from=0001-01-01&to=9999-12-31"] {
+        let counted = service.get(&analyst, &format!("/v1/feedback/stats?brand_id=brand-a&{far}")).await.json();
+        let all = service.get(&analyst, "/v1/feedback/stats?brand_id=brand-a").await.json();
+        assert_eq!(counted["total"], all["total"], "{far}");
+    }
     assert_eq!(service.get(&analyst, "/v1/feedback/stats?brand_id=brand-b").await.status, 404);
     let other = service.token(Role::Analyst, Some("tnt-b"));
     assert_eq!(service.get(&other, "/v1/feedback").await.json()["data"], json!([]));

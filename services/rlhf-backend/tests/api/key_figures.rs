@@ -236,7 +236,15 @@ async fn the_rows_behind_a_figure_can_be_listed_and_taken_away_as_a_file() {
         (cell("total_judgments"), cell("cost_per_accepted_judgment"), cell("cost_per_accepted_judgment_currency")),
         ("5", "4.166667", "EUR")
     );
-    assert_eq!((cell("incremental_roas"), cell("incremental_roas_n"), cell("schema_mapping_f1")), ("2.5", "2", ""));
+    // What experiments of all tenants earned and what work costs is the platform's alone.
+    assert_eq!((cell("incremental_roas"), cell("incremental_roas_n"), cell("schema_mapping_f1")), ("", "0", ""));
+    let listed = service.get(&analyst, "/v1/rlhf-metrics?from=2026-01-10&to=2026-01-10").await;
+    let row = listed.json()["data"][0].clone();
+    assert!(row["incremental_roas"].is_null() && row["incremental_revenue"].is_null(), "{row}");
+    assert!(row["definitions"]["incremental_roas"]["absent_because"].as_str().unwrap().contains("only the platform"), "{row}");
+    for hidden in ["exp-1", "hash1", "cost_of_a_rater_hour"] {
+        assert!(!listed.text().contains(hidden), "{hidden}");
+    }
 }
 
 #[actix_web::test]

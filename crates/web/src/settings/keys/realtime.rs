@@ -17,6 +17,6 @@ pub(super) const ROOMS: Key = key(
     Text,
     Absent,
     "desk:*,notes:{tenant}:*",
-    "Rooms in which people and programs may talk and show presence themselves, separated by commas; a star at the end stands for all that begin so, and {tenant} for the tenant \
+    "Rooms in which people and programs may talk and show presence themselves, separated by commas; a star at the end stands for all that begin so (behind {tenant}: for one name without a colon), and {tenant} for the tenant \
      of whoever joins. A room without {tenant} is for those without a tenant.",
 );
