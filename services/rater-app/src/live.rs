@@ -180,9 +180,7 @@ async fn read(state: &State, reader: &mut Option<Reader>) -> Result<Vec<OutboxEv
         let former = state.storage.read(move |conn| outbox::after(conn, from, &[], BATCH)).await?;
         *reader = Some(Reader::begin(&state.storage, newest).await?);
         // What was cleared away is not remembered: whoever asks for it is told to read the data again.
-        if let Some(first) = former.first() {
-            state.hub.remember_from(from.max(first.id - 1));
-        }
+        state.hub.remember_from(from.max(former.first().map_or(0, |first| first.id - 1)));
         let former = former.into_iter().filter(|event| event.id <= newest).flat_map(outgoing).flat_map(in_both_rooms);
         former.for_each(|message| state.hub.remember(message));
         return Ok(Vec::new());
