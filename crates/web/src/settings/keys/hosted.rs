@@ -16,7 +16,7 @@ pub(super) const PUBLISH: Key = key(
     "ENDCAP_SUPABASE_PUBLISH",
     Text,
     Absent,
-    "tasks,leaderboard,rater:*",
+    "tasks,rater:*",
     "Realtime topics whose events are carried to the Supabase project's private channels of the same names, separated by commas; a star at the end stands for all that begin so.",
 );
 
