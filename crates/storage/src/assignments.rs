@@ -3,9 +3,12 @@
 //! A task is given out on slots: leases and judgments together never exceed `required_judgments`. A lease keeps its slot until it is
 //! judged, given back or swept, so one that is late may still be judged when nobody has swept it. Golden items have no slots; any number
 //! of raters may answer them. Locks are taken in the order task, raters; an assignment is changed only from the state it was seen in.
+//! Where rows have versions, the common case locks nothing before it writes: [`see`] and [`write_as_seen`].
 
+mod claim;
 mod first_free;
 mod leasing;
+mod seen;
 mod sweep;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -22,7 +25,9 @@ use crate::schema::{rating_tasks as tasks, task_assignments as t};
 use crate::tasks::TaskState;
 use crate::types::{Json, Timestamp};
 
+pub use claim::{Claim, Wish, claim, look_for, raters_who_ask, tests_of};
 pub use leasing::{LeaseRequest, Leased, Nothing, Purpose, lease_next, nothing_because};
+pub use seen::{Seen, see, write_as_seen};
 pub use sweep::{Ended, end_expired_of, sweep_expired, warn_of_end};
 
 /// A stored assignment.
@@ -319,25 +324,4 @@ fn end(
         updated_at: Timestamp(now),
         ..assignment
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn blind_orders_are_fair_and_repeatable() {
-        let mut first_is_a = 0;
-        for n in 0..2000 {
-            let id = format!("asg_{n}");
-            let order = blind_order(&id, 2);
-            assert_eq!(order, blind_order(&id, 2));
-            first_is_a += usize::from(order == [0, 1]);
-        }
-        // Within five standard deviations of half.
-        assert!((888..1112).contains(&first_is_a), "{first_is_a}");
-        let mut three = blind_order("asg_x", 3);
-        three.sort_unstable();
-        assert_eq!(three, [0, 1, 2]);
-    }
 }

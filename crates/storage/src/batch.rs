@@ -76,21 +76,41 @@ impl<'a> Batch<'a> {
             let made = match self.waiting.as_slice() {
                 [] => Ok(Vec::new()),
                 [one] => Alone(one).execute(c).map(|rows| vec![rows]),
-                several => Together(several)
-                    .get_result::<Vec<i64>>(c)
-                    .map(|counts| counts.into_iter().map(|rows| usize::try_from(rows).unwrap_or(0)).collect()),
+                several => Together { parts: several, musts: None }.get_result(c).map(counted),
             };
-            self.counts = made.map_err(|error| match error {
-                // Whoever was first is seen when all is done again.
-                DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => StorageError::Raced("a row came in between"),
-                // All parts are made together: a count that was changed from what somebody else had counted down before breaks its bounds
-                // before the part is missed that would have told of it.
-                DieselError::DatabaseError(DatabaseErrorKind::CheckViolation, _) => StorageError::Raced("a count changed in between"),
-                other => other.into(),
-            })?;
+            self.counts = made.map_err(meaning)?;
         }
         self.counts.iter().zip(&self.musts).try_for_each(|(rows, must)| check(*rows, *must))?;
         Ok(Counts(self.counts))
+    }
+
+    /// [`Batch::finish`] outside of a transaction, on PostgreSQL: the statement is one by itself, and the database takes all of it back when a
+    /// change has not changed what it must. So `BEGIN` and `COMMIT` cost no round trips.
+    ///
+    /// # Errors
+    /// As [`Batch::finish`].
+    pub(crate) fn finish_alone(self, c: &mut PgConnection) -> Result<(), StorageError> {
+        let counts: Vec<i64> = Together { parts: &self.waiting, musts: Some(&self.musts) }.get_result(c).map_err(meaning)?;
+        counted(counts).iter().zip(&self.musts).try_for_each(|(rows, must)| check(*rows, *must))
+    }
+}
+
+fn counted(counts: Vec<i64>) -> Vec<usize> {
+    counts.into_iter().map(|rows| usize::try_from(rows).unwrap_or(0)).collect()
+}
+
+/// What [`Together`] lets the database say when a change has not changed what it must.
+const IN_BETWEEN: &str = "endcap: a row changed in between";
+
+fn meaning(error: DieselError) -> StorageError {
+    match error {
+        // Whoever was first is seen when all is done again.
+        DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => StorageError::Raced("a row came in between"),
+        // All parts are made together: a count that was changed from what somebody else had counted down before breaks its bounds
+        // before the part is missed that would have told of it.
+        DieselError::DatabaseError(DatabaseErrorKind::CheckViolation, _) => StorageError::Raced("a count changed in between"),
+        DieselError::DatabaseError(_, ref info) if info.message().contains(IN_BETWEEN) => StorageError::Raced("a row changed in between"),
+        other => other.into(),
     }
 }
 
@@ -126,8 +146,12 @@ impl QueryFragment<Pg> for Alone<'_, '_> {
     }
 }
 
-/// `WITH c0 AS (change RETURNING 1), .. SELECT` the number of rows of each. Prepared once a connection for each text.
-struct Together<'p, 'a>(&'p [Part<'a>]);
+/// `WITH c0 AS (change RETURNING 1), .. SELECT` the number of rows of each. Prepared once a connection for each text. With `musts` it fails
+/// in the database when one is not what it must be.
+struct Together<'p, 'a> {
+    parts: &'p [Part<'a>],
+    musts: Option<&'p [Must]>,
+}
 
 impl QueryId for Together<'_, '_> {
     type QueryId = ();
@@ -142,7 +166,7 @@ impl<C> RunQueryDsl<C> for Together<'_, '_> {}
 
 impl QueryFragment<Pg> for Together<'_, '_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        for (place, part) in self.0.iter().enumerate() {
+        for (place, part) in self.parts.iter().enumerate() {
             out.push_sql(if place == 0 { "WITH c" } else { ", c" });
             out.push_sql(&place.to_string());
             out.push_sql(" AS (");
@@ -150,10 +174,15 @@ impl QueryFragment<Pg> for Together<'_, '_> {
             out.push_sql(" RETURNING 1)");
         }
         out.push_sql(" SELECT ARRAY[");
-        for place in 0..self.0.len() {
-            out.push_sql(if place == 0 { "(SELECT count(*) FROM c" } else { ", (SELECT count(*) FROM c" });
-            out.push_sql(&place.to_string());
-            out.push_sql(")");
+        for place in 0..self.parts.len() {
+            out.push_sql(if place == 0 { "" } else { ", " });
+            let is_one = self.musts.is_some_and(|musts| musts.get(place) == Some(&Must::ChangeOne));
+            // A text that is no number, made of the count: were it a constant, the database would fail while it plans.
+            let count = match is_one {
+                true => format!("CASE WHEN count(*) = 1 THEN 1 ELSE ('{IN_BETWEEN} (' || count(*) || ')')::bigint END"),
+                false => "count(*)".to_owned(),
+            };
+            out.push_sql(&format!("(SELECT {count} FROM c{place})"));
         }
         out.push_sql("]");
         Ok(())

@@ -168,29 +168,3 @@ impl<T, E: Into<StorageError>> Meaning<T> for Result<T, E> {
         })
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_database_that_is_gone_or_full_is_unavailable_and_no_defect() {
-        for said in [
-            "terminating connection because of crash of another server process",
-            "the database system is starting up",
-            "the database system is in recovery mode",
-            "MySQL server has gone away",
-            "Lost connection to server during query",
-            "database or disk is full",
-            "could not extend file \"base/1/2\": No space left on device",
-            "The table 'judgments' is full",
-        ] {
-            let error = DieselError::DatabaseError(DatabaseErrorKind::Unknown, Box::new(said.to_owned()));
-            assert!(matches!(StorageError::from(error), StorageError::Unavailable(_)), "{said}");
-        }
-        let lookup = DieselError::SerializationError("Failed to find a type oid for `pg_catalog`.`jsonb`".into());
-        assert!(matches!(StorageError::from(lookup), StorageError::Unavailable(_)));
-        let mistake = DieselError::DatabaseError(DatabaseErrorKind::Unknown, Box::new("division by zero".to_owned()));
-        assert!(matches!(StorageError::from(mistake), StorageError::Query(_)));
-    }
-}

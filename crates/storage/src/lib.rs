@@ -64,5 +64,6 @@ pub mod tasks;
 pub mod training_data;
 pub mod types;
 pub mod url;
+pub mod version;
 pub mod webhooks;
 pub mod workspace;

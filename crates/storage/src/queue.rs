@@ -380,21 +380,3 @@ pub(crate) fn has_any(conn: &mut Connection, rater_id: &str, task_types: &[Strin
         (any.is_some(), unseen.is_some())
     }))
 }
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn a_day_of_waiting_priority_and_uncertainty_bring_a_task_forward() {
-        let weights = Weights::default();
-        let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
-        let base = position(&weights, 50, 0.5, at("2026-01-15T12:00:00Z"));
-        assert!(position(&weights, 60, 0.5, at("2026-01-15T12:00:00Z")) < base);
-        assert!(position(&weights, 50, 0.9, at("2026-01-15T12:00:00Z")) < base);
-        let older = position(&weights, 50, 0.5, at("2026-01-14T12:00:00Z"));
-        assert!((base - older - weights.age).abs() < 1e-9);
-        assert!((uncertainty_of(Some(0.9), Some(0.75), 0.0) - 0.25).abs() < 1e-12, "judgments say more than the model");
-    }
-}

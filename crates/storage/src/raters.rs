@@ -13,6 +13,7 @@ use crate::error::{Meaning, StorageError};
 use crate::prepared::change;
 use crate::schema::rater_profiles as t;
 use crate::types::{Json, Timestamp};
+use crate::version::{AsSeen, Version};
 use crate::{lock, on};
 
 pub use judges::lock_judges;
@@ -284,11 +285,17 @@ pub fn after_decision(rater: &Rater, agrees: bool, now: DateTime<Utc>) -> Rater 
     }
 }
 
-/// Writes a record that was made from the row as this transaction has locked it.
+/// Writes a record that was made from the row as this transaction has locked it, or of which the version is known: then nothing is changed
+/// when the row was written since.
 ///
 /// # Errors
 /// As any query.
-pub fn enter_record<'a>(conn: &mut Connection, batch: &mut Batch<'a>, after: &'a Rater) -> Result<(), StorageError> {
+pub fn enter_record<'a>(
+    conn: &mut Connection,
+    batch: &mut Batch<'a>,
+    after: &'a Rater,
+    as_seen: Option<&'a Version>,
+) -> Result<(), StorageError> {
     let changes = (
         t::total_judgments.eq(after.total_judgments),
         t::golden_correct.eq(after.golden_correct),
@@ -304,6 +311,11 @@ pub fn enter_record<'a>(conn: &mut Connection, batch: &mut Batch<'a>, after: &'a
         t::reliability_by_task_type.eq(&after.reliability_by_task_type),
         t::updated_at.eq(after.updated_at),
     );
+    if let Some(version) = as_seen {
+        let seen = AsSeen { filter: t::id.eq(after.id), table: "rater_profiles", version };
+        batch.wait(Box::new(change(t::table, seen, changes)), Must::ChangeOne);
+        return Ok(());
+    }
     enter!(conn, batch, Must::ChangeOne, change(t::table, t::id.eq(after.id), changes)).map(drop)
 }
 
@@ -345,7 +357,8 @@ fn share(part: i32, whole: i32) -> Option<f64> {
 }
 
 /// The mean of `before` values after one more, or one less.
-fn mean_after(mean: Option<f64>, before: i32, value: f64, step: Step) -> Option<f64> {
+#[must_use]
+pub fn mean_after(mean: Option<f64>, before: i32, value: f64, step: Step) -> Option<f64> {
     let sum = mean.unwrap_or(0.0) * f64::from(before);
     match step {
         Step::Forward => Some((sum + value) / f64::from(before + 1)),
@@ -366,19 +379,4 @@ fn by_task_type_after(before: &Value, answer: &Answer, sign: i32) -> Value {
     });
     all.insert(answer.task_type.clone(), figures);
     Value::Object(all)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn a_mean_goes_forward_and_back() {
-        let one = mean_after(None, 0, 0.5, Step::Forward);
-        let two = mean_after(one, 1, 1.0, Step::Forward);
-        assert!((two.unwrap() - 0.75).abs() < 1e-12);
-        assert!((mean_after(two, 2, 1.0, Step::Back).unwrap() - 0.5).abs() < 1e-12);
-        assert_eq!(mean_after(one, 1, 0.5, Step::Back), None);
-    }
 }

@@ -173,10 +173,29 @@ impl Storage {
         T: Send + 'static,
         F: Fn(&mut Connection) -> Result<T, StorageError> + Send + 'static,
     {
+        self.at_once_or_transaction(|_| Ok(None), work).await
+    }
+
+    /// [`Storage::transaction`], before which `at_once` may do the same on the connection without one, where that costs less: with statements
+    /// that are each a transaction by themselves. `None` says that it has not, and nothing is written. For work that nobody's tenant bounds.
+    ///
+    /// # Errors
+    /// As [`Storage::transaction`].
+    pub async fn at_once_or_transaction<T, A, F>(&self, at_once: A, work: F) -> Result<T, StorageError>
+    where
+        T: Send + 'static,
+        A: FnOnce(&mut Connection) -> Result<Option<T>, StorageError> + Send + 'static,
+        F: Fn(&mut Connection) -> Result<T, StorageError> + Send + 'static,
+    {
         let (tenant, security) = (self.tenant(), self.row_security.clone());
         self.writers
             .run(self.tenant(), move |conn| {
                 let tenant = security.enforced(conn, tenant.as_deref())?;
+                if tenant.is_none()
+                    && let Some(done) = at_once(conn)?
+                {
+                    return Ok(done);
+                }
                 for attempt in 1..ATTEMPTS {
                     match transaction_of(conn, tenant, &work) {
                         Err(error) if error.is_transient() => tracing::debug!(%error, "transaction lost a race and is run again"),

@@ -120,8 +120,13 @@ pub async fn next_assignment(state: Data<State>, caller: Caller, body: JsonBody<
 /// 403 when the caller is no rater.
 pub async fn give_next(state: &State, caller: &Caller, request: NextRequest) -> Result<Next, Problem> {
     let request = request_of(state, caller, request)?;
-    let (rules, now) = (rules(&state.settings), state.clock.now());
-    let next = state.storage.transaction(move |tx| dispatch::next(tx, &request, &rules, now)).await?;
+    let next = match state.gather.next(&request).await {
+        Some(next) => next,
+        None => {
+            let (rules, now) = (rules(&state.settings), state.clock.now());
+            state.storage.transaction(move |tx| dispatch::next(tx, &request, &rules, now)).await?
+        }
+    };
     if let Next::Given(given) = &next {
         state.served.note(given.task.retailer_id.as_deref());
     }

@@ -1,5 +1,8 @@
 //! Which task a rater gets next: calibration for a task type before work on it, then work with golden items mixed in.
 
+pub mod gather;
+mod together;
+
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};

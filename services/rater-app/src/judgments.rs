@@ -5,6 +5,7 @@ use actix_web::web::{Data, Path};
 use chrono::TimeDelta;
 use learning::calibration::Decision;
 use serde_json::{Value, json};
+use storage::connection::Connection;
 use web::caller::Caller;
 use web::json::{JsonBody, QueryOf};
 use web::problem::Problem;
@@ -48,7 +49,17 @@ pub async fn submit_judgment(
 pub async fn submit(state: &State, caller: &Caller, assignment_id: &str, submission: Submission) -> Result<Outcome, Problem> {
     let (rater_id, id) = (caller.require_rater()?.to_owned(), assignment_id.to_owned());
     let (rules, now) = (rules_now(state), state.clock.now());
-    let outcome = state.storage.transaction(move |tx| recording::record(tx, &rater_id, &id, &submission, &rules, now)).await?;
+    let given = std::sync::Arc::new((rater_id, id, submission, rules));
+    let again = std::sync::Arc::clone(&given);
+    let at_once = move |conn: &mut Connection| {
+        let (rater_id, id, submission, rules) = &*given;
+        recording::record_at_once(conn, rater_id, id, submission, rules, now)
+    };
+    let locked = move |tx: &mut Connection| {
+        let (rater_id, id, submission, rules) = &*again;
+        recording::record(tx, rater_id, id, submission, rules, now)
+    };
+    let outcome = state.storage.at_once_or_transaction(at_once, locked).await?;
     state.after_commit();
     if matches!(&outcome, Outcome::Recorded(recorded) if recorded.has_decided) {
         state.after_decision();

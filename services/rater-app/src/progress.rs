@@ -13,6 +13,7 @@ use storage::queue::{self, Progress};
 use storage::raters::{self, Rater, Step};
 use storage::tasks::{self, TaskState};
 use storage::types::Timestamp;
+use storage::version::Version;
 
 use crate::decision::{self, Bars, Votes};
 use crate::dispatch::Rules;
@@ -27,6 +28,8 @@ pub struct Change<'a> {
     pub raters: &'a [Rater],
     /// By how much the number of leases on it changes.
     pub leases: i32,
+    /// How many judgments the task may get, where that was read; else it is looked up when it matters.
+    pub at_most: Option<i32>,
     /// Whether a judgment came in or was taken back.
     pub step: Step,
 }
@@ -64,7 +67,7 @@ pub fn decide(
             task_id: &task.task_id,
             n_candidates: task.candidate_count(),
             required: task.required_judgments,
-            at_most: at_most(tx, task, after.judgments_count)?,
+            at_most: at_most(tx, task, change.at_most, after.judgments_count)?,
             judgments: change.given,
             raters: change.raters,
             known: rules.evidence.of(&task.task_type, task.candidate_count()),
@@ -103,7 +106,15 @@ impl Moved {
         Some(decision_event(&after.task_id, &after.task_type, retailer, tenant, &after.status, consensus, now))
     }
 
-    /// Writes it with other changes, up to the raters' records. [`Moved::settle`] must follow when the batch is finished.
+    /// Whether [`Moved::enter`] leaves everything to the batch: the task is no golden item, and its clock for experts neither runs nor begins.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        let waits = deadline::waits(&self.before) || deadline::waits(&self.after.status);
+        !self.is_counted_only && !waits && self.consensus.is_some() && queue::is_open_status(&self.before)
+    }
+
+    /// Writes it with other changes, up to the raters' records; `as_seen` where the task is not locked. [`Moved::settle`] must follow when
+    /// the batch is finished.
     ///
     /// # Errors
     /// As any query.
@@ -112,10 +123,11 @@ impl Moved {
         tx: &mut Connection,
         batch: &mut Batch<'a>,
         rules: &Rules,
+        as_seen: Option<&'a Version>,
         now: DateTime<Utc>,
     ) -> Result<Option<Entered>, StorageError> {
         let after = &self.after;
-        tasks::enter_state(tx, batch, after, now)?;
+        tasks::enter_state(tx, batch, after, as_seen, now)?;
         if self.is_counted_only {
             return Ok(None);
         }
@@ -167,7 +179,7 @@ pub fn move_on(
 ) -> Result<Option<NewEvent>, StorageError> {
     let moved = decide(tx, task, change, rules, now)?;
     let mut batch = Batch::default();
-    let place = moved.enter(tx, &mut batch, rules, now)?;
+    let place = moved.enter(tx, &mut batch, rules, None, now)?;
     let counts = batch.finish(tx)?;
     moved.settle(tx, &counts, place, rules, now)?;
     if let Some(choice) = moved.decided() {
@@ -177,9 +189,12 @@ pub fn move_on(
 }
 
 /// How many judgments a task may get; looked up only when it matters.
-fn at_most(tx: &mut Connection, task: &TaskState, count: i32) -> Result<i32, StorageError> {
+fn at_most(tx: &mut Connection, task: &TaskState, known: Option<i32>, count: i32) -> Result<i32, StorageError> {
     if count < task.required_judgments {
         return Ok(task.required_judgments);
+    }
+    if let Some(known) = known {
+        return Ok(known);
     }
     Ok(queue::find(tx, &task.task_id)?.map_or(task.required_judgments, |row| row.max_judgments))
 }

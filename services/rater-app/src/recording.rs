@@ -18,7 +18,7 @@ use storage::raters::{self, Answer, Rater, Step};
 use storage::tasks::{self, TaskState};
 
 use crate::dispatch::Rules;
-use crate::progress::{self, Change};
+use crate::progress::{self, Change, Moved};
 use crate::qualification;
 use crate::submission::{self, Submission};
 
@@ -97,33 +97,99 @@ pub fn record(
         true => (Vec::new(), vec![raters::lock_one(tx, rater_id)?]),
         false => raters::lock_judges(tx, &task.task_id, rater_id)?,
     };
-    let judgment = judgment_of(&task, &assignment, submission, now)?;
-    let given: Vec<Opinion> = before.into_iter().chain([opinion_of(&judgment)]).collect();
-    let change = Change { given: &given, raters: &raters, leases: -i32::from(assignment.holds_a_slot()), step: Step::Forward };
-    let moved = progress::decide(tx, &task, &change, rules, now)?;
-    let rater = raters::after_answer(rater_of(&raters, rater_id)?, &answer_of(&judgment, &task, &assignment), Step::Forward, now);
-    let records = records_after(&raters, rater, &given, moved.decided(), now);
-    let rater = rater_of(&records, rater_id)?;
-    let events = events_of("judgment_recorded", &judgment, rater, &task, moved.event(now));
-
+    let judged = judge(tx, (&assignment, &task), submission, (before, &raters, None), rules, now)?;
     let mut batch = Batch::default();
     // First of all changes: when the assignment was judged or ended since it was read, before the lock of its task, all is done again.
     assignments::submit(tx, &mut batch, &assignment, now)?;
-    judgments::enter(tx, &mut batch, &judgment)?;
-    let place = moved.enter(tx, &mut batch, rules, now)?;
-    records.iter().try_for_each(|record| raters::enter_record(tx, &mut batch, record))?;
-    outbox::enter_all(tx, &mut batch, &events, now)?;
+    judgments::enter(tx, &mut batch, &judged.judgment)?;
+    let place = judged.moved.enter(tx, &mut batch, rules, None, now)?;
+    judged.records.iter().try_for_each(|record| raters::enter_record(tx, &mut batch, record, None))?;
+    outbox::enter_all(tx, &mut batch, &judged.events, now)?;
     let counts = batch.finish(tx)?;
-    moved.settle(tx, &counts, place, rules, now)?;
+    judged.moved.settle(tx, &counts, place, rules, now)?;
 
     let mut calibration = None;
-    if let (Some(item), Some(matches)) = (&item, judgment.matches_golden) {
+    if let (Some(item), Some(matches)) = (&item, judged.judgment.matches_golden) {
+        let rater = rater_of(&judged.records, rater_id)?;
         golden::note_answer(tx, &task.task_id, matches, Step::Forward, now)?;
         let test = qualification::note_answer(tx, rater, &task.task_type, &assignment.purpose, matches, rules, now)?;
-        calibration = test.and_then(|test| calibration_result(&test, &judgment, item, rules));
+        calibration = test.and_then(|test| calibration_result(&test, &judged.judgment, item, rules));
     }
-    let has_decided = moved.decided().is_some();
-    Ok(Outcome::Recorded(Box::new(Recorded { judgment, calibration, has_decided })))
+    Ok(judged.recorded(calibration))
+}
+
+/// [`record`] for the common case with two statements and no lock, outside of a transaction: a judgment of work in time, with nobody in
+/// between. `None` when it is another case, or somebody was: then nothing is written, and [`record`] has to say what there is to say.
+///
+/// # Errors
+/// As [`record`].
+pub fn record_at_once(
+    conn: &mut Connection,
+    rater_id: &str,
+    assignment_id: &str,
+    submission: &Submission,
+    rules: &Rules,
+    now: DateTime<Utc>,
+) -> Result<Option<Outcome>, StorageError> {
+    let Some(seen) = assignments::see(conn, rater_id, assignment_id)? else { return Ok(None) };
+    if seen.task.is_golden || !seen.assignment.holds_a_slot() || seen.max_judgments.is_none() {
+        return Ok(None);
+    }
+    submission.check(task_type_of(&seen.task)?, seen.task.candidate_count())?;
+    let raters = (seen.given.clone(), seen.raters.as_slice(), seen.max_judgments);
+    let mut judged = judge(conn, (&seen.assignment, &seen.task), submission, raters, rules, now)?;
+    if !judged.moved.is_plain() {
+        return Ok(None);
+    }
+    // As they are locked elsewhere: nobody waits for somebody who waits.
+    judged.records.sort_by(|left, right| left.rater_id.cmp(&right.rater_id));
+    let mut batch = Batch::default();
+    judged.moved.enter(conn, &mut batch, rules, Some(&seen.task_version), now)?;
+    assignments::submit(conn, &mut batch, &seen.assignment, now)?;
+    judgments::enter(conn, &mut batch, &judged.judgment)?;
+    for record in &judged.records {
+        let Some(version) = seen.version_of(record) else { return Ok(None) };
+        raters::enter_record(conn, &mut batch, record, Some(version))?;
+    }
+    outbox::enter_all(conn, &mut batch, &judged.events, now)?;
+    match assignments::write_as_seen(conn, batch) {
+        Err(error) if error.is_transient() => Ok(None),
+        done => done.map(|()| Some(judged.recorded(None))),
+    }
+}
+
+/// What a submission comes to, before anything is written.
+struct Judged {
+    judgment: Judgment,
+    moved: Moved,
+    records: Vec<Rater>,
+    events: Vec<NewEvent>,
+}
+
+impl Judged {
+    fn recorded(self, calibration: Option<CalibrationResult>) -> Outcome {
+        let has_decided = self.moved.decided().is_some();
+        Outcome::Recorded(Box::new(Recorded { judgment: self.judgment, calibration, has_decided }))
+    }
+}
+
+/// Judges a task for a rater: what was said of it `before`, by whom, and how many judgments it may get where that was read.
+fn judge(
+    tx: &mut Connection,
+    (assignment, task): (&Assignment, &TaskState),
+    submission: &Submission,
+    (before, raters, at_most): (Vec<Opinion>, &[Rater], Option<i32>),
+    rules: &Rules,
+    now: DateTime<Utc>,
+) -> Result<Judged, StorageError> {
+    let judgment = judgment_of(task, assignment, submission, now)?;
+    let given: Vec<Opinion> = before.into_iter().chain([opinion_of(&judgment)]).collect();
+    let change = Change { given: &given, raters, leases: -i32::from(assignment.holds_a_slot()), at_most, step: Step::Forward };
+    let moved = progress::decide(tx, task, &change, rules, now)?;
+    let rater = raters::after_answer(rater_of(raters, &assignment.rater_id)?, &answer_of(&judgment, task, assignment), Step::Forward, now);
+    let records = records_after(raters, rater, &given, moved.decided(), now);
+    let events = events_of("judgment_recorded", &judgment, rater_of(&records, &assignment.rater_id)?, task, moved.event(now));
+    Ok(Judged { judgment, moved, records, events })
 }
 
 /// The records that a judgment changes: its rater's, and when it decides the task those of all who voted.
@@ -221,7 +287,7 @@ pub fn undo(
     let draft = submission::of_judgment(&judgment).draft();
     let reopened = assignments::reopen(tx, assignment, draft, rules.lease, now)?;
     let left: Vec<Opinion> = before.into_iter().filter(|opinion| opinion.rater_id != rater_id).collect();
-    let change = Change { given: &left, raters: &raters, leases: i32::from(reopened.holds_a_slot()), step: Step::Back };
+    let change = Change { given: &left, raters: &raters, leases: i32::from(reopened.holds_a_slot()), at_most: None, step: Step::Back };
     let decision = progress::move_on(tx, &task, &change, rules, now)?;
     outbox::push_all(tx, &events_of("judgment_withdrawn", &judgment, &rater, &task, decision), now)?;
     Ok(reopened)

@@ -20,6 +20,7 @@ use web::issuer::Issuer;
 use web::settings::{ServiceName, Settings};
 
 use crate::attempts::Attempts;
+use crate::dispatch::gather::Gather;
 use crate::evidence::Known;
 use crate::live::KnownKeys;
 use crate::live::listeners::Listeners;
@@ -57,6 +58,8 @@ pub struct State {
     pub known: Known,
     /// Which retailers' tasks were given out lately.
     pub served: Served,
+    /// Answers those who ask for the next task at the same moment.
+    pub gather: Gather,
 }
 
 impl State {
@@ -81,6 +84,7 @@ impl State {
         let known_keys = KnownKeys::new(clock.clone());
         let listeners = Listeners::new(access.clone(), known_keys.clone(), settings.realtime_rooms.clone());
         let hub = Hub::new(Arc::new(listeners), Limits::default(), shutdown);
+        let gather = Gather::new(storage.clone(), clock.clone(), crate::assignments::rules(&settings));
         Ok(Self {
             settings: Arc::new(settings),
             storage,
@@ -96,6 +100,7 @@ impl State {
             decided: Arc::new(Notify::new()),
             known: Known::default(),
             served: Served::default(),
+            gather,
         })
     }
 

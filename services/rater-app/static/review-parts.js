@@ -16,7 +16,7 @@
   }
   const dueWords = (due, isOverdue) => (due ? (isOverdue ? `overdue by ${span(Date.now() - Date.parse(due))}` : `due in ${span(Date.parse(due) - Date.now())}`) : 'no due time');
 
-  /** One row of the queue, of the decisions or of the golden candidates. */
+  /** One row of the queue, of the decisions, of the golden candidates or of the golden items that raters ask about. */
   function queueRow(one, list, titles, onOpen) {
     const meta = (text, name = '') => element('span', { class: name }, text);
     let lines;
@@ -24,6 +24,8 @@
       lines = [meta(titles[one.task_type] ?? words(one.task_type)), meta(choiceWords(one.choice)), meta(`by ${one.expert.name ?? one.expert.account_id}`), one.was_late ? meta('late', 'is-late') : null];
     } else if (list === 'candidate') {
       lines = [meta(choiceWords(one.expert_choice)), meta(words(one.difficulty_level))];
+    } else if (list === 'questioned') {
+      lines = [meta(one.questions.length === 1 ? 'asked once' : `asked ${one.questions.length} times`), meta(choiceWords(one.expert_choice)), meta(`${one.times_used} answered`)];
     } else {
       const looked = one.looked_at_by_others;
       lines = [meta(dueWords(one.due_at, one.is_overdue), one.is_overdue ? 'is-late' : ''), meta(one.reason.kind === 'escalated' ? 'escalated' : one.judgments_count ? 'disputed' : 'passed over'), meta(titles[one.task_type] ?? words(one.task_type)), meta(`${one.judgments_count} judged`),
@@ -160,5 +162,12 @@
     return element('dl', { class: 'verdict' }, rows.filter(([, value]) => value).map(([name, value]) => [element('dt', {}, name), element('dd', {}, value)]));
   }
 
-  rater.review = { queueRow, blindForm, reveal, decisionForm, verdict, dueWords, span };
+  /** The expert's answer of a golden item, with how raters did on it. */
+  function goldenAnswer(item, rubric, right) {
+    const labels = (item.expert_reasons ?? []).map((code) => rubric.reasons.find((reason) => reason.code === code)?.label ?? words(code));
+    const rows = [['Answer', choiceWords(item.expert_choice)], ['Reasons', labels.join('; ')], ['Rationale', item.expert_rationale], ['Difficulty', words(item.difficulty_level)], ['Answered rightly', right]];
+    return element('dl', { class: 'verdict' }, rows.filter(([, value]) => value).map(([name, value]) => [element('dt', {}, name), element('dd', {}, value)]));
+  }
+
+  rater.review = { goldenAnswer, queueRow, blindForm, reveal, decisionForm, verdict, dueWords, span };
 })();

@@ -3,13 +3,14 @@
 (() => {
   const rater = window.rater;
   const { element, CHOICES, choiceWords, words, announce, isTyping } = rater;
-  const { queueRow, blindForm, reveal, decisionForm, verdict, dueWords } = rater.review;
+  const { queueRow, blindForm, reveal, decisionForm, verdict, goldenAnswer, dueWords } = rater.review;
   const LOOK_AGAIN_MS = 60_000, KEEP_LOOKING_MS = 240_000, LEAST_BETWEEN_LOOKS_MS = 2000;
   const page = document.getElementById('review');
   const [rubrics, titles, confidenceWords, classes] = ['rubrics', 'titles', 'confidence', 'classes'].map((name) => JSON.parse(page.dataset[name]));
   const part = (name) => page.querySelector(`[data-part="${name}"]`);
   const call = (path, options = {}) => window.endcap.call(path, { quiet: true, ...options });
   const pathOf = (taskId) => `/v1/reviews/${encodeURIComponent(taskId)}`;
+  const isGolden = (name) => name === 'candidate' || name === 'questioned';
   let list = 'waiting', cursor = null, held = null, isBusy = false, isListing = false;
 
   // Queue
@@ -19,7 +20,7 @@
     isListing = true;
     const asked = list;
     try {
-      const path = asked === 'candidate' ? '/v1/golden?state=candidate&limit=50' : `/v1/reviews?state=${asked}&limit=50`;
+      const path = `${isGolden(asked) ? '/v1/golden' : '/v1/reviews'}?state=${asked}&limit=50`;
       const body = await call(isMore && cursor ? `${path}&cursor=${encodeURIComponent(cursor)}` : path);
       if (asked !== list) return;
       cursor = body.next_cursor;
@@ -28,7 +29,7 @@
       const focused = part('queue').contains(document.activeElement) ? document.activeElement.dataset.task : null;
       if (isMore) part('queue').append(...rows); else part('queue').replaceChildren(...rows);
       part('more').hidden = !cursor;
-      part('queue-note').textContent = body.data.length || isMore ? '' : { waiting: 'Nothing waits.', overdue: 'Nothing is overdue.', decided: 'Nothing is decided yet.', candidate: 'No decision proposes a golden item.' }[asked];
+      part('queue-note').textContent = body.data.length || isMore ? '' : { waiting: 'Nothing waits.', overdue: 'Nothing is overdue.', decided: 'Nothing is decided yet.', candidate: 'No decision proposes a golden item.', questioned: 'No rater asks about a golden item.' }[asked];
       markCurrent();
       if (focused) itemOf(focused)?.focus();
     } catch (problem) {
@@ -51,7 +52,7 @@
     for (const button of page.querySelectorAll('[data-list]')) button.setAttribute('aria-pressed', String(button.dataset.list === name));
     loadQueue();
   }
-  function openRow(one) { if (list === 'candidate') openCandidate(one); else open(() => call(pathOf(one.task_id))); }
+  function openRow(one) { if (isGolden(list)) openGolden(one); else open(() => call(pathOf(one.task_id))); }
 
   // Task
 
@@ -119,9 +120,9 @@
     const about = { judgments: held.judgments ?? [], consensus: held.consensus, review, rubric, confidenceWords };
     let title, action = null;
     if (held.item) {
-      title = 'Golden candidate';
+      title = held.item.questions ? 'Questioned golden item' : 'Golden candidate';
       held.form = null;
-      side.replaceChildren(candidateForm(held.item, rubric));
+      side.replaceChildren(held.item.questions ? questionedForm(held.item, rubric) : candidateForm(held.item, rubric));
     } else if (review?.state === 'decided') {
       title = 'Decided';
       held.form = null;
@@ -181,34 +182,50 @@
     loadQueue();
   }
 
-  // Golden candidates
+  // Golden items: those that decisions propose, and those on which raters asked for an expert
 
-  async function openCandidate(item) {
+  async function openGolden(item) {
     if (isBusy) return;
     isBusy = true;
-    try { show(await call(pathOf(item.task_id)), item); } catch (problem) { say('bad', problem.message); } finally { isBusy = false; }
+    try {
+      // A golden item need not have been before an expert as work.
+      const body = item.questions ? { task: await call(`/v1/tasks/${encodeURIComponent(item.task_id)}`) } : await call(pathOf(item.task_id));
+      show(body, item);
+    } catch (problem) { say('bad', problem.message); } finally { isBusy = false; }
+  }
+
+  async function actOn(item, verb, json, done) {
+    if (isBusy) return;
+    isBusy = true;
+    try {
+      await call(`/v1/golden/${encodeURIComponent(item.task_id)}/${verb}`, { json });
+      window.endcap.toast(done, 'good');
+      showEmpty();
+    } catch (problem) { say('bad', problem.message); } finally { isBusy = false; }
+    loadQueue();
+  }
+
+  function questionedForm(item, rubric) {
+    const reason = element('input', { id: 'questioned-reason', class: 'input', type: 'text', maxlength: '500' });
+    const asked = item.questions.map((one) => element('li', { class: 'vote' }, element('p', {}, one.reason ?? 'No reason was given.'), element('p', { class: 'muted small' }, new Date(one.asked_at).toLocaleString())));
+    const right = item.times_used ? `${Math.round(100 * item.rater_correct / item.times_used)} % of ${item.times_used} answers` : null;
+    return element('div', { class: 'review-form' }, goldenAnswer(item, rubric, right),
+      element('h3', {}, `Raters asked ${item.questions.length === 1 ? 'once' : `${item.questions.length} times`}`), element('ul', { class: 'vote-list' }, asked),
+      element('p', { class: 'muted small' }, 'They hear no answer, since it would tell which task is golden. If the answer is right, leave the item in use; if it is wrong or unclear, take it out.'),
+      element('div', { class: 'field' }, element('label', { for: 'questioned-reason' }, 'Take it out of use, because'), reason),
+      element('button', { type: 'button', class: 'button', onclick: () => (reason.value.trim() ? actOn(item, 'retire', { reason: reason.value }, 'Out of use.') : (say('bad', 'Write why it is taken out of use.'), reason.focus())) }, 'Take it out of use'));
   }
 
   function candidateForm(item, rubric) {
     const difficulty = element('select', { id: 'candidate-difficulty' }, ['easy', 'medium', 'hard'].map((value) => element('option', { value, selected: value === item.difficulty_level }, words(value))));
     const most = element('input', { id: 'candidate-most', class: 'input', type: 'number', min: '1', step: '1', placeholder: 'any number' });
     const reason = element('input', { id: 'candidate-reason', class: 'input', type: 'text', maxlength: '500', value: 'not needed' });
-    const act = async (verb, json, done) => {
-      if (isBusy) return;
-      isBusy = true;
-      try {
-        await call(`/v1/golden/${encodeURIComponent(item.task_id)}/${verb}`, { json });
-        window.endcap.toast(done, 'good');
-        showEmpty();
-      } catch (problem) { say('bad', problem.message); } finally { isBusy = false; }
-      loadQueue();
-    };
     return element('div', { class: 'review-form' }, verdict(held.review, rubric),
       element('div', { class: 'field' }, element('label', { for: 'candidate-difficulty' }, 'How hard is it?'), difficulty),
       element('div', { class: 'field' }, element('label', { for: 'candidate-most' }, 'Raters who see it at most'), most),
-      element('button', { type: 'button', class: 'button', onclick: () => act('promote', { difficulty: difficulty.value, ...(most.value ? { max_exposures: Number(most.value) } : {}) }, 'It is a golden item now.') }, 'Promote to a golden item'),
+      element('button', { type: 'button', class: 'button', onclick: () => actOn(item, 'promote', { difficulty: difficulty.value, ...(most.value ? { max_exposures: Number(most.value) } : {}) }, 'It is a golden item now.') }, 'Promote to a golden item'),
       element('div', { class: 'field' }, element('label', { for: 'candidate-reason' }, 'Or drop it, because'), reason),
-      element('button', { type: 'button', class: 'button button-quiet', onclick: () => act('retire', { reason: reason.value }, 'Dropped.') }, 'Drop it'));
+      element('button', { type: 'button', class: 'button button-quiet', onclick: () => actOn(item, 'retire', { reason: reason.value }, 'Dropped.') }, 'Drop it'));
   }
 
   // Difference, messages, keys

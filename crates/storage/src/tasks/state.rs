@@ -10,6 +10,7 @@ use crate::lock;
 use crate::prepared::change;
 use crate::schema::rating_tasks as t;
 use crate::types::Timestamp;
+use crate::version::{AsSeen, Version};
 
 /// What rules about a task need to know, without what raters read.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
@@ -63,11 +64,18 @@ pub fn lock_state(conn: &mut Connection, task_id: &str) -> Result<TaskState, Sto
     found.into_iter().next().ok_or_else(|| StorageError::not_found("task", task_id))
 }
 
-/// Writes where a task stands after a judgment; the queue is the caller's. The task must be locked by this transaction.
+/// Writes where a task stands after a judgment; the queue is the caller's. The task must be locked by this transaction, or its version
+/// known: then nothing is changed when the task was written since.
 ///
 /// # Errors
 /// As any query.
-pub fn enter_state<'a>(conn: &mut Connection, batch: &mut Batch<'a>, task: &'a TaskState, now: DateTime<Utc>) -> Result<(), StorageError> {
+pub fn enter_state<'a>(
+    conn: &mut Connection,
+    batch: &mut Batch<'a>,
+    task: &'a TaskState,
+    as_seen: Option<&'a Version>,
+    now: DateTime<Utc>,
+) -> Result<(), StorageError> {
     let changes = (
         t::status.eq(&task.status),
         t::judgments_count.eq(task.judgments_count),
@@ -75,5 +83,11 @@ pub fn enter_state<'a>(conn: &mut Connection, batch: &mut Batch<'a>, task: &'a T
         t::completed_at.eq(task.completed_at),
         t::updated_at.eq(Timestamp(now)),
     );
-    enter!(conn, batch, Must::ChangeOne, change(t::table, t::task_id.eq(&task.task_id), changes)).map(drop)
+    let own = t::task_id.eq(&task.task_id);
+    if let Some(version) = as_seen {
+        let seen = AsSeen { filter: own, table: "rating_tasks", version };
+        batch.wait(Box::new(change(t::table, seen, changes)), Must::ChangeOne);
+        return Ok(());
+    }
+    enter!(conn, batch, Must::ChangeOne, change(t::table, own, changes)).map(drop)
 }

@@ -31,7 +31,7 @@ fn write(conn: &mut Connection, record: &Rater) -> Result<(), StorageError> {
     let events = [event("first"), event("second")];
     transaction(conn, |tx| {
         let mut batch = Batch::default();
-        raters::enter_record(tx, &mut batch, record)?;
+        raters::enter_record(tx, &mut batch, record, None)?;
         outbox::enter_all(tx, &mut batch, &events, domain::time::now())?;
         batch.finish(tx).map(drop)
     })

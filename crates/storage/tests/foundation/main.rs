@@ -9,6 +9,7 @@ mod mistakes;
 mod outbox;
 mod prepared;
 mod realtime;
+mod rules;
 mod schema;
 mod tenants;
 mod transactions;

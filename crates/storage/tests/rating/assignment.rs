@@ -52,7 +52,7 @@ fn judge(tx: &mut Connection, held: &assignments::Assignment) -> Result<String, 
         };
         place = Some(queue::enter_progress(tx, &mut batch, &task.task_id, &progress, &queue::Weights::default(), noon())?);
     }
-    tasks::enter_state(tx, &mut batch, &task, noon())?;
+    tasks::enter_state(tx, &mut batch, &task, None, noon())?;
     let counts = batch.finish(tx)?;
     assert!(place.is_none_or(|place| counts.of(place) == 1));
     Ok(judgment.judgment_id)

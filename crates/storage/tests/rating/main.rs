@@ -6,7 +6,9 @@ mod assignment;
 mod gauges;
 mod history;
 mod model_predictions;
+mod rules;
 mod selections;
+mod together;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;

@@ -162,7 +162,7 @@ pub fn recount(
     now: DateTime<Utc>,
 ) -> Result<(), StorageError> {
     let given = judgments::opinions(tx, &task.task_id)?;
-    let decided = progress::move_on(tx, task, &Change { given: &given, raters, leases: 0, step }, rules, now)?;
+    let decided = progress::move_on(tx, task, &Change { given: &given, raters, leases: 0, at_most: None, step }, rules, now)?;
     if let Some(event) = decided {
         outbox::push(tx, &event, now)?;
     }

@@ -11,7 +11,7 @@ if (!base) { console.error('usage: review.mjs BASE_URL [FOLDER]'); process.exit(
 const EXPERT = ['expert@endcap.example', 'expert-of-the-demo'], ADMIN = ['admin@endcap.example', 'admin-of-the-demo'];
 const axe = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const LAPTOP = { width: 1366, height: 768 }, PHONE = { width: 360, height: 740 };
-const WORDS = 'which currency is meant here';
+const WORDS = 'which currency is meant here', QUESTION = 'the context names two budgets';
 
 function check(condition, words) {
   if (!condition) throw new Error(words);
@@ -40,6 +40,16 @@ async function escalate() {
     if (isOurs) return { token, judgment, title };
   }
   throw new Error('the task of this test did not come');
+}
+
+/** A new rater asks for an expert on the first golden item of calibration. */
+async function question() {
+  const email = `asks-${Date.now().toString(36)}@example.com`;
+  const { access_token: token } = await call('/auth/v1/signup', null, { email, password: 'a-long-enough-password' });
+  const held = await call('/v1/assignments/next', token, { purpose: 'calibration' });
+  check(held, 'there is no golden item to ask about');
+  const reasons = held.task.reasons.candidate_a.slice(0, 1).map((one) => one.code);
+  await call(`/v1/assignments/${held.assignment_id}/judgment`, token, { choice: 'candidate_a', reasons, confidence: 0.5, escalate: true, escalation_reason: QUESTION });
 }
 
 const browser = await chromium.launch({
@@ -128,8 +138,25 @@ try {
   await page.keyboard.press('Enter');
   await side('Golden candidate');
   await scan(page, 'candidate');
+
+  // A golden item that a rater asks about, taken out of use for a reason.
+  await question();
+  await page.click('[data-list="questioned"]');
+  await page.waitForSelector('.queue-item');
+  await page.focus('[data-part="title"]');
+  await page.keyboard.press('j');
+  await page.keyboard.press('Enter');
+  await side('Questioned golden item');
+  check((await page.textContent('[data-part="side"]')).includes(QUESTION), 'the question is shown');
+  await scan(page, 'questioned');
+  await page.click('text=Take it out of use >> nth=-1');
+  await page.waitForFunction(() => document.activeElement.id === 'questioned-reason');
+  await page.keyboard.type('the context names two budgets');
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Enter');
+  await page.waitForFunction(() => document.querySelector('[data-part="queue-note"]').textContent === 'No rater asks about a golden item.');
   check(troubles.length === 0, `found on the way:\n  ${troubles.join('\n  ')}`);
-  console.log('an escalated task reviewed by keyboard, the rater told, 4 states of the desk clean');
+  console.log('an escalated task reviewed by keyboard, the rater told, 5 states of the desk clean');
 } catch (error) {
   console.error(String(error.message || error));
   if (troubles.length && !String(error).includes('found on the way')) console.error(troubles.join('\n'));
