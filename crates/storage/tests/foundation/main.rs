@@ -10,5 +10,7 @@ mod outbox;
 mod prepared;
 mod realtime;
 mod schema;
+mod sessions;
 mod tenants;
 mod transactions;
+mod waiting;
