@@ -245,20 +245,22 @@ fn change(event: OutboxEvent) -> Option<Outgoing> {
     let mut payload = event.payload.0;
     let mut part = |name: &str| payload.get_mut(name).map(Value::take).filter(|value| !value.is_null());
     let (table, change_type, record, old_record) = match event.event.as_str() {
+        // The row is gone; what was told of it says which.
+        "judgment_withdrawn" => ("judgments".to_owned(), ChangeType::Delete, None, Some(payload)),
         "row_changed" => {
             let change_type = if part("type")? == "UPDATE" { ChangeType::Update } else { ChangeType::Insert };
-            (part("table")?.as_str()?.to_owned(), change_type, part("record")?, part("old_record"))
+            (part("table")?.as_str()?.to_owned(), change_type, Some(part("record")?), part("old_record"))
         }
-        "import_progressed" | "import_finished" => ("imports".to_owned(), ChangeType::Update, payload, None),
-        "job_progressed" => ("jobs".to_owned(), ChangeType::Update, payload, None),
-        "judgment_recorded" => ("judgments".to_owned(), ChangeType::Insert, payload, None),
+        "import_progressed" | "import_finished" => ("imports".to_owned(), ChangeType::Update, Some(payload), None),
+        "job_progressed" => ("jobs".to_owned(), ChangeType::Update, Some(payload), None),
+        "judgment_recorded" => ("judgments".to_owned(), ChangeType::Insert, Some(payload), None),
         _ => return None,
     };
     Some(Outgoing::Change {
         schema: "public".to_owned(),
         table,
         change_type,
-        record: Some(record),
+        record,
         old_record,
         commit_timestamp: event.created_at.0.to_rfc3339_opts(SecondsFormat::Millis, true),
         tenant: event.tenant_id,

@@ -43,6 +43,11 @@ pub struct SignIn {
 
 impl super::Values {
     pub(super) fn sign_in(&mut self) -> SignIn {
+        if self.text("ENDCAP_SIGNUP") == "approval" && self.text("ENDCAP_SIGN_IN") == "supabase" {
+            let problem =
+                "is for accounts of this installation; with ENDCAP_SIGN_IN=supabase the project confirms people, so use open or closed";
+            self.mistake("ENDCAP_SIGNUP", problem.to_owned());
+        }
         SignIn {
             access_token_ttl: Duration::from_secs(self.whole("ENDCAP_ACCESS_TOKEN_TTL_SECONDS")),
             refresh_token_ttl: Duration::from_secs(self.whole::<u64>("ENDCAP_REFRESH_TOKEN_TTL_DAYS") * 86_400),
