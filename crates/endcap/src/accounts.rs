@@ -85,7 +85,7 @@ enum Action {
         #[arg(long)]
         email: String,
     },
-    /// Let a disabled account sign in again
+    /// Let a disabled account sign in again, or confirm one that waits
     Enable {
         /// E-mail address
         #[arg(long)]
@@ -207,7 +207,11 @@ fn list(conn: &mut Connection) -> Result<()> {
     loop {
         let page = accounts::list(conn, &Page { after, limit: PAGE })?;
         for one in &page.rows {
-            let state = if one.is_active { "active" } else { "disabled" };
+            let state = match one.is_active {
+                true => "active",
+                false if one.waits() => "waiting",
+                false => "disabled",
+            };
             let seen = one.last_sign_in_at.map_or_else(|| "never".to_owned(), |at| at.0.format("%Y-%m-%d %H:%M UTC").to_string());
             crate::say(&format!("{:<40} {:<15} {:<24} {state:<9} {seen}", one.email, one.role, one.tenant_id.as_deref().unwrap_or("-")))?;
         }
@@ -238,7 +242,11 @@ fn switch(conn: &mut Connection, email: &str, is_active: bool) -> Result<()> {
     change(conn, &before, &duties, if is_active { "account.enabled" } else { "account.disabled" })?;
     eprintln!(
         "{email} {}",
-        if is_active { "may sign in again" } else { "may not sign in any more; what it holds ends within the life of an access token" }
+        if is_active {
+            "may sign in again"
+        } else {
+            "may not sign in any more; its sockets close, and its access tokens end within their life"
+        }
     );
     Ok(())
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
-use realtime::authority::{Authority, Identity, Refusal};
+use realtime::authority::{Authority, Grant, Identity, Refusal};
 use realtime::hub::Hub;
 use realtime::limits::Limits;
 use realtime::outgoing::{ChangeType, Outgoing};
@@ -48,7 +48,13 @@ struct Change {
 impl Authority for Keys {
     fn authenticate(&self, token: &str) -> Result<Identity, Refusal> {
         if token == self.key {
-            return Ok(Identity { subject: "key".to_owned(), role: "anon".to_owned(), tenant: None, expires_at: None });
+            return Ok(Identity {
+                subject: "key".to_owned(),
+                role: "anon".to_owned(),
+                tenant: None,
+                expires_at: None,
+                grant: Grant::default(),
+            });
         }
         let mut validation = Validation::new(Algorithm::HS256);
         // The hub looks at `exp` itself, so that a refusal can say how long ago it was.
@@ -61,7 +67,7 @@ impl Authority for Keys {
         let (Some(role), Some(end)) = (claims.claims.role, claims.claims.exp) else {
             return Err(Refusal::ClaimsMissing);
         };
-        Ok(Identity { subject: claims.claims.sub.unwrap_or_default(), role, tenant: None, expires_at: Some(end) })
+        Ok(Identity { subject: claims.claims.sub.unwrap_or_default(), role, tenant: None, expires_at: Some(end), grant: Grant::default() })
     }
 
     fn may_join(&self, identity: &Identity, topic: &str, private: bool) -> Result<(), Refusal> {

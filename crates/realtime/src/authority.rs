@@ -57,7 +57,23 @@ pub struct Identity {
     pub tenant: Option<String>,
     /// When the proof of identity ends, in seconds since the Unix epoch; `None` never ends.
     pub expires_at: Option<i64>,
+    /// By what access was given, so that it can be taken away.
+    pub grant: Grant,
 }
+
+/// By what access was given.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Grant {
+    /// The account or API key.
+    pub account: String,
+    /// The sign-in.
+    pub session: Option<String>,
+    /// When a token was issued, in seconds since the Unix epoch; a key has no such time.
+    pub issued_at: Option<i64>,
+}
+
+/// Role of whoever shows a key that everybody may know and has not signed in.
+pub const VISITOR: &str = "anon";
 
 /// Why a socket, a join or a message was refused. `Display` is the text without its code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,6 +96,9 @@ pub enum Refusal {
         /// Seconds since the end of the token's life.
         seconds_ago: i64,
     },
+    /// The session or key was ended.
+    #[error("This session or key has ended; sign in again, or use another key")]
+    Ended,
     /// The identity is known and may not read here.
     #[error("You do not have permissions to read from this Channel topic: {topic}")]
     NotPermitted {
@@ -141,7 +160,7 @@ impl Refusal {
         let code = match self {
             Self::KeyMissing | Self::Malformed => "MalformedJWT",
             Self::Signature => "JwtSignatureError",
-            Self::ClaimsMissing | Self::Expired { .. } => "InvalidJWTToken",
+            Self::ClaimsMissing | Self::Expired { .. } | Self::Ended => "InvalidJWTToken",
             Self::NotPermitted { .. } | Self::CrossOrigin | Self::UnknownVersion => "Unauthorized",
             Self::TooManyConnections | Self::TooManyOfTenant | Self::TooManyOfAccount => "ConnectionRateLimitReached",
             Self::TooManyChannels => "ChannelRateLimitReached",
@@ -158,7 +177,7 @@ impl Refusal {
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
-            Self::KeyMissing | Self::Malformed | Self::Signature | Self::ClaimsMissing | Self::Expired { .. } => 401,
+            Self::KeyMissing | Self::Malformed | Self::Signature | Self::ClaimsMissing | Self::Expired { .. } | Self::Ended => 401,
             Self::NotPermitted { .. } | Self::CrossOrigin | Self::UnknownVersion => 403,
             Self::TooManyConnections
             | Self::TooManyOfTenant

@@ -9,8 +9,8 @@ use actix_web::http::header::{CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
 use actix_web::http::{StatusCode, Version as HttpVersion};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use tracing::{Instrument as _, Span};
 
 use crate::authority::{Identity, Refusal};
@@ -144,7 +144,10 @@ async fn broadcast(request: HttpRequest, query: web::Query<Query>, body: web::By
     };
     let batch: Batch = match serde_json::from_slice(&body) {
         Ok(batch) => batch,
-        Err(error) => return unprocessable("messages", &error.to_string()),
+        Err(_) => {
+            let (field, problem) = misread(&body);
+            return unprocessable(&field, &problem);
+        }
     };
     if batch.messages.len() > BATCH {
         let text = format!("at most {BATCH} messages may be sent at once");
@@ -233,6 +236,35 @@ fn authenticate(hub: &Hub, token: &str) -> Result<Identity, Refusal> {
         span.record("tenant", tenant);
     }
     Ok(identity)
+}
+
+/// What is wrong with a body that is no batch, and where: for people who do not know our types.
+fn misread(body: &[u8]) -> (String, String) {
+    let whole = |text: &str| ("messages".to_owned(), text.to_owned());
+    let body: Value = match serde_json::from_slice(body) {
+        Ok(body) => body,
+        Err(error) => return whole(&format!("the body is not JSON: {error}")),
+    };
+    let Some(fields) = body.as_object() else { return whole("the body must be an object {\"messages\": [...]}") };
+    let Some(messages) = fields.get("messages") else { return whole("is missing: the body must be an object {\"messages\": [...]}") };
+    let Some(messages) = messages.as_array() else { return whole("must be a list of messages {topic, event, payload, private}") };
+    let wrong = messages.iter().enumerate().find_map(|(index, message)| {
+        let at = |field: &str, problem: &str| Some((format!("messages.{index}{field}"), problem.to_owned()));
+        let Some(message) = message.as_object() else { return at("", "must be an object {topic, event, payload, private}") };
+        for field in ["topic", "event"] {
+            match message.get(field) {
+                None => return at(&format!(".{field}"), "is missing"),
+                Some(value) if !value.is_string() => return at(&format!(".{field}"), "must be text"),
+                Some(_) => {}
+            }
+        }
+        match (message.get("payload"), message.get("private")) {
+            (None, _) => at(".payload", "is missing: any JSON, such as {}"),
+            (_, Some(private)) if !private.is_boolean() => at(".private", "must be true or false"),
+            _ => None,
+        }
+    });
+    wrong.unwrap_or_else(|| whole("could not be read: a field is there twice, or a number is out of range"))
 }
 
 fn name_problem(topic: &str, event: &str) -> Option<&'static str> {

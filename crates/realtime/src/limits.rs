@@ -13,6 +13,8 @@ pub struct Limits {
     /// Open sockets in this process of one person who belongs to no tenant. An API key without a tenant may have as many as a tenant, because
     /// many people may stand behind it.
     pub account_connections: usize,
+    /// Open sockets in this process of visitors, and of people who came with the key of visitors and signed in on their channels.
+    pub visitor_connections: usize,
     /// Joins per second on all sockets of one tenant; twice as many may come in one burst.
     pub tenant_joins_per_second: u32,
     /// Messages per second from all sockets of one tenant; ten times as many may come in one burst.
@@ -53,6 +55,7 @@ impl Default for Limits {
             connections: 10_000,
             tenant_connections: 2_000,
             account_connections: 200,
+            visitor_connections: 5_000,
             tenant_joins_per_second: 500,
             tenant_messages_per_second: 500,
             channels: 100,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::authority::{Authority, Identity, Refusal};
+use crate::authority::{Authority, Grant, Identity, Refusal};
 use crate::frame::{Frame, Version};
 use crate::hub::{Connection, Hub};
 use crate::limits::Limits;
@@ -28,6 +28,7 @@ impl Authority for People {
             role: role.to_owned(),
             tenant: tenant.map(str::to_owned),
             expires_at,
+            grant: Grant::default(),
         };
         if token.starts_with("sb_") {
             return Ok(identity("anon", None, None));

@@ -1,18 +1,25 @@
-//! Accounts that sign in with a password, and their refresh tokens: each is used once, and a second use ends its session.
+//! Accounts that sign in with a password, what they may do, and their sessions.
 
 mod duties;
+mod sessions;
+mod waiting;
 
 pub use duties::{Duties, give_rater, list, set_duties};
+pub use sessions::{
+    Exchange, NewRefreshToken, Rotation, revoke_all_sessions, revoke_session, rotate, session_of_token, start_session, sweep_tokens,
+};
+pub use waiting::{confirm, find_waiting, insert_waiting, list_waiting, refuse, sweep_waiting};
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use serde_json::Value;
 
+use crate::access_ends::{self, AccessEnd};
 use crate::connection::Connection;
 use crate::error::{Meaning, StorageError};
-use crate::schema::{accounts as t, refresh_tokens as tokens};
+use crate::on;
+use crate::schema::accounts as t;
 use crate::types::{Json, Timestamp};
-use crate::{lock, on};
 
 /// A stored account.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
@@ -78,51 +85,22 @@ pub struct AccountPatch {
     pub user_metadata: Option<Value>,
 }
 
-/// A refresh token to store; only its SHA-256 is kept.
-#[derive(Debug, Clone)]
-pub struct NewRefreshToken {
-    /// SHA-256 of the token, hexadecimal.
-    pub token_hash: String,
-    /// The sign-in it belongs to.
-    pub session_id: String,
-    /// Whose it is.
-    pub account_id: String,
-    /// End of its life.
-    pub expires_at: DateTime<Utc>,
-}
-
-/// What became of a refresh token that was presented.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Rotation {
-    /// It was good: it is used now, and the new one is stored.
-    Rotated {
-        /// Whose session it is.
-        account: Box<Account>,
-        /// The session.
-        session_id: String,
-    },
-    /// It had been used before: its whole session has been revoked.
-    Reused,
-    /// It is unknown, expired or revoked, or its account may not sign in.
-    Refused,
-}
-
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = tokens)]
-struct StoredToken {
-    id: i64,
-    session_id: String,
-    account_id: String,
-    expires_at: Timestamp,
-    used_at: Option<Timestamp>,
-    revoked_at: Option<Timestamp>,
-}
-
 /// Stores an account.
 ///
 /// # Errors
 /// [`StorageError::Conflict`] (`account_exists`) when the e-mail address is taken.
 pub fn insert(conn: &mut Connection, new: &NewAccount, now: DateTime<Utc>) -> Result<Account, StorageError> {
+    insert_as(conn, new, Standing::Active, now)
+}
+
+/// Whether a new account may sign in at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Active,
+    Waiting,
+}
+
+fn insert_as(conn: &mut Connection, new: &NewAccount, standing: Standing, now: DateTime<Utc>) -> Result<Account, StorageError> {
     let account_id = domain::id::new("acc");
     let row = (
         t::account_id.eq(&account_id),
@@ -133,7 +111,7 @@ pub fn insert(conn: &mut Connection, new: &NewAccount, now: DateTime<Utc>) -> Re
         t::rater_id.eq(new.rater_id.as_deref()),
         t::display_name.eq(&new.display_name),
         t::user_metadata.eq(Json(new.user_metadata.clone())),
-        t::is_active.eq(true),
+        t::is_active.eq(standing == Standing::Active),
         t::created_at.eq(Timestamp(now)),
         t::updated_at.eq(Timestamp(now)),
     );
@@ -195,7 +173,7 @@ pub struct HostedAccount {
     pub rater_id: Option<String>,
 }
 
-/// Takes over what the project says, and notes the sign-in.
+/// Takes over what the project says, and notes the sign-in. Where that gives another role or tenant, what was given before has ended.
 ///
 /// # Errors
 /// [`StorageError::Conflict`] (`account_exists`) when the e-mail address is another account's.
@@ -205,6 +183,11 @@ pub fn note_hosted_sign_in(
     said: &HostedAccount,
     now: DateTime<Utc>,
 ) -> Result<Account, StorageError> {
+    let before = find(conn, account_id)?;
+    if before.role != said.role || before.tenant_id != said.tenant_id {
+        let end = AccessEnd::Account { account_id: account_id.to_owned(), spared: None, latest: Default::default() };
+        access_ends::tell(conn, &end, now)?;
+    }
     let changes = (
         t::email.eq(said.email.to_lowercase()),
         t::role.eq(&said.role),
@@ -249,104 +232,4 @@ pub fn update(conn: &mut Connection, account_id: &str, patch: &AccountPatch, now
     );
     on!(conn, c => diesel::update(t::table.find(before.id)).set(changes).execute(c))?;
     find(conn, account_id)
-}
-
-/// Begins a session: notes the sign-in and stores its first refresh token.
-///
-/// # Errors
-/// As any query.
-pub fn start_session(conn: &mut Connection, token: &NewRefreshToken, now: DateTime<Utc>) -> Result<(), StorageError> {
-    let signed_in = t::last_sign_in_at.eq(Some(Timestamp(now)));
-    on!(conn, c => diesel::update(t::table.filter(t::account_id.eq(&token.account_id))).set(signed_in).execute(c))?;
-    store_token(conn, token, now)
-}
-
-/// Exchanges a refresh token for the next one. Call it in a transaction and commit whatever it answers: a re-used token
-/// revokes its session, and that must be kept.
-///
-/// # Errors
-/// As any query.
-pub fn rotate(
-    conn: &mut Connection,
-    token_hash: &str,
-    next_hash: &str,
-    expires_at: DateTime<Utc>,
-    now: DateTime<Utc>,
-) -> Result<Rotation, StorageError> {
-    let found: Vec<StoredToken> =
-        lock!(conn, tokens::table.filter(tokens::token_hash.eq(token_hash)).select(StoredToken::as_select()) => StoredToken)?;
-    let Some(stored) = found.into_iter().next() else { return Ok(Rotation::Refused) };
-    if stored.revoked_at.is_some() || stored.expires_at.0 <= now {
-        return Ok(Rotation::Refused);
-    }
-    if stored.used_at.is_some() {
-        revoke_session(conn, &stored.session_id, now)?;
-        return Ok(Rotation::Reused);
-    }
-    let account = find(conn, &stored.account_id)?;
-    if !account.is_active {
-        return Ok(Rotation::Refused);
-    }
-    on!(conn, c => diesel::update(tokens::table.find(stored.id)).set(tokens::used_at.eq(Some(Timestamp(now)))).execute(c))?;
-    let next = NewRefreshToken {
-        token_hash: next_hash.to_owned(),
-        session_id: stored.session_id.clone(),
-        account_id: stored.account_id,
-        expires_at,
-    };
-    store_token(conn, &next, now)?;
-    Ok(Rotation::Rotated { account: Box::new(account), session_id: stored.session_id })
-}
-
-/// Ends one session: none of its refresh tokens works any more. How many tokens that were.
-///
-/// # Errors
-/// As any query.
-pub fn revoke_session(conn: &mut Connection, session_id: &str, now: DateTime<Utc>) -> Result<usize, StorageError> {
-    let open = tokens::table.filter(tokens::session_id.eq(session_id).and(tokens::revoked_at.is_null()));
-    Ok(on!(conn, c => diesel::update(open).set(tokens::revoked_at.eq(Some(Timestamp(now)))).execute(c))?)
-}
-
-/// Ends all sessions of an account, but for `except`.
-///
-/// # Errors
-/// As any query.
-pub fn revoke_all_sessions(
-    conn: &mut Connection,
-    account_id: &str,
-    except: Option<&str>,
-    now: DateTime<Utc>,
-) -> Result<usize, StorageError> {
-    let except = except.unwrap_or("");
-    let open =
-        tokens::table.filter(tokens::account_id.eq(account_id).and(tokens::revoked_at.is_null())).filter(tokens::session_id.ne(except));
-    Ok(on!(conn, c => diesel::update(open).set(tokens::revoked_at.eq(Some(Timestamp(now)))).execute(c))?)
-}
-
-/// The session of a refresh token, whatever its state.
-///
-/// # Errors
-/// As any query.
-pub fn session_of_token(conn: &mut Connection, token_hash: &str) -> Result<Option<String>, StorageError> {
-    Ok(on!(conn, c => tokens::table.filter(tokens::token_hash.eq(token_hash)).select(tokens::session_id).first(c).optional())?)
-}
-
-/// Deletes refresh tokens that ended before `before`; how many.
-///
-/// # Errors
-/// As any query.
-pub fn sweep_tokens(conn: &mut Connection, before: DateTime<Utc>) -> Result<usize, StorageError> {
-    Ok(on!(conn, c => diesel::delete(tokens::table.filter(tokens::expires_at.lt(Timestamp(before)))).execute(c))?)
-}
-
-fn store_token(conn: &mut Connection, token: &NewRefreshToken, now: DateTime<Utc>) -> Result<(), StorageError> {
-    let row = (
-        tokens::token_hash.eq(&token.token_hash),
-        tokens::session_id.eq(&token.session_id),
-        tokens::account_id.eq(&token.account_id),
-        tokens::expires_at.eq(Timestamp(token.expires_at)),
-        tokens::created_at.eq(Timestamp(now)),
-    );
-    on!(conn, c => diesel::insert_into(tokens::table).values(row).execute(c))?;
-    Ok(())
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use domain::scope::Scope;
 
+use crate::access_ends::{self, AccessEnd};
 use crate::audit::{self, NewEntry};
 use crate::connection::Connection;
 use crate::error::{Meaning, StorageError};
@@ -169,7 +170,7 @@ pub fn note_use(conn: &mut Connection, key_id: &str, now: DateTime<Utc>) -> Resu
     Ok(())
 }
 
-/// Revokes a key; revoking twice changes nothing.
+/// Revokes a key and tells those who hold sockets that were opened with it; revoking twice changes nothing.
 ///
 /// # Errors
 /// [`StorageError::NotFound`].
@@ -179,6 +180,7 @@ pub fn revoke(conn: &mut Connection, scope: &Scope, key_id: &str, now: DateTime<
         let changes = (t::revoked_at.eq(Some(Timestamp(now))), t::updated_at.eq(Timestamp(now)));
         on!(conn, c => diesel::update(t::table.find(key.id)).set(changes).execute(c))?;
         audited(conn, scope, &key, "api_key.revoked", now)?;
+        access_ends::tell(conn, &AccessEnd::Key { key_id: key.key_id.clone() }, now)?;
     }
     find(conn, scope, key_id)
 }

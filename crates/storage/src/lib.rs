@@ -3,6 +3,7 @@
 //! A resource file holds its row, `New…`, `…Filter`, then free functions `find(conn, &scope, id)`; handlers reach them through
 //! [`store::Storage::read`] and [`store::Storage::transaction`].
 
+pub mod access_ends;
 pub mod accounts;
 pub mod adapters;
 pub mod announcements;

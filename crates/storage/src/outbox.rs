@@ -250,11 +250,14 @@ pub fn failed(conn: &mut Connection, event: &OutboxEvent, reason: &str, now: Dat
     Ok(())
 }
 
-/// Deletes realtime events older than `before`, and delivered ones; how many.
+/// Deletes realtime events older than `before`, and delivered ones; how many. The newest event of all stays whatever it is: a process that
+/// starts reads from it how far the sequence had come, and with it that something was cleared away.
 ///
 /// # Errors
 /// As any query.
 pub fn sweep(conn: &mut Connection, before: DateTime<Utc>) -> Result<usize, StorageError> {
+    // Read first: MariaDB refuses to delete from a table that the condition reads.
+    let newest = newest(conn)?;
     let old = t::created_at.lt(Timestamp(before)).and(t::destination.eq(Destination::Realtime.word()).or(t::delivered_at.is_not_null()));
-    Ok(on!(conn, c => diesel::delete(t::table.filter(old)).execute(c))?)
+    Ok(on!(conn, c => diesel::delete(t::table.filter(t::id.lt(newest).and(old))).execute(c))?)
 }

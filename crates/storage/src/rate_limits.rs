@@ -84,6 +84,55 @@ fn locked(conn: &mut Connection, bucket: &str) -> Result<Option<(i64, f64, Times
     Ok(rows.into_iter().next())
 }
 
+/// A bucket that had no token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Empty {
+    /// Which; of several the one that takes longest.
+    pub bucket: String,
+    /// Seconds until it has one.
+    pub seconds: u64,
+}
+
+/// Takes one token of each of these buckets, or none of any. Call it in a transaction of its own.
+///
+/// # Errors
+/// As any query.
+pub fn take_one_of_each(conn: &mut Connection, buckets: &[(String, Rule)], now: DateTime<Utc>) -> Result<Result<(), Empty>, StorageError> {
+    // In one order, whoever takes: nobody waits in a circle for another's rows.
+    let mut buckets: Vec<&(String, Rule)> = buckets.iter().collect();
+    buckets.sort_by(|one, other| one.0.cmp(&other.0));
+    let (mut taken, mut empty) = (Vec::new(), None::<Empty>);
+    for (bucket, rule) in buckets {
+        let drawn = draw(conn, bucket, *rule, 1, 0, now)?;
+        if drawn.granted > 0 {
+            taken.push((bucket, *rule));
+        } else {
+            let found = Empty { bucket: bucket.clone(), seconds: seconds_until_one(drawn.left, *rule) };
+            empty = empty.into_iter().chain([found]).max_by_key(|one| one.seconds);
+        }
+    }
+    let Some(empty) = empty else { return Ok(Ok(())) };
+    for (bucket, rule) in taken {
+        give_back(conn, bucket, rule, 1, now)?;
+    }
+    Ok(Err(empty))
+}
+
+/// Puts tokens back, as far as they fit.
+///
+/// # Errors
+/// As any query.
+pub fn give_back(conn: &mut Connection, bucket: &str, rule: Rule, tokens: u32, now: DateTime<Utc>) -> Result<(), StorageError> {
+    draw(conn, bucket, rule, 0, tokens, now).map(drop)
+}
+
+/// Whole seconds until a bucket that holds so much has one token; at least one.
+fn seconds_until_one(left: f64, rule: Rule) -> u64 {
+    let seconds = ((1.0 - left) / rule.per_second).ceil();
+    // In range: a rule that brings a token brings it within a day.
+    seconds.clamp(1.0, 86_400.0) as u64
+}
+
 /// Deletes buckets that nobody drew from since `before`: they would be full again. How many.
 ///
 /// # Errors

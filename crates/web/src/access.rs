@@ -84,6 +84,7 @@ pub struct Access {
     pub(crate) own_url: Arc<str>,
     pub(crate) login_url: Arc<str>,
     pub(crate) limiter: Option<Limiter>,
+    publishable: Arc<[String]>,
 }
 
 impl Access {
@@ -101,6 +102,7 @@ impl Access {
             own_url: settings.service(service).public_url.as_str().into(),
             login_url: format!("{}/login", settings.rater_app.public_url).into(),
             limiter: None,
+            publishable: settings.sign_in.publishable_keys.clone().into(),
         }
     }
 
@@ -117,6 +119,12 @@ impl Access {
     #[must_use]
     pub fn limited_by(self, limiter: Limiter) -> Self {
         Self { limiter: Some(limiter), ..self }
+    }
+
+    /// Whether a key is a visitor's, which everybody may know: whoever shows it is nobody yet.
+    #[must_use]
+    pub fn is_publishable(&self, key: &str) -> bool {
+        self.publishable.iter().any(|own| own == key)
     }
 
     /// The tokens, for a service that issues them.

@@ -288,8 +288,9 @@ async fn recognise(request: &HttpRequest) -> Result<Option<Caller>, Problem> {
             .map(|(_, token)| token.trim())
             .ok_or_else(|| Problem::bad_request("token_invalid", "The Authorization header must be `Bearer TOKEN`."))
     });
-    let key = header("apikey").or_else(|| header("x-api-key"));
-    if let Some(bearer) = bearer.transpose()? {
+    // A visitor's key says nothing of who asks; supabase-js sends it twice until somebody has signed in, and beside the token then.
+    let key = header("apikey").or_else(|| header("x-api-key")).filter(|key| !access.is_publishable(key));
+    if let Some(bearer) = bearer.transpose()?.filter(|bearer| !access.is_publishable(bearer)) {
         // A client that sends its key in both headers (as supabase-js does before sign-in) means the key.
         let is_token = bearer.split('.').count() == 3 && Some(bearer) != key;
         return if is_token {

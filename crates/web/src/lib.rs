@@ -5,6 +5,7 @@
 pub mod access;
 pub mod caller;
 pub mod chart;
+pub mod client_address;
 pub mod database;
 pub mod issuer;
 pub mod json;

@@ -162,8 +162,8 @@ pub async fn get_api_key(state: Data<State>, caller: Caller, id: Path<String>) -
     Ok(Json(state.storage.scoped(&scope).read(move |conn| stored::find(conn, &scope, &id)).await?))
 }
 
-/// Revokes a key: it stops working with the next request, on every process, because keys are looked up each time (only sockets
-/// remember a key, for up to five minutes).
+/// Revokes a key: it stops working with the next request, on every process, because keys are looked up each time. Sockets that were
+/// opened with it are closed within seconds.
 #[utoipa::path(delete, path = "/v1/api-keys/{key_id}", tag = "access", params(("key_id" = String, Path)), responses((status = 204, description = "Revoked")))]
 pub async fn revoke_api_key(state: Data<State>, caller: Caller, id: Path<String>) -> Result<HttpResponse, Problem> {
     caller.require(may_manage)?;

@@ -5,22 +5,32 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use storage::accounts::AccountPatch;
+use storage::connection::Connection;
 use storage::raters;
 use web::caller::Caller;
+use web::client_address;
 use web::json::{JsonBody, QueryOf, parse_json};
 use web::problem::Problem;
 
 use crate::auth_refusal::{AuthRefusal, AuthRefusals};
+use crate::auth_user::{User, user_of};
 use crate::hosted_sign_in::{self, session_there};
-use crate::sign_in::{self, User};
+use crate::sign_in;
 use crate::state::State;
+
+/// What is said after a sign-out of which a hosted project could not be told.
+const ENDED_HERE: &str = "Signed out here: this session opens nothing any more. Supabase Auth does not answer, so sessions of yours in the project itself and on other devices go on; sign out everywhere once it is back";
 
 /// Body of sign-up. Fields that clients of Supabase send and that mean nothing here are passed over.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 pub struct SignUp {
     /// E-mail address.
+    #[serde(default)]
+    #[schema(required = true)]
     pub email: String,
     /// At least 10 characters.
+    #[serde(default)]
+    #[schema(required = true)]
     pub password: String,
     /// What the person says: `name` is shown to others; `simulated: true` marks a program.
     #[serde(default)]
@@ -76,12 +86,17 @@ pub struct LogoutScope {
     pub scope: Option<String>,
 }
 
-/// Makes a rater's account and signs it in.
+/// Makes a rater's account and signs it in. Where an administrator has to confirm it first, the answer is the user alone, and the same for an address
+/// that has an account already.
 #[utoipa::path(post, path = "/auth/v1/signup", tag = "sign-in", request_body = SignUp, responses((status = 200, body = sign_in::Session), AuthRefusals))]
-pub async fn sign_up(state: Data<State>, body: Result<JsonBody<SignUp>, Problem>) -> HttpResponse {
+pub async fn sign_up(request: HttpRequest, state: Data<State>, body: Result<JsonBody<SignUp>, Problem>) -> HttpResponse {
     let work = async {
         let SignUp { email, password, data } = body?.0;
-        sign_in::sign_up(&state, &email, &password, data).await
+        if email.is_empty() && password.is_empty() {
+            // What `signInAnonymously` sends.
+            return Err(AuthRefusal::absent(422, "anonymous_provider_disabled", "Anonymous sign-ins are disabled"));
+        }
+        sign_in::sign_up(&state, &email, &password, data, &address_of(&request, &state)).await
     };
     answer(work.await)
 }
@@ -99,7 +114,7 @@ pub async fn issue_token(
         match grant.grant_type.as_str() {
             "password" => {
                 let credentials: Credentials = parse_json(body.as_bytes())?;
-                sign_in::sign_in(&state, &credentials.email, &credentials.password, &address_of(&request)).await
+                sign_in::sign_in(&state, &credentials.email, &credentials.password, &address_of(&request, &state)).await
             }
             "refresh_token" => {
                 let token: RefreshToken = parse_json(body.as_bytes())?;
@@ -111,8 +126,8 @@ pub async fn issue_token(
     answer(work.await)
 }
 
-/// Ends sessions: their refresh tokens stop working; access tokens run out by themselves.
-#[utoipa::path(post, path = "/auth/v1/logout", tag = "sign-in", params(LogoutScope), security(("token" = []), ("key" = [])), responses((status = 204), AuthRefusals))]
+/// Ends sessions: their refresh tokens stop working and their sockets are closed, on every process; access tokens run out by themselves.
+#[utoipa::path(post, path = "/auth/v1/logout", tag = "sign-in", params(LogoutScope), security(("token" = []), ("key" = [])), responses((status = 204), (status = 200, description = "{msg}: the session has ended here, and the hosted project that signs people in did not answer"), AuthRefusals))]
 pub async fn logout(
     request: HttpRequest,
     state: Data<State>,
@@ -127,26 +142,26 @@ pub async fn logout(
         }
         let now = state.clock.now();
         let (account_id, session_id) = (caller.account_id.clone(), caller.session_id.clone());
-        let ended = scope.clone();
-        if let Some((project, token)) = session_there(&state, &caller, &request) {
-            project.sign_out(&token, &scope).await?;
-        }
-        state
-            .storage
-            .transaction(move |tx| match (ended.as_str(), session_id.as_deref()) {
-                ("local", Some(session)) => storage::accounts::revoke_session(tx, session, now),
-                ("others", session) => storage::accounts::revoke_all_sessions(tx, &account_id, session, now),
-                _ => storage::accounts::revoke_all_sessions(tx, &account_id, None, now),
-            })
-            .await?;
-        if scope == "global" {
-            let own = [Some(caller.account_id), caller.rater_id];
-            state.hub.disconnect(|identity| own.iter().flatten().any(|id| *id == identity.subject));
-        }
-        Ok::<(), AuthRefusal>(())
+        let ended = match session_there(&state, &caller, &request) {
+            Some((project, token)) => hosted_sign_in::sign_out(project, &token, &scope).await?,
+            None => hosted_sign_in::Ended::Everywhere,
+        };
+        let end = move |tx: &mut Connection| match (scope.as_str(), session_id.as_deref()) {
+            ("local", Some(session)) => storage::accounts::revoke_session(tx, session, now),
+            ("others", session) => storage::accounts::revoke_all_sessions(tx, &account_id, session, now),
+            (_, session) => {
+                // By name, too: its token may say the second of the end as the time of its issue.
+                session.map_or(Ok(0), |session| storage::accounts::revoke_session(tx, session, now))?;
+                storage::accounts::revoke_all_sessions(tx, &account_id, None, now)
+            }
+        };
+        state.storage.transaction(end).await?;
+        state.after_commit();
+        Ok::<_, AuthRefusal>(ended)
     };
     match work.await {
-        Ok(()) => HttpResponse::NoContent().finish(),
+        Ok(hosted_sign_in::Ended::Everywhere) => HttpResponse::NoContent().finish(),
+        Ok(hosted_sign_in::Ended::Here) => HttpResponse::Ok().json(json!({ "msg": ENDED_HERE })),
         Err(refusal) => refusal.response(),
     }
 }
@@ -161,7 +176,7 @@ pub async fn get_user(request: HttpRequest, state: Data<State>, caller: Result<C
         }
         let account_id = caller.account_id;
         let account = state.storage.read(move |conn| storage::accounts::find(conn, &account_id)).await?;
-        Ok(sign_in::user_of(&account))
+        Ok(user_of(&account))
     };
     answer(work.await)
 }
@@ -179,7 +194,8 @@ pub async fn update_user(
         if let Some((project, token)) = session_there(&state, &caller, &request) {
             let data = sign_in::check_metadata(changes.data)?;
             changes.password.as_deref().map_or(Ok(()), sign_in::check_password)?;
-            return hosted_sign_in::update_user(&state, project, &token, changes.password, data).await;
+            let session = caller.session_id.as_deref();
+            return hosted_sign_in::update_user(&state, project, &token, session, changes.password, data).await;
         }
         if changes.email.is_some() {
             return Err(AuthRefusal::validation_failed("email: An address cannot be changed here; ask whoever runs the system"));
@@ -221,7 +237,8 @@ pub async fn update_user(
                 storage::accounts::update(tx, &caller.account_id, &patch, now)
             })
             .await?;
-        Ok(sign_in::user_of(&account))
+        state.after_commit();
+        Ok(user_of(&account))
     };
     answer(work.await)
 }
@@ -234,10 +251,10 @@ pub async fn auth_health() -> HttpResponse {
     }))
 }
 
-/// Where a request came from, for counting failures: the peer's address. Headers that anybody can write are not looked at.
+/// Where a request came from, for counting. Headers count only where a trusted proxy wrote them.
 #[must_use]
-pub fn address_of(request: &HttpRequest) -> String {
-    request.peer_addr().map_or_else(|| "unknown".to_owned(), |address| address.ip().to_string())
+pub fn address_of(request: &HttpRequest, state: &State) -> String {
+    client_address::counted(client_address::of(request, &state.settings.trusted_proxies))
 }
 
 fn answer<T: serde::Serialize>(result: Result<T, AuthRefusal>) -> HttpResponse {

@@ -1,93 +1,123 @@
-//! Failed sign-ins, counted per e-mail address and per network address, so that passwords cannot be guessed by trying.
+//! Sign-ins and sign-ups are counted, in the database, so that all processes count together: passwords cannot be guessed by trying, and accounts
+//! cannot be made without end. The names of buckets are hashes: no address of anybody stands in the table.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use storage::connection::Connection;
+use storage::error::StorageError;
+use storage::rate_limits::{self, Rule};
+use web::access::hash_key;
 
-/// Failures after which an e-mail address has to wait.
-pub const PER_EMAIL: u32 = 5;
+use crate::auth_refusal::AuthRefusal;
+use crate::state::State;
 
-/// Failures after which a network address has to wait: more, because offices share one.
-pub const PER_ADDRESS: u32 = 30;
+/// Failures of an e-mail address at once, and in a minute.
+const PER_EMAIL: u32 = 5;
 
-/// How long failures count.
-const WINDOW: TimeDelta = TimeDelta::minutes(1);
+/// Failures from a network address at once, and in a minute: more, because offices share one.
+const PER_ADDRESS: u32 = 30;
 
-/// Most entries kept; when they are full those whose time is over go, and if none is, the oldest.
+/// Most empty buckets remembered here.
 const CAPACITY: usize = 10_000;
 
-/// The counters of this process.
+/// Buckets that were found empty: whoever goes on trying is refused without asking the database.
 #[derive(Debug, Default)]
-pub struct Attempts(Mutex<HashMap<String, Failures>>);
-
-#[derive(Debug, Clone, Copy)]
-struct Failures {
-    count: u32,
-    since: DateTime<Utc>,
-}
+pub struct Attempts(Mutex<HashMap<String, DateTime<Utc>>>);
 
 impl Attempts {
-    /// Counts a try before its password is looked at, so that many at once are not all let through; a success takes it back.
-    ///
-    /// # Errors
-    /// Seconds to wait, when this e-mail address or network address has had its tries; nothing is counted then.
-    pub fn begin(&self, email: &str, address: &str, now: DateTime<Utc>) -> Result<(), u64> {
-        let mut entries = self.entries();
-        let keys = [(email_key(email), PER_EMAIL), (address_key(address), PER_ADDRESS)];
-        let wait = keys
-            .iter()
-            .filter_map(|(key, limit)| entries.get(key).filter(|failures| failures.count >= *limit))
-            .map(|failures| (failures.since + WINDOW - now).num_seconds())
-            .filter(|seconds| *seconds > 0)
-            .max();
-        if let Some(seconds) = wait {
-            return Err(seconds.unsigned_abs());
-        }
-        for (key, _) in keys {
-            if entries.len() >= CAPACITY && !entries.contains_key(&key) {
-                make_room(&mut entries, now);
-            }
-            let entry = entries.entry(key).or_insert(Failures { count: 0, since: now });
-            if now - entry.since >= WINDOW {
-                *entry = Failures { count: 0, since: now };
-            }
-            entry.count = entry.count.saturating_add(1);
-        }
-        Ok(())
+    fn wait_for(&self, buckets: &[(String, Rule)], now: DateTime<Utc>) -> Option<u64> {
+        let empty = self.lock();
+        let ends = buckets.iter().filter_map(|(bucket, _)| empty.get(bucket));
+        ends.map(|end| (*end - now).num_milliseconds()).filter(|left| *left > 0).max().map(|left| left.unsigned_abs().div_ceil(1_000))
     }
 
-    /// After a success: forgets the failures of the e-mail address, and takes this try back from the network address.
-    pub fn succeeded(&self, email: &str, address: &str) {
-        let mut entries = self.entries();
-        entries.remove(&email_key(email));
-        if let Some(entry) = entries.get_mut(&address_key(address)) {
-            entry.count = entry.count.saturating_sub(1);
+    fn note(&self, bucket: String, until: DateTime<Utc>, now: DateTime<Utc>) {
+        let mut empty = self.lock();
+        if empty.len() >= CAPACITY {
+            empty.retain(|_, end| *end > now);
+        }
+        // Where there is no room the database goes on saying it.
+        if empty.len() < CAPACITY {
+            empty.insert(bucket, until);
         }
     }
 
-    fn entries(&self) -> MutexGuard<'_, HashMap<String, Failures>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, DateTime<Utc>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn make_room(entries: &mut HashMap<String, Failures>, now: DateTime<Utc>) {
-    entries.retain(|_, failures| now - failures.since < WINDOW);
-    if entries.len() >= CAPACITY {
-        let oldest = entries.iter().min_by_key(|(_, failures)| failures.since).map(|(key, _)| key.clone());
-        if let Some(key) = oldest {
-            entries.remove(&key);
-        }
+/// Counts a sign-in before its password is looked at, so that many at once are not all let through; [`succeeded`] takes it back.
+///
+/// # Errors
+/// 429 when this e-mail address or network address has had its tries; nothing is counted then.
+pub async fn begin(state: &State, email: &str, address: &str) -> Result<(), AuthRefusal> {
+    let buckets = vec![of_email(email), of_address(address)];
+    let taken = take(state, buckets).await?;
+    taken.map_err(|seconds| {
+        tracing::warn!(address, seconds, "sign-ins are refused after too many failures");
+        AuthRefusal::rate_limited(seconds)
+    })
+}
+
+/// After a success: forgets the failures of the e-mail address, and takes this try back from the network address. Call it in a transaction.
+///
+/// # Errors
+/// As any query.
+pub fn succeeded(conn: &mut Connection, email: &str, address: &str, now: DateTime<Utc>) -> Result<(), StorageError> {
+    let ((email, email_rule), (address, address_rule)) = (of_email(email), of_address(address));
+    // In the order in which they are taken.
+    rate_limits::give_back(conn, &address, address_rule, 1, now)?;
+    rate_limits::give_back(conn, &email, email_rule, PER_EMAIL, now)
+}
+
+/// Counts a sign-up; it stays counted whatever becomes of it.
+///
+/// # Errors
+/// 429 when this network address, or all together, have had theirs.
+pub async fn begin_sign_up(state: &State, address: &str) -> Result<(), AuthRefusal> {
+    if !state.settings.rate_limits.is_on {
+        return Ok(());
     }
+    let settings = &state.settings.sign_in;
+    let per_hour = |most: u32| Rule { capacity: f64::from(most), per_second: f64::from(most) / 3_600.0 };
+    let buckets = vec![
+        (format!("sign-up:address:{}", hash_key(address)), per_hour(settings.signups_per_address)),
+        ("sign-up:all".to_owned(), per_hour(settings.signups_per_hour)),
+    ];
+    let taken = take(state, buckets).await?;
+    taken.map_err(|seconds| {
+        tracing::warn!(address, seconds, "sign-ups are refused because there were too many");
+        AuthRefusal::too_many_sign_ups(seconds)
+    })
 }
 
-fn email_key(email: &str) -> String {
+async fn take(state: &State, buckets: Vec<(String, Rule)>) -> Result<Result<(), u64>, StorageError> {
+    let now = state.clock.now();
+    if let Some(seconds) = state.attempts.wait_for(&buckets, now) {
+        return Ok(Err(seconds));
+    }
+    let taken = state.storage.transaction(move |tx| rate_limits::take_one_of_each(tx, &buckets, now)).await?;
+    Ok(taken.map_err(|empty| {
+        let until = now + TimeDelta::seconds(i64::try_from(empty.seconds).unwrap_or(i64::MAX));
+        state.attempts.note(empty.bucket, until, now);
+        empty.seconds
+    }))
+}
+
+fn of_email(email: &str) -> (String, Rule) {
     let email: String = email.to_lowercase().chars().take(254).collect();
-    format!("email {email}")
+    (format!("sign-in:email:{}", hash_key(&email)), per_minute(PER_EMAIL))
 }
 
-fn address_key(address: &str) -> String {
-    format!("address {address}")
+fn of_address(address: &str) -> (String, Rule) {
+    (format!("sign-in:address:{}", hash_key(address)), per_minute(PER_ADDRESS))
+}
+
+fn per_minute(most: u32) -> Rule {
+    Rule { capacity: f64::from(most), per_second: f64::from(most) / 60.0 }
 }
 
 #[cfg(test)]
@@ -96,30 +126,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn five_failures_make_an_email_wait_until_the_window_is_over() {
-        let attempts = Attempts::default();
-        let now: DateTime<Utc> = "2026-01-15T12:00:00Z".parse().unwrap();
-        for _ in 0..PER_EMAIL {
-            assert_eq!(attempts.begin("A@example.com", "10.0.0.1", now), Ok(()));
-        }
-        assert_eq!(attempts.begin("a@example.com", "10.0.0.2", now), Err(60));
-        assert_eq!(attempts.begin("b@example.com", "10.0.0.1", now), Ok(()));
-        assert_eq!(attempts.begin("a@example.com", "10.0.0.2", now + TimeDelta::seconds(60)), Ok(()));
-        attempts.succeeded("a@example.com", "10.0.0.2");
-        assert_eq!(attempts.begin("a@example.com", "10.0.0.1", now), Ok(()));
-    }
-
-    #[test]
-    fn the_table_stays_within_its_capacity() {
-        let attempts = Attempts::default();
-        let now: DateTime<Utc> = "2026-01-15T12:00:00Z".parse().unwrap();
+    fn what_is_remembered_of_empty_buckets_has_a_bound_and_an_end() {
+        let (attempts, now) = (Attempts::default(), "2026-01-15T12:00:00Z".parse::<DateTime<Utc>>().unwrap());
         for n in 0..CAPACITY + 100 {
-            let _ = attempts.begin(
-                &format!("{n}@example.com"),
-                &format!("10.0.{}.{}", n / 256, n % 256),
-                now + TimeDelta::microseconds(i64::try_from(n).unwrap()),
-            );
+            attempts.note(format!("b{n}"), now + TimeDelta::seconds(30), now);
         }
-        assert!(attempts.entries().len() <= CAPACITY);
+        assert_eq!(attempts.lock().len(), CAPACITY);
+        let asked = [("b7".to_owned(), per_minute(5))];
+        assert_eq!(attempts.wait_for(&asked, now), Some(30));
+        assert_eq!(attempts.wait_for(&asked, now + TimeDelta::milliseconds(29_900)), Some(1));
+        assert_eq!(attempts.wait_for(&asked, now + TimeDelta::seconds(30)), None);
+        attempts.note("new".to_owned(), now + TimeDelta::seconds(90), now + TimeDelta::seconds(31));
+        assert_eq!(attempts.lock().len(), 1, "those whose time is over make room");
     }
 }

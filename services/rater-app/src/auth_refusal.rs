@@ -81,6 +81,26 @@ impl AuthRefusal {
         Self { retry_after_s: Some(retry_after_s), ..Self::new(429, "over_request_rate_limit", message) }
     }
 
+    /// Too many sign-ups.
+    #[must_use]
+    pub fn too_many_sign_ups(retry_after_s: u64) -> Self {
+        let message = format!("Too many sign-ups; try again in {retry_after_s} seconds");
+        Self { retry_after_s: Some(retry_after_s), ..Self::new(429, "over_request_rate_limit", message) }
+    }
+
+    /// As [`Self::invalid_credentials`], where new accounts are confirmed: one answer for those that wait as well, or it would tell which addresses
+    /// have an account.
+    #[must_use]
+    pub fn invalid_credentials_or_waiting() -> Self {
+        Self::new(400, "invalid_credentials", "Invalid login credentials, or an administrator has not confirmed the account yet")
+    }
+
+    /// Something that Supabase Auth has and we have not.
+    #[must_use]
+    pub fn absent(status: u16, error_code: &'static str, message: &str) -> Self {
+        Self::new(status, error_code, message)
+    }
+
     /// Sign-up is closed here.
     #[must_use]
     pub fn signup_disabled() -> Self {
@@ -174,15 +194,26 @@ impl AuthRefusal {
         &self.error_code
     }
 
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// When to come back, in seconds.
+    #[must_use]
+    pub fn retry_after_s(&self) -> Option<u64> {
+        self.retry_after_s
+    }
+
     /// The answer.
     #[must_use]
     pub fn response(&self) -> HttpResponse {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut body = json!({"code": self.status, "error_code": self.error_code, "msg": self.message});
         if !self.weak_password_reasons.is_empty() {
             body["weak_password"] = json!({"reasons": self.weak_password_reasons});
         }
-        let mut response = HttpResponse::build(status);
+        let mut response = HttpResponse::build(self.status());
         response.insert_header(("x-sb-error-code", self.error_code()));
         if let Some(seconds) = self.retry_after_s {
             response.insert_header((RETRY_AFTER, seconds));

@@ -9,6 +9,7 @@ use std::str::FromStr as _;
 
 use actix_web::HttpRequest;
 use domain::role::Role;
+use realtime::authority::Grant;
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use storage::accounts::{self, Account, AccountPatch, HostedAccount, NewAccount};
@@ -20,7 +21,8 @@ use supabase::project::Project;
 use web::caller::{Caller, Credential, SESSION_COOKIE};
 
 use crate::auth_refusal::AuthRefusal;
-use crate::sign_in::{self, Made, Session, User};
+use crate::auth_user::User;
+use crate::sign_in::{self, Made, Session};
 use crate::state::State;
 
 /// Makes a user of the project, and an account here once it is signed in.
@@ -55,7 +57,46 @@ pub async fn sign_in(state: &State, project: &Project, email: &str, password: &s
 /// What the project refuses; 503 while it does not answer, and then the token stays good.
 pub async fn refresh(state: &State, project: &Project, refresh_token: &str) -> Result<Session, AuthRefusal> {
     let session = project.refresh_session(refresh_token).await.map_err(of_our_key)?;
+    if has_ended_here(state, &session.access_token).await {
+        // The project was out of reach when the session ended; now it can be told.
+        if let Err(error) = project.sign_out(&session.access_token, "local").await {
+            tracing::warn!(%error, "a session that has ended here could not be ended in the project");
+        }
+        return Err(AuthRefusal::refresh_token_not_found());
+    }
     adopt(state, project, session).await
+}
+
+/// Whether the session of a token of the project was ended here.
+async fn has_ended_here(state: &State, token: &str) -> bool {
+    state.access.tokens().prepare(token).await;
+    let Ok(claims) = state.access.tokens().verify_access(token) else { return false };
+    let grant = Grant { account: claims.account_id().to_owned(), session: claims.session_id, issued_at: Some(claims.iat) };
+    state.ended.is_over(&grant)
+}
+
+/// How far a sign-out went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// In the project as well, or there was nothing to end there.
+    Everywhere,
+    /// The project did not answer.
+    Here,
+}
+
+/// Ends sessions in the project. One that does not answer is no reason to keep somebody signed in here.
+///
+/// # Errors
+/// What the project refuses.
+pub async fn sign_out(project: &Project, token: &str, scope: &str) -> Result<Ended, AuthRefusal> {
+    match project.sign_out(token, scope).await {
+        Ok(()) => Ok(Ended::Everywhere),
+        Err(AuthError::Unavailable(reason)) => {
+            tracing::warn!(reason, "a session has ended here, and the project could not be told");
+            Ok(Ended::Here)
+        }
+        Err(refused) => Err(refused.into()),
+    }
 }
 
 /// The project and the caller's token there, when it is one; nothing for accounts of this installation and API keys, which never leave it.
@@ -86,7 +127,7 @@ pub async fn user(state: &State, project: &Project, token: &str) -> Result<User,
     Ok(user_of(user))
 }
 
-/// Changes password or metadata there, and the name here.
+/// Changes password or metadata there, and the name here. A new password ends all sessions but `session_id`.
 ///
 /// # Errors
 /// What the project refuses; 503 while it does not answer.
@@ -94,11 +135,13 @@ pub async fn update_user(
     state: &State,
     project: &Project,
     token: &str,
+    session_id: Option<&str>,
     password: Option<String>,
     mut data: Map<String, Value>,
 ) -> Result<User, AuthRefusal> {
     // Whether an account is a program's was said at sign-up, and stays said.
     data.remove("simulated");
+    let (ends_others, session_id) = (password.is_some(), session_id.map(str::to_owned));
     let user = project.update_user(token, password.map(SecretString::from).as_ref(), &data).await?;
     let (account, _) = link(state, &user).await?;
     let (name, metadata, now) = (sign_in::given_name(&data), user.user_metadata.clone(), state.clock.now());
@@ -110,9 +153,14 @@ pub async fn update_user(
             }
             let patch =
                 AccountPatch { display_name: name.clone(), user_metadata: Some(Value::Object(metadata.clone())), password_hash: None };
+            if ends_others {
+                // As the project does.
+                accounts::revoke_all_sessions(tx, &account.account_id, session_id.as_deref(), now)?;
+            }
             accounts::update(tx, &account.account_id, &patch, now)
         })
         .await?;
+    state.after_commit();
     Ok(user_of(user))
 }
 

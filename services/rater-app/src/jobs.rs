@@ -44,6 +44,8 @@ const REORDER_BATCH: i64 = 500;
 const CLEAR_EVERY: Duration = Duration::from_secs(600);
 /// Events, kept answers and ended refresh tokens stay this long.
 const KEPT: TimeDelta = TimeDelta::hours(24);
+/// Accounts wait so long for an administrator.
+const WAITS_AT_MOST: TimeDelta = TimeDelta::days(30);
 
 /// Starts all jobs; each stops soon after `shutdown`.
 #[must_use]
@@ -246,6 +248,9 @@ async fn clear_always(state: State, shutdown: CancellationToken) {
         log("clear messages of processes", state.storage.transaction(move |tx| storage::realtime::sweep(tx, said_before)).await);
         log("clear buckets", state.storage.transaction(move |tx| rate_limits::sweep(tx, before)).await);
         log("clear refresh tokens", state.storage.transaction(move |tx| accounts::sweep_tokens(tx, before)).await);
+        let asked_before = state.clock.now() - WAITS_AT_MOST;
+        log("clear accounts that nobody confirmed", state.storage.transaction(move |tx| accounts::sweep_waiting(tx, asked_before)).await);
+        state.ended.forget_old(state.clock.now());
     }
 }
 

@@ -12,8 +12,11 @@
 pub mod accounts;
 pub mod assignments;
 pub mod attempts;
+pub mod auth_absent;
 pub mod auth_refusal;
+pub mod auth_user;
 pub mod check_figures;
+pub mod cross_origin;
 pub mod decision;
 pub mod dispatch;
 pub mod evidence;

@@ -3,6 +3,7 @@
 pub mod bridge;
 pub mod crossing;
 pub mod ears;
+pub mod ended;
 pub mod listeners;
 pub mod messenger;
 pub mod reader;
@@ -18,9 +19,10 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use domain::time::Clock;
-use realtime::authority::Identity;
+use realtime::authority::{Grant, Identity};
 use realtime::outgoing::{ChangeType, Outgoing, Topic};
 use serde_json::Value;
+use storage::access_ends;
 use storage::changes;
 use storage::error::StorageError;
 use storage::outbox::{self, OutboxEvent};
@@ -78,6 +80,11 @@ impl KnownKeys {
         keys.insert(hash_key(key), (identity, until));
     }
 
+    /// Forgets keys that were given so.
+    pub fn forget(&self, is_over: impl Fn(&Grant) -> bool) {
+        self.lock().retain(|_, (identity, _)| !is_over(&identity.grant));
+    }
+
     fn lock(&self) -> MutexGuard<'_, Identities> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -98,11 +105,13 @@ pub async fn look_up_key(
     }
     if let (Some(state), Some(key)) = (state, credential)
         && key.split('.').count() != 3
+        && !state.access.is_publishable(&key)
         && state.known_keys.find(&key).is_none()
     {
         match identify_credential(&state.access, &key).await {
             Ok(caller) => {
-                state.known_keys.remember(&key, identity_of(&caller.account_id, caller.rater_id, caller.role, caller.tenant, None))
+                let grant = Grant { account: caller.account_id, session: None, issued_at: None };
+                state.known_keys.remember(&key, identity_of(grant, caller.rater_id, caller.role, caller.tenant, None));
             }
             Err(problem) => tracing::debug!(code = problem.code(), "an API key of a realtime request is not good"),
         }
@@ -178,7 +187,10 @@ async fn read(state: &State, reader: &mut Option<Reader>) -> Result<Vec<OutboxEv
         let newest = state.storage.read(outbox::newest).await?;
         let from = (newest - BATCH).max(0);
         let former = state.storage.read(move |conn| outbox::after(conn, from, &[], BATCH)).await?;
-        *reader = Some(Reader::begin(&state.storage, newest).await?);
+        let begun = Reader::begin(&state.storage, newest).await?;
+        // What ends from now on is behind the place where the reader begins.
+        ended::recall(state).await?;
+        *reader = Some(begun);
         // What was cleared away is not remembered: whoever asks for it is told to read the data again.
         state.hub.remember_from(from.max(former.first().map_or(0, |first| first.id - 1)));
         let former = former.into_iter().filter(|event| event.id <= newest).flat_map(outgoing).flat_map(in_both_rooms);
@@ -187,12 +199,20 @@ async fn read(state: &State, reader: &mut Option<Reader>) -> Result<Vec<OutboxEv
     };
     let events = reader.look(&state.storage, BATCH).await?;
     events.iter().for_each(|event| reader.carried(event.id));
+    // Not `any`: each is noted.
+    if events.iter().filter(|event| state.ended.note(event)).count() > 0 {
+        ended::close_sockets(state);
+    }
     Ok(events)
 }
 
 /// A broadcast on the event's topic (and on the tenant's own, when it has one), and a change when it is about a row.
 pub(crate) fn outgoing(event: OutboxEvent) -> Vec<Outgoing> {
     let mut messages = Vec::new();
+    // For the processes, and no client's business.
+    if event.topic == access_ends::TOPIC {
+        return messages;
+    }
     if event.topic != changes::TOPIC {
         let broadcast = |topic: String| Outgoing::Broadcast {
             topic: Topic::public(topic),
@@ -225,20 +245,22 @@ fn change(event: OutboxEvent) -> Option<Outgoing> {
     let mut payload = event.payload.0;
     let mut part = |name: &str| payload.get_mut(name).map(Value::take).filter(|value| !value.is_null());
     let (table, change_type, record, old_record) = match event.event.as_str() {
+        // The row is gone; what was told of it says which.
+        "judgment_withdrawn" => ("judgments".to_owned(), ChangeType::Delete, None, Some(payload)),
         "row_changed" => {
             let change_type = if part("type")? == "UPDATE" { ChangeType::Update } else { ChangeType::Insert };
-            (part("table")?.as_str()?.to_owned(), change_type, part("record")?, part("old_record"))
+            (part("table")?.as_str()?.to_owned(), change_type, Some(part("record")?), part("old_record"))
         }
-        "import_progressed" | "import_finished" => ("imports".to_owned(), ChangeType::Update, payload, None),
-        "job_progressed" => ("jobs".to_owned(), ChangeType::Update, payload, None),
-        "judgment_recorded" => ("judgments".to_owned(), ChangeType::Insert, payload, None),
+        "import_progressed" | "import_finished" => ("imports".to_owned(), ChangeType::Update, Some(payload), None),
+        "job_progressed" => ("jobs".to_owned(), ChangeType::Update, Some(payload), None),
+        "judgment_recorded" => ("judgments".to_owned(), ChangeType::Insert, Some(payload), None),
         _ => return None,
     };
     Some(Outgoing::Change {
         schema: "public".to_owned(),
         table,
         change_type,
-        record: Some(record),
+        record,
         old_record,
         commit_timestamp: event.created_at.0.to_rfc3339_opts(SecondsFormat::Millis, true),
         tenant: event.tenant_id,

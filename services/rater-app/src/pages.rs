@@ -2,6 +2,7 @@
 //!
 //! A page asks storage what it shows first; its script then talks to the same API that programs use.
 
+pub mod accounts;
 pub mod board;
 pub mod calibration;
 pub mod figures;
@@ -25,6 +26,9 @@ pub fn configure(routes: &mut ServiceConfig) {
         .service(resource("/").route(get().to(home::home)))
         .service(resource("/login").route(get().to(login::login)))
         .service(resource("/login/create").route(post().to(login::create_account)))
+        .service(resource("/accounts").route(get().to(accounts::accounts)))
+        .service(resource("/accounts/{account_id}/confirm").route(post().to(accounts::confirm_account)))
+        .service(resource("/accounts/{account_id}/refuse").route(post().to(accounts::refuse_account)))
         .service(resource("/calibration").route(get().to(calibration::calibration)))
         .service(resource("/rate").route(get().to(rate::rate)))
         .service(resource("/history").route(get().to(history::history)))

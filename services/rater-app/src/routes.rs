@@ -7,8 +7,8 @@ use utoipa::OpenApi;
 
 use crate::state::State;
 use crate::{
-    accounts, assignments, check_figures, golden, history, integrity, judgments, leaderboard, live, pages, quality, raters, reviews,
-    session, tasks,
+    accounts, assignments, auth_absent, check_figures, cross_origin, golden, history, integrity, judgments, leaderboard, live, pages,
+    quality, raters, reviews, session, tasks,
 };
 
 /// The public listener.
@@ -17,12 +17,17 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
     routes
         .app_data(Data::new(state.clone()))
         .app_data(state.access.clone())
-        .route("/auth/v1/signup", route::post().to(accounts::sign_up))
-        .route("/auth/v1/token", route::post().to(accounts::issue_token))
-        .route("/auth/v1/logout", route::post().to(accounts::logout))
-        .route("/auth/v1/user", route::get().to(accounts::get_user))
-        .route("/auth/v1/user", route::put().to(accounts::update_user))
-        .route("/auth/v1/health", route::get().to(accounts::auth_health))
+        .service(
+            route::scope("/auth/v1")
+                .wrap(from_fn(cross_origin::allow))
+                .route("/signup", route::post().to(accounts::sign_up))
+                .route("/token", route::post().to(accounts::issue_token))
+                .route("/logout", route::post().to(accounts::logout))
+                .route("/user", route::get().to(accounts::get_user))
+                .route("/user", route::put().to(accounts::update_user))
+                .route("/health", route::get().to(accounts::auth_health))
+                .default_service(route::to(auth_absent::refuse)),
+        )
         .route("/session", route::post().to(session::start_session))
         .route("/session", route::delete().to(session::end_session))
         .route("/session/refresh", route::post().to(session::refresh_session))
@@ -68,6 +73,7 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
                     path.starts_with("/realtime/") || path.starts_with("/socket/")
                 }))
                 .wrap(from_fn(live::look_up_key))
+                .wrap(from_fn(cross_origin::allow))
                 .configure(move |routes| realtime::http::configure(routes, hub)),
         );
 }

@@ -1,5 +1,7 @@
 //! Sign-in of our own pages: the tokens live in HttpOnly cookies, which no script can read.
 
+use std::collections::BTreeSet;
+
 use actix_web::cookie::{Cookie, SameSite, time};
 use actix_web::http::header::{CONTENT_TYPE, LOCATION, ORIGIN};
 use actix_web::web::{Bytes, Data};
@@ -7,8 +9,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use serde_json::json;
 use storage::accounts as stored;
+use storage::connection::Connection;
 use web::access::hash_key;
-use web::caller::{ended_session_cookie, identify, session_cookie};
+use web::caller::{Caller, ended_session_cookie, identify, session_cookie};
 use web::json::parse_json;
 use web::problem::Problem;
 use web::settings::Settings;
@@ -43,7 +46,7 @@ pub async fn start_session(request: HttpRequest, state: Data<State>, body: Bytes
     let work = async {
         refuse_foreign_pages(&request, &state)?;
         let form: SignInForm = if is_form { parse_form(&body)? } else { parse_json(&body)? };
-        let session = sign_in::sign_in(&state, &form.email, &form.password, &address_of(&request)).await?;
+        let session = sign_in::sign_in(&state, &form.email, &form.password, &address_of(&request, &state)).await?;
         let target = state.access.return_address(form.return_to.as_deref().unwrap_or("/"));
         Ok((session, target))
     };
@@ -73,22 +76,24 @@ pub async fn refresh_session(request: HttpRequest, state: Data<State>) -> HttpRe
     }
 }
 
-/// Ends the session in the database and in the browser; 204, or after a form on to `/login`. Ending twice is fine.
+/// Ends the session in the database and in the browser, and closes its sockets; 204, or after a form on to `/login`. Ending twice is fine.
 #[utoipa::path(delete, path = "/session", tag = "pages", responses((status = 204), (status = 303, description = "After a form"), AuthRefusals))]
 pub async fn end_session(request: HttpRequest, state: Data<State>) -> HttpResponse {
     let work = async {
         refuse_foreign_pages(&request, &state)?;
-        end_session_there(&request, &state).await;
-        if let Some(cookie) = request.cookie(REFRESH_COOKIE) {
-            let (hash, now) = (hash_key(cookie.value()), state.clock.now());
-            state
-                .storage
-                .transaction(move |tx| match stored::session_of_token(tx, &hash)? {
-                    Some(session) => stored::revoke_session(tx, &session, now),
-                    None => Ok(0),
-                })
-                .await?;
+        let caller = identify(&request).await.ok().flatten();
+        if let Some(caller) = &caller {
+            end_session_there(&request, &state, caller).await;
         }
+        let hash = request.cookie(REFRESH_COOKIE).map(|cookie| hash_key(cookie.value()));
+        let (session, now) = (caller.and_then(|caller| caller.session_id), state.clock.now());
+        let end = move |tx: &mut Connection| {
+            let of_token = hash.as_deref().map_or(Ok(None), |hash| stored::session_of_token(tx, hash))?;
+            let ended: BTreeSet<String> = of_token.into_iter().chain(session.clone()).collect();
+            ended.iter().try_for_each(|session| stored::revoke_session(tx, session, now).map(drop))
+        };
+        state.storage.transaction(end).await?;
+        state.after_commit();
         Ok::<(), AuthRefusal>(())
     };
     if let Err(refusal) = work.await {
@@ -102,9 +107,8 @@ pub async fn end_session(request: HttpRequest, state: Data<State>) -> HttpRespon
 }
 
 /// Ends the session in the hosted project, if it is one of those. A project that does not answer is no reason to keep somebody signed in here.
-async fn end_session_there(request: &HttpRequest, state: &State) {
-    let Ok(Some(caller)) = identify(request).await else { return };
-    if let Some((project, token)) = session_there(state, &caller, request)
+async fn end_session_there(request: &HttpRequest, state: &State, caller: &Caller) {
+    if let Some((project, token)) = session_there(state, caller, request)
         && let Err(error) = project.sign_out(&token, "local").await
     {
         tracing::warn!(%error, "a session could not be ended in the project; its refresh token runs out there by itself");

@@ -8,8 +8,8 @@ use chrono::TimeDelta;
 use domain::role::Role;
 use rand::RngCore as _;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
-use storage::accounts::{self, Account, NewAccount, NewRefreshToken, Rotation};
+use serde_json::{Map, Value};
+use storage::accounts::{self, Account, Exchange, NewAccount, NewRefreshToken, Rotation};
 use storage::error::StorageError;
 use storage::raters::{self, NewRater};
 use tokio::sync::Semaphore;
@@ -19,7 +19,9 @@ use web::problem::Problem;
 use web::settings::Signup;
 use web::token::Subject;
 
+use crate::attempts;
 use crate::auth_refusal::AuthRefusal;
+use crate::auth_user::{User, user_of, user_who_waits};
 use crate::hosted_sign_in;
 use crate::state::State;
 
@@ -27,37 +29,6 @@ use crate::state::State;
 const MAX_NAME_CHARS: usize = 60;
 /// Largest metadata, as JSON text.
 const MAX_METADATA_BYTES: usize = 4_096;
-
-/// A user, as Supabase Auth shows one.
-#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
-pub struct User {
-    /// Account id.
-    pub id: String,
-    /// `authenticated`.
-    pub aud: &'static str,
-    /// `authenticated`; the Endcap role is in `app_metadata`.
-    pub role: &'static str,
-    /// E-mail address.
-    pub email: String,
-    /// Empty: there is no sign-in by phone.
-    pub phone: &'static str,
-    /// What the system knows: provider, role, tenant_id, rater_id.
-    pub app_metadata: Value,
-    /// What the person said.
-    pub user_metadata: Value,
-    /// The e-mail identity.
-    pub identities: Vec<Value>,
-    /// Confirmed at sign-up; null while a hosted project waits for it.
-    pub email_confirmed_at: Option<String>,
-    /// Last sign-in with the password.
-    pub last_sign_in_at: Option<String>,
-    /// When it was made.
-    pub created_at: String,
-    /// Last change.
-    pub updated_at: String,
-    /// There are no anonymous users.
-    pub is_anonymous: bool,
-}
 
 /// A session, as Supabase Auth answers sign-in.
 #[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
@@ -82,21 +53,22 @@ pub struct Session {
 pub enum Made {
     /// Signed in at once.
     Session(Box<Session>),
-    /// A hosted project waits until the e-mail address is confirmed.
+    /// A hosted project waits until the e-mail address is confirmed, or this installation until an administrator has confirmed the account.
     MustConfirm(Box<User>),
 }
 
-/// Makes a rater's account and signs it in.
+/// Makes a rater's account, and signs it in unless an administrator has to confirm it first. `address` is where the request came from.
 ///
 /// # Errors
-/// When sign-up is closed, the e-mail address is taken or a field breaks a rule.
-pub async fn sign_up(state: &State, email: &str, password: &str, data: Map<String, Value>) -> Result<Made, AuthRefusal> {
+/// When sign-up is closed, too many came, the e-mail address is taken or a field breaks a rule.
+pub async fn sign_up(state: &State, email: &str, password: &str, data: Map<String, Value>, address: &str) -> Result<Made, AuthRefusal> {
     if state.settings.sign_in.signup == Signup::Closed {
         return Err(AuthRefusal::signup_disabled());
     }
     let email = check_email(email)?;
     check_password(password)?;
     let metadata = check_metadata(data)?;
+    attempts::begin_sign_up(state, address).await?;
     if let Some(project) = &state.hosted {
         let wanted = email.clone();
         if state.storage.read(move |conn| accounts::find_by_email(conn, &wanted)).await?.is_some() {
@@ -105,6 +77,9 @@ pub async fn sign_up(state: &State, email: &str, password: &str, data: Map<Strin
         return hosted_sign_in::sign_up(state, project, &email, password, &metadata).await;
     }
     let password_hash = hash_password(password.to_owned()).await?;
+    if state.settings.sign_in.signup == Signup::Approval {
+        return wait_for_approval(state, email, password_hash, metadata).await;
+    }
     let now = state.clock.now();
     let refresh = new_refresh_token();
     let token = first_token(state, &refresh);
@@ -112,8 +87,7 @@ pub async fn sign_up(state: &State, email: &str, password: &str, data: Map<Strin
     let made = state
         .storage
         .transaction(move |tx| {
-            let number = domain::id::new("").chars().rev().take(4).collect::<String>();
-            let name = given_name(&metadata).unwrap_or_else(|| format!("Rater {number}"));
+            let name = name_of(&metadata);
             let rater = NewRater { name: name.clone(), email: Some(email.clone()), is_simulated, is_calibrated: false };
             let rater = raters::insert(tx, &rater, now)?;
             let account = NewAccount {
@@ -133,6 +107,27 @@ pub async fn sign_up(state: &State, email: &str, password: &str, data: Map<Strin
     build_session(state, &made.0, &made.1, refresh).map(|session| Made::Session(Box::new(session)))
 }
 
+/// Keeps an account that waits. Whoever asks learns nothing of whether the address had one: same work, same answer.
+async fn wait_for_approval(state: &State, email: String, password_hash: String, metadata: Map<String, Value>) -> Result<Made, AuthRefusal> {
+    let now = state.clock.now();
+    let new = NewAccount {
+        email: email.clone(),
+        password_hash: Some(password_hash),
+        role: Role::Rater.as_ref().to_owned(),
+        tenant_id: None,
+        rater_id: None,
+        display_name: name_of(&metadata),
+        user_metadata: Value::Object(metadata.clone()),
+    };
+    let stored = state.storage.transaction(move |tx| accounts::insert_waiting(tx, &new, now)).await;
+    let account_id = match stored {
+        Ok(account) => account.account_id,
+        Err(StorageError::Conflict { code: "account_exists", .. }) => domain::id::new("acc"),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Made::MustConfirm(Box::new(user_who_waits(account_id, email, metadata, now))))
+}
+
 /// Signs in with a password. `address` is where the request came from.
 ///
 /// # Errors
@@ -140,7 +135,7 @@ pub async fn sign_up(state: &State, email: &str, password: &str, data: Map<Strin
 pub async fn sign_in(state: &State, email: &str, password: &str, address: &str) -> Result<Session, AuthRefusal> {
     let email = email.trim().to_lowercase();
     let now = state.clock.now();
-    state.attempts.begin(&email, address, now).map_err(AuthRefusal::rate_limited)?;
+    attempts::begin(state, &email, address).await?;
     let wanted = email.clone();
     let account = state.storage.read(move |conn| accounts::find_by_email(conn, &wanted)).await?;
     // Accounts with a password of this installation sign in here, whatever becomes of the project.
@@ -149,7 +144,8 @@ pub async fn sign_in(state: &State, email: &str, password: &str, address: &str) 
     {
         let session = hosted_sign_in::sign_in(state, project, &email, password).await;
         if !matches!(&session, Err(refusal) if refusal.error_code() == "invalid_credentials") {
-            state.attempts.succeeded(&email, address);
+            let address = address.to_owned();
+            state.storage.transaction(move |tx| attempts::succeeded(tx, &email, &address, now)).await?;
         }
         return session;
     }
@@ -157,16 +153,19 @@ pub async fn sign_in(state: &State, email: &str, password: &str, address: &str) 
     let typed = password.to_owned();
     let is_right = off_thread(move || password::verify(&typed, hash.as_deref())).await?;
     let Some(account) = account.filter(|_| is_right) else {
-        return Err(AuthRefusal::invalid_credentials());
+        return Err(match state.settings.sign_in.signup {
+            Signup::Approval => AuthRefusal::invalid_credentials_or_waiting(),
+            Signup::Open | Signup::Closed => AuthRefusal::invalid_credentials(),
+        });
     };
-    state.attempts.succeeded(&email, address);
     let refresh = new_refresh_token();
     let token = NewRefreshToken { account_id: account.account_id.clone(), ..first_token(state, &refresh) };
     let session_id = token.session_id.clone();
-    let account_id = account.account_id;
+    let (account_id, address) = (account.account_id, address.to_owned());
     let account = state
         .storage
         .transaction(move |tx| {
+            attempts::succeeded(tx, &email, &address, now)?;
             accounts::start_session(tx, &token, now)?;
             accounts::find(tx, &account_id)
         })
@@ -174,10 +173,10 @@ pub async fn sign_in(state: &State, email: &str, password: &str, address: &str) 
     build_session(state, &account, &session_id, refresh)
 }
 
-/// Exchanges a refresh token for a new session answer. A token that was used before ends its session.
+/// Exchanges a refresh token for a new session answer. A token whose successor was used ends its session.
 ///
 /// # Errors
-/// When the token is unknown, expired, revoked or used.
+/// When the token is unknown, expired, revoked or replaced for longer than is let off.
 pub async fn refresh(state: &State, refresh_token: &str) -> Result<Session, AuthRefusal> {
     let now = state.clock.now();
     let next = new_refresh_token();
@@ -188,11 +187,19 @@ pub async fn refresh(state: &State, refresh_token: &str) -> Result<Session, Auth
             return hosted_sign_in::refresh(state, project, refresh_token).await;
         }
     }
-    let expires_at = now + refresh_life(state);
-    let rotation = state.storage.transaction(move |tx| accounts::rotate(tx, &old_hash, &next_hash, expires_at, now)).await?;
+    let exchange = Exchange {
+        presented_hash: old_hash,
+        next_hash,
+        expires_at: now + refresh_life(state),
+        let_off: TimeDelta::from_std(state.settings.sign_in.refresh_reuse).unwrap_or_default(),
+    };
+    let rotation = state.storage.transaction(move |tx| accounts::rotate(tx, &exchange, now)).await?;
     match rotation {
         Rotation::Rotated { account, session_id } => build_session(state, &account, &session_id, next),
-        Rotation::Reused => Err(AuthRefusal::refresh_token_already_used()),
+        Rotation::Reused => {
+            state.after_commit();
+            Err(AuthRefusal::refresh_token_already_used())
+        }
         Rotation::Refused => Err(AuthRefusal::refresh_token_not_found()),
     }
 }
@@ -239,32 +246,10 @@ pub fn given_name(data: &Map<String, Value>) -> Option<String> {
     data.get("name").and_then(Value::as_str).map(|name| name.trim().to_owned())
 }
 
-/// A user in the shape of Supabase Auth.
-#[must_use]
-pub fn user_of(account: &Account) -> User {
-    let rfc3339 = |at: storage::types::Timestamp| at.0.to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
-    let created_at = rfc3339(account.created_at);
-    User {
-        id: account.account_id.clone(),
-        aud: "authenticated",
-        role: "authenticated",
-        email: account.email.clone(),
-        phone: "",
-        app_metadata: json!({
-            "provider": "email", "providers": ["email"], "role": account.role, "tenant_id": account.tenant_id, "rater_id": account.rater_id,
-        }),
-        user_metadata: account.user_metadata.0.clone(),
-        identities: vec![json!({
-            "identity_id": account.account_id, "id": account.account_id, "user_id": account.account_id, "provider": "email",
-            "identity_data": {"email": account.email, "sub": account.account_id, "email_verified": false},
-            "created_at": created_at, "updated_at": rfc3339(account.updated_at),
-        })],
-        email_confirmed_at: Some(created_at.clone()),
-        last_sign_in_at: account.last_sign_in_at.map(rfc3339),
-        created_at,
-        updated_at: rfc3339(account.updated_at),
-        is_anonymous: false,
-    }
+/// The name that others see: the given one, or one that says nothing.
+fn name_of(data: &Map<String, Value>) -> String {
+    let number: String = domain::id::new("").chars().rev().take(4).collect();
+    given_name(data).unwrap_or_else(|| format!("Rater {number}"))
 }
 
 fn check_email(email: &str) -> Result<String, AuthRefusal> {

@@ -23,6 +23,7 @@ use crate::attempts::Attempts;
 use crate::dispatch::gather::Gather;
 use crate::evidence::Known;
 use crate::live::KnownKeys;
+use crate::live::ended::Ended;
 use crate::live::listeners::Listeners;
 use crate::queue::Served;
 use crate::remote_checks::RemoteChecks;
@@ -44,11 +45,13 @@ pub struct State {
     pub hub: Hub,
     /// API keys that sockets came with.
     pub known_keys: KnownKeys,
+    /// Access that has ended while tokens of it are out.
+    pub ended: Ended,
     /// The hosted project in which people sign in, when it is used for that.
     pub hosted: Option<Project>,
     /// The Edge Function that checks candidates, when there is one.
     pub remote_checks: Option<RemoteChecks>,
-    /// Failed sign-ins.
+    /// Who has tried too often.
     pub attempts: Arc<Attempts>,
     /// Told after a commit that wrote realtime events.
     pub committed: Arc<Notify>,
@@ -82,7 +85,8 @@ impl State {
             timeout: settings.peer_timeout,
         })?;
         let known_keys = KnownKeys::new(clock.clone());
-        let listeners = Listeners::new(access.clone(), known_keys.clone(), settings.realtime_rooms.clone());
+        let ended = Ended::default();
+        let listeners = Listeners::new(access.clone(), known_keys.clone(), ended.clone(), &settings);
         let hub = Hub::new(Arc::new(listeners), Limits::default(), shutdown);
         let gather = Gather::new(storage.clone(), clock.clone(), crate::assignments::rules(&settings));
         Ok(Self {
@@ -93,6 +97,7 @@ impl State {
             rlhf_backend,
             hub,
             known_keys,
+            ended,
             remote_checks,
             hosted,
             attempts: Arc::new(Attempts::default()),

@@ -155,9 +155,22 @@ async fn check_visitors(project: &Project, report: &mut Report) {
     match Table::of(project, "judgments").as_visitor().select("judgment_id").limit(1).rows::<Value>().await {
         Ok(rows) if rows.is_empty() => report.good(part, "who is not signed in reads no judgment"),
         Ok(_) => report.bad(part, "who is not signed in reads judgments (run deploy/supabase/policies.sql)"),
-        Err(RestError::Refused { status: 401 | 403 | 404, .. }) => report.good(part, "who is not signed in is refused"),
+        // In PostgREST's own words: a stranger at the address, or a proxy in between, refuses as well, and says nothing of policies.
+        Err(RestError::Refused { status: 401 | 403 | 404, code, .. }) if is_of_postgrest(&code) => {
+            report.good(part, &format!("who is not signed in is refused ({code})"));
+        }
+        Err(RestError::Refused { status, code, .. }) => report.bad(
+            part,
+            &format!("the answer {status} {code} is not PostgREST's, so nothing is known of what visitors may read (see that SUPABASE_URL is the Project URL)"),
+        ),
         Err(error) => report.note(part, &format!("what visitors may read could not be found out: {error}")),
     }
+}
+
+/// PostgREST names what is wrong by its own codes and those of PostgreSQL: `42501` (no grant), `42P01` and `PGRST205` (no such table there).
+#[cfg(feature = "postgrest")]
+fn is_of_postgrest(code: &str) -> bool {
+    code.starts_with("PGRST") || (code.len() == 5 && code.chars().all(|sign| sign.is_ascii_digit() || sign.is_ascii_uppercase()))
 }
 
 /// Whether the policies are there, when the database is the project's own.

@@ -57,11 +57,25 @@ fn people_are_made_changed_and_shut_out_on_every_database() {
         assert!(bo.rater_id.is_some(), "an expert needs a rater's profile");
         run(&["accounts", "enable", "--email", "bo@endcap.example"]);
         assert!(accounts::find_by_email(&mut conn, "bo@endcap.example").unwrap().unwrap().is_active);
+        let stranger = accounts::NewAccount {
+            email: "cy@endcap.example".to_owned(),
+            password_hash: None,
+            role: "rater".to_owned(),
+            tenant_id: None,
+            rater_id: None,
+            display_name: "Cy".to_owned(),
+            user_metadata: serde_json::json!({}),
+        };
+        accounts::insert_waiting(&mut conn, &stranger, domain::time::now()).unwrap();
+        assert!(run(&["accounts", "list"]).lines().any(|line| line.contains("cy@endcap.example") && line.contains("waiting")));
+        run(&["accounts", "enable", "--email", "cy@endcap.example"]);
+        let cy = accounts::find_by_email(&mut conn, "cy@endcap.example").unwrap().unwrap();
+        assert!(cy.is_active && cy.rater_id.is_some() && !cy.waits(), "{}: confirmed", db.kind());
         let second = run(&["accounts", "set-password", "--email", "ada@endcap.example"]);
         let ada = accounts::find_by_email(&mut conn, "ada@endcap.example").unwrap().unwrap();
         assert!(web::password::verify(second.trim(), ada.password_hash.as_deref()) && second.trim() != password);
         let storage::audit::Chain::Whole { entries } = storage::audit::verify(&mut conn).unwrap() else { panic!("a broken chain") };
-        assert_eq!(entries, 11, "{}: everything that was done is in the audit log", db.kind());
+        assert_eq!(entries, 12, "{}: everything that was done is in the audit log", db.kind());
     }
 }
 

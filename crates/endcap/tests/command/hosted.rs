@@ -210,6 +210,7 @@ fn doctor_says_of_each_phase_what_is_wrong_and_what_to_do() {
         (Part::Storage, Fault::Drop, "see SUPABASE_SERVICE_KEY and the project's Storage"),
         (Part::Functions, Fault::Status(500), "deploy deploy/supabase/functions/auto-checks"),
         (Part::Rest, Fault::ExpiredKey, "the key was refused"),
+        (Part::Rest, Fault::Status(404), "nothing is known of what visitors may read"),
     ] {
         project.break_down(part, fault);
         let (is_well, text) = doctor();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::{App, HttpServer};
 use anyhow::Result;
-use realtime::authority::{Authority, Identity, Refusal};
+use realtime::authority::{Authority, Grant, Identity, Refusal};
 use realtime::hub::Hub;
 use realtime::limits::Limits;
 use serde_json::Value;
@@ -15,7 +15,13 @@ struct Everybody;
 
 impl Authority for Everybody {
     fn authenticate(&self, token: &str) -> Result<Identity, Refusal> {
-        Ok(Identity { subject: token.to_owned(), role: "service".to_owned(), tenant: None, expires_at: Some(i64::MAX) })
+        Ok(Identity {
+            subject: token.to_owned(),
+            role: "service".to_owned(),
+            tenant: None,
+            expires_at: Some(i64::MAX),
+            grant: Grant::default(),
+        })
     }
 
     fn may_join(&self, _: &Identity, _: &str, _: bool) -> Result<(), Refusal> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use metrics::counter;
 use secrecy::ExposeSecret;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::tungstenite::Message;
@@ -15,7 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use super::mark::Heard;
-use super::wire::{self, Incoming};
+use super::wire::{self, Incoming, REPLAYED};
 use super::{BridgeSettings, Listen};
 use crate::hub::Hub;
 use crate::outgoing::{Outgoing, Topic};
@@ -50,6 +51,32 @@ pub(super) struct Link {
     next_reference: u64,
     /// Broadcasts that came between two joins.
     early: Vec<Incoming>,
+    replays: Replays,
+}
+
+/// What was said again after a gap, by channel.
+#[derive(Debug, Default)]
+pub(super) struct Replays {
+    since: Option<u64>,
+    /// How many messages, and whether all of them were news.
+    channels: HashMap<String, (usize, bool)>,
+}
+
+impl Replays {
+    /// For a link that asked for what was said `since`.
+    pub(super) fn new(since: Option<u64>) -> Self {
+        Self { since, channels: HashMap::new() }
+    }
+
+    /// Notes a message that was said again. When so many came as the project remembers, and none of them was known, what was said before them
+    /// may be lost: since when.
+    pub(super) fn note(&mut self, channel: &str, is_news: bool) -> Option<u64> {
+        let since = self.since?;
+        let (count, all_news) = self.channels.entry(channel.to_owned()).or_insert((0, true));
+        *count += 1;
+        *all_news &= is_news;
+        (*count == REPLAYED && *all_news).then_some(since)
+    }
 }
 
 impl Link {
@@ -58,7 +85,7 @@ impl Link {
         let within = settings.answer_within;
         let late = |_| LinkEnd::Late(within.as_secs());
         let stream = timeout(within, connect(settings)).await.map_err(late)??;
-        let mut link = Self { stream, next_reference: 1, early: Vec::new() };
+        let mut link = Self { stream, next_reference: 1, early: Vec::new(), replays: Replays::new(since) };
         timeout(within, link.join_all(settings, since)).await.map_err(late)??;
         Ok(link)
     }
@@ -91,7 +118,7 @@ impl Link {
         heard: &mut Heard,
     ) -> Result<std::convert::Infallible, LinkEnd> {
         for message in std::mem::take(&mut self.early) {
-            tell(message, settings, hub, heard)?;
+            tell(message, settings, hub, heard, &mut self.replays)?;
         }
         let mut beat_at = Instant::now() + settings.heartbeat;
         let mut unanswered: Option<String> = None;
@@ -103,7 +130,7 @@ impl Link {
                             unanswered = None;
                         }
                     }
-                    other => tell(other, settings, hub, heard)?,
+                    other => tell(other, settings, hub, heard, &mut self.replays)?,
                 },
                 () = tokio::time::sleep_until(beat_at) => {
                     if unanswered.is_some() {
@@ -167,16 +194,24 @@ fn broken(error: tokio_tungstenite::tungstenite::Error) -> LinkEnd {
     LinkEnd::Broken(error.to_string())
 }
 
-fn tell(message: Incoming, settings: &BridgeSettings, hub: &Hub, heard: &mut Heard) -> Result<(), LinkEnd> {
+fn tell(message: Incoming, settings: &BridgeSettings, hub: &Hub, heard: &mut Heard, replays: &mut Replays) -> Result<(), LinkEnd> {
     match message {
-        Incoming::Broadcast { topic, event, payload, meta_id } => {
-            let rooms = settings.listen.iter().filter(|listen| listen.remote == topic);
-            if heard.is_news(&payload, meta_id.as_deref()) {
-                counter!("realtime_bridge_received_total").increment(1);
-                for room in rooms {
-                    let (topic, payload) = (Topic::public(room.local.clone()), payload.clone());
-                    hub.publish(Outgoing::Broadcast { topic, event: event.clone(), payload, sequence: None });
+        Incoming::Broadcast { topic, event, payload, meta_id, is_replayed } => {
+            let publish = |event: &str, payload: &Value| {
+                for room in settings.listen.iter().filter(|listen| listen.remote == topic) {
+                    let (topic, event, payload) = (Topic::public(room.local.clone()), event.to_owned(), payload.clone());
+                    hub.publish(Outgoing::Broadcast { topic, event, payload, sequence: None });
                 }
+            };
+            let is_news = heard.is_news(&payload, meta_id.as_deref());
+            if is_news {
+                counter!("realtime_bridge_received_total").increment(1);
+                publish(&event, &payload);
+            }
+            if is_replayed && let Some(since) = replays.note(&topic, is_news) {
+                counter!("realtime_bridge_gaps_total").increment(1);
+                tracing::warn!(channel = topic, since, "more may have been said in a bridged channel than the project remembers");
+                publish("replay_incomplete", &json!({ "channel": topic, "since": since }));
             }
         }
         Incoming::Closed { topic } => return Err(LinkEnd::Closed(topic)),

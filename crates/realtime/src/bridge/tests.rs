@@ -13,6 +13,7 @@ use tokio::sync::{broadcast, watch};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::link::Replays;
 use super::mark::marked;
 use super::{BridgeSettings, Listen, Standing, listen};
 use crate::frame::Version;
@@ -178,6 +179,29 @@ async fn a_link_that_drops_is_made_again_and_asks_for_what_it_missed() {
     project.say("e", &json!({ "n": 1 }), &json!({ "id": "row-1", "replayed": true }));
     project.say("e", &json!({ "n": 2 }), &json!({ "id": "row-2", "replayed": true }));
     assert_eq!(bridged.heard(1).await, [json!({ "n": 2 })]);
+
+    // As much as the project remembers, and nothing of it known: what came before may be lost, and the room is told.
+    project.faults.cut();
+    bridged.until(|standing| matches!(standing, Standing::Degraded(_))).await;
+    bridged.connected().await;
+    for n in 0..25 {
+        project.say("e", &json!({ "n": n }), &json!({ "id": format!("later-{n}"), "replayed": true }));
+        assert_eq!(bridged.heard(1).await, [json!({ "n": n })]);
+    }
+    let told = bridged.heard(1).await;
+    assert_eq!(told[0]["channel"], "news");
+    assert!(told[0]["since"].as_u64().is_some_and(|since| since > 1_700_000_000_000), "{told:?}");
+}
+
+#[test]
+fn a_replay_that_reaches_back_to_what_was_heard_is_whole() {
+    let mut replays = Replays::new(Some(7));
+    assert!((0..24).all(|_| replays.note("a", true).is_none()));
+    assert_eq!(replays.note("b", false), None);
+    assert_eq!(replays.note("a", true), Some(7), "the twenty-fifth");
+    assert_eq!(replays.note("a", true), None, "told once");
+    assert!((0..40).all(|_| replays.note("b", true).is_none()), "it began with one that was known");
+    assert!((0..40).all(|_| Replays::new(None).note("a", true).is_none()), "nothing was asked for");
 }
 
 #[tokio::test]

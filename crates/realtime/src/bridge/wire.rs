@@ -8,7 +8,7 @@ pub(super) enum Incoming {
     /// The answer to one of our messages.
     Reply { reference: String, is_ok: bool, reason: String },
     /// A broadcast on a channel, named without the `realtime:` prefix.
-    Broadcast { topic: String, event: String, payload: Value, meta_id: Option<String> },
+    Broadcast { topic: String, event: String, payload: Value, meta_id: Option<String>, is_replayed: bool },
     /// The server closed a channel, or it failed.
     Closed { topic: String },
     /// The server says something about a channel.
@@ -17,11 +17,14 @@ pub(super) enum Incoming {
     Other,
 }
 
+/// Most messages of a channel that the project says again after a gap.
+pub(super) const REPLAYED: usize = 25;
+
 /// A join of a private channel. `since` asks for what was said since then, in milliseconds since the Unix epoch.
 pub(super) fn join(reference: u64, topic: &str, key: &str, since: Option<u64>) -> String {
     let mut broadcast = json!({ "self": false, "ack": false });
     if let Some(since) = since {
-        broadcast["replay"] = json!({ "since": since, "limit": 25 });
+        broadcast["replay"] = json!({ "since": since, "limit": REPLAYED });
     }
     let config = json!({ "broadcast": broadcast, "presence": { "enabled": false }, "postgres_changes": [], "private": true });
     let reference = reference.to_string();
@@ -47,6 +50,7 @@ pub(super) fn read_text(text: &str) -> Option<Incoming> {
             event: payload["event"].as_str()?.to_owned(),
             payload: payload["payload"].clone(),
             meta_id: payload["meta"]["id"].as_str().map(str::to_owned),
+            is_replayed: payload["meta"]["replayed"] == true,
         },
         "phx_close" | "phx_error" => Incoming::Closed { topic: channel() },
         "system" => {
@@ -72,6 +76,7 @@ pub(super) fn read_binary(frame: &[u8]) -> Option<Incoming> {
         event,
         payload: serde_json::from_slice(rest).ok()?,
         meta_id: metadata["id"].as_str().map(str::to_owned),
+        is_replayed: metadata["replayed"] == true,
     })
 }
 
@@ -89,8 +94,13 @@ mod tests {
         assert!(matches!(read_text(refused), Some(Incoming::Reply { is_ok: false, reason, .. }) if reason.starts_with("Unauthorized")));
         let said =
             read_text(r#"[null,null,"realtime:news","broadcast",{"type":"broadcast","event":"e","payload":{"v":1},"meta":{"id":"u-1"}}]"#);
-        let expected =
-            Incoming::Broadcast { topic: "news".into(), event: "e".into(), payload: json!({ "v": 1 }), meta_id: Some("u-1".into()) };
+        let expected = Incoming::Broadcast {
+            topic: "news".into(),
+            event: "e".into(),
+            payload: json!({ "v": 1 }),
+            meta_id: Some("u-1".into()),
+            is_replayed: false,
+        };
         assert_eq!(said, Some(expected));
         assert_eq!(read_text(r#"["6","6","realtime:news","phx_close",{}]"#), Some(Incoming::Closed { topic: "news".into() }));
     }

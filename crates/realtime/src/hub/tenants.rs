@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::authority::{Identity, Refusal};
+use crate::authority::{Identity, Refusal, VISITOR};
 use crate::limits::{Bucket, Limits};
 
 /// The shares of all tenants that have a socket open. Of who belongs to no tenant the sockets are counted; all else is bounded per socket.
 pub(crate) struct Tenants {
     connections: usize,
     account_connections: usize,
+    visitor_connections: usize,
     joins_per_second: u32,
     messages_per_second: u32,
     socket_messages_per_second: u32,
@@ -33,6 +34,7 @@ impl Tenants {
         Self {
             connections: limits.tenant_connections,
             account_connections: limits.account_connections,
+            visitor_connections: limits.visitor_connections,
             joins_per_second: limits.tenant_joins_per_second,
             messages_per_second: limits.tenant_messages_per_second,
             socket_messages_per_second: limits.messages_per_second,
@@ -56,9 +58,13 @@ impl Tenants {
         if has_room { Ok(()) } else { Err(Refusal::TooManyOfTenant) }
     }
 
-    /// A person proves who they are for an hour at a time; whose proof does not end is an API key.
+    /// A person proves who they are for an hour at a time; whose proof does not end is an API key. Behind the key of visitors may be everybody.
     fn enter_alone(&self, identity: &Identity) -> Result<(), Refusal> {
-        let most = if identity.expires_at.is_some() { self.account_connections } else { self.connections };
+        let most = match identity.expires_at {
+            _ if identity.role == VISITOR => self.visitor_connections,
+            Some(_) => self.account_connections,
+            None => self.connections,
+        };
         let mut accounts = self.accounts();
         let open = accounts.get(&identity.subject).copied().unwrap_or(0);
         if open >= most {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::{App, HttpServer};
 use futures_util::{SinkExt, StreamExt};
-use realtime::authority::{Authority, Identity, Refusal};
+use realtime::authority::{Authority, Grant, Identity, Refusal};
 use realtime::hub::Hub;
 use realtime::limits::Limits;
 use realtime::outgoing::{Outgoing, Topic};
@@ -29,9 +29,10 @@ impl Authority for People {
     fn authenticate(&self, token: &str) -> Result<Identity, Refusal> {
         let identity = |subject: &str, tenant: Option<&str>, expires_at| Identity {
             subject: subject.to_owned(),
-            role: "anon".to_owned(),
+            role: "person".to_owned(),
             tenant: tenant.map(str::to_owned),
             expires_at,
+            grant: Grant::default(),
         };
         match token.split_once(':') {
             None if token == "key" => Ok(identity("key", None, None)),

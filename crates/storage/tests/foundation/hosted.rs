@@ -173,6 +173,24 @@ fn the_services_see_afterwards_what_they_saw_before() {
 }
 
 #[test]
+fn a_partition_of_a_new_month_is_closed_like_the_rest() {
+    let Some(database) = postgres() else { return };
+    let mut conn = database.connect();
+    let unguarded = "SELECT c.relname::text AS name FROM pg_class c WHERE c.relispartition AND c.relkind = 'r' AND NOT c.relrowsecurity";
+    assert_eq!(names(&mut conn, unguarded), Vec::<String>::new(), "those that migrations made");
+    let Connection::Postgres(c) = &mut conn else { panic!("PostgreSQL only") };
+    c.batch_execute(STAND_IN).unwrap();
+    c.batch_execute(POLICIES).unwrap();
+    c.batch_execute("SELECT endcap_performance_partition('2091-05-17')").unwrap();
+    for caller in &CALLERS[..5] {
+        let seen = attempt(c, caller, "SELECT count(*) AS n FROM performance_metrics_2091_05");
+        assert_eq!(seen, "denied", "{} reads a new partition", caller.name);
+    }
+    let state = hosted_policies::state(&mut conn).unwrap();
+    assert!(matches!(state, State::Guarded { .. }), "{state:?}");
+}
+
+#[test]
 fn channels_are_heard_by_the_same_people_as_our_own_rooms() {
     let Some(database) = postgres() else { return };
     let mut conn = database.connect();

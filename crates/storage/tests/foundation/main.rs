@@ -11,5 +11,7 @@ mod prepared;
 mod realtime;
 mod rules;
 mod schema;
+mod sessions;
 mod tenants;
 mod transactions;
+mod waiting;

@@ -59,6 +59,13 @@ async fn a_failed_delivery_waits_and_a_done_one_is_gone() {
         let id = first.id;
         database.storage.transaction(move |conn| outbox::delivered(conn, id, at)).await.unwrap();
         assert_eq!(database.storage.read(|conn| outbox::waiting(conn, Destination::RlhfBackend)).await.unwrap(), 0);
+        // The newest one stays, whatever it is.
+        let later = at + TimeDelta::hours(1);
+        database
+            .storage
+            .transaction(move |conn| outbox::push(conn, &event(Destination::Realtime, "later"), later).map(|_| ()))
+            .await
+            .unwrap();
         let swept = database.storage.transaction(move |conn| outbox::sweep(conn, at + TimeDelta::seconds(1))).await.unwrap();
         assert_eq!(swept, 1, "{}", database.kind());
     }

@@ -6,7 +6,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::role::Role;
 use domain::scope::Scope;
 use serde_json::json;
-use storage::accounts::{self, NewAccount, NewRefreshToken, Rotation};
 use storage::assignments::{self, LeaseRequest, Nothing, Purpose};
 use storage::batch::Batch;
 use storage::connection::Connection;
@@ -268,42 +267,6 @@ fn a_record_goes_forward_and_back() {
         raters::note_decision(&mut conn, &[&rater_id], true, Step::Forward, noon()).unwrap();
         raters::note_decision(&mut conn, &[&rater_id], false, Step::Forward, noon()).unwrap();
         assert_eq!(raters::find(&mut conn, &rater_id).unwrap().inter_rater_agreement, Some(0.5));
-    }
-}
-
-#[test]
-fn a_refresh_token_works_once_and_a_second_use_ends_the_session() {
-    for db in database::all() {
-        let mut conn = db.connect();
-        let new = NewAccount {
-            email: "Ada@Example.com".to_owned(),
-            password_hash: None,
-            role: "rater".to_owned(),
-            tenant_id: None,
-            rater_id: None,
-            display_name: "Ada".to_owned(),
-            user_metadata: json!({}),
-        };
-        let account = accounts::insert(&mut conn, &new, noon()).unwrap();
-        assert!(accounts::find_by_email(&mut conn, "ada@example.COM").unwrap().is_some());
-        assert!(matches!(accounts::insert(&mut conn, &new, noon()), Err(StorageError::Conflict { code: "account_exists", .. })));
-        let end = noon() + TimeDelta::days(30);
-        let token = NewRefreshToken {
-            token_hash: "h1".to_owned(),
-            session_id: "s1".to_owned(),
-            account_id: account.account_id.clone(),
-            expires_at: end,
-        };
-        accounts::start_session(&mut conn, &token, noon()).unwrap();
-        let rotate =
-            |conn: &mut Connection, old: &str, new: &str, at| transaction(conn, |tx| accounts::rotate(tx, old, new, end, at)).unwrap();
-        assert!(matches!(rotate(&mut conn, "h1", "h2", noon()), Rotation::Rotated { session_id, .. } if session_id == "s1"));
-        assert_eq!(rotate(&mut conn, "h1", "h3", noon()), Rotation::Reused, "{}", db.kind());
-        assert_eq!(rotate(&mut conn, "h2", "h4", noon()), Rotation::Refused, "{}: the session is revoked", db.kind());
-        assert_eq!(rotate(&mut conn, "unknown", "h5", noon()), Rotation::Refused);
-
-        accounts::start_session(&mut conn, &NewRefreshToken { token_hash: "h9".to_owned(), ..token }, noon()).unwrap();
-        assert_eq!(rotate(&mut conn, "h9", "h10", end), Rotation::Refused, "{}: expired", db.kind());
     }
 }
 

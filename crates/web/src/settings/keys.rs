@@ -4,6 +4,7 @@ mod figures;
 mod hosted;
 mod imports;
 mod realtime;
+mod sign_in;
 
 use super::artifacts;
 use super::key::DefaultValue::{Absent, Derived, Value};
@@ -66,13 +67,7 @@ pub const KEYS: &[Key] = &[
     hosted::PUBLISH,
     hosted::LISTEN,
     hosted::CHECKS_FUNCTION,
-    key(
-        "ENDCAP_JWT_SECRET",
-        Secret { min_bytes: 32 },
-        Derived("built in for development; required in production"),
-        "the output of: openssl rand -hex 32",
-        "Signs access tokens (HS256). At least 32 bytes, the same for all three services.",
-    ),
+    sign_in::JWT_SECRET,
     key(
         "ENDCAP_SERVICE_SECRET",
         Secret { min_bytes: 32 },
@@ -210,10 +205,15 @@ pub const KEYS: &[Key] = &[
     ),
     key("ENDCAP_LOG_FORMAT", OneOf(&["text", "json"]), Value("text"), "json", "Shape of log lines."),
     key("RUST_LOG", Text, Value("info"), "info,storage=debug", "Which log lines are written: a level, or levels by module."),
-    key("ENDCAP_ACCESS_TOKEN_TTL_SECONDS", Whole { min: 60, max: 86_400 }, Value("3600"), "3600", "Life of an access token, in seconds."),
-    key("ENDCAP_REFRESH_TOKEN_TTL_DAYS", Whole { min: 1, max: 365 }, Value("30"), "30", "Life of a refresh token, in days."),
-    key("ENDCAP_SIGNUP", OneOf(&["open", "closed"]), Value("open"), "closed", "Whether strangers may sign up as raters."),
-    key("ENDCAP_COOKIE_DOMAIN", Text, Absent, "example.com", "Domain of the session cookie when the services have different host names."),
+    sign_in::ACCESS_TOKEN_TTL,
+    sign_in::REFRESH_TOKEN_TTL,
+    sign_in::REFRESH_REUSE,
+    sign_in::SIGNUP,
+    sign_in::SIGNUPS_PER_ADDRESS,
+    sign_in::SIGNUPS_PER_HOUR,
+    sign_in::PUBLISHABLE_KEY,
+    sign_in::TRUSTED_PROXIES,
+    sign_in::COOKIE_DOMAIN,
     key(
         "ENDCAP_PII",
         OneOf(&["redact", "refuse", "off"]),
@@ -379,6 +379,7 @@ pub const KEYS: &[Key] = &[
     ),
     realtime::POLL,
     realtime::ROOMS,
+    realtime::VISITOR_ROOMS,
     imports::DIRECTORY,
     imports::MAX_BYTES,
     imports::MAX_UNPACKED_BYTES,

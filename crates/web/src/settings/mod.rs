@@ -11,6 +11,7 @@ mod rates;
 mod rating;
 pub mod render;
 mod rooms;
+mod sign_in;
 mod sources;
 mod values;
 mod webhooks;
@@ -18,6 +19,7 @@ mod webhooks;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use domain::address::Network;
 use secrecy::SecretString;
 
 use crate::sealing::SealKeys;
@@ -30,6 +32,8 @@ pub use keys::KEYS;
 pub use rates::{RateLimits, RateRule};
 pub use rating::{Calibration, Integrity, Overlap, QueueWeights, Rating, Selection};
 pub use render::{render_configuration_table, render_env_example};
+pub use rooms::is_of_system;
+pub use sign_in::{SignIn, Signup};
 pub use sources::Sources;
 use values::Values;
 pub use webhooks::Webhooks;
@@ -70,15 +74,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// Whether strangers may make an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signup {
-    /// Anybody may sign up as a rater.
-    Open,
-    /// Accounts are made by administrators.
-    Closed,
 }
 
 /// What happens to personal data in texts that raters may see.
@@ -192,19 +187,6 @@ pub struct Imports {
     pub workers: usize,
 }
 
-/// Sign-in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SignIn {
-    /// Life of an access token.
-    pub access_token_ttl: Duration,
-    /// Life of a refresh token.
-    pub refresh_token_ttl: Duration,
-    /// Whether strangers may sign up.
-    pub signup: Signup,
-    /// `Domain` of the session cookie when the services have different host names.
-    pub cookie_domain: Option<String>,
-}
-
 /// All settings of all binaries.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -244,6 +226,8 @@ pub struct Settings {
     pub log_filter: String,
     /// Sign-in.
     pub sign_in: SignIn,
+    /// Networks of proxies that are believed when they say from where a request came.
+    pub trusted_proxies: Vec<Network>,
     /// How tasks are given out and judged.
     pub rating: Rating,
     /// Longest wait for another service.
@@ -252,6 +236,8 @@ pub struct Settings {
     pub realtime_poll: Duration,
     /// Rooms in which people and programs may talk: `{tenant}` stands for the tenant of whoever joins, a star at the end for all that begin so.
     pub realtime_rooms: Vec<String>,
+    /// Rooms in which visitors may talk as well.
+    pub realtime_visitor_rooms: Vec<String>,
     /// Whole months of performance rows that are kept before the present one; absent keeps all.
     pub performance_retention_months: Option<u32>,
     /// Days that reflection logs are kept; absent keeps all.

@@ -11,10 +11,9 @@ use crate::sealing::{SEALED_PREFIX, SealKeys};
 use super::key::{DefaultValue, Key, Kind};
 use super::keys::KEYS;
 use super::rates::{self, RateLimits, RateRule};
-use super::rooms;
 use super::{
     Calibration, Environment, KeyFigures, Limits, LogFormat, Mistake, Overlap, PiiRule, Pool, QueueWeights, Rating, ServiceAddress,
-    Settings, SettingsError, SignIn, Signup, UnitCosts,
+    Settings, SettingsError, UnitCosts,
 };
 
 /// Why a secret is none: everybody can read or guess it. Length is looked at by its key.
@@ -38,7 +37,7 @@ const DEVELOPMENT_SERVICE_SECRET: &str = "endcap-development-service-secret-not-
 pub(super) struct Values {
     pub(super) texts: BTreeMap<&'static str, String>,
     mistakes: Vec<Mistake>,
-    warnings: Vec<String>,
+    pub(super) warnings: Vec<String>,
     seal_keys: SealKeys,
 }
 
@@ -106,10 +105,12 @@ impl Values {
             log_format: if self.text("ENDCAP_LOG_FORMAT") == "json" { LogFormat::Json } else { LogFormat::Text },
             log_filter: self.text("RUST_LOG"),
             sign_in: self.sign_in(),
+            trusted_proxies: self.trusted_proxies(),
             rating: self.rating(),
             peer_timeout: self.millis("ENDCAP_PEER_TIMEOUT_MS"),
             realtime_poll: self.millis("ENDCAP_REALTIME_POLL_MS"),
-            realtime_rooms: self.rooms(),
+            realtime_rooms: self.rooms("ENDCAP_REALTIME_ROOMS"),
+            realtime_visitor_rooms: self.visitor_rooms(),
             performance_retention_months: self.texts.get("ENDCAP_PERFORMANCE_RETENTION_MONTHS").and_then(|text| text.parse().ok()),
             reflection_retention_days: Some(self.whole("ENDCAP_REFLECTION_RETENTION_DAYS")).filter(|days| *days > 0),
             artifacts: self.artifacts(),
@@ -167,14 +168,6 @@ impl Values {
         pool
     }
 
-    fn rooms(&mut self) -> Vec<String> {
-        let rooms: Vec<String> = self.list("ENDCAP_REALTIME_ROOMS");
-        if let Some(problem) = rooms::problem(&rooms) {
-            self.mistake("ENDCAP_REALTIME_ROOMS", problem);
-        }
-        rooms
-    }
-
     fn service(&self, name: &str) -> ServiceAddress {
         let port: u16 = self.whole(&format!("ENDCAP_{name}_PORT"));
         let private_port: u16 = self.whole(&format!("ENDCAP_{name}_PRIVATE_PORT"));
@@ -213,15 +206,6 @@ impl Values {
             Default::default()
         });
         RateLimits { is_on: self.text("ENDCAP_RATE_LIMITS") == "on", caller, tenant, roles, tenants }
-    }
-
-    fn sign_in(&self) -> SignIn {
-        SignIn {
-            access_token_ttl: Duration::from_secs(self.whole("ENDCAP_ACCESS_TOKEN_TTL_SECONDS")),
-            refresh_token_ttl: Duration::from_secs(self.whole::<u64>("ENDCAP_REFRESH_TOKEN_TTL_DAYS") * 86_400),
-            signup: if self.text("ENDCAP_SIGNUP") == "closed" { Signup::Closed } else { Signup::Open },
-            cookie_domain: self.texts.get("ENDCAP_COOKIE_DOMAIN").cloned(),
-        }
     }
 
     fn rating(&mut self) -> Rating {

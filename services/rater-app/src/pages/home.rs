@@ -13,6 +13,7 @@ use storage::tasks;
 use web::caller::MaybePageCaller;
 use web::layout::{Layout, render};
 use web::problem::Problem;
+use web::settings::Signup;
 
 use super::figures::{Band, ShareView, band, midnight};
 use super::history::{self, HistoryRow};
@@ -38,6 +39,7 @@ struct HomePage {
     for_review: i64,
     may_review: bool,
     may_read: bool,
+    confirms: bool,
 }
 
 /// The one thing to do next.
@@ -108,6 +110,7 @@ pub async fn home(state: Data<State>, MaybePageCaller(caller): MaybePageCaller) 
         for_review: queue.for_review,
         may_review: role.is_some_and(Role::may_review),
         may_read: role.is_some_and(|role| role.may_plan() || role.may_review()),
+        confirms: role == Some(Role::PlatformAdmin) && state.settings.sign_in.signup == Signup::Approval,
         layout,
     };
     render(&page)

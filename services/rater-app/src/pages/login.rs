@@ -1,6 +1,6 @@
 //! Signing in and creating an account, by plain forms that work without JavaScript.
 
-use actix_web::http::header::{LOCATION, REFERER};
+use actix_web::http::header::{LOCATION, REFERER, RETRY_AFTER};
 use actix_web::web::{Bytes, Data, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
@@ -12,6 +12,7 @@ use web::password::MIN_CHARACTERS;
 use web::problem::Problem;
 use web::settings::Signup;
 
+use crate::accounts::address_of;
 use crate::session::{refuse_foreign_pages, with_cookies};
 use crate::sign_in::{self, Made};
 use crate::state::State;
@@ -37,6 +38,8 @@ struct LoginPage {
     creates: bool,
     is_open: bool,
     is_signed_in: bool,
+    /// Whether what is said is good news.
+    is_well: bool,
     error: String,
     message: String,
     /// The field to mark as wrong: `email`, `password`, `name` or nothing.
@@ -61,7 +64,7 @@ pub async fn login(
 ) -> Result<HttpResponse, Problem> {
     let query = query.into_inner();
     let wanted = query.return_to.or_else(|| return_to_of_referer(&request)).unwrap_or_else(|| "/".to_owned());
-    let refusal = query.error.as_deref().map(|code| (code.to_owned(), explain(code).to_owned()));
+    let refusal = query.error.as_deref().map(|code| (code.to_owned(), words_for(&state, code)));
     let mut page = blank(&state, query.create.is_some(), &state.access.return_address(&wanted), refusal);
     page.layout.user = Layout::new("", "login", caller.as_ref(), &state.settings).user;
     page.is_signed_in = caller.is_some();
@@ -80,23 +83,28 @@ pub async fn create_account(request: HttpRequest, state: Data<State>, body: Byte
     if !form.name.trim().is_empty() {
         said.insert("name".to_owned(), Value::String(form.name.trim().to_owned()));
     }
-    match sign_in::sign_up(&state, &form.email, &form.password, said).await {
+    match sign_in::sign_up(&state, &form.email, &form.password, said, &address_of(&request, &state)).await {
         Ok(Made::Session(session)) => {
             Ok(with_cookies(HttpResponse::SeeOther(), &session, &state.settings).insert_header((LOCATION, target)).finish())
         }
-        Ok(Made::MustConfirm(_)) => Ok(HttpResponse::SeeOther().insert_header((LOCATION, "/login?error=email_not_confirmed")).finish()),
+        Ok(Made::MustConfirm(_)) => {
+            let waits_for = if state.settings.sign_in.signup == Signup::Approval { "awaits_approval" } else { "email_not_confirmed" };
+            Ok(HttpResponse::SeeOther().insert_header((LOCATION, format!("/login?error={waits_for}"))).finish())
+        }
         Err(refusal) => {
             let code = refusal.error_code();
-            let mut page = blank(&state, true, &target, Some((code.to_owned(), explain(code).to_owned())));
+            let mut page = blank(&state, true, &target, Some((code.to_owned(), words_for(&state, code))));
             page.wrong = match code {
                 "weak_password" => "password",
                 "validation_failed" if form.email.contains('@') && form.name.chars().count() > 60 => "name",
-                "signup_disabled" => "",
+                "signup_disabled" | "over_request_rate_limit" => "",
                 _ => "email",
             };
             (page.name, page.email) = (form.name, form.email);
             let html = page.render().map_err(Problem::internal)?;
-            Ok(HttpResponse::UnprocessableEntity().content_type("text/html; charset=utf-8").body(html))
+            let mut response = HttpResponse::build(refusal.status());
+            refusal.retry_after_s().map(|seconds| response.insert_header((RETRY_AFTER, seconds)));
+            Ok(response.content_type("text/html; charset=utf-8").body(html))
         }
     }
 }
@@ -111,6 +119,7 @@ fn blank(state: &State, creates: bool, return_to: &str, refusal: Option<(String,
         creates,
         is_open,
         is_signed_in: false,
+        is_well: error == "awaits_approval",
         wrong: if matches!(error.as_str(), "invalid_credentials" | "validation_failed") { "email" } else { "" },
         error,
         message,
@@ -129,10 +138,22 @@ fn return_to_of_referer(request: &HttpRequest) -> Option<String> {
     Query::<LoginQuery>::from_query(query).ok()?.into_inner().return_to
 }
 
+/// Where accounts are confirmed, one that waits is refused like a wrong password.
+fn words_for(state: &State, code: &str) -> String {
+    let also = match (state.settings.sign_in.signup, code) {
+        (Signup::Approval, "invalid_credentials") => " Or an administrator has not confirmed the account yet.",
+        _ => "",
+    };
+    format!("{}{also}", explain(code))
+}
+
 fn explain(code: &str) -> &'static str {
     match code {
         "invalid_credentials" => "The e-mail address or the password is wrong.",
-        "over_request_rate_limit" => "Too many sign-ins failed. Wait a minute, then try again.",
+        "over_request_rate_limit" => "There were too many attempts. Wait a minute, then try again.",
+        "awaits_approval" => {
+            "Thank you. An administrator looks at new accounts; once yours is confirmed you can sign in. If you had an account before, nothing has changed."
+        }
         "user_already_exists" => "There is an account with this e-mail address. Sign in instead.",
         "weak_password" => "Choose another password: at least 10 characters, and not one that many people use.",
         "signup_disabled" => "New accounts are not open here. Ask an administrator for one.",

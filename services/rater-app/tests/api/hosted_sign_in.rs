@@ -234,3 +234,36 @@ async fn keys_that_rotate_are_followed_and_pages_sign_in_alike() {
     let down = ask!(app, form());
     assert_eq!(down.headers.get("location").unwrap().to_str().unwrap(), "/login?error=auth_unavailable&return_to=%2Frate");
 }
+
+#[actix_web::test]
+async fn signing_out_while_the_project_is_down_ends_the_session_here_and_there_when_it_is_back() {
+    let hosted = Project::start();
+    for house in houses(&hosted) {
+        forget(&hosted);
+        let (app, kind) = (app!(house), house.kind());
+        let session = ask!(app, sign_up("ada@example.com", json!({}))).body;
+        let other = ask!(app, sign_in("ada@example.com")).body;
+        // From then on the keys of the project are known.
+        assert_eq!(ask!(app, get("/v1/raters/me", &bearer(&session))).status, 200, "{kind}");
+        for fault in [Fault::Drop, Fault::Status(503)] {
+            hosted.break_down(Part::Auth, fault);
+            let ended = ask!(app, post("/auth/v1/logout?scope=local", &bearer(&session), json!({})));
+            assert_eq!(ended.status, 200, "{kind}: {fault:?} {}", ended.body);
+            assert!(ended.body["msg"].as_str().unwrap().contains("Supabase Auth does not answer"), "{kind}: {}", ended.body);
+        }
+        hosted.mend(Part::Auth);
+        // What the pump does with the events of the outbox.
+        rater_app::live::ended::recall(&house.state).await.unwrap();
+        for _ in 0..2 {
+            let back = ask!(app, token("refresh_token", json!({"refresh_token": session["refresh_token"]})));
+            assert_eq!(
+                (back.status.as_u16(), back.body["error_code"].as_str()),
+                (400, Some("refresh_token_not_found")),
+                "{kind}: {}",
+                back.body
+            );
+        }
+        let goes_on = ask!(app, token("refresh_token", json!({"refresh_token": other["refresh_token"]})));
+        assert_eq!(goes_on.status, 200, "{kind}: another session of the same person");
+    }
+}

@@ -5,6 +5,7 @@
 #[macro_use]
 mod house;
 
+mod access_ends;
 mod bad_input;
 mod bridge;
 mod calibration;
@@ -22,7 +23,9 @@ mod replicas;
 mod reviews;
 mod rooms;
 mod sign_in;
+mod sign_up;
 mod soak;
 mod socket_edge;
 mod tasks;
+mod visitors;
 mod walk;

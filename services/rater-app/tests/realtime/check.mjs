@@ -4,7 +4,7 @@ import { execSync } from 'node:child_process'
 import { createClient } from '@supabase/supabase-js'
 import ws from 'ws'
 
-const { REALTIME_URL, APIKEY, TOKEN_CMD, TRIGGER_CMD, DROP_CMD, VSN = '2.0.0' } = process.env
+const { REALTIME_URL, APIKEY, PUBLISHABLE_KEY, TOKEN_CMD, TRIGGER_CMD, DROP_CMD, VSN = '2.0.0' } = process.env
 const run = (command, more) => execSync(command, { env: { ...process.env, ...more } }).toString().trim()
 const token = (life = 3600) => run(TOKEN_CMD, { PROBE_TTL: String(life) })
 const change = (op, name) => run(TRIGGER_CMD, { PROBE_OP: op, PROBE_VAL: name, PROBE_MARK: String(Math.random()) })
@@ -29,6 +29,21 @@ function client(life) {
   })
   clients.push(made)
   return made
+}
+// A page of somebody's shop: the key that everybody may know, and nothing else.
+function page() {
+  const made = createClient(REALTIME_URL, PUBLISHABLE_KEY, {
+    auth: { persistSession: false, autoRefreshToken: false, detectSessionInUrl: false },
+    realtime: { transport: ws, vsn: VSN },
+  })
+  clients.push(made)
+  return made
+}
+// What a client is told of a channel.
+function told(channel) {
+  const seen = []
+  channel.subscribe((status, error) => seen.push(error ? `${status}: ${error.message}` : status))
+  return seen
 }
 async function joined(channel) {
   const seen = []
@@ -110,6 +125,39 @@ const checks = {
     await until(() => seen.length >= 4, () => `four events: ${seen}`)
     await new Promise((done) => setTimeout(done, 500))
     must(seen.length === 4 && new Set(seen).size === 4, `each once: ${seen}`)
+  },
+  async 'visitors with the publishable key talk in a lobby and hear nothing of the system'() {
+    const room = `lobby-${unique()}`, heard = []
+    await joined(page().channel(room).on('broadcast', { event: 'word' }, (m) => heard.push(m.payload.n)))
+    const visitor = page()
+    const speaker = await joined(visitor.channel(room, { config: { broadcast: { ack: true } } }))
+    must((await send(speaker, 'word', { n: 1 })) === 'ok', 'not acknowledged')
+    await until(() => heard.length === 1, 'what a visitor says')
+    for (const closed of ['leaderboard', 'tasks', `probe-${unique()}`]) {
+      const seen = told(visitor.channel(closed))
+      await until(() => seen.some((status) => /CHANNEL_ERROR.*Unauthorized/.test(status)), () => `${closed}: ${seen}`)
+    }
+  },
+  async 'a page signs somebody up and in with the publishable key, hears what they may, and nothing after signing out'() {
+    const shop = page(), other = page(), email = `${unique()}@example.com`, password = `long-${unique()}-${unique()}`
+    const made = await shop.auth.signUp({ email, password })
+    must(made.data.session, `no session: ${made.error?.message}`)
+    const signedIn = await other.auth.signInWithPassword({ email, password })
+    must(signedIn.data.session, `not signed in: ${signedIn.error?.message}`)
+    const seen = told(shop.channel('leaderboard')), seenByOther = told(other.channel('leaderboard'))
+    await until(() => seen.includes('SUBSCRIBED') && seenByOther.includes('SUBSCRIBED'), () => `joining: ${seen} ${seenByOther}`)
+    const refreshed = await shop.auth.refreshSession()
+    must(refreshed.data.session, `not refreshed: ${refreshed.error?.message}`)
+    const { error } = await shop.auth.signOut({ scope: 'global' })
+    must(!error, `not signed out: ${error?.message}`)
+    // The other page may be on the other process; neither knows anything of the sign-out but that its socket closes.
+    await until(() => !shop.realtime.isConnected() || seen.length > 1, () => `signed out: ${seen}`)
+    await until(() => seenByOther.some((status) => /CHANNEL_ERROR/.test(status)), () => `the other page: ${seenByOther}`)
+    await until(() => seenByOther.some((status) => /has ended/.test(status)), () => `the other page comes back with its old token: ${seenByOther}`)
+    const gone = await other.auth.refreshSession()
+    must(gone.error, 'its refresh token works still')
+    const recover = await page().auth.resetPasswordForEmail(email)
+    must(recover.error?.code === 'otp_disabled', `recover: ${JSON.stringify(recover.error)}`)
   },
   async 'a token that ends closes its channel and says so'() {
     const own = client(4)

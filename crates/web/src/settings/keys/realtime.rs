@@ -20,3 +20,11 @@ pub(super) const ROOMS: Key = key(
     "Rooms in which people and programs may talk and show presence themselves, separated by commas; a star at the end stands for all that begin so (behind {tenant}: for one name without a colon), and {tenant} for the tenant \
      of whoever joins. A room without {tenant} is for those without a tenant.",
 );
+
+pub(super) const VISITOR_ROOMS: Key = key(
+    "ENDCAP_REALTIME_VISITOR_ROOMS",
+    Text,
+    Absent,
+    "lobby,help:*",
+    "Rooms in which visitors may talk as well: whoever has ENDCAP_PUBLISHABLE_KEY and has not signed in. Separated by commas; a star at the end stands for all that begin so.",
+);

@@ -1,0 +1,2 @@
+-- Row-level security and partitions are PostgreSQL's.
+SELECT 1;
