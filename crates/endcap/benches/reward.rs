@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use learning::features::candidate_features;
+use learning::features::{Context, candidate_features};
 use learning::reward::pairs::Pairs;
 use learning::reward::training::{train, train_pairs};
 use learning::reward::{Example, Outcome};
@@ -172,7 +172,8 @@ fn many(pairs: &[Pair], report: &mut Report) {
     let start = Instant::now();
     let mut collected = Pairs::default();
     let describe = |[prompt, chosen, rejected]: &[Value; 3]| {
-        let [a, b] = [chosen, rejected].map(|candidate| candidate_features(candidate, &[], prompt));
+        let context = Context::of(prompt);
+        let [a, b] = [chosen, rejected].map(|candidate| context.features(candidate, &[]));
         Example { prompt_key: prompt.to_string(), a, b, outcome: Outcome::A_WINS, weight: 1.0, retailer: None }
     };
     collected.push_all(&made, describe).unwrap();

@@ -13,6 +13,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use flatten::Flat;
+use hashed::ContextWord;
+use text::Asked;
 use tokens::Tokens;
 
 /// Changes whenever the features of the same candidate change.
@@ -89,25 +92,48 @@ impl Features {
 ///
 /// Depth, number of leaves and length of text are bounded; what lies beyond is left out.
 pub fn candidate_features(candidate: &Value, checks: &[CheckResult], context: &Value) -> Features {
-    let candidate = flatten::flatten(candidate);
-    let context = flatten::flatten(context);
-    let mut features = Features::default();
-    if !checks.is_empty() {
-        let passed = checks.iter().filter(|check| check.passed).count();
-        features.set("checks.passed", passed as f64 / checks.len() as f64);
-        for check in checks.iter().take(MAX_NUMBERS / 4) {
-            features.set(format!("check:{}", check.check), f64::from(u8::from(check.passed)));
-        }
+    Context::of(context).features(candidate, checks)
+}
+
+/// What candidates answer, read once for all of them.
+pub struct Context {
+    flat: Flat,
+    tokens: Tokens,
+    words: Vec<ContextWord>,
+    asked: Asked,
+}
+
+impl Context {
+    /// Reads a context.
+    #[must_use]
+    pub fn of(context: &Value) -> Self {
+        let flat = flatten::flatten(context);
+        let tokens = Tokens::of(&flat.text);
+        Self { words: hashed::context_words(&tokens), asked: Asked::of(&flat.text, &tokens), flat, tokens }
     }
-    let (own, asked) = (Tokens::of(&candidate.text), Tokens::of(&context.text));
-    text::describe(&mut features, &candidate.text, &own, &context.text, &asked);
-    for (name, value) in candidate.relative_to(&context).into_iter().chain(candidate.numbers()) {
-        if features.numbers.len() >= MAX_NUMBERS {
-            break;
+
+    /// The features of a candidate in this context, as [`candidate_features`] gives them.
+    #[must_use]
+    pub fn features(&self, candidate: &Value, checks: &[CheckResult]) -> Features {
+        let candidate = flatten::flatten(candidate);
+        let mut features = Features::default();
+        if !checks.is_empty() {
+            let passed = checks.iter().filter(|check| check.passed).count();
+            features.set("checks.passed", passed as f64 / checks.len() as f64);
+            for check in checks.iter().take(MAX_NUMBERS / 4) {
+                features.set(format!("check:{}", check.check), f64::from(u8::from(check.passed)));
+            }
         }
-        features.set(name, value);
+        let own = Tokens::of(&candidate.text);
+        text::describe(&mut features, &candidate.text, &own, &self.asked);
+        for (name, value) in candidate.relative_to(&self.flat).into_iter().chain(candidate.numbers()) {
+            if features.numbers.len() >= MAX_NUMBERS {
+                break;
+            }
+            features.set(name, value);
+        }
+        let length = features.numbers.get(TEXT_LENGTH).map_or(0.0, |length| length.ln_1p() - MIDDLE_LENGTH);
+        hashed::set_words(&mut features, own, (&self.tokens, &self.words), length);
+        features
     }
-    let length = features.numbers.get(TEXT_LENGTH).map_or(0.0, |length| length.ln_1p() - MIDDLE_LENGTH);
-    hashed::set_words(&mut features, own, &asked, length);
-    features
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use learning::agreement::krippendorff::{Scale, alpha_with_interval};
 use learning::agreement::{LabelCounts, gwet_ac1, percent};
-use learning::features::candidate_features;
+use learning::features::Context;
 use learning::intervals::Interval;
 use learning::judgment::InvalidJudgments;
 use learning::reward::card::{Card, CardRow, Comparison, card, compare};
@@ -195,10 +195,11 @@ fn fit_now(
 
 /// A pair as the learning crate takes it.
 pub(crate) fn to_example(pair: &Pair) -> Example {
+    let context = Context::of(&pair.context);
     Example {
         prompt_key: pair.prompt_key.clone(),
-        a: candidate_features(&pair.a, &to_feature_checks(pair.checks_a.iter()), &pair.context),
-        b: candidate_features(&pair.b, &to_feature_checks(pair.checks_b.iter()), &pair.context),
+        a: context.features(&pair.a, &to_feature_checks(pair.checks_a.iter())),
+        b: context.features(&pair.b, &to_feature_checks(pair.checks_b.iter())),
         outcome: Outcome { a: pair.outcome[0], tie: pair.outcome[1], b: pair.outcome[2] },
         weight: pair.weight,
         retailer: pair.retailer.clone(),

@@ -73,9 +73,21 @@ impl Group {
 /// A counted bucket while a candidate is read.
 type Found = (u32, f32, Range<usize>);
 
+/// A word of the context: its hash, and where it stands first.
+pub(super) type ContextWord = (u64, Range<usize>);
+
+/// The different words of a context by their hash.
+pub(super) fn context_words(context: &Tokens) -> Vec<ContextWord> {
+    let mut words: Vec<ContextWord> = context.words().map(|token| (token.hash, token.at.clone())).collect();
+    // Stable, so that of equal words the first one stays.
+    words.sort_by_key(|(hash, _)| *hash);
+    words.dedup_by_key(|(hash, _)| *hash);
+    words
+}
+
 /// Sets words and their text: `1 + ln(count)`, scaled to length 1 within each group, so that long texts count no more than short ones.
 /// `length` is the number by which the words of the context are multiplied.
-pub(super) fn set_words(features: &mut Features, own: Tokens, context: &Tokens, length: f64) {
+pub(super) fn set_words(features: &mut Features, own: Tokens, (context, asked): (&Tokens, &[ContextWord]), length: f64) {
     let mut all: Vec<Word> = Vec::with_capacity(own.list.len() * 3);
     let mut found: Vec<Found> = Vec::with_capacity(own.list.len() + 2);
 
@@ -101,9 +113,6 @@ pub(super) fn set_words(features: &mut Features, own: Tokens, context: &Tokens, 
     }
     finish(&mut found, &mut all);
 
-    let mut asked: Vec<(u64, Range<usize>)> = context.words().map(|token| (token.hash, token.at.clone())).collect();
-    asked.sort_by_key(|(hash, _)| *hash);
-    asked.dedup_by_key(|(hash, _)| *hash);
     for token in own.words() {
         if asked.binary_search_by_key(&token.hash, |(hash, _)| *hash).is_ok() {
             found.push((Group::Shared.bucket(token.hash), 1.0, token.at.clone()));
@@ -114,12 +123,12 @@ pub(super) fn set_words(features: &mut Features, own: Tokens, context: &Tokens, 
     let mut text = own.text;
     if length != 0.0 {
         // The first words of a context say what is asked for; the rest is often material.
-        asked.sort_by_key(|(_, at)| at.start);
-        asked.truncate(MAX_ASKED);
-        for (hash, at) in asked {
+        let mut first: Vec<&ContextWord> = asked.iter().collect();
+        first.sort_by_key(|(_, at)| at.start);
+        for (hash, at) in first.into_iter().take(MAX_ASKED) {
             let start = text.len();
-            text.push_str(context.text.get(at).unwrap_or_default());
-            found.push((Group::Asked.bucket(hash), 1.0, start..text.len()));
+            text.push_str(context.text.get(at.clone()).unwrap_or_default());
+            found.push((Group::Asked.bucket(*hash), 1.0, start..text.len()));
         }
         let first = all.len();
         finish(&mut found, &mut all);

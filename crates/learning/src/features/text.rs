@@ -1,5 +1,8 @@
 //! What can be said about a text without understanding it: its size, its style, how far it takes up what it was asked.
 
+use std::ops::Range;
+use std::sync::LazyLock;
+
 use super::tokens::{FNV_START, Token, Tokens, fnv};
 use super::{Features, MIDDLE_LENGTH as MIDDLE, TEXT_LENGTH};
 
@@ -14,6 +17,41 @@ const FUNCTION_WORDS: [&str; 90] = [
 const FIRST_PERSON: [&str; 8] = ["i", "me", "mine", "my", "our", "ours", "us", "we"];
 const SECOND_PERSON: [&str; 4] = ["you", "your", "yours", "yourself"];
 const THIRD_PERSON: [&str; 9] = ["he", "her", "hers", "him", "his", "she", "their", "them", "they"];
+
+/// Kinds of listed words; a word may be of several.
+const FUNCTION: u8 = 1;
+const FIRST: u8 = 2;
+const SECOND: u8 = 4;
+const THIRD: u8 = 8;
+
+/// Places of the table of listed words, a power of 2 some times their number.
+const PLACES: usize = 1024;
+
+/// The listed words by the hash that tokens carry anyway: a look at one place tells of nearly every word that it is not listed.
+static LISTED: LazyLock<[(u64, u8); PLACES]> = LazyLock::new(|| {
+    let mut table = [(0, 0); PLACES];
+    let lists = [(&FUNCTION_WORDS[..], FUNCTION), (&FIRST_PERSON, FIRST), (&SECOND_PERSON, SECOND), (&THIRD_PERSON, THIRD)];
+    for (word, kind) in lists.into_iter().flat_map(|(list, kind)| list.iter().map(move |word| (word, kind))) {
+        let hash = fnv(word.as_bytes(), FNV_START);
+        let mut places = places_of(hash).map(|place| place % PLACES);
+        if let Some(place) = places.find(|place| table[*place].1 == 0 || table[*place].0 == hash) {
+            table[place] = (hash, table[place].1 | kind);
+        }
+    }
+    table
+});
+
+/// Where a hash may stand: at its place or behind.
+fn places_of(hash: u64) -> Range<usize> {
+    let first = (hash ^ (hash >> 32)) as usize % PLACES;
+    first..first + PLACES
+}
+
+/// The kinds of a word.
+fn kinds_of(token: &Token) -> u8 {
+    let places = places_of(token.hash).map(|place| LISTED[place % PLACES]);
+    places.take_while(|(_, kinds)| *kinds != 0).find(|(hash, _)| *hash == token.hash).map_or(0, |(_, kinds)| kinds)
+}
 
 /// Letters of a long word.
 const LONG_WORD: usize = 7;
@@ -74,7 +112,7 @@ fn marks(text: &str) -> Marks {
 }
 
 /// Adds size, style and what the text takes up of its context; nothing when there is no text.
-pub(super) fn describe(features: &mut Features, text: &str, own: &Tokens, context: &str, asked: &Tokens) {
+pub(super) fn describe(features: &mut Features, text: &str, own: &Tokens, context: &Asked) {
     if text.is_empty() {
         return;
     }
@@ -107,16 +145,9 @@ pub(super) fn describe(features: &mut Features, text: &str, own: &Tokens, contex
     features.set("text.apostrophes", marks.apostrophes / count);
     features.set("text.words_per_sentence", count / marks.sentences.max(1.0));
     words(features, text, own, count);
-    if asked.words().next().is_some() {
-        take_up(features, (text, own), (context, asked), marks.length.ln_1p() - MIDDLE);
+    if !context.sets.every.is_empty() {
+        take_up(features, text, own, context, marks.length.ln_1p() - MIDDLE);
     }
-}
-
-/// Longest word of the lists.
-const LONGEST_LISTED: usize = 8;
-
-fn is_function_word(word: &str) -> bool {
-    word.len() <= LONGEST_LISTED && FUNCTION_WORDS.binary_search(&word).is_ok()
 }
 
 /// Sorted, each once.
@@ -170,11 +201,10 @@ fn words(features: &mut Features, text: &str, own: &Tokens, count: f64) {
         let length = word.chars().count();
         letters += length as f64;
         long += flag(length >= LONG_WORD);
-        function += flag(is_function_word(word));
-        if word.len() <= LONGEST_LISTED {
-            for (person, list) in persons.iter_mut().zip([&FIRST_PERSON[..], &SECOND_PERSON, &THIRD_PERSON]) {
-                *person += flag(list.contains(&word));
-            }
+        let kinds = kinds_of(token);
+        if kinds != 0 {
+            function += flag(kinds & FUNCTION != 0);
+            persons.iter_mut().zip([FIRST, SECOND, THIRD]).for_each(|(person, kind)| *person += flag(kinds & kind != 0));
         }
     }
     let (mut capitalised, mut shouted) = (0.0, 0.0);
@@ -201,12 +231,54 @@ fn words(features: &mut Features, text: &str, own: &Tokens, count: f64) {
     features.set("text.repeated_triples", if count > 2.0 { 1.0 - different_triples.len() as f64 / n_triples } else { 0.0 });
 }
 
+/// Different words of a text, as sorted hashes.
+struct Sets {
+    every: Vec<u64>,
+    /// Without those that carry little meaning.
+    content: Vec<u64>,
+    numbers: Vec<u64>,
+    /// Neighbours.
+    pairs: Vec<u64>,
+}
+
+impl Sets {
+    fn of(tokens: &Tokens) -> Self {
+        let is_number = |token: &&Token| tokens.str(token).bytes().all(|byte| byte.is_ascii_digit());
+        let hashes = |tokens: &mut dyn Iterator<Item = &Token>| distinct(tokens.map(|token| token.hash).collect());
+        Self {
+            every: hashes(&mut tokens.words()),
+            content: hashes(&mut tokens.words().filter(|token| kinds_of(token) & FUNCTION == 0)),
+            numbers: hashes(&mut tokens.words().filter(is_number)),
+            pairs: distinct(tokens.words().zip(tokens.words().skip(1)).map(|(x, y)| mixed(x.hash, y.hash)).collect()),
+        }
+    }
+}
+
+/// What a context says of itself, the same for every candidate that answers it.
+pub(super) struct Asked {
+    text: String,
+    sets: Sets,
+    /// Logarithm of its characters.
+    length: f64,
+    asks: f64,
+    lines: f64,
+}
+
+impl Asked {
+    pub(super) fn of(text: &str, tokens: &Tokens) -> Self {
+        Self {
+            text: text.trim().to_owned(),
+            sets: Sets::of(tokens),
+            length: (text.chars().count() as f64).ln_1p(),
+            asks: flag(text.contains('?')),
+            lines: flag(text.contains('\n')),
+        }
+    }
+}
+
 /// What a text takes up of its context, and products of its length with what the context looks like.
-fn take_up(features: &mut Features, (text, own): (&str, &Tokens), (context, asked): (&str, &Tokens), length: f64) {
-    let set = |tokens: &Tokens, keep: fn(&Tokens, &Token) -> bool| -> Vec<u64> {
-        distinct(tokens.words().filter(|token| keep(tokens, token)).map(|token| token.hash).collect())
-    };
-    let pairs = |tokens: &Tokens| distinct(tokens.words().zip(tokens.words().skip(1)).map(|(x, y)| mixed(x.hash, y.hash)).collect());
+fn take_up(features: &mut Features, text: &str, own: &Tokens, context: &Asked, length: f64) {
+    let (own, asked) = (Sets::of(own), &context.sets);
     let mut overlap = |from: &'static str, covered: &'static str, own: &[u64], asked: &[u64]| {
         let shared = n_shared(own, asked) as f64;
         let share = |of: usize| if of == 0 { 0.0 } else { shared / of as f64 };
@@ -214,21 +286,17 @@ fn take_up(features: &mut Features, (text, own): (&str, &Tokens), (context, aske
         features.set(covered, share(asked.len()));
         (share(own.len()), share(asked.len()))
     };
-    let every = |_: &Tokens, _: &Token| true;
-    let is_content = |tokens: &Tokens, token: &Token| !is_function_word(tokens.str(token));
-    let is_number = |tokens: &Tokens, token: &Token| tokens.str(token).bytes().all(|byte| byte.is_ascii_digit());
-    let (from, covered) = overlap("text.from_context", "text.context_covered", &set(own, every), &set(asked, every));
-    overlap("text.content_from_context", "text.content_covered", &set(own, is_content), &set(asked, is_content));
-    overlap("text.numbers_from_context", "text.numbers_covered", &set(own, is_number), &set(asked, is_number));
-    overlap("text.pairs_from_context", "text.pairs_covered", &pairs(own), &pairs(asked));
-    let context_length = (context.chars().count() as f64).ln_1p();
-    features.set("text.repeats_context", flag(text.trim().eq_ignore_ascii_case(context.trim())));
-    features.set("text.length_to_context", (length + MIDDLE - context_length).abs());
+    let (from, covered) = overlap("text.from_context", "text.context_covered", &own.every, &asked.every);
+    overlap("text.content_from_context", "text.content_covered", &own.content, &asked.content);
+    overlap("text.numbers_from_context", "text.numbers_covered", &own.numbers, &asked.numbers);
+    overlap("text.pairs_from_context", "text.pairs_covered", &own.pairs, &asked.pairs);
+    let around = context.length - MIDDLE;
+    features.set("text.repeats_context", flag(text.trim().eq_ignore_ascii_case(&context.text)));
+    features.set("text.length_to_context", (length + MIDDLE - context.length).abs());
     features.set("text.length_from_middle", length.abs());
-    let around = context_length - MIDDLE;
     features.set("text.length*context.length", length * around);
-    features.set("text.length*context.asks", length * flag(context.contains('?')));
-    features.set("text.length*context.lines", length * flag(context.contains('\n')));
+    features.set("text.length*context.asks", length * context.asks);
+    features.set("text.length*context.lines", length * context.lines);
     features.set("text.from_context*context.length", from * around);
     features.set("text.context_covered*context.length", covered * around);
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::Outcome;
 use super::model::{NumberWeight, RetailerWeights, WordWeight};
 use super::pairs::{Compared, Pairs};
-use crate::features::hashed::Group;
+use crate::features::hashed::{BUCKETS, Group};
 
 /// Differences below this share of the largest size of a number are rounding (of money to micro-units, of shares to six digits),
 /// not signal: scaled up, they would drown the numbers that people look at.
@@ -84,15 +84,17 @@ impl Design {
         let mut common: Vec<_> = pairs.buckets().filter(|(_, seen)| seen.pairs >= least).collect();
         common.sort_by_key(|(_, seen)| std::cmp::Reverse(seen.pairs));
         common.truncate(MOST_WORDS);
-        common.sort_unstable_by_key(|(bucket, _)| *bucket);
+        // Within a group the words that come most often stand together: what a fit needs most then lies near at hand.
+        common.sort_by_key(|(bucket, _)| bucket / BUCKETS);
         let words: Vec<(u32, String)> = common.into_iter().map(|(bucket, seen)| (bucket, seen.text.clone())).collect();
         let mut columns: [Range<usize>; SEGMENTS] = std::array::from_fn(|_| 0..0);
         columns[NUMBERS] = 0..numbers.len();
         for group in Group::ALL {
-            let column = |bucket: u32| numbers.len() + words.partition_point(|(other, _)| *other < bucket);
-            columns[FIRST_GROUP + group as usize] = column(group.buckets().start)..column(group.buckets().end);
+            let first = numbers.len() + words.partition_point(|(other, _)| *other / BUCKETS < group as u32);
+            let end = numbers.len() + words.partition_point(|(other, _)| *other / BUCKETS <= group as u32);
+            columns[FIRST_GROUP + group as usize] = first..end;
         }
-        let mut word_column = vec![None; words.last().map_or(0, |(bucket, _)| *bucket as usize + 1)];
+        let mut word_column = vec![None; words.iter().map(|(bucket, _)| *bucket as usize + 1).max().unwrap_or(0)];
         for ((bucket, _), column) in words.iter().zip(numbers.len() as u32..) {
             if let Some(place) = word_column.get_mut(*bucket as usize) {
                 *place = Some(column);
@@ -211,6 +213,12 @@ impl Design {
     /// The entries of a row in a segment.
     pub(super) fn entries(&self, row: &Row, segment: usize) -> &[(u32, f32)] {
         self.entries.get(row.range(segment)).unwrap_or_default()
+    }
+
+    /// The entries of a row in neighbouring segments.
+    pub(super) fn run(&self, row: &Row, segments: &Range<usize>) -> &[(u32, f32)] {
+        let end = segments.end.checked_sub(1).map_or(row.start, |last| row.range(last).end);
+        self.entries.get(row.range(segments.start).start..end).unwrap_or_default()
     }
 
     /// Whether any pair belongs to a retailer with a part of its own.

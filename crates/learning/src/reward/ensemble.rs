@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Outcome;
 use super::design::{Design, NUMBERS, RETAILER_NUMBERS, Row};
-use super::likelihood::{Fitted, Precision, Sample, davidson, fit, information};
+use super::likelihood::{Fitted, LARGE, Precision, Problem, Sample, davidson, fit_together, information};
 use super::model::RewardModel;
 use super::pairs::{damped, differences};
 use super::parallel;
@@ -24,8 +24,8 @@ use crate::features::hashed::Group;
 /// Members of an ensemble: enough that the spread of their scores is known to about a sixth.
 pub const MEMBERS: usize = 16;
 
-/// Members that are fitted between two reports of progress.
-const AT_ONCE: usize = 4;
+/// Members that are fitted by the same readings of the rows; [`MEMBERS`] are a multiple.
+const TOGETHER: usize = 4;
 
 /// One member: its own weights for the numbers and words of the model it belongs to, in their order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,7 +50,9 @@ pub(super) fn members(
 ) -> Vec<Member> {
     let numbers = design.columns[NUMBERS].len();
     let shared = design.columns[RETAILER_NUMBERS].start;
-    let kept: Vec<usize> = (0..shared).filter(|column| model.weights.get(*column).is_some_and(|weight| *weight != 0.0)).collect();
+    let mut kept: Vec<usize> = (0..shared).filter(|column| model.weights.get(*column).is_some_and(|weight| *weight != 0.0)).collect();
+    // Numbers in their order, which have no bucket, then words by bucket: as the model names them.
+    kept.sort_by_key(|column| design.bucket(*column));
     let prompts = design.rows.iter().map(|row| row.prompt + 1).max().unwrap_or(0);
     let mut random = ChaCha8Rng::seed_from_u64(seed ^ 0x656e_7365_6d62_6c65);
     let mut draw = || {
@@ -64,7 +66,7 @@ pub(super) fn members(
     };
     let (information, deviations) = (information(design, setting), setting.deviations());
     let precision = if design.rows.len() > MOST_TUNED { Precision::MEMBER } else { Precision::RANKING };
-    let member = |(member, times): (usize, Vec<u32>)| {
+    let prepare = |(member, times): (usize, Vec<u32>)| {
         let drawn = |(row, index): (&Row, u32)| {
             let times = times.get(row.prompt as usize).copied().filter(|times| *times > 0)?;
             Some((index, row.weight * f64::from(times)))
@@ -80,17 +82,26 @@ pub(super) fn members(
                 start.weights[column] += deviation * centre[column] / (1.0 + information[column]);
             }
         }
-        let fitted = fit(design, &sample, setting, &start, &centre, precision);
+        (sample, start, centre)
+    };
+    let named = |fitted: Fitted| {
         let weights: Vec<(usize, f32)> = kept.iter().map(|column| (*column, rounded(fitted.weights[*column] / temperature))).collect();
         let part =
             |of_words: bool| weights.iter().filter(|(column, _)| (*column >= numbers) == of_words).map(|(_, weight)| *weight).collect();
         Member { numbers: part(false), words: part(true), log_tie: rounded(fitted.log_tie) }
     };
+    let some = |draws: [(usize, Vec<u32>); TOGETHER]| {
+        let prepared = draws.map(prepare);
+        let problems = prepared.each_ref().map(|(sample, start, centre)| Problem { sample, start, centre });
+        fit_together(design, setting, problems, precision).map(named)
+    };
     let mut all = Vec::with_capacity(MEMBERS);
-    for first in (0..MEMBERS).step_by(AT_ONCE) {
+    // Fits to many rows share the cores among themselves.
+    let at_once = if design.rows.len() < LARGE { MEMBERS } else { TOGETHER };
+    for first in (0..MEMBERS).step_by(at_once) {
         steps.at(first as f64 / MEMBERS as f64, "fitting the ensemble");
-        let batch = (first..(first + AT_ONCE).min(MEMBERS)).map(|index| (index, draw())).collect();
-        all.extend(parallel::map(batch, member));
+        let batch = (first..first + at_once).step_by(TOGETHER).map(|first| std::array::from_fn(|place| (first + place, draw()))).collect();
+        all.extend(parallel::map(batch, some).into_iter().flatten());
     }
     all
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::Outcome;
 use super::design::{Design, Row, SEGMENTS};
-use super::lbfgs::minimise;
+use super::lbfgs::{Limits, Search};
 use super::parallel;
 use super::setting::Setting;
 
@@ -64,31 +64,92 @@ impl Fitted {
     }
 }
 
-/// Fits weights and tie parameter to a sample, from earlier ones; `centre` (in prior standard deviations, empty for 0) is where the penalty
-/// pulls to.
-pub(super) fn fit(design: &Design, sample: &Sample, setting: &Setting, start: &Fitted, centre: &[f64], precision: Precision) -> Fitted {
+/// One fit.
+#[derive(Clone, Copy)]
+pub(super) struct Problem<'a> {
+    /// The rows that count.
+    pub(super) sample: &'a Sample,
+    /// Earlier parameters to begin at.
+    pub(super) start: &'a Fitted,
+    /// Where the penalty pulls to, in prior standard deviations; empty for 0.
+    pub(super) centre: &'a [f64],
+}
+
+/// Fits weights and tie parameter to a sample.
+pub(super) fn fit(design: &Design, setting: &Setting, problem: Problem<'_>, precision: Precision) -> Fitted {
+    let [fitted] = fit_together(design, setting, [problem], precision);
+    fitted
+}
+
+/// Several fits by the same readings of the rows, which takes less time than one after the other; each is what it would be alone, up to
+/// rounding.
+pub(super) fn fit_together<const N: usize>(
+    design: &Design,
+    setting: &Setting,
+    problems: [Problem<'_>; N],
+    precision: Precision,
+) -> [Fitted; N] {
     let used = used(design, setting);
-    let mut scaled = Vec::new();
-    let mut pull = Vec::new();
-    for part in &used {
-        let weight = |column: usize| start.weights.get(column).copied().unwrap_or(0.0) / part.deviation;
-        scaled.extend(part.columns.clone().map(weight));
-        pull.extend(part.columns.clone().map(|column| centre.get(column).copied().unwrap_or(0.0)));
-    }
-    scaled.push(start.log_tie);
-    let total: f64 = sample.iter().map(|(_, weight)| weight).sum();
-    let objective = Objective { design, sample, used, pull };
-    let tolerance = precision.tolerance * total.max(1.0).sqrt();
-    let mut fitted = minimise(scaled, tolerance, precision.steps, |point, gradient| objective.at(point, gradient));
-    let log_tie = fitted.pop().unwrap_or(0.0);
-    let mut weights = vec![0.0; design.width()];
-    for part in &objective.used {
-        let own = fitted.get(part.columns.start - part.shift..part.columns.end - part.shift).unwrap_or_default();
-        if let Some(weights) = weights.get_mut(part.columns.clone()) {
-            weights.iter_mut().zip(own).for_each(|(weight, scaled)| *weight = scaled * part.deviation);
+    let log_ties = problems.map(|one| if one.start.weights.is_empty() { usual_tie(design, one.sample) } else { one.start.log_tie });
+    let objective = Objective { design, rows: together(design, problems), runs: runs(&used), used };
+    let curvatures = objective.curvature(problems.map(|one| one.start), log_ties);
+    let mut curvatures = curvatures.into_iter();
+    let mut pulls: [Vec<f64>; N] = std::array::from_fn(|_| Vec::new());
+    let mut searches: [Search; N] = std::array::from_fn(|lane| {
+        let Problem { sample, start, centre } = problems[lane];
+        let mut scaled = Vec::new();
+        for part in &objective.used {
+            scaled.extend(part.columns.clone().map(|column| start.weights.get(column).copied().unwrap_or(0.0) / part.deviation));
+            pulls[lane].extend(part.columns.clone().map(|column| centre.get(column).copied().unwrap_or(0.0)));
+        }
+        scaled.push(log_ties[lane]);
+        let total: f64 = sample.iter().map(|(_, weight)| weight).sum();
+        Search::new(scaled, curvatures.next().unwrap_or_default(), precision.limits(total.max(1.0)))
+    });
+    loop {
+        let wanted: [Option<&[f64]>; N] = std::array::from_fn(|lane| searches[lane].wanted());
+        if wanted.iter().all(Option::is_none) {
+            break;
+        }
+        let found = objective.at(wanted, &pulls);
+        for (search, (value, gradient)) in searches.iter_mut().zip(found) {
+            if search.wanted().is_some() {
+                search.take(value, gradient);
+            }
         }
     }
-    Fitted { weights, log_tie }
+    searches.map(|search| {
+        let mut fitted = search.into_point();
+        let log_tie = fitted.pop().unwrap_or(0.0);
+        let mut weights = vec![0.0; design.width()];
+        for part in &objective.used {
+            part.natural(&fitted, &mut weights, |weight, natural| *weight = natural);
+        }
+        Fitted { weights, log_tie }
+    })
+}
+
+/// Every row that counts in any of the samples, with how much it counts in each.
+fn together<const N: usize>(design: &Design, problems: [Problem<'_>; N]) -> Vec<(u32, [f64; N])> {
+    let mut all = vec![[0.0; N]; design.rows.len()];
+    for (lane, problem) in problems.iter().enumerate() {
+        for (row, weight) in problem.sample {
+            if let Some(weights) = all.get_mut(*row as usize) {
+                weights[lane] = *weight;
+            }
+        }
+    }
+    (0..).zip(all).filter(|(_, weights)| weights.iter().any(|weight| *weight != 0.0)).collect()
+}
+
+/// The tie parameter by which equals tie as often as the sample does, the pseudo-comparison included.
+fn usual_tie(design: &Design, sample: &Sample) -> f64 {
+    let (mut ties, mut all) = (PRIOR_WEIGHT * PRIOR.tie, PRIOR_WEIGHT);
+    for (index, weight) in sample {
+        ties += design.rows.get(*index as usize).map_or(0.0, |row| row.outcome.tie * weight);
+        all += weight;
+    }
+    (2.0 * ties / (all - ties).max(f64::MIN_POSITIVE)).ln()
 }
 
 /// A segment that takes part in a fit.
@@ -100,6 +161,33 @@ struct Used {
     columns: Range<usize>,
     /// How far its columns stand further on in the design than in the fit, which has no gaps.
     shift: usize,
+}
+
+impl Used {
+    /// Where its weights stand in a fit.
+    fn place(&self) -> Range<usize> {
+        self.columns.start - self.shift..self.columns.end - self.shift
+    }
+
+    /// Gives each column what a fit's parameter is in natural units.
+    fn natural<T>(&self, fit: &[f64], columns: &mut [T], give: impl Fn(&mut T, f64)) {
+        let (columns, fit) = (columns.get_mut(self.columns.clone()), fit.get(self.place()));
+        for (column, scaled) in columns.unwrap_or_default().iter_mut().zip(fit.unwrap_or_default()) {
+            give(column, scaled * self.deviation);
+        }
+    }
+}
+
+/// Neighbouring segments together.
+fn runs(used: &[Used]) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for part in used {
+        match runs.last_mut().filter(|run| run.end == part.segment) {
+            Some(run) => run.end += 1,
+            None => runs.push(part.segment..part.segment + 1),
+        }
+    }
+    runs
 }
 
 fn used(design: &Design, setting: &Setting) -> Vec<Used> {
@@ -119,91 +207,159 @@ fn used(design: &Design, setting: &Setting) -> Vec<Used> {
 pub(super) struct Precision {
     /// Largest entry of the gradient, in units of the prior, for a weight of 1 in all; it grows with the root of that, as chance does.
     tolerance: f64,
+    /// Nats a pair that are too few to go on for.
+    decrease: f64,
     /// Most steps.
     steps: usize,
 }
 
 impl Precision {
     /// For the model that is kept.
-    pub(super) const FINAL: Self = Self { tolerance: 1e-5, steps: 200 };
+    pub(super) const FINAL: Self = Self { tolerance: 1e-5, decrease: 0.0, steps: 200 };
     /// For many fits that only need to be ranked, or to be near.
-    pub(super) const RANKING: Self = Self { tolerance: 2e-3, steps: 60 };
+    pub(super) const RANKING: Self = Self { tolerance: 2e-3, decrease: 1e-5, steps: 60 };
     /// For members of an ensemble of many pairs, which start close to their end.
-    pub(super) const MEMBER: Self = Self { tolerance: 5e-3, steps: 8 };
+    pub(super) const MEMBER: Self = Self { tolerance: 5e-3, decrease: 1e-5, steps: 8 };
+
+    /// For rows of so much weight in all.
+    fn limits(self, total: f64) -> Limits {
+        Limits { tolerance: self.tolerance * total.sqrt(), decrease: self.decrease * total, steps: self.steps }
+    }
 }
 
 /// From so many rows on, sums are made in [`PARTS`] parts on several cores.
-const LARGE: usize = 20_000;
+pub(super) const LARGE: usize = 20_000;
 const PARTS: usize = 4;
 
-/// Sums over a part of a sample.
-struct Part {
-    loss: f64,
-    tie_gradient: f64,
-    gradient: Vec<f64>,
+/// A weight of each fit and its part of the gradient side by side: what was fetched for the one is at hand for the other.
+type Cell<const N: usize> = [[f64; N]; 2];
+
+/// Sums over a part of the rows.
+struct Part<const N: usize> {
+    loss: [f64; N],
+    tie_gradient: [f64; N],
+    cells: Vec<Cell<N>>,
 }
 
-struct Objective<'a> {
+struct Objective<'a, const N: usize> {
     design: &'a Design,
-    sample: &'a Sample,
+    rows: Vec<(u32, [f64; N])>,
     used: Vec<Used>,
-    /// Where the penalty pulls to.
-    pull: Vec<f64>,
+    /// Segments that take part, neighbours together: a row's entries in them stand side by side.
+    runs: Vec<Range<usize>>,
 }
 
-impl Objective<'_> {
-    /// Loss and gradient at weights in units of their prior, then the log of the tie parameter:
-    /// weighted cross entropy + half the squared distance from the centre + the pseudo-comparison.
-    fn at(&self, point: &[f64], gradient: &mut [f64]) -> f64 {
-        let (Some((&log_tie, weights)), Some((last, slopes))) = (point.split_last(), gradient.split_last_mut()) else {
-            return 0.0;
-        };
-        let predicted = davidson(0.0, log_tie);
-        let mut loss = PRIOR_WEIGHT * log_loss(PRIOR, 0.0, log_tie);
-        *last = PRIOR_WEIGHT * (predicted.tie - PRIOR.tie);
-        for ((slope, weight), pull) in slopes.iter_mut().zip(weights).zip(&self.pull) {
-            *slope = weight - pull;
-            loss += 0.5 * *slope * *slope;
-        }
-        for part in self.parts(weights, log_tie) {
-            loss += part.loss;
-            *last += part.tie_gradient;
-            slopes.iter_mut().zip(&part.gradient).for_each(|(slope, part)| *slope += part);
-        }
-        loss
-    }
-
-    /// Sums over the sample: in fixed parts when it is large, so that the result does not depend on the number of cores.
-    fn parts(&self, weights: &[f64], log_tie: f64) -> Vec<Part> {
-        let size = if self.sample.len() < LARGE { self.sample.len().max(1) } else { self.sample.len().div_ceil(PARTS) };
-        let sum = |sample: &[(u32, f64)]| self.part(sample, weights, log_tie);
-        parallel::map(self.sample.chunks(size).collect(), sum)
-    }
-
-    fn part(&self, sample: &[(u32, f64)], weights: &[f64], log_tie: f64) -> Part {
-        let mut sums = Part { loss: 0.0, tie_gradient: 0.0, gradient: vec![0.0; weights.len()] };
-        for &(index, weight) in sample {
-            let row = &self.design.rows[index as usize];
-            let mut difference = 0.0;
+impl<const N: usize> Objective<'_, N> {
+    /// Loss and gradient of each fit at weights in units of their prior, then the log of the tie parameter:
+    /// weighted cross entropy + half the squared distance from where the penalty pulls + the pseudo-comparison.
+    fn at(&self, points: [Option<&[f64]>; N], pulls: &[Vec<f64>; N]) -> [(f64, Vec<f64>); N] {
+        // In natural units and by the design's columns: then rows need to know neither deviations nor which segments are used.
+        let mut cells = vec![[[0.0; N]; 2]; self.design.width()];
+        let mut log_ties = [0.0; N];
+        for (lane, point) in points.iter().enumerate() {
+            let Some((log_tie, weights)) = point.and_then(<[f64]>::split_last) else { continue };
+            log_ties[lane] = *log_tie;
             for part in &self.used {
-                let entries = self.design.entries(row, part.segment).iter();
-                let sum: f64 = entries.map(|&(column, value)| weights[column as usize - part.shift] * f64::from(value)).sum();
-                difference += part.deviation * sum;
+                part.natural(weights, &mut cells, |cell, weight| cell[0][lane] = weight);
             }
-            let [log_a, log_t, log_b] = log_davidson(difference, log_tie);
-            let (a, tie, b) = (log_a.exp(), log_t.exp(), log_b.exp());
-            sums.loss -= weight * ((row.outcome.a * log_a + row.outcome.b * log_b) + row.outcome.tie * log_t);
-            sums.tie_gradient += weight * (tie - row.outcome.tie);
-            let surprise = (a - b) - (row.outcome.a - row.outcome.b);
-            for part in &self.used {
-                let step = 0.5 * weight * surprise * part.deviation;
-                for &(column, value) in self.design.entries(row, part.segment) {
-                    sums.gradient[column as usize - part.shift] += step * f64::from(value);
+        }
+        let counts = points.map(|point| point.is_some());
+        let parts = self.parts(&cells, log_ties, counts);
+        std::array::from_fn(|lane| {
+            let Some((&log_tie, weights)) = points[lane].and_then(<[f64]>::split_last) else { return (0.0, Vec::new()) };
+            let mut loss = PRIOR_WEIGHT * log_loss(PRIOR, 0.0, log_tie);
+            let mut of_tie = PRIOR_WEIGHT * (davidson(0.0, log_tie).tie - PRIOR.tie);
+            let mut gradient: Vec<f64> = weights.iter().zip(&pulls[lane]).map(|(weight, pull)| weight - pull).collect();
+            loss += gradient.iter().map(|slope| 0.5 * slope * slope).sum::<f64>();
+            for sums in &parts {
+                loss += sums.loss[lane];
+                of_tie += sums.tie_gradient[lane];
+                for part in &self.used {
+                    let (to, from) = (gradient.get_mut(part.place()), sums.cells.get(part.columns.clone()));
+                    let both = to.unwrap_or_default().iter_mut().zip(from.unwrap_or_default());
+                    both.for_each(|(slope, cell)| *slope += cell[1][lane] * part.deviation);
                 }
             }
-        }
-        sums
+            gradient.push(of_tie);
+            (loss, gradient)
+        })
     }
+
+    /// How each loss curves along each weight by itself at earlier ones, in units of their prior; then along the tie parameter.
+    fn curvature(&self, starts: [&Fitted; N], log_ties: [f64; N]) -> [Vec<f64>; N] {
+        let mut known = vec![[0.0; N]; self.design.width()];
+        let mut of_tie = [PRIOR_WEIGHT * PRIOR.tie * (1.0 - PRIOR.tie); N];
+        for (index, weights) in &self.rows {
+            let Some(row) = self.design.rows.get(*index as usize) else { continue };
+            let mut spread = [0.0; N];
+            for lane in (0..N).filter(|lane| weights[*lane] != 0.0) {
+                let difference = if starts[lane].weights.is_empty() { 0.0 } else { starts[lane].difference(self.design, row) };
+                let predicted = davidson(difference, log_ties[lane]);
+                spread[lane] = weights[lane] * ((predicted.a + predicted.b) - (predicted.a - predicted.b).powi(2)) / 4.0;
+                of_tie[lane] += weights[lane] * predicted.tie * (1.0 - predicted.tie);
+            }
+            for &(column, value) in self.runs.iter().flat_map(|run| self.design.run(row, run)) {
+                let square = f64::from(value * value);
+                known[column as usize].iter_mut().zip(spread).for_each(|(known, spread)| *known += spread * square);
+            }
+        }
+        std::array::from_fn(|lane| {
+            let of = |part: &Used| {
+                let square = part.deviation * part.deviation;
+                let known = known.get(part.columns.clone()).unwrap_or_default();
+                known.iter().map(|known| 1.0 + known[lane] * square).collect::<Vec<f64>>()
+            };
+            self.used.iter().flat_map(of).chain([of_tie[lane]]).collect()
+        })
+    }
+
+    /// Sums over the rows: in fixed parts when there are many, so that the result does not depend on the number of cores.
+    fn parts(&self, cells: &[Cell<N>], log_ties: [f64; N], counts: [bool; N]) -> Vec<Part<N>> {
+        let size = if self.rows.len() < LARGE { self.rows.len().max(1) } else { self.rows.len().div_ceil(PARTS) };
+        parallel::map(self.rows.chunks(size).collect(), |rows| self.part(rows, cells.to_vec(), log_ties, counts))
+    }
+
+    fn part(&self, rows: &[(u32, [f64; N])], mut cells: Vec<Cell<N>>, log_ties: [f64; N], counts: [bool; N]) -> Part<N> {
+        let (mut loss, mut tie_gradient) = ([0.0; N], [0.0; N]);
+        for (index, weights) in rows {
+            let Some(row) = self.design.rows.get(*index as usize) else { continue };
+            let mut differences = [0.0; N];
+            for run in &self.runs {
+                add_along(&cells, self.design.run(row, run), &mut differences);
+            }
+            let mut steps = [0.0; N];
+            for lane in (0..N).filter(|lane| counts[*lane] && weights[*lane] != 0.0) {
+                let weight = weights[lane];
+                let [log_a, log_t, log_b] = log_davidson(differences[lane], log_ties[lane]);
+                let (a, tie, b) = (log_a.exp(), log_t.exp(), log_b.exp());
+                loss[lane] -= weight * ((row.outcome.a * log_a + row.outcome.b * log_b) + row.outcome.tie * log_t);
+                tie_gradient[lane] += weight * (tie - row.outcome.tie);
+                let surprise = (a - b) - (row.outcome.a - row.outcome.b);
+                steps[lane] = 0.5 * weight * surprise;
+            }
+            for &(column, value) in self.runs.iter().flat_map(|run| self.design.run(row, run)) {
+                let value = f64::from(value);
+                cells[column as usize][1].iter_mut().zip(steps).for_each(|(slope, step)| *slope += step * value);
+            }
+        }
+        Part { loss, tie_gradient, cells }
+    }
+}
+
+/// Adds the sum of weights times values of each fit, in two parts that do not wait for each other.
+fn add_along<const N: usize>(cells: &[Cell<N>], entries: &[(u32, f32)], to: &mut [f64; N]) {
+    let mut sums = [[0.0; N]; 2];
+    let add = |sum: &mut [f64; N], &(column, value): &(u32, f32)| {
+        let value = f64::from(value);
+        sum.iter_mut().zip(&cells[column as usize][0]).for_each(|(sum, weight)| *sum += weight * value);
+    };
+    let (twos, rest) = entries.as_chunks::<2>();
+    for [one, other] in twos {
+        add(&mut sums[0], one);
+        add(&mut sums[1], other);
+    }
+    rest.iter().for_each(|entry| add(&mut sums[0], entry));
+    to.iter_mut().enumerate().for_each(|(lane, to)| *to += sums[0][lane] + sums[1][lane]);
 }
 
 /// Fisher information of a sample about each weight by itself, in units of the prior, at a prediction of one half: what the data say beside

@@ -32,8 +32,31 @@ pub(super) struct NumberSeen {
 #[derive(Debug, Clone)]
 pub(super) struct BucketSeen {
     pub(super) text: String,
+    /// The beginning of the text, which tells most texts apart without a look at them.
+    lead: u128,
     /// Pairs whose candidates differ in it.
     pub(super) pairs: u32,
+}
+
+impl BucketSeen {
+    fn see(&mut self, text: &str) {
+        self.pairs += 1;
+        let lead = lead(text);
+        if lead < self.lead || (lead == self.lead && text.len().max(self.text.len()) > LEAD && text < self.text.as_str()) {
+            text.clone_into(&mut self.text);
+            self.lead = lead;
+        }
+    }
+}
+
+/// Bytes of a lead.
+const LEAD: usize = 16;
+
+/// The first bytes of a text as a number: what is less comes first. Words hold no control characters, so that 0 can stand for what is missing.
+fn lead(text: &str) -> u128 {
+    let mut bytes = [0; LEAD];
+    bytes.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
+    u128::from_be_bytes(bytes)
 }
 
 /// A pair but for its features.
@@ -60,6 +83,8 @@ pub struct Pairs {
     pub(super) words: Vec<(u32, f32)>,
     pub(super) numbers: Vec<NumberSeen>,
     number_places: HashMap<String, u32>,
+    /// Where the next number is looked for first.
+    next_number: u32,
     /// By number of the bucket, as far as any was seen.
     buckets: Vec<Option<BucketSeen>>,
     prompts: HashMap<String, u32>,
@@ -87,12 +112,19 @@ impl Pairs {
     /// # Errors
     /// As [`Self::push`].
     pub fn push_all<T: Sync>(&mut self, rows: &[T], describe: impl Fn(&T) -> Example + Sync) -> Result<(), TrainError> {
+        let mut described: Vec<Vec<Example>> = Vec::new();
         for some in rows.chunks(DESCRIBED_AT_ONCE) {
             let parts = some.chunks(DESCRIBED_AT_ONCE / 16).collect();
-            let described = parallel::map(parts, |part: &[T]| part.iter().map(&describe).collect::<Vec<Example>>());
-            described.iter().flatten().try_for_each(|example| self.push(example))?;
+            // The next are described while those before are taken in.
+            let (taken, next) = std::thread::scope(|scope| {
+                let taking = scope.spawn(|| described.iter().flatten().try_for_each(|example| self.push(example)));
+                let next = parallel::map(parts, |part: &[T]| part.iter().map(&describe).collect::<Vec<Example>>());
+                (taking.join(), next)
+            });
+            taken.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            described = next;
         }
-        Ok(())
+        described.iter().flatten().try_for_each(|example| self.push(example))
     }
 
     /// Adds a pair; one of weight 0 is checked and left out.
@@ -159,16 +191,24 @@ impl Pairs {
     }
 
     fn place(&mut self, name: &str) -> u32 {
+        // Pairs mostly have the same numbers, in the same order.
+        self.next_number += 1;
+        if self.numbers.get(self.next_number as usize - 1).is_some_and(|number| number.name == name) {
+            return self.next_number - 1;
+        }
         if let Some(place) = self.number_places.get(name) {
+            self.next_number = *place + 1;
             return *place;
         }
         let place = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
         self.number_places.insert(name.to_owned(), place);
         self.numbers.push(NumberSeen { name: name.to_owned(), sum: 0.0, count: 0.0, size: 0.0 });
+        self.next_number = place.saturating_add(1);
         place
     }
 
     fn add_numbers(&mut self, example: &Example) {
+        self.next_number = 0;
         let mut see = |name: &str, a: Option<f64>, b: Option<f64>| {
             let number = self.place(name);
             let (a, b) = (a.map(damped), b.map(damped));
@@ -210,13 +250,8 @@ impl Pairs {
                 self.buckets.resize(*bucket as usize + 1, None);
             }
             match self.buckets.get_mut(*bucket as usize) {
-                Some(Some(seen)) => {
-                    seen.pairs += 1;
-                    if text < seen.text.as_str() {
-                        text.clone_into(&mut seen.text);
-                    }
-                }
-                Some(empty) => *empty = Some(BucketSeen { text: text.to_owned(), pairs: 1 }),
+                Some(Some(seen)) => seen.see(text),
+                Some(empty) => *empty = Some(BucketSeen { text: text.to_owned(), lead: lead(text), pairs: 1 }),
                 None => {}
             }
         }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Example;
 use super::design::Design;
 use super::ensemble;
-use super::likelihood::{Fitted, Precision, Sample, every_row, fit};
+use super::likelihood::{Fitted, Precision, Problem, Sample, every_row, fit};
 use super::metrics::{Baseline, Metrics, Prediction, baselines_of, measure};
 use super::model::{MODEL_VERSION, RewardModel};
 use super::pairs::Pairs;
@@ -157,14 +157,14 @@ pub fn train_pairs(pairs: &Pairs, seed: u64, report: &mut dyn FnMut(Progress)) -
         }
         Some(best) => {
             steps.stretch(0.55, "trying the model on pairs that were left out");
-            start = fit(&design, &parts.rest, &setting, &start, &[], Precision::RANKING);
+            start = fit(&design, &setting, Problem { sample: &parts.rest, start: &start, centre: &[] }, Precision::RANKING);
             left_out(&design, parts.left_out, best, &start, seed)
         }
         None => (1.0, Vec::new()),
     };
     steps.stretch(0.7_f64.max(steps.reached()), "fitting the model to all pairs");
     let precision = if all.len() > MOST_FOLDED { Precision::RANKING } else { Precision::FINAL };
-    let mut fitted = fit(&design, &all, &setting, &start, &[], precision);
+    let mut fitted = fit(&design, &setting, Problem { sample: &all, start: &start, centre: &[] }, precision);
     steps.stretch(1.0, "fitting the ensemble");
     let members = ensemble::members(&design, &setting, temperature, &fitted, seed, &mut steps);
     fitted.weights.iter_mut().for_each(|weight| *weight /= temperature);
@@ -205,7 +205,8 @@ pub fn refit(examples: &[&Example], setting: Setting) -> RewardModel {
         let _ = pairs.push(example);
     }
     let design = Design::new(&pairs);
-    let fitted = fit(&design, &every_row(&design), &setting, &Fitted::default(), &[], Precision::RANKING);
+    let problem = Problem { sample: &every_row(&design), start: &Fitted::default(), centre: &[] };
+    let fitted = fit(&design, &setting, problem, Precision::RANKING);
     model(&design, setting, &fitted, 1.0, Vec::new())
 }
 

@@ -5,7 +5,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::design::{Design, FIRST_GROUP};
-use super::likelihood::{Fitted, Precision, Sample, davidson, fit, log_loss};
+use super::likelihood::{Fitted, Precision, Problem, Sample, davidson, fit, log_loss};
 use super::metrics::Prediction;
 use super::pairs::Pairs;
 use super::parallel;
@@ -155,7 +155,7 @@ impl Tuning<'_> {
     fn attempt(&self, setting: &Setting, rule: Rule, starts: &[Fitted]) -> (HeldOut, Vec<Fitted>) {
         let fold = |(fold, start): (usize, &Fitted)| {
             let outside = self.sample.iter().filter(|(row, _)| self.fold_of(*row) != fold).copied().collect();
-            fit(self.design, &outside, setting, start, &[], Precision::RANKING)
+            fit(self.design, setting, Problem { sample: &outside, start, centre: &[] }, Precision::RANKING)
         };
         let fitted = parallel::map(starts.iter().enumerate().collect(), fold);
         let score = |(row, _): &(u32, f64)| {
