@@ -22,5 +22,5 @@ pub mod server;
 pub mod settings;
 pub mod start;
 pub mod tabular;
-pub mod telemetry;
+mod telemetry;
 pub mod token;

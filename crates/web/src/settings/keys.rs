@@ -9,7 +9,7 @@ use super::artifacts;
 use super::key::DefaultValue::{Absent, Derived, Value};
 use super::key::Kind::{self, Address, Number, OneOf, Secret, Text, Url, Whole};
 use super::key::{Key, key};
-use super::{rating, webhooks};
+use super::{rating, telemetry, webhooks};
 
 const PORT: Kind = Whole { min: 0, max: 65_535 };
 const SHARE: Kind = Number { min: 0.0, max: 1.0 };
@@ -210,6 +210,9 @@ pub const KEYS: &[Key] = &[
     ),
     key("ENDCAP_LOG_FORMAT", OneOf(&["text", "json"]), Value("text"), "json", "Shape of log lines."),
     key("RUST_LOG", Text, Value("info"), "info,storage=debug", "Which log lines are written: a level, or levels by module."),
+    telemetry::ENDPOINT,
+    telemetry::HEADERS,
+    telemetry::SHARE,
     key("ENDCAP_ACCESS_TOKEN_TTL_SECONDS", Whole { min: 60, max: 86_400 }, Value("3600"), "3600", "Life of an access token, in seconds."),
     key("ENDCAP_REFRESH_TOKEN_TTL_DAYS", Whole { min: 1, max: 365 }, Value("30"), "30", "Life of a refresh token, in days."),
     key("ENDCAP_SIGNUP", OneOf(&["open", "closed"]), Value("open"), "closed", "Whether strangers may sign up as raters."),

@@ -12,6 +12,7 @@ mod rating;
 pub mod render;
 mod rooms;
 mod sources;
+mod telemetry;
 mod values;
 mod webhooks;
 
@@ -31,6 +32,7 @@ pub use rates::{RateLimits, RateRule};
 pub use rating::{Calibration, Integrity, Overlap, QueueWeights, Rating, Selection};
 pub use render::{render_configuration_table, render_env_example};
 pub use sources::Sources;
+pub use telemetry::Telemetry;
 use values::Values;
 pub use webhooks::Webhooks;
 
@@ -242,6 +244,8 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// Which log lines are written (`RUST_LOG` syntax).
     pub log_filter: String,
+    /// Where spans of requests are sent.
+    pub telemetry: Telemetry,
     /// Sign-in.
     pub sign_in: SignIn,
     /// How tasks are given out and judged.
