@@ -31,11 +31,8 @@ impl SpanProcessor for Queue {
     fn on_start(&self, _: &mut Span, _: &Context) {}
 
     fn on_end(&self, mut span: SpanData) {
-        if !span.span_context.is_sampled() {
-            return;
-        }
-        words::translate(&mut span);
-        if self.0.try_send(span).is_err() {
+        let is_wanted = span.span_context.is_sampled() && words::translate(&mut span);
+        if is_wanted && self.0.try_send(span).is_err() {
             count_dropped(1, "queue_full");
         }
     }

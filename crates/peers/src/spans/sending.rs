@@ -85,12 +85,21 @@ impl Collector {
             .headers(self.headers.clone())
             .header(CONTENT_TYPE, "application/x-protobuf")
             .timeout(TIMEOUT);
-        let response = request.body(body).send().await.map_err(|error| error.without_url().to_string())?;
+        let response = request.body(body).send().await.map_err(|error| innermost(&error.without_url()))?;
         match response.status() {
             status if status.is_success() => Ok(()),
             status => Err(format!("it answered {status}")),
         }
     }
+}
+
+/// What is behind an error: "connection refused" rather than "error sending request".
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
 }
 
 /// Sends until told to close, and then what still waits.

@@ -32,13 +32,16 @@ pub(super) fn is_ours(name: &str) -> bool {
     name == REQUEST || name == CALL
 }
 
-/// Brings a span into its exported form.
-pub(super) fn translate(span: &mut SpanData) {
+/// Brings a span into its exported form; `false` for probes and scrapes, which come every few seconds and would drown the rest.
+pub(super) fn translate(span: &mut SpanData) -> bool {
     span.attributes = span.attributes.drain(..).filter_map(translated).collect();
     span.events = Default::default();
     let value = |name: &str| span.attributes.iter().find(|one| one.key.as_str() == name).map(|one| one.value.as_str().into_owned());
     let (kind, name) = if span.name == REQUEST {
         let (method, route) = (value("http.request.method").unwrap_or_default(), value("http.route").unwrap_or_default());
+        if route.starts_with("/health/") || route == "/metrics" {
+            return false;
+        }
         (SpanKind::Server, format!("{method} {route}"))
     } else {
         let (peer, operation) = (value("server.service").unwrap_or_default(), value("rpc.method").unwrap_or_default());
@@ -46,6 +49,7 @@ pub(super) fn translate(span: &mut SpanData) {
     };
     span.span_kind = kind;
     span.name = name.into();
+    true
 }
 
 fn translated(attribute: KeyValue) -> Option<KeyValue> {

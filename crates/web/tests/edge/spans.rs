@@ -105,6 +105,7 @@ async fn a_collector_receives_requests_in_their_traces_and_no_secret() {
     assert_eq!(send(running.public, &format!("GET /v1/limited?word=hidden HTTP/1.1\r\n{traced}"), "").await.status, 200);
     assert_eq!(fetch(running.public, "/things/cmp_1/of/ada@example.com").await.status, 200);
     assert_eq!(fetch(running.public, "/broken").await.status, 500);
+    assert_eq!(fetch(running.public, "/health/live").await.status, 200);
     let unsampled = format!("GET /slow HTTP/1.1\r\ntraceparent: 00-{TRACE}-{PARENT}-00");
     assert_eq!(send(running.public, &unsampled, "").await.status, 200);
     // A call to another service, which has no such path here.
@@ -150,6 +151,7 @@ async fn a_collector_receives_requests_in_their_traces_and_no_secret() {
     assert_eq!((said(thing, "endcap.campaign_id").as_deref(), said(thing, "endcap.person_id")), (Some("cmp_1"), None));
     assert_eq!(of("GET /broken").status.as_ref().unwrap().code, 2, "our fault is an error");
     assert!(!names.contains(&"GET /slow"), "the caller decided against it");
+    assert!(!names.iter().any(|name| name.contains("health")), "probes are left out: {names:?}");
     // Ours, the call it makes, and what the other side makes of it, one below the other in one trace.
     let (own, call, theirs) = (of(" "), of("rlhf-backend take judgments"), of("POST unmatched"));
     assert_eq!((&call.parent_span_id, &theirs.parent_span_id), (&own.span_id, &call.span_id));
@@ -177,7 +179,7 @@ async fn a_collector_that_does_not_answer_slows_nobody_and_what_is_lost_is_count
     let running = start(&[]);
     let began = Instant::now();
     for _ in 0..2_000 {
-        assert_eq!(fetch(running.public, "/health/live").await.status, 200);
+        assert_eq!(fetch(running.public, "/nowhere").await.status, 404);
     }
     let took = began.elapsed();
     assert!(took < Duration::from_secs(60), "2,000 requests took {took:?}");
