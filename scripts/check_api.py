@@ -33,8 +33,8 @@ LISTS = {
 class System:
     """A system of our own, or the addresses of another one."""
 
-    def __init__(self, urls: list[str] | None, settings: dict[str, str] | None = None):
-        self.settings = settings or {}
+    def __init__(self, urls: list[str] | None, settings: dict[str, str] | None = None, database: str | None = None):
+        self.settings, self.database = settings or {}, database
         self.urls, self.child, self.folder, self.programs, self.pids = urls, None, None, None, {}
         if urls is None:
             self.start()
@@ -58,6 +58,7 @@ class System:
             sys.exit("Build the programs first: cargo build --bins")
         log = open(self.folder / "up.log", "w+b")
         command = [self.programs / "endcap", "up", "--data-dir", self.folder / "data"]
+        command += ["--database-url", self.database] if self.database else []
         self.child = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT)
         limit = time.monotonic() + 240
         while b"endcap is ready" not in (said := (self.folder / "up.log").read_bytes()):
@@ -159,7 +160,7 @@ def run(name: str, url: str, caller: str, credential: str, config: Path, folder:
     # Keys are taken here as well. In a header of its own a key would stand beside generated `Authorization`, an empty one among them.
     header = f"Authorization: Bearer {credential}"
     command = [Path(sys.executable).parent / "st", "--config-file", config, "run", f"{url}/openapi.json",
-               "--phases", phases, "--max-examples", str(100 if options.deep else 5), "--seed", str(options.seed), "--workers", "1", "--continue-on-failure", "--no-color",
+               "--phases", phases, "--max-examples", str(options.examples or (100 if options.deep else 5)), "--seed", str(options.seed), "--workers", "1", "--continue-on-failure", "--no-color",
                "--request-timeout", "60", "--suppress-health-check", "all", "-H", header, "--report", "json", "--report-json-path", f"{report}.json"]
     if not options.deep:
         command += ["--no-shrink"]
@@ -181,13 +182,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/check-api")
     parser.add_argument("--deep", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--examples", type=int, metavar="N", help="inputs for each operation and phase (default 5, with --deep 100)")
+    parser.add_argument("--database-url", metavar="URL", help="an empty database for the system of its own, in place of a SQLite file")
     parser.add_argument("--at", nargs=3, metavar="URL")
     parser.add_argument("--inputs", action="store_true", help="the list of bad inputs only, which needs no Schemathesis")
     parser.add_argument("--only", choices=SERVICES, action="append")
     options = parser.parse_args()
     folder = ROOT / "target/check-api"
     folder.mkdir(parents=True, exist_ok=True)
-    system = System(options.at)
+    system = System(options.at, database=options.database_url)
     is_good = True
     try:
         callers = credentials(system.urls)

@@ -61,8 +61,9 @@ pub fn back_up(arguments: &BackupArguments) -> Result<()> {
     ensure!(!file.exists(), "{} exists; a backup overwrites nothing", file.display());
     let mut conn = crate::database::open_existing(&url)?;
     let schema = schema_of(&mut conn)?.context("the database has no schema of Endcap; there is nothing to back up")?;
-    let unfinished = beside(file, ".part");
-    for place in [&unfinished, &beside(file, ".json")] {
+    let (unfinished, note_place) = (beside(file, ".part"), beside(file, ".json"));
+    require_ours(&note_place)?;
+    for place in [&unfinished, &note_place] {
         for_us_only(place)?;
     }
     let written = match &url {
@@ -73,14 +74,14 @@ pub fn back_up(arguments: &BackupArguments) -> Result<()> {
     if let Err(error) = written {
         // Half a dump must not be taken for a backup; when it cannot be removed its name still says what it is.
         let _ = std::fs::remove_file(&unfinished);
-        let _ = std::fs::remove_file(beside(file, ".json"));
+        let _ = std::fs::remove_file(&note_place);
         return Err(error);
     }
     File::open(&unfinished)?.sync_all()?;
     let (bytes, sha256) = digest(&unfinished)?;
     let note =
         Note { database: url.kind().to_owned(), endcap: env!("CARGO_PKG_VERSION").to_owned(), made_at: Utc::now(), schema, bytes, sha256 };
-    std::fs::write(beside(file, ".json"), serde_json::to_string_pretty(&note)?)?;
+    std::fs::write(&note_place, serde_json::to_string_pretty(&note)?)?;
     std::fs::rename(&unfinished, file).with_context(|| format!("{} cannot be named {}", unfinished.display(), file.display()))?;
     println!("{}: {bytes} bytes of {url}, schema {}, SHA-256 {}", file.display(), note.schema, note.sha256);
     println!("Files of artifacts are not in it: copy the folder or bucket afterwards (docs/backup.md).");
@@ -127,8 +128,17 @@ pub fn restore(arguments: &RestoreArguments) -> Result<()> {
             tools::restore_postgres(text, file)?;
         }
         DatabaseUrl::Mysql(text) => {
-            into_empty(&url)?;
-            tools::restore_mysql(text, file)?;
+            backup::begin_restore(&mut into_empty(&url)?)?;
+            // A connection of its own: the one before may have been closed for waiting too long.
+            if let Err(error) = tools::restore_mysql(text, file) {
+                let undone = Connection::open(&url, Access::Write).map_err(anyhow::Error::from);
+                let undone = undone.and_then(|mut conn| Ok(backup::undo_restore(&mut conn)?));
+                return Err(match undone {
+                    Ok(_) => error.context("nothing was restored: the database is as empty as before"),
+                    Err(why) => error.context(format!("half of the backup is in {url} and could not be removed ({why}); empty it by hand")),
+                });
+            }
+            backup::end_restore(&mut Connection::open(&url, Access::Write)?)?;
         }
     }
     verify(&url, &note)
@@ -138,6 +148,10 @@ pub fn restore(arguments: &RestoreArguments) -> Result<()> {
 fn into_empty(url: &DatabaseUrl) -> Result<Connection> {
     let mut conn = Connection::open(url, Access::Write)?;
     let tables = backup::tables(&mut conn)?;
+    ensure!(
+        !tables.iter().any(|name| name == backup::UNFINISHED),
+        "a restore into {url} was cut off, and half of a backup is in it; drop the database, make it anew, and restore again"
+    );
     ensure!(tables.is_empty(), "{url} has {} tables, {} among them; restore into an empty database", tables.len(), tables.join(", "));
     Ok(conn)
 }
@@ -167,6 +181,18 @@ fn schema_of(conn: &mut Connection) -> Result<Option<String>> {
         return Ok(None);
     }
     Ok(migrate::status(conn)?.into_iter().rfind(|state| state.applied).map(|state| state.name))
+}
+
+/// A note without its backup is left by a backup that was cut off or taken elsewhere, and a new one takes its place; any other file of that name
+/// is somebody's.
+fn require_ours(place: &Path) -> Result<()> {
+    let text = match std::fs::read_to_string(place) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        text => text.with_context(|| format!("{} cannot be read", place.display()))?,
+    };
+    let is_ours = text.is_empty() || serde_json::from_str::<Note>(&text).is_ok();
+    ensure!(is_ours, "{} exists and is not the note of a backup; a backup overwrites nothing", place.display());
+    Ok(())
 }
 
 /// Makes an empty file that only its owner may read: what is in a database is in its backup, password hashes and all. The tools that write it

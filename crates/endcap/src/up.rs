@@ -44,7 +44,7 @@ pub struct Prepared {
     pub log_folder: PathBuf,
 }
 
-/// Starts everything and stays until a signal comes or a service ends.
+/// Starts everything and stays until a signal comes or a service has ended too often.
 pub fn run(arguments: Arguments) -> Result<()> {
     let started = Instant::now();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -70,7 +70,7 @@ pub fn run(arguments: Arguments) -> Result<()> {
         println!("endcap is ready ({:.1} s)", started.elapsed().as_secs_f64());
         let ended = tokio::select! {
             _ = stop => None,
-            reason = stack.first_end() => Some(reason),
+            reason = stack.keep() => Some(reason),
         };
         println!("stopping");
         stack.stop().await;

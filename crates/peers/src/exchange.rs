@@ -12,12 +12,14 @@ use reqwest::{Client, Response, Url};
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tracing::Instrument as _;
 
 use crate::circuit::Circuit;
 use crate::context::RequestContext;
 use crate::error::{PeerError, PeerErrorKind};
 use crate::service_token::{self, ServiceClaims};
 use crate::settings::PeerSettings;
+use crate::trace;
 
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
@@ -103,13 +105,23 @@ impl Exchange {
             self.count(operation, &error.kind.to_string());
             return Err(error);
         }
-        let result = self.post_with_retries(operation, context, tenant_id, body).await;
+        // For the export of spans only: log lines are about the request.
+        let span = tracing::debug_span!("peer_call", peer = self.peer, operation = operation.name, outcome = tracing::field::Empty);
+        if let (None, Some(traceparent)) = (trace::traceparent_of(&tracing::Span::current()), &context.traceparent) {
+            trace::join(&span, traceparent);
+        }
+        let result = self.post_with_retries(operation, context, tenant_id, body).instrument(span.clone()).await;
+        let outcome = result.as_ref().err().map_or_else(|| "ok".to_owned(), |error| error.kind.to_string());
+        span.record("outcome", &outcome);
+        if result.as_ref().is_err_and(PeerError::is_failure_of_the_peer) {
+            trace::fail(&span);
+        }
         match &result {
             Err(error) if error.is_failure_of_the_peer() => self.circuit.record_failure((self.read_instant)()),
             _ => self.circuit.record_success(),
         }
         self.export_circuit();
-        self.count(operation, &result.as_ref().err().map_or_else(|| "ok".to_owned(), |error| error.kind.to_string()));
+        self.count(operation, &outcome);
         result
     }
 
@@ -221,7 +233,7 @@ impl Exchange {
 }
 
 /// A client that talks to the peer directly: no proxy, no redirects.
-fn build_client(url: &Url) -> reqwest::Result<Client> {
+pub(crate) fn build_client(url: &Url) -> reqwest::Result<Client> {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // Without one the HTTP client panics, for http:// too. When another thread was faster, its provider serves as well.
         drop(rustls::crypto::ring::default_provider().install_default());
@@ -239,7 +251,8 @@ fn build_client(url: &Url) -> reqwest::Result<Client> {
 fn headers(context: &RequestContext, remaining: Duration) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert("x-deadline-ms", HeaderValue::from(u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX)));
-    let passed_on = [("x-request-id", Some(&context.request_id)), ("traceparent", context.traceparent.as_ref())];
+    let own = trace::traceparent_of(&tracing::Span::current());
+    let passed_on = [("x-request-id", Some(&context.request_id)), ("traceparent", own.as_ref().or(context.traceparent.as_ref()))];
     for (name, value) in passed_on {
         // A value that is no header value came from outside and helps nobody; the call matters more.
         if let Some(Ok(value)) = value.map(|value| HeaderValue::from_str(value)) {

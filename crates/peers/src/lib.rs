@@ -15,7 +15,9 @@ pub mod rlhf_backend;
 pub mod score;
 pub mod service_token;
 pub mod settings;
+pub mod spans;
 pub mod tasks;
+pub mod trace;
 
 #[cfg(test)]
 mod exchange_tests;

@@ -62,6 +62,56 @@ pub fn count_rows(conn: &mut Connection) -> Result<Vec<(String, i64)>, StorageEr
     Ok(counts)
 }
 
+/// Stands in a MariaDB database while a backup is restored into it: its tool writes statement by statement, and what was cut off must show.
+pub const UNFINISHED: &str = "endcap_restore_unfinished";
+
+/// Marks a MariaDB database as half restored; without effect elsewhere, where restoring is one step.
+///
+/// # Errors
+/// As any query.
+pub fn begin_restore(conn: &mut Connection) -> Result<(), StorageError> {
+    let Connection::Mysql(mysql) = conn else { return Ok(()) };
+    diesel::sql_query(format!("CREATE TABLE {UNFINISHED} (id INT PRIMARY KEY)")).execute(mysql)?;
+    Ok(())
+}
+
+/// Takes the mark away.
+///
+/// # Errors
+/// As any query.
+pub fn end_restore(conn: &mut Connection) -> Result<(), StorageError> {
+    let Connection::Mysql(mysql) = conn else { return Ok(()) };
+    diesel::sql_query(format!("DROP TABLE {UNFINISHED}")).execute(mysql)?;
+    Ok(())
+}
+
+/// Whether half a backup is in the database.
+///
+/// # Errors
+/// As any query.
+pub fn is_half_restored(conn: &mut Connection) -> Result<bool, StorageError> {
+    let Connection::Mysql(mysql) = conn else { return Ok(false) };
+    let query = "SELECT COUNT(*) AS n FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?";
+    let found: Counted = diesel::sql_query(query).bind::<Text, _>(UNFINISHED).get_result(mysql)?;
+    Ok(found.n > 0)
+}
+
+/// Drops every table of a MariaDB database that was empty before a restore into it failed, the mark last; how many.
+///
+/// # Errors
+/// As any query.
+pub fn undo_restore(conn: &mut Connection) -> Result<usize, StorageError> {
+    let mut names = tables(conn)?;
+    let Connection::Mysql(mysql) = conn else { return Ok(0) };
+    names.sort_by_key(|name| name == UNFINISHED);
+    diesel::sql_query("SET FOREIGN_KEY_CHECKS = 0").execute(mysql)?;
+    for name in &names {
+        diesel::sql_query(format!("DROP TABLE `{}`", name.replace('`', "``"))).execute(mysql)?;
+    }
+    diesel::sql_query("SET FOREIGN_KEY_CHECKS = 1").execute(mysql)?;
+    Ok(names.len())
+}
+
 /// Writes a consistent copy of a SQLite database, while others read and write it, to a file that must not exist.
 ///
 /// # Errors

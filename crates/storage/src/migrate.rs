@@ -97,6 +97,11 @@ fn names<DB: diesel::backend::Backend>(migrations: Vec<Box<dyn Migration<DB>>>) 
 /// # Errors
 /// [`StorageError::Unavailable`] saying what to do when it is behind.
 pub fn require_current(conn: &mut Connection) -> Result<(), StorageError> {
+    if crate::backup::is_half_restored(conn)? {
+        return Err(StorageError::Unavailable(
+            "half of a backup is in the database; empty it and restore again (docs/backup.md)".to_owned(),
+        ));
+    }
     let missing: Vec<String> = status(conn)?.into_iter().filter(|m| !m.applied).map(|m| m.name).collect();
     if missing.is_empty() {
         Ok(())

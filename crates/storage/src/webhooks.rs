@@ -1,6 +1,7 @@
 //! Webhooks: addresses that are told of events, each with a sealed secret that signs what is sent. What is sent is in [`deliveries`],
 //! how events become deliveries in [`reading`], and who sends them in [`queue`].
 
+pub mod attempts;
 pub mod deliveries;
 pub mod queue;
 pub mod reading;

@@ -5,6 +5,7 @@
 pub mod bench;
 pub mod clock;
 pub mod database;
+pub mod fuzz;
 pub mod http;
 pub mod service;
 pub mod supabase;

@@ -23,5 +23,5 @@ pub mod server;
 pub mod settings;
 pub mod start;
 pub mod tabular;
-pub mod telemetry;
+mod telemetry;
 pub mod token;

@@ -1,6 +1,8 @@
 //! What is known about the request being answered, everywhere below its handler: its id and its trace, to be passed on to peers.
 
 use actix_web::http::header::HeaderMap;
+use peers::trace;
+use tracing::Span;
 use uuid::Uuid;
 
 /// Header with the id of a request, accepted and returned.
@@ -14,8 +16,10 @@ const MAX_ID_LENGTH: usize = 100;
 pub struct RequestContext {
     /// The caller's `x-request-id`, or a new one.
     pub id: String,
-    /// W3C `traceparent`: the caller's when well formed, or a new one.
+    /// W3C `traceparent`: that of the exported span; where none is exported the caller's when well formed, or a new one.
     pub traceparent: String,
+    /// Whether the caller sent one.
+    has_trace: bool,
 }
 
 tokio::task_local! {
@@ -28,8 +32,17 @@ impl RequestContext {
     pub fn of_headers(headers: &HeaderMap) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let id = text(REQUEST_ID).filter(|id| is_acceptable_id(id)).map_or_else(|| Uuid::now_v7().simple().to_string(), str::to_owned);
-        let traceparent = text("traceparent").filter(|t| is_traceparent(t)).map_or_else(new_traceparent, str::to_owned);
-        Self { id, traceparent }
+        let given = text("traceparent").filter(|t| is_traceparent(t));
+        Self { id, traceparent: given.map_or_else(new_traceparent, str::to_owned), has_trace: given.is_some() }
+    }
+
+    /// Makes the span of the request part of the caller's trace, and what is passed on part of the span.
+    pub(crate) fn trace(&mut self, span: &Span) {
+        if self.has_trace {
+            trace::join(span, &self.traceparent);
+        }
+        self.traceparent = trace::traceparent_of(span).unwrap_or_else(|| std::mem::take(&mut self.traceparent));
+        span.record("traceparent", &self.traceparent);
     }
 
     /// Runs `work` with this as the current request.

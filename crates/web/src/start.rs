@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io::Read as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +16,9 @@ pub const GIT_COMMIT: &str = match option_env!("ENDCAP_GIT_COMMIT") {
     Some(commit) => commit,
     None => "unknown",
 };
+
+/// Longest time in which the last spans are sent when a service stops.
+const LAST_SPANS: Duration = Duration::from_secs(2);
 
 /// A binary, as its `main` describes it.
 #[derive(Debug, Clone, Copy)]
@@ -71,14 +75,14 @@ where
         Ok(settings) => settings,
         Err(error) => return fail(program, 2, &error.to_string()),
     };
-    telemetry::start(&settings);
-    for warning in &settings.warnings {
-        tracing::warn!("{warning}");
-    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(settings.limits.workers.min(4)).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(program, 1, &format!("the runtime cannot start: {error}")),
     };
+    let spans = telemetry::start(&settings, program.service.as_str(), program.version, runtime.handle());
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
     let stop_within = settings.limits.shutdown_timeout;
     let shutdown = CancellationToken::new();
     let outcome = runtime.block_on(async {
@@ -89,6 +93,9 @@ where
         let outcome = serve(settings, shutdown.clone()).await;
         shutdown.cancel();
         signals.abort();
+        if let Some(spans) = &spans {
+            spans.close(LAST_SPANS).await;
+        }
         outcome
     });
     runtime.shutdown_timeout(stop_within);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use domain::checks::{VERSION, catalogue};
 use domain::task::TaskType;
-use metrics::counter;
+use metrics::{counter, gauge};
 use peers::tasks::{CheckResult, EDGE_FUNCTION};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -109,15 +109,20 @@ impl RemoteChecks {
         let answer = self.project.call_function(&self.function, &json!({"version": VERSION, "tasks": body}), WITHIN).await;
         let judged = answer.map_err(|error| error.to_string()).and_then(|answer| believed(answer, tasks));
         let mut health = self.health();
-        match &judged {
-            Ok(_) => *health = Health::default(),
+        let is_resting = match &judged {
+            Ok(_) => {
+                *health = Health::default();
+                false
+            }
             Err(_) => {
                 health.failures += 1;
                 if health.failures >= FAILURES {
                     *health = Health { failures: 0, rests_until: Some(Instant::now() + REST) };
                 }
+                health.rests_until.is_some()
             }
-        }
+        };
+        gauge!("endcap_peer_circuit_open", "peer" => EDGE_FUNCTION).set(if is_resting { 1.0 } else { 0.0 });
         judged
     }
 

@@ -62,6 +62,7 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .route("/v1/webhook-deliveries", get().to(webhooks::log::list_webhook_deliveries))
         .route("/v1/webhook-deliveries/{delivery_id}", get().to(webhooks::log::get_webhook_delivery))
         .route("/v1/webhook-deliveries/{delivery_id}/replay", post().to(webhooks::log::replay_webhook_delivery))
+        .route("/v1/webhook-deliveries/{delivery_id}/send-now", post().to(webhooks::log::send_webhook_delivery_now))
         .route("/", get().to(pages::brands::show_brands))
         .route("/feedback/{brand_id}", get().to(pages::feedback::show_feedback))
         .route("/dashboard", get().to(pages::dashboard::show_dashboard))
@@ -143,6 +144,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         webhooks::log::list_webhook_deliveries,
         webhooks::log::get_webhook_delivery,
         webhooks::log::replay_webhook_delivery,
+        webhooks::log::send_webhook_delivery_now,
         webhooks::log::replay_failed_webhook_deliveries,
     )
 )]

@@ -105,6 +105,8 @@ pub struct DeliveryRow {
     event_type: String,
     /// The body, byte for byte; only of a single delivery.
     payload: Option<String>,
+    /// Its last 36 attempts, oldest first; only of a single delivery.
+    history: Option<Vec<AttemptRow>>,
     /// `pending`, `delivered` or `failed`.
     status: String,
     attempts: i32,
@@ -117,6 +119,21 @@ pub struct DeliveryRow {
     delivered_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+}
+
+/// An attempt of a delivery that has ended.
+#[derive(ToSchema)]
+#[schema(as = WebhookAttempt)]
+pub struct AttemptRow {
+    /// Replays before it: 0 is the delivery itself.
+    replay: i32,
+    /// Its number since then, from 1; one is missing where a process died while it sent.
+    number: i32,
+    /// When it began.
+    at: DateTime<Utc>,
+    http_status: Option<u16>,
+    error: Option<String>,
+    duration_ms: i32,
 }
 
 /// What a replay of many did.

@@ -25,12 +25,12 @@
     const active = document.activeElement;
     if (!part.contains(active)) return null;
     const card = active.closest('[data-webhook]')?.dataset.webhook;
-    return { card, action: ACTIONS.find((name) => name in active.dataset), delivery: active.dataset.replayOne };
+    return { card, action: ACTIONS.find((name) => name in active.dataset), delivery: active.dataset.replayOne || active.dataset.sendNow };
   }
   /** The same button of the same webhook or delivery; what is left of it where it is gone, at last the heading of the list. */
   function focusOn({ card, action, delivery }) {
     const home = card && document.getElementById(card);
-    const place = delivery ? $(`[data-replay-one="${CSS.escape(delivery)}"]`) : home && ((action && $(`[data-${action}]`, home)) || $('a, button', home));
+    const place = delivery ? $(`[data-replay-one="${CSS.escape(delivery)}"], [data-send-now="${CSS.escape(delivery)}"]`) : home && ((action && $(`[data-${action}]`, home)) || $('a, button', home));
     (place || $('#webhooks-title') || $('h1'))?.focus({ preventScroll: true });
   }
   /** Looks again until nothing waits, or for half a minute. */
@@ -120,12 +120,19 @@
 
   document.addEventListener('click', async (event) => {
     const one = event.target.closest('[data-replay-one]');
+    const now = event.target.closest('[data-send-now]');
     const card = event.target.closest('[data-webhook]');
     const pressed = (name) => event.target.closest(`[data-${name}]`);
     try {
       if (one) {
         await call(`/v1/webhook-deliveries/${one.dataset.replayOne}/replay`, { method: 'POST', headers: { 'Idempotency-Key': newKey() } });
         toast('It is sent again.', 'good');
+        await settle();
+        return;
+      }
+      if (now) {
+        await call(`/v1/webhook-deliveries/${now.dataset.sendNow}/send-now`, { method: 'POST', headers: { 'Idempotency-Key': newKey() } });
+        toast('It is sent now.', 'good');
         await settle();
         return;
       }

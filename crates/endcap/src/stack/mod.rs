@@ -44,13 +44,11 @@ impl Stack {
         Ok(stack)
     }
 
-    /// Waits until a service ends by itself; which one and why.
-    pub async fn first_end(&mut self) -> String {
+    /// Keeps the services running until one of them has ended too often; which one and why.
+    pub async fn keep(&mut self) -> String {
         loop {
-            for child in &mut self.children {
-                if let Some(reason) = child.ended() {
-                    return reason;
-                }
+            if let Some(reason) = self.children.iter_mut().find_map(|child| child.look_after(Instant::now())) {
+                return reason;
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }

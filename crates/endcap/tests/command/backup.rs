@@ -84,3 +84,65 @@ fn a_damaged_or_foreign_file_restores_nothing() {
     assert!(empty.contains("nothing to back up"), "{empty}");
     assert!(!folder.path().join("of-nothing").exists() && !folder.path().join("of-nothing.json").exists());
 }
+
+#[test]
+fn a_restore_that_fails_half_way_leaves_nothing_and_one_that_was_cut_off_is_seen() {
+    for db in database::all().into_iter().filter(|db| db.kind() == "mysql") {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        succeeds(&["import", "retailers", &project("deploy/sample-data/sample/retailers.csv"), "--database-url", &db.url]);
+        succeeds(&["backup", &path("good"), "--database-url", &db.url]);
+
+        // A backup that its tool wrote wrongly: whole by its note, and the server refuses the middle of it.
+        let text = std::fs::read_to_string(path("good")).unwrap();
+        let middle = text[..text.len() / 2].rfind("DROP TABLE").unwrap();
+        let broken = format!("{}THIS IS NO SQL;\n{}", &text[..middle], &text[middle..]);
+        let note = std::fs::read_to_string(path("good.json")).unwrap();
+        let mut note: serde_json::Value = serde_json::from_str(&note).unwrap();
+        note["bytes"] = broken.len().into();
+        note["sha256"] = sha256(broken.as_bytes()).into();
+        std::fs::write(path("broken"), &broken).unwrap();
+        std::fs::write(path("broken.json"), note.to_string()).unwrap();
+        let target = database::empty_beside(&db);
+        let said = fails(&["restore", &path("broken"), "--database-url", &target.url]);
+        assert!(said.contains("as empty as before") && said.contains("mariadb failed"), "{said}");
+        assert!(counts(&target.url).is_empty(), "tables are left: {:?}", counts(&target.url));
+        succeeds(&["restore", &path("good"), "--database-url", &target.url]);
+        assert_eq!(counts(&db.url), counts(&target.url));
+
+        // The machine died while a restore went on.
+        let cut = database::empty_beside(&db);
+        let url = storage::url::DatabaseUrl::parse(&cut.url).unwrap();
+        let mut conn = storage::connection::Connection::open(&url, storage::connection::Access::Write).unwrap();
+        storage::backup::begin_restore(&mut conn).unwrap();
+        let said = fails(&["restore", &path("good"), "--database-url", &cut.url]);
+        assert!(said.contains("was cut off"), "{said}");
+        let why = storage::migrate::require_current(&mut conn).unwrap_err().to_string();
+        assert!(why.contains("half of a backup"), "{why}");
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn a_file_beside_a_backup_that_is_somebodys_is_left_alone() {
+    let db = database::sqlite();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("report.json"), "{\"sales\": 9}").unwrap();
+    let said = fails(&["backup", &path("report"), "--database-url", &db.url]);
+    assert!(said.contains("report.json exists and is not the note of a backup"), "{said}");
+    assert_eq!(std::fs::read_to_string(path("report.json")).unwrap(), "{\"sales\": 9}");
+    assert!(!folder.path().join("report").exists() && !folder.path().join("report.part").exists());
+    // What a backup that was cut off left behind is no hindrance, whole or empty.
+    succeeds(&["backup", &path("first"), "--database-url", &db.url]);
+    std::fs::remove_file(path("first")).unwrap();
+    succeeds(&["backup", &path("first"), "--database-url", &db.url]);
+    std::fs::write(path("second.json"), "").unwrap();
+    succeeds(&["backup", &path("second"), "--database-url", &db.url]);
+    let target = format!("sqlite://{}", path("restored.db"));
+    succeeds(&["restore", &path("second"), "--database-url", &target]);
+}

@@ -52,6 +52,28 @@ fn from_an_empty_folder_to_a_better_plan() {
 }
 
 #[test]
+fn a_service_that_is_killed_is_started_again_and_the_others_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let ports = free_ports();
+    let mut system = Running::start_with(folder.path(), &ports, &["--no-sample-data"]);
+    let process =
+        |system: &Running, name: &str| system.service(name).unwrap_or_else(|| panic!("{name} does not run:\n{}", system.output()));
+    let (killed, other) = (process(&system, "rater-app"), process(&system, "rlhf-backend"));
+    assert!(Command::new("kill").args(["-9", &killed.to_string()]).status().unwrap().success());
+    let by = Instant::now() + Duration::from_secs(60);
+    let port = ports.iter().find(|(key, _)| key == "ENDCAP_RATER_APP_PORT").unwrap().1;
+    while system.service("rater-app").is_none_or(|now| now == killed) || std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < by, "it does not come back:\n{}", system.output());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(process(&system, "rlhf-backend"), other, "the others go on");
+    let said = system.output();
+    assert!(said.contains("rater-app ended by itself (signal: 9") && said.contains("started again in 1 s (1 of 5)"), "{said}");
+    system.terminate();
+    assert!(system.wait(Duration::from_secs(20)).success(), "{}", system.output());
+}
+
+#[test]
 fn a_taken_port_is_named_before_anything_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let ports = free_ports();

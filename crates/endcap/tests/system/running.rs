@@ -42,8 +42,14 @@ pub struct Running {
 impl Running {
     /// Starts it and waits until it says that it is ready.
     pub fn start(folder: &Path, ports: &[(String, u16)]) -> Self {
-        let mut child =
-            program(ports).args(["up", "--data-dir"]).arg(folder).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::start_with(folder, ports, &[])
+    }
+
+    /// As [`Running::start`], with more arguments.
+    pub fn start_with(folder: &Path, ports: &[(String, u16)], more: &[&str]) -> Self {
+        let mut command = program(ports);
+        command.args(["up", "--data-dir"]).arg(folder).args(more).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let lines = Arc::new(Mutex::new(String::new()));
         let (ready, is_ready) = mpsc::channel();
         let (out, errors) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
@@ -68,6 +74,18 @@ impl Running {
     /// What it printed so far.
     pub fn output(&self) -> String {
         self.lines.lock().unwrap().clone()
+    }
+
+    /// Process id of a service that it started, while it runs.
+    pub fn service(&self, name: &str) -> Option<u32> {
+        let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+        processes.into_iter().find(|process| {
+            let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+            let after = stat.rsplit_once(") ").map_or("", |(_, after)| after);
+            let mut words = after.split(' ');
+            let is_alive = words.next().is_some_and(|state| state != "Z");
+            is_alive && words.next() == Some(self.pid.to_string().as_str()) && stat.contains(&format!("({name}"))
+        })
     }
 
     /// Sends SIGTERM.

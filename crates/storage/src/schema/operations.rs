@@ -205,6 +205,7 @@ diesel::table! {
 
 diesel::table! {
     use diesel::sql_types::*;
+    use crate::types::Document;
     use crate::types::Instant;
 
     /// What was or is to be sent to a webhook: one row for an event.
@@ -227,6 +228,7 @@ diesel::table! {
         delivered_at -> Nullable<Instant>,
         created_at -> Instant,
         updated_at -> Instant,
+        history -> Nullable<Document>,
     }
 }
 

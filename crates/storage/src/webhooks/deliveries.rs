@@ -6,20 +6,20 @@ use domain::scope::Scope;
 use serde::Serialize;
 use serde_json::json;
 
-use super::Webhook;
+use super::{Webhook, attempts};
 use crate::connection::Connection;
 use crate::dialect::{self, Explained, PlanLine};
 use crate::error::StorageError;
 use crate::page::{Page, Slice};
 use crate::schema::webhook_deliveries as t;
-use crate::types::Timestamp;
+use crate::types::{Json, Timestamp};
 use crate::{lock, on};
 
 /// Most deliveries that are replayed at once.
 pub const MAX_REPLAYED: i64 = 1_000;
 
 /// A delivery.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Serialize)]
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable, Serialize)]
 #[diesel(table_name = t)]
 pub struct Delivery {
     /// Primary key.
@@ -60,6 +60,9 @@ pub struct Delivery {
     pub created_at: Timestamp,
     /// When it was changed last.
     pub updated_at: Timestamp,
+    /// Its last attempts, as [`super::attempts`] has them; `None` in rows made before they were kept.
+    #[serde(skip)]
+    pub history: Option<Json>,
 }
 
 /// A delivery to make.
@@ -109,6 +112,12 @@ pub struct DeliveryFilter {
     pub webhook_id: Option<String>,
     /// With this status.
     pub status: Option<String>,
+    /// Of this type of event.
+    pub event_type: Option<String>,
+    /// Made from this instant on.
+    pub from: Option<DateTime<Utc>>,
+    /// Made before this instant.
+    pub to: Option<DateTime<Utc>>,
 }
 
 /// What a replay of many did.
@@ -132,6 +141,15 @@ macro_rules! wanted {
         }
         if let Some(status) = &$filter.status {
             query = query.filter(t::status.eq(status));
+        }
+        if let Some(event_type) = &$filter.event_type {
+            query = query.filter(t::event_type.eq(event_type));
+        }
+        if let Some(from) = $filter.from {
+            query = query.filter(t::created_at.ge(Timestamp(from)));
+        }
+        if let Some(to) = $filter.to {
+            query = query.filter(t::created_at.lt(Timestamp(to)));
         }
         if let Some(after) = $page.after {
             query = query.filter(t::id.lt(after));
@@ -183,11 +201,9 @@ pub fn insert(conn: &mut Connection, scope: &Scope, new: &NewDelivery) -> Result
 /// # Errors
 /// [`StorageError::NotFound`]; [`StorageError::Conflict`] (`conflict`) when it is still being tried or its webhook is off.
 pub fn replay(conn: &mut Connection, scope: &Scope, delivery_id: &str, now: DateTime<Utc>) -> Result<Delivery, StorageError> {
-    let rows: Vec<Delivery> = lock!(conn, t::table.filter(t::delivery_id.eq(delivery_id)).select(Delivery::as_select()) => Delivery)?;
-    let row = rows.into_iter().find(|row| scope.may_see(row.tenant_id.as_deref()));
-    let row = row.ok_or_else(|| StorageError::not_found("delivery", delivery_id))?;
+    let row = locked(conn, scope, delivery_id)?;
     if row.status == "pending" {
-        return Err(StorageError::conflict("conflict", "it is still being tried by itself; replay it when that has ended"));
+        return Err(StorageError::conflict("conflict", "it is still being tried by itself: send it now, or replay it when that has ended"));
     }
     require_enabled(conn, scope, &row.webhook_id)?;
     again(conn, &[row.id], now)?;
@@ -200,6 +216,34 @@ pub fn replay(conn: &mut Connection, scope: &Scope, delivery_id: &str, now: Date
         json!({"delivery_id": delivery_id, "deliveries": 1}),
         now,
     )?;
+    find(conn, scope, delivery_id)
+}
+
+fn locked(conn: &mut Connection, scope: &Scope, delivery_id: &str) -> Result<Delivery, StorageError> {
+    let rows: Vec<Delivery> = lock!(conn, t::table.filter(t::delivery_id.eq(delivery_id)).select(Delivery::as_select()) => Delivery)?;
+    let row = rows.into_iter().find(|row| scope.may_see(row.tenant_id.as_deref()));
+    row.ok_or_else(|| StorageError::not_found("delivery", delivery_id))
+}
+
+/// Makes the next attempt of a waiting delivery due now; it counts as any other. Call it in a transaction.
+///
+/// # Errors
+/// [`StorageError::NotFound`]; [`StorageError::Conflict`] (`conflict`) when it does not wait, or is being sent.
+pub fn send_now(conn: &mut Connection, scope: &Scope, delivery_id: &str, now: DateTime<Utc>) -> Result<Delivery, StorageError> {
+    let row = locked(conn, scope, delivery_id)?;
+    if row.status != "pending" {
+        return Err(StorageError::conflict("conflict", format!("it does not wait, it is {}: replay it to send it again", row.status)));
+    }
+    if attempts::is_under_way(&row, now) {
+        return Err(StorageError::conflict("conflict", "it is being sent at this moment; look at what comes of it"));
+    }
+    // What is due already keeps its place before what came later.
+    if row.next_attempt_at.is_some_and(|at| at.0 > now) {
+        let changes = (t::next_attempt_at.eq(Some(Timestamp(now))), t::updated_at.eq(Timestamp(now)));
+        on!(conn, c => diesel::update(t::table.find(row.id)).set(changes).execute(c))?;
+        let detail = json!({"delivery_id": delivery_id});
+        super::record(conn, scope, row.tenant_id.as_deref(), "webhook.sent_now", &row.webhook_id, detail, now)?;
+    }
     find(conn, scope, delivery_id)
 }
 

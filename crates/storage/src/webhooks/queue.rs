@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 
-use super::Webhook;
 use super::deliveries::Delivery;
+use super::{Webhook, attempts};
 use crate::connection::Connection;
 use crate::dialect::{self, Explained, PlanLine};
 use crate::error::StorageError;
@@ -209,6 +209,7 @@ pub fn finish(conn: &mut Connection, attempt: &Attempt, ended: &Ended, now: Date
         t::last_http_status.eq(ended.http_status.map(i32::from)),
         t::last_error.eq(error),
         t::duration_ms.eq(Some(ended.duration_ms)),
+        t::history.eq(Some(attempts::with(delivery, ended, now))),
         t::updated_at.eq(Timestamp(now)),
     );
     let own = t::id

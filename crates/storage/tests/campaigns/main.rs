@@ -5,6 +5,7 @@
 mod analytics;
 mod experiments;
 mod history;
+mod import_fuzz;
 mod import_kill;
 mod import_parquet;
 mod import_rules;

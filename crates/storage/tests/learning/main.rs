@@ -6,6 +6,7 @@ mod artifacts;
 mod feedback;
 mod jobs;
 mod reward_models;
+mod webhook_attempts;
 mod webhook_bounds;
 mod webhooks;
 

@@ -104,7 +104,10 @@ fn the_log_and_the_queue_are_read_by_their_indexes() {
         let filter = |webhook: Option<&str>, status: Option<&str>| DeliveryFilter {
             webhook_id: webhook.map(str::to_owned),
             status: status.map(str::to_owned),
+            ..DeliveryFilter::default()
         };
+        let of_type = DeliveryFilter { event_type: Some("model.activated".to_owned()), ..DeliveryFilter::default() };
+        let of_time = DeliveryFilter { from: Some(at(0)), to: Some(at(9)), ..DeliveryFilter::default() };
         let page = Page { after: Some(300), limit: 20 };
         for (scope, filter) in [
             (platform(), filter(None, None)),
@@ -114,6 +117,9 @@ fn the_log_and_the_queue_are_read_by_their_indexes() {
             (of("tnt-a"), filter(None, Some("failed"))),
             (of("tnt-a"), filter(Some("h1"), None)),
             (of("tnt-a"), filter(Some("h1"), Some("failed"))),
+            (platform(), of_type.clone()),
+            (of("tnt-a"), of_type),
+            (of("tnt-a"), of_time),
         ] {
             let plan = deliveries::explain(conn, &scope, &filter, &page).unwrap();
             let is_indexed = ["webhook_deliveries_", "PRIMARY", "INTEGER PRIMARY KEY"].iter().any(|index| plan.contains(index));

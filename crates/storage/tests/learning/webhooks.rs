@@ -68,7 +68,7 @@ pub(crate) fn carry(conn: &mut Connection, seconds: i64) -> Carried {
     carry_with(conn, 1_000, seconds)
 }
 
-fn all(conn: &mut Connection, scope: &Scope) -> Vec<Delivery> {
+pub(crate) fn all(conn: &mut Connection, scope: &Scope) -> Vec<Delivery> {
     let mut rows = deliveries::list(conn, scope, &DeliveryFilter::default(), &Page::first(500)).unwrap().rows;
     rows.reverse();
     rows
@@ -78,12 +78,12 @@ fn places(at_once: usize, of_each: usize) -> Places {
     Places { at_once, of_tenant: at_once, of_each, busy: Vec::new() }
 }
 
-fn take(conn: &mut Connection, limit: usize, seconds: i64) -> Vec<Attempt> {
+pub(crate) fn take(conn: &mut Connection, limit: usize, seconds: i64) -> Vec<Attempt> {
     let hold = TimeDelta::seconds(40);
     storage::store::transaction(conn, |conn| queue::take(conn, &places(limit, 4), hold, at(seconds))).unwrap()
 }
 
-fn finish(conn: &mut Connection, attempt: &Attempt, outcome: Outcome, seconds: i64) -> bool {
+pub(crate) fn finish(conn: &mut Connection, attempt: &Attempt, outcome: Outcome, seconds: i64) -> bool {
     let error = (outcome != Outcome::Delivered).then(|| "the receiver answered 500".to_owned());
     let ended = Ended { outcome, http_status: Some(if error.is_some() { 500 } else { 200 }), error, duration_ms: 12 };
     storage::store::transaction(conn, |conn| queue::finish(conn, attempt, &ended, at(seconds))).unwrap()

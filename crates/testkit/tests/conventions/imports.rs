@@ -19,7 +19,7 @@ fn allowed(package: &Package) -> Option<Vec<&'static str>> {
         ("realtime", vec!["domain"]),
         ("supabase", vec!["domain"]),
         ("peers", vec!["domain"]),
-        ("web", vec!["domain", "storage"]),
+        ("web", vec!["domain", "storage", "peers"]),
         ("testkit", vec!["domain", "storage"]),
     ]);
     table.get(package.name.as_str()).cloned()

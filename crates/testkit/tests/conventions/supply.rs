@@ -88,3 +88,26 @@ fn everything_comes_from_the_registry_and_nothing_unwanted_comes_along() {
         assert!((parts[0], parts[1], parts[2]) >= least, "{name} {version} has a known flaw");
     }
 }
+
+/// What stands between brackets behind `name = ` in deny.toml, without remarks.
+fn list(text: &str, name: &str) -> String {
+    let behind = text.split(&format!("\n{name} = [")).nth(1).unwrap_or_else(|| panic!("deny.toml has no {name}"));
+    let lines = behind.split("\n]").next().unwrap_or_default().lines();
+    lines.filter(|line| !line.trim_start().starts_with('#')).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_file_of_cargo_deny_says_the_same() {
+    let text = read("deny.toml");
+    let allowed: Vec<String> = list(&text, "allow").split('"').skip(1).step_by(2).map(str::to_owned).collect();
+    assert_eq!(allowed, LICENCES, "the licences of this test and of deny.toml differ");
+    let (exceptions, banned) = (list(&text, "exceptions"), list(&text, "deny"));
+    for (name, why) in EXCEPTIONS {
+        let licence = why.split(':').next().unwrap_or_default();
+        assert!(exceptions.contains(&format!("crate = \"{name}\", allow = [\"{licence}\"]")), "{name} is no exception in deny.toml");
+    }
+    assert_eq!(exceptions.matches("crate = ").count(), EXCEPTIONS.len(), "deny.toml has other exceptions");
+    for (name, _) in UNWANTED {
+        assert!(banned.contains(&format!("crate = \"{name}\"")), "{name} is not banned in deny.toml");
+    }
+}

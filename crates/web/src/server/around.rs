@@ -12,6 +12,7 @@ use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, ResponseError, dev
 use domain::role::Role;
 use domain::scope::Scope;
 use futures_util::future::{Ready, ready};
+use peers::trace;
 use tracing::Instrument;
 
 use super::arrival::Arrival;
@@ -26,14 +27,15 @@ use crate::token::ServiceClaims;
 
 /// The one middleware of every request.
 pub(super) async fn around(mut request: ServiceRequest, next: Next<impl MessageBody + 'static>) -> Result<ServiceResponse<BoxBody>, Error> {
-    let context = RequestContext::of_headers(request.headers());
+    let mut context = RequestContext::of_headers(request.headers());
     let shared = find_shared(request.request());
     let service = shared.as_ref().map_or("unknown", |shared| shared.info.name.as_str());
     let method = request.method().clone();
     let path = request.path().to_owned();
     // Who asks is entered once it is known.
-    let (caller, tenant) = (tracing::field::Empty, tracing::field::Empty);
-    let span = tracing::info_span!("request", service, request_id = %context.id, traceparent = %context.traceparent, %method, path = %path, caller, tenant);
+    let (caller, tenant, traceparent) = (tracing::field::Empty, tracing::field::Empty, tracing::field::Empty);
+    let span = tracing::info_span!("request", service, request_id = %context.id, traceparent, %method, path = %path, caller, tenant);
+    context.trace(&span);
     let began = Instant::now();
     let route = request.match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     // Sockets keep the payload that they came with.
@@ -52,6 +54,7 @@ pub(super) async fn around(mut request: ServiceRequest, next: Next<impl MessageB
         };
         let result = match result {
             Ok(response) => {
+                note_ids(&response);
                 let response = as_problem(response.map_into_boxed_body(), shared.as_ref().map(|shared| &shared.info));
                 let mut response = as_page(response, shared.as_ref(), &context, &path).await;
                 finish_headers(&mut response, shared.as_ref().map(|shared| shared.get_ref()), &context, &path);
@@ -60,6 +63,7 @@ pub(super) async fn around(mut request: ServiceRequest, next: Next<impl MessageB
             Err(error) => Err(problem_of(&error, &context)),
         };
         let status = result.as_ref().map_or_else(ResponseError::status_code, ServiceResponse::status);
+        note_end(status, &route);
         record(status.as_u16(), route, method.as_str(), service, began);
         result.map_err(Error::from)
     };
@@ -196,6 +200,29 @@ async fn as_page(
     }
     let request = response.request().clone();
     ServiceResponse::new(request, answer)
+}
+
+/// Tells the exported span what the request was about: the ids in its path, by the names that the route gives them.
+fn note_ids(response: &ServiceResponse<impl MessageBody>) {
+    let span = tracing::Span::current();
+    if !trace::is_exported(&span) {
+        return;
+    }
+    for (name, value) in response.request().match_info().iter().filter(|(name, _)| name.ends_with("_id")) {
+        trace::note(&span, format!("endcap.{name}"), value.to_owned());
+    }
+}
+
+fn note_end(status: StatusCode, route: &str) {
+    let span = tracing::Span::current();
+    if !trace::is_exported(&span) {
+        return;
+    }
+    trace::note(&span, "route".to_owned(), route.to_owned());
+    trace::note(&span, "status".to_owned(), status.as_str().to_owned());
+    if status.is_server_error() {
+        trace::fail(&span);
+    }
 }
 
 fn log_cause(problem: &Problem) {

@@ -3,14 +3,15 @@
 mod figures;
 mod hosted;
 mod imports;
+mod privacy;
 mod realtime;
 mod sign_in;
 
 use super::artifacts;
 use super::key::DefaultValue::{Absent, Derived, Value};
-use super::key::Kind::{self, Address, Number, OneOf, Secret, Text, Url, Whole};
-use super::key::{Key, key};
-use super::{rating, webhooks};
+use super::key::Kind::{Address, Number, OneOf, Secret, Text, Url, Whole};
+use super::key::{Key, Kind, key};
+use super::{rating, telemetry, webhooks};
 
 const PORT: Kind = Whole { min: 0, max: 65_535 };
 const SHARE: Kind = Number { min: 0.0, max: 1.0 };
@@ -203,8 +204,11 @@ pub const KEYS: &[Key] = &[
         "10000",
         "Longest time from the signal to the end of the process, in milliseconds.",
     ),
-    key("ENDCAP_LOG_FORMAT", OneOf(&["text", "json"]), Value("text"), "json", "Shape of log lines."),
-    key("RUST_LOG", Text, Value("info"), "info,storage=debug", "Which log lines are written: a level, or levels by module."),
+    telemetry::LOG_FORMAT,
+    telemetry::LOG_LEVELS,
+    telemetry::ENDPOINT,
+    telemetry::HEADERS,
+    telemetry::SHARE,
     sign_in::ACCESS_TOKEN_TTL,
     sign_in::REFRESH_TOKEN_TTL,
     sign_in::REFRESH_REUSE,
@@ -214,13 +218,7 @@ pub const KEYS: &[Key] = &[
     sign_in::PUBLISHABLE_KEY,
     sign_in::TRUSTED_PROXIES,
     sign_in::COOKIE_DOMAIN,
-    key(
-        "ENDCAP_PII",
-        OneOf(&["redact", "refuse", "off"]),
-        Value("redact"),
-        "refuse",
-        "What happens to personal data in texts that raters may see: masked before they are stored, refused with 422, or let through.",
-    ),
+    privacy::PII,
     artifacts::STORE,
     artifacts::DIRECTORY,
     artifacts::S3_ENDPOINT,

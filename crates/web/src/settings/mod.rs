@@ -13,6 +13,7 @@ pub mod render;
 mod rooms;
 mod sign_in;
 mod sources;
+mod telemetry;
 mod values;
 mod webhooks;
 
@@ -35,6 +36,7 @@ pub use render::{render_configuration_table, render_env_example};
 pub use rooms::is_of_system;
 pub use sign_in::{SignIn, Signup};
 pub use sources::Sources;
+pub use telemetry::Telemetry;
 use values::Values;
 pub use webhooks::Webhooks;
 
@@ -224,6 +226,8 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// Which log lines are written (`RUST_LOG` syntax).
     pub log_filter: String,
+    /// Where spans of requests are sent.
+    pub telemetry: Telemetry,
     /// Sign-in.
     pub sign_in: SignIn,
     /// Networks of proxies that are believed when they say from where a request came.

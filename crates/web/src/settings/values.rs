@@ -104,6 +104,7 @@ impl Values {
             rate_limits: self.rate_limits(),
             log_format: if self.text("ENDCAP_LOG_FORMAT") == "json" { LogFormat::Json } else { LogFormat::Text },
             log_filter: self.text("RUST_LOG"),
+            telemetry: self.telemetry(),
             sign_in: self.sign_in(),
             trusted_proxies: self.trusted_proxies(),
             rating: self.rating(),
@@ -318,7 +319,7 @@ impl Values {
         self.text(name).parse().unwrap_or_default()
     }
 
-    fn number(&self, name: &str) -> f64 {
+    pub(super) fn number(&self, name: &str) -> f64 {
         self.text(name).parse().unwrap_or_default()
     }
 

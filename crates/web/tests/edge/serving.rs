@@ -106,6 +106,7 @@ pub fn start(variables: &[(&str, &str)]) -> Running {
     let routes = move |routes: &mut ServiceConfig| {
         routes.app_data(access.clone()).route("/v1/limited", get().to(limited));
         routes.route("/slow", get().to(slow)).route("/slow-import", get().to(slow)).route("/broken", get().to(broken));
+        routes.route("/things/{campaign_id}/of/{person_id}", get().to(HttpResponse::Ok));
         routes.service(resource("/echo").route(post().to(echo)));
     };
     let internal = |routes: &mut ServiceConfig| {

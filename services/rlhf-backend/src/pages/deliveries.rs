@@ -6,6 +6,7 @@ use askama::Template;
 use serde_json::Value;
 use storage::page::Page as Rows;
 use storage::webhooks as hooks;
+use storage::webhooks::attempts::{self, AttemptMade};
 use storage::webhooks::deliveries::{self as stored, Delivery};
 use web::caller::{PageCaller, PageRefusal};
 use web::layout::{Layout, render};
@@ -15,6 +16,7 @@ use web::problem::Problem;
 use super::file;
 use super::webhooks::moment;
 use crate::state::State;
+use crate::webhooks::events::{TEST, TYPES};
 use crate::webhooks::log::{DeliveryQuery, STATUSES};
 use crate::webhooks::may_manage;
 use crate::webhooks::sending::MAX_ATTEMPTS;
@@ -40,6 +42,14 @@ struct Row {
     last: String,
     next: Option<String>,
     may_replay: bool,
+    may_send_now: bool,
+}
+
+struct Attempt {
+    number: String,
+    at: String,
+    answer: String,
+    error: Option<String>,
 }
 
 #[derive(Template)]
@@ -51,6 +61,9 @@ struct DeliveriesPage {
     may_manage: bool,
     webhooks: Vec<Pick>,
     statuses: Vec<Pick>,
+    types: Vec<Pick>,
+    from: String,
+    to: String,
     rows: Vec<Row>,
     is_filtered: bool,
     is_first: bool,
@@ -65,6 +78,8 @@ struct DeliveryPage {
     styles: String,
     script: String,
     row: Row,
+    attempts: Vec<Attempt>,
+    kept: usize,
     payload: String,
 }
 
@@ -75,7 +90,13 @@ pub async fn show_deliveries(state: Data<State>, caller: PageCaller, query: List
     let ListQuery { filter, page } = query;
     // A form sends what is not chosen as empty.
     let chosen = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
-    let filter = DeliveryQuery { webhook_id: chosen(&filter.webhook_id), status: chosen(&filter.status) };
+    let filter = DeliveryQuery {
+        webhook_id: chosen(&filter.webhook_id),
+        status: chosen(&filter.status),
+        event_type: chosen(&filter.event_type),
+        from: chosen(&filter.from),
+        to: chosen(&filter.to),
+    };
     let wanted = filter.clone().filter()?;
     let (is_first, rows) = (page.cursor.is_none(), Rows::try_from(&page)?);
     let (found, webhooks) = if may_manage {
@@ -89,7 +110,13 @@ pub async fn show_deliveries(state: Data<State>, caller: PageCaller, query: List
     };
     let found = Slice::from(found);
     let url_of = |id: &str| webhooks.iter().find(|row| row.webhook_id == id).map_or_else(String::new, |row| row.url.clone());
-    let pairs = [("webhook_id", &filter.webhook_id), ("status", &filter.status)];
+    let pairs = [
+        ("webhook_id", &filter.webhook_id),
+        ("status", &filter.status),
+        ("event_type", &filter.event_type),
+        ("from", &filter.from),
+        ("to", &filter.to),
+    ];
     let given: Vec<String> =
         pairs.iter().filter_map(|(name, value)| value.as_ref().map(|value| format!("{name}={}", encoded(value)))).collect();
     let page = DeliveriesPage {
@@ -113,6 +140,14 @@ pub async fn show_deliveries(state: Data<State>, caller: PageCaller, query: List
                 value: (*status).to_owned(),
             })
             .collect(),
+        types: TYPES
+            .iter()
+            .map(|known| known.name)
+            .chain([TEST])
+            .map(|name| Pick { is_chosen: filter.event_type.as_deref() == Some(name), title: name.to_owned(), value: name.to_owned() })
+            .collect(),
+        from: filter.from.clone().unwrap_or_default(),
+        to: filter.to.clone().unwrap_or_default(),
         rows: found.data.into_iter().map(|row| to_row(&row, url_of(&row.webhook_id))).collect(),
         is_filtered: !given.is_empty(),
         is_first,
@@ -140,6 +175,8 @@ pub async fn show_delivery(state: Data<State>, caller: PageCaller, delivery_id: 
         styles: file("rlhf.css"),
         script: file("webhooks.js"),
         payload: parsed.unwrap_or_else(|_| row.payload.clone()),
+        attempts: attempts::of(&row).into_iter().rev().map(to_attempt).collect(),
+        kept: attempts::MOST,
         row: to_row(&row, url),
     };
     Ok(render(&page)?)
@@ -173,15 +210,28 @@ fn to_row(row: &Delivery, url: String) -> Row {
         },
         status: row.status.clone(),
         attempts: format!("{} of {MAX_ATTEMPTS}{replayed}", row.attempts),
-        answer: match (row.last_http_status, row.duration_ms) {
-            (Some(status), Some(ms)) => format!("{status} in {ms} ms"),
-            (None, Some(ms)) => format!("none in {ms} ms"),
-            _ => "–".to_owned(),
-        },
+        answer: answer(row.last_http_status, row.duration_ms),
         error: row.last_error.clone(),
         made: moment(&row.created_at),
         last: row.last_attempt_at.map_or_else(|| "–".to_owned(), |at| moment(&at)),
         next: row.next_attempt_at.map(|at| moment(&at)),
         may_replay: row.status != "pending",
+        may_send_now: row.status == "pending",
     }
+}
+
+fn answer(status: Option<i32>, duration_ms: Option<i32>) -> String {
+    match (status, duration_ms) {
+        (Some(status), Some(ms)) => format!("{status} in {ms} ms"),
+        (None, Some(ms)) => format!("none in {ms} ms"),
+        _ => "–".to_owned(),
+    }
+}
+
+fn to_attempt(made: AttemptMade) -> Attempt {
+    let number = match made.replay {
+        0 => made.number.to_string(),
+        replay => format!("{}, replay {replay}", made.number),
+    };
+    Attempt { number, at: moment(&made.at), answer: answer(made.http_status.map(i32::from), Some(made.duration_ms)), error: made.error }
 }

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use storage::page::Page;
+use storage::webhooks::attempts;
 use storage::webhooks::deliveries::{self as stored, Delivery, DeliveryFilter};
 use web::caller::Caller;
 use web::database::repeat::{self, Answer, RepeatKey};
@@ -14,7 +15,9 @@ use web::json::JsonBytes;
 use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
 
+use super::events::{TEST, TYPES};
 use super::may_manage;
+use crate::period;
 use crate::state::State;
 
 /// What a delivery may be.
@@ -29,19 +32,40 @@ pub struct DeliveryQuery {
     pub webhook_id: Option<String>,
     /// With this status: `pending`, `delivered` or `failed`.
     pub status: Option<String>,
+    /// Of this type of event, as `GET /v1/webhook-event-types` lists them, or `webhook.test`.
+    pub event_type: Option<String>,
+    /// Made from this instant or day.
+    pub from: Option<String>,
+    /// Made before this instant, or to the end of this day.
+    pub to: Option<String>,
 }
 
 impl DeliveryQuery {
     /// As storage has it.
     ///
     /// # Errors
-    /// 422 for a status that is none.
+    /// 422 for a status or type that is none, and for times that are none.
     pub fn filter(self) -> Result<DeliveryFilter, Problem> {
         if let Some(status) = self.status.as_deref().filter(|status| !STATUSES.contains(status)) {
             return Err(Problem::invalid_field("status", format!("is {status:?}; it is one of {}", STATUSES.join(", "))));
         }
-        Ok(DeliveryFilter { webhook_id: self.webhook_id, status: self.status })
+        if let Some(wanted) = self.event_type.as_deref().filter(|wanted| !is_type(wanted)) {
+            let known: Vec<&str> = TYPES.iter().map(|known| known.name).collect();
+            return Err(Problem::invalid_field("event_type", format!("is {wanted:?}; it is one of {}, {TEST}", known.join(", "))));
+        }
+        let period = period::read(self.from.as_deref(), self.to.as_deref())?;
+        Ok(DeliveryFilter {
+            webhook_id: self.webhook_id,
+            status: self.status,
+            event_type: self.event_type,
+            from: period.from,
+            to: period.to,
+        })
     }
+}
+
+fn is_type(name: &str) -> bool {
+    name == TEST || TYPES.iter().any(|known| known.name == name)
 }
 
 /// What is to be sent again.
@@ -68,7 +92,7 @@ pub async fn list_webhook_deliveries(
     Ok(Json(Slice::from(slice)))
 }
 
-/// One delivery with `payload`: the body, byte for byte as it is signed and sent.
+/// One delivery with `payload`, the body, byte for byte as it is signed and sent, and `history`, its last 36 attempts, oldest first.
 #[utoipa::path(get, path = "/v1/webhook-deliveries/{delivery_id}", tag = "webhooks", params(("delivery_id" = String, Path)),
     responses((status = 200, body = crate::rows::DeliveryRow, description = "The delivery"), (status = 404, description = "Not there for this caller")))]
 pub async fn get_webhook_delivery(state: Data<State>, caller: Caller, delivery_id: Path<String>) -> Result<Json<Value>, Problem> {
@@ -77,6 +101,7 @@ pub async fn get_webhook_delivery(state: Data<State>, caller: Caller, delivery_i
     let row = state.storage.scoped(&scope).read(move |conn| stored::find(conn, &scope, &delivery_id)).await?;
     let mut shown = json!(row);
     shown["payload"] = json!(row.payload);
+    shown["history"] = json!(attempts::of(&row));
     Ok(Json(shown))
 }
 
@@ -95,6 +120,27 @@ pub async fn replay_webhook_delivery(
     let storage = state.storage.scoped(&scope);
     let answer = repeat::create(&storage, request, now, move |conn| {
         Ok(Answer { status: StatusCode::ACCEPTED, body: json!(stored::replay(conn, &scope, &delivery_id, now)?) })
+    })
+    .await?;
+    state.webhooks.due.notify_one();
+    Ok(answer)
+}
+
+/// Makes the next attempt of a waiting delivery now, before its pause is over. It counts as one of the twelve.
+#[utoipa::path(post, path = "/v1/webhook-deliveries/{delivery_id}/send-now", tag = "webhooks", params(("delivery_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 400, description = "The Idempotency-Key cannot be read"), (status = 202, body = crate::rows::DeliveryRow, description = "It is due now"), (status = 404, description = "Not there for this caller"), (status = 409, description = "It does not wait, or is being sent at this moment")))]
+pub async fn send_webhook_delivery_now(
+    state: Data<State>,
+    caller: Caller,
+    key: RepeatKey,
+    delivery_id: Path<String>,
+) -> Result<HttpResponse, Problem> {
+    caller.require(may_manage)?;
+    let request = key.of(&caller, b"");
+    let (scope, now) = (caller.scope(), state.clock.now());
+    let storage = state.storage.scoped(&scope);
+    let answer = repeat::create(&storage, request, now, move |conn| {
+        Ok(Answer { status: StatusCode::ACCEPTED, body: json!(stored::send_now(conn, &scope, &delivery_id, now)?) })
     })
     .await?;
     state.webhooks.due.notify_one();

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod adapter_fuzz;
 mod adapters;
 mod artifacts;
 mod asking;
@@ -15,6 +16,7 @@ mod scoring;
 mod selection;
 mod walk;
 mod watch;
+mod webhook_log;
 mod webhooks;
 
 use std::rc::Rc;

@@ -63,6 +63,7 @@ async fn another_tenant_sees_nothing_on_any_route() {
     let filters = [
         ("webhook_id", webhook_id.as_str()),
         ("status", "failed"),
+        ("event_type", "webhook.test"),
         ("prefix", "folder"),
         ("tenant_id", "tnt-a"),
         ("expires", "4000000000"),
@@ -135,6 +136,7 @@ async fn another_tenant_sees_nothing_on_any_route() {
             ("POST /v1/webhooks/{webhook_id}/test", json!({})),
             ("POST /v1/webhooks/{webhook_id}/replay", json!({"since": "2026-01-01T00:00:00Z"})),
             ("POST /v1/webhook-deliveries/{delivery_id}/replay", json!({})),
+            ("POST /v1/webhook-deliveries/{delivery_id}/send-now", json!({})),
         ]),
         needed: BTreeMap::from([("GET /v1/rlhf-metrics/sources", "date=2026-01-10&figure=total_judgments")]),
         ..Fixtures::default()

@@ -16,18 +16,18 @@ use web::sealing::SealKeys;
 use crate::Service;
 
 /// Headers and body of a request.
-type Taken = (HashMap<String, String>, String);
+pub(crate) type Taken = (HashMap<String, String>, String);
 
 /// A receiver on this machine; it answers with what is set, and keeps what it was sent.
 #[derive(Clone)]
-struct Receiver {
-    url: String,
+pub(crate) struct Receiver {
+    pub(crate) url: String,
     answer: Arc<Mutex<String>>,
     seen: Arc<Mutex<Vec<Taken>>>,
 }
 
 impl Receiver {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hooks", listener.local_addr().unwrap());
         let own = Self { url, answer: Arc::default(), seen: Arc::default() };
@@ -66,7 +66,7 @@ impl Receiver {
         own
     }
 
-    fn answers(&self, status: &str) {
+    pub(crate) fn answers(&self, status: &str) {
         *self.answer.lock().unwrap() = format!("HTTP/1.1 {status}\r\nconnection: close\r\n\r\n");
     }
 
@@ -74,13 +74,13 @@ impl Receiver {
         raw.clone_into(&mut self.answer.lock().unwrap());
     }
 
-    fn taken(&self) -> Vec<Taken> {
+    pub(crate) fn taken(&self) -> Vec<Taken> {
         std::mem::take(&mut self.seen.lock().unwrap())
     }
 }
 
 /// A service that may call this machine.
-fn service_on(database: testkit::database::TestDatabase) -> Service {
+pub(crate) fn service_on(database: testkit::database::TestDatabase) -> Service {
     Service::on(
         database,
         &[
@@ -93,13 +93,13 @@ fn service_on(database: testkit::database::TestDatabase) -> Service {
     )
 }
 
-async fn made(service: &Service, token: &str, url: &str, types: &[&str]) -> Value {
+pub(crate) async fn made(service: &Service, token: &str, url: &str, types: &[&str]) -> Value {
     let answer = service.post(token, "/v1/webhooks", json!({"url": url, "description": "orders", "event_types": types})).await;
     assert_eq!(answer.status, 201, "{}", answer.text());
     answer.json()
 }
 
-async fn happened(service: &Service, topic: &str, event: &str, tenant: Option<&str>, payload: Value) {
+pub(crate) async fn happened(service: &Service, topic: &str, event: &str, tenant: Option<&str>, payload: Value) {
     let new = NewEvent {
         destination: Destination::Realtime,
         topic: topic.to_owned(),
@@ -112,7 +112,7 @@ async fn happened(service: &Service, topic: &str, event: &str, tenant: Option<&s
 }
 
 /// What the background does in one round; how many attempts were made.
-async fn round(service: &Service) -> usize {
+pub(crate) async fn round(service: &Service) -> usize {
     work::carry(&service.state).await.unwrap();
     let attempts = work::take(&service.state, Vec::new()).await.unwrap();
     let n = attempts.len();
@@ -122,7 +122,7 @@ async fn round(service: &Service) -> usize {
     n
 }
 
-async fn log(service: &Service, token: &str, query: &str) -> Vec<Value> {
+pub(crate) async fn log(service: &Service, token: &str, query: &str) -> Vec<Value> {
     let answer = service.get(token, &format!("/v1/webhook-deliveries{query}")).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()["data"].as_array().unwrap().clone()

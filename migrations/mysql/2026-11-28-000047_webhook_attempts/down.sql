@@ -1,0 +1,3 @@
+DROP INDEX webhook_deliveries_event_type_id_idx ON webhook_deliveries;
+DROP INDEX webhook_deliveries_tenant_id_event_type_id_idx ON webhook_deliveries;
+ALTER TABLE webhook_deliveries DROP COLUMN history;

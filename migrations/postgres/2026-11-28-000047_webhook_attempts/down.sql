@@ -1,0 +1,3 @@
+DROP INDEX webhook_deliveries_event_type_id_idx;
+DROP INDEX webhook_deliveries_tenant_id_event_type_id_idx;
+ALTER TABLE webhook_deliveries DROP COLUMN history;
