@@ -15,6 +15,27 @@ use rand_chacha::ChaCha8Rng;
 
 const FEATURES: usize = 12;
 
+/// A number that no pair has shown tells the members nothing, so they must disagree about it.
+#[test]
+fn members_differ_about_a_number_that_the_model_does_not_know() {
+    let model = train(&world(200, 2, 5), 1).unwrap().model;
+    let known = world(1, 1, 6).remove(0);
+    let spread = |a: &Features, b: &Features| {
+        let differences = model.opinions(a, b, None).differences;
+        let mean = differences.iter().sum::<f64>() / differences.len() as f64;
+        (differences.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / differences.len() as f64).sqrt()
+    };
+    assert_eq!(spread(&known.a, &known.a), 0.0, "two that are alike");
+    let (mut high, mut low) = (known.a.clone(), known.a.clone());
+    high.set("quite_new", 9.0);
+    low.set("quite_new", 2.0);
+    assert!(spread(&high, &low) > 0.05, "{}", spread(&high, &low));
+    let (there, back) = (model.opinions(&high, &low, None), model.opinions(&low, &high, None));
+    let sums = there.differences.iter().zip(&back.differences).map(|(x, y)| (x + y).abs());
+    assert!(sums.fold(0.0, f64::max) < 1e-9, "exchanging the candidates only turns the sign");
+    assert!(!there.direction.is_empty() && there.direction.is_sorted_by(|x, y| x.0 < y.0), "{:?}", there.direction);
+}
+
 /// Judged tasks of a world in which one pair of `every` differs much in many numbers and the others hardly at all, as plans of two near
 /// settings do. People prefer by a hidden weight of each number, with the noise of Bradley and Terry.
 fn world(n: usize, every: usize, seed: u64) -> Vec<Example> {

@@ -9,6 +9,7 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use domain::artifact::{Bucket, PLATFORM, check_path};
+use domain::invalid::Invalid;
 use domain::scope::Scope;
 use serde::Serialize;
 
@@ -107,11 +108,16 @@ pub enum Finished {
 /// The tenant in whose space a caller works: its own; for the platform the one it names, or the platform's.
 ///
 /// # Errors
-/// [`StorageError::NotFound`] for another tenant than one's own, and for callers who have none.
+/// [`StorageError::NotFound`] for another tenant than one's own; [`StorageError::Invalid`] on `tenant_id` for callers who have none.
 pub fn owner(scope: &Scope, wanted: Option<&str>) -> Result<String, StorageError> {
     match (scope.tenant(), wanted) {
         (None, wanted) => Ok(wanted.unwrap_or(PLATFORM).to_owned()),
-        (Some(""), _) => Err(StorageError::not_found("tenant", wanted.unwrap_or("of yours"))),
+        (Some(""), Some(wanted)) => Err(StorageError::not_found("tenant", wanted)),
+        (Some(""), None) => Err(Invalid::one(
+            "tenant_id",
+            "this account belongs to no tenant, so it has no files of its own; ask an administrator to add it to one",
+        )
+        .into()),
         (Some(own), None) => Ok(own.to_owned()),
         (Some(own), Some(wanted)) if own == wanted => Ok(own.to_owned()),
         (Some(_), Some(wanted)) => Err(StorageError::not_found("tenant", wanted)),

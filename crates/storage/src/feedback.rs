@@ -9,7 +9,7 @@ pub mod tasks;
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 use domain::invalid::Invalid;
@@ -97,6 +97,8 @@ pub struct NewFeedback {
 pub struct FeedbackFilter {
     /// Of this brand.
     pub brand_id: Option<String>,
+    /// Of a brand of this retailer.
+    pub retailer_id: Option<String>,
     /// On this kind of output.
     pub task_type: Option<String>,
     /// Of this kind.
@@ -144,6 +146,11 @@ macro_rules! narrowed {
         if let Some(brand) = &filter.brand_id {
             query = query.filter(t::brand_id.eq(brand));
         }
+        if let Some(retailer) = &filter.retailer_id {
+            use $crate::schema::brands;
+            query = query
+                .filter(t::brand_id.eq_any(brands::table.filter(brands::retailer_id.eq(retailer)).select(brands::brand_id.nullable())));
+        }
         if let Some(word) = &filter.task_type {
             query = query.filter(t::task_type.eq(word));
         }
@@ -184,12 +191,11 @@ pub fn insert(conn: &mut Connection, scope: &Scope, new: &[NewFeedback], now: Da
         let ids: Vec<String> = rows.iter().map(|row| row.feedback_id.clone()).collect();
         on!(conn, c => diesel::insert_into(t::table).values(&rows).execute(c))
             .on_missing_reference("brand_id", || "is not a brand that exists".to_owned())?;
-        let mut found: BTreeMap<String, Feedback> =
-            on!(conn, c => t::table.filter(t::feedback_id.eq_any(&ids)).select(Feedback::as_select()).load(c))?
+        let mut found: BTreeMap<String, i64> =
+            on!(conn, c => t::table.filter(t::feedback_id.eq_any(&ids)).select((t::feedback_id, t::id)).load::<(String, i64)>(c))?
                 .into_iter()
-                .map(|row: Feedback| (row.feedback_id.clone(), row))
                 .collect();
-        stored.extend(ids.iter().filter_map(|id| found.remove(id)));
+        stored.extend(ids.into_iter().zip(chunk).filter_map(|(id, new)| Some(as_stored(found.remove(&id)?, id, new, now))));
     }
     counters::count(conn, new, now)?;
     Ok(stored)
@@ -199,6 +205,7 @@ pub fn insert(conn: &mut Connection, scope: &Scope, new: &[NewFeedback], now: Da
 fn insert_one(conn: &mut Connection, new: &NewFeedback, now: DateTime<Utc>) -> Result<Feedback, StorageError> {
     use crate::schema::feedback_counters as n;
     let row = to_row(new, now);
+    let id = row.feedback_id.clone();
     let pieces = std::slice::from_ref(new);
     let missing = || "is not a brand that exists".to_owned();
     let counted = counters::rows_of(pieces, now);
@@ -208,13 +215,36 @@ fn insert_one(conn: &mut Connection, new: &NewFeedback, now: DateTime<Utc>) -> R
             .on_conflict((n::brand_id, n::day, n::tenant_id, n::task_type, n::feedback_type))
             .do_update()
             .set((n::n.eq(n::n + excluded(n::n)), n::stars.eq(n::stars + excluded(n::stars))));
-        let query = diesel::insert_into(t::table).values(row).returning(Feedback::as_returning());
-        return Along { change, query }.get_result(c).on_missing_reference("brand_id", missing);
+        let query = diesel::insert_into(t::table).values(row).returning(t::id);
+        let key: i64 = Along { change, query }.get_result(c).on_missing_reference("brand_id", missing)?;
+        return Ok(as_stored(key, id, new, now));
     }
-    let id = row.feedback_id.clone();
     on!(conn, c => diesel::insert_into(t::table).values(row).execute(c)).on_missing_reference("brand_id", missing)?;
     counters::count(conn, pieces, now)?;
-    Ok(on!(conn, c => t::table.filter(t::feedback_id.eq(&id)).select(Feedback::as_select()).first(c))?)
+    let key: i64 = on!(conn, c => t::table.filter(t::feedback_id.eq(&id)).select(t::id).first(c))?;
+    Ok(as_stored(key, id, new, now))
+}
+
+/// The row that was stored, without reading its texts again; times are kept to the microsecond.
+fn as_stored(id: i64, feedback_id: String, new: &NewFeedback, now: DateTime<Utc>) -> Feedback {
+    let new = new.clone();
+    Feedback {
+        id,
+        feedback_id,
+        tenant_id: new.tenant_id,
+        brand_id: new.brand_id,
+        user_id: new.user_id,
+        task_type: new.task_type,
+        prompt: new.prompt,
+        model_output: new.model_output,
+        feedback_type: new.feedback_type,
+        rating: new.rating,
+        preferred_output: new.preferred_output,
+        rejected_output: new.rejected_output,
+        metadata: new.metadata,
+        session_id: new.session_id,
+        created_at: Timestamp(now.trunc_subsecs(6)),
+    }
 }
 
 fn to_row(row: &NewFeedback, now: DateTime<Utc>) -> Row<'_> {

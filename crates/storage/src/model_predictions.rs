@@ -1,5 +1,7 @@
 //! What active and shadow models said of tasks that people decided later, beside what people said: the ground on which a model is watched.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
@@ -119,6 +121,56 @@ pub fn newest(conn: &mut Connection, model_id: &str, since: DateTime<Utc>, limit
     let mut rows: Vec<ModelPrediction> = on!(conn, c => newest!(model_id, since, limit).load(c))?;
     rows.reverse();
     Ok(rows)
+}
+
+/// What several models said of tasks, each since an instant of its own: the newest `limit` of each at most, oldest first. One query for all
+/// of them; only where they have more than `limit` each on average, one for each.
+///
+/// # Errors
+/// As any query.
+pub fn newest_of_all(
+    conn: &mut Connection,
+    models: &[(&str, DateTime<Utc>)],
+    limit: usize,
+) -> Result<BTreeMap<String, Vec<ModelPrediction>>, StorageError> {
+    let Some(first) = models.iter().map(|(_, since)| *since).min() else { return Ok(BTreeMap::new()) };
+    let ids: Vec<&str> = models.iter().map(|(id, _)| *id).collect();
+    let most = i64::try_from(limit.saturating_mul(models.len())).unwrap_or(i64::MAX);
+    let rows: Vec<ModelPrediction> = on!(conn, c => t::table
+        .filter(t::model_id.eq_any(&ids).and(t::decided_at.ge(Timestamp(first))))
+        .order((t::decided_at.desc(), t::id.desc()))
+        .limit(most)
+        .select(ModelPrediction::as_select())
+        .load(c))?;
+    let mut found: BTreeMap<String, Vec<ModelPrediction>> = BTreeMap::new();
+    if rows.len() >= limit.saturating_mul(models.len()) {
+        for (id, since) in models {
+            found.insert((*id).to_owned(), newest(conn, id, *since, i64::try_from(limit).unwrap_or(i64::MAX))?);
+        }
+        return Ok(found);
+    }
+    for row in rows {
+        let is_since = models.iter().any(|(id, since)| *id == row.model_id && row.decided_at >= Timestamp(*since));
+        let own = found.entry(row.model_id.clone()).or_default();
+        if is_since && own.len() < limit {
+            own.push(row);
+        }
+    }
+    found.values_mut().for_each(|rows| rows.reverse());
+    Ok(found)
+}
+
+/// What several models said of these tasks.
+///
+/// # Errors
+/// As any query.
+pub fn of_models_and_tasks(conn: &mut Connection, model_ids: &[&str], task_ids: &[&str]) -> Result<Vec<ModelPrediction>, StorageError> {
+    let mut found = Vec::with_capacity(task_ids.len());
+    for some in task_ids.chunks(ROWS_PER_STATEMENT) {
+        let own = t::model_id.eq_any(model_ids).and(t::task_id.eq_any(some));
+        found.extend(on!(conn, c => t::table.filter(own).select(ModelPrediction::as_select()).load::<ModelPrediction>(c))?);
+    }
+    Ok(found)
 }
 
 /// What a model said of these tasks.

@@ -1,5 +1,7 @@
 //! Trained reward models, and which of them is active: one per task type and retailer, held by the unique `active_slot`.
 
+pub mod history;
+
 use chrono::{DateTime, Utc};
 use diesel::dsl::max;
 use diesel::prelude::*;
@@ -303,8 +305,8 @@ pub fn note_drift(conn: &mut Connection, model_id: &str, now: DateTime<Utc>) -> 
 pub enum Switch<'a> {
     /// By a decision, which is written into the model's configuration when given.
     Activation(Option<&'a Value>),
-    /// Because the one that took over from it is rolled back: who was before it stays as it was.
-    Rollback,
+    /// Because the one that took over from it is rolled back; with those that were active before it, the last first.
+    Rollback(&'a [String]),
 }
 
 /// Puts a model to work in its slot and takes the former one out; the model that was active before. Call it in a transaction: those who
@@ -318,39 +320,46 @@ pub fn activate(
     switch: Switch<'_>,
     now: DateTime<Utc>,
 ) -> Result<Option<RewardModel>, StorageError> {
+    let task_type = find(conn, model_id)?.task_type;
+    lock_slot(conn, &task_type)?;
     let model = find(conn, model_id)?;
-    let task_type = model.task_type.as_str();
-    // Everybody who switches this slot locks all models of the task type in the same order first.
-    let _locked: Vec<i64> = lock!(conn, t::table.filter(t::task_type.eq(task_type)).order(t::id).select(t::id) => i64)?;
-    let former = find_active(conn, task_type, model.retailer_id.as_deref())?.filter(|former| former.id != model.id);
+    let former = find_active(conn, &task_type, model.retailer_id.as_deref())?.filter(|former| former.id != model.id);
     if let Some(former) = &former {
         let changes = (t::active_slot.eq(None::<String>), t::is_active.eq(false), t::updated_at.eq(Timestamp(now)));
         on!(conn, c => diesel::update(t::table.find(former.id)).set(changes).execute(c))?;
     }
-    let (config, before) = match switch {
-        Switch::Activation(config) => (
-            config.map(|config| Json(config.clone())),
-            former.as_ref().map(|former| former.model_id.clone()).or_else(|| model.former_model_id.clone().filter(|_| model.is_active)),
-        ),
-        Switch::Rollback => (None, model.former_model_id.clone()),
+    let (mut config, before) = match (switch, &former) {
+        (Switch::Activation(config), Some(former)) => (config.cloned(), history::after(conn, former)?),
+        // Activated once more, or the first in its slot.
+        (Switch::Activation(config), None) if model.is_active => (config.cloned(), history::of(conn, &model)?),
+        (Switch::Activation(config), None) => (config.cloned(), Vec::new()),
+        (Switch::Rollback(before), _) => (None, before.to_vec()),
     };
+    let config = config.get_or_insert_with(|| model.config.0.clone());
+    history::note(config, &before);
     let first = t::table.find(model.id).filter(t::first_deployed_at.is_null());
     on!(conn, c => diesel::update(first).set(t::first_deployed_at.eq(Some(Timestamp(now)))).execute(c))?;
     let changes = (
-        t::active_slot.eq(Some(slot(task_type, model.retailer_id.as_deref()))),
+        t::active_slot.eq(Some(slot(&task_type, model.retailer_id.as_deref()))),
         t::is_active.eq(true),
         t::deployed_at.eq(Some(Timestamp(now))),
-        t::config.eq(config.unwrap_or(model.config)),
+        t::config.eq(Json(config.clone())),
         t::updated_at.eq(Timestamp(now)),
         // What works is no shadow, and is watched anew.
         t::shadow_slot.eq(None::<String>),
         t::shadow_since.eq(None::<Timestamp>),
         t::drift_found_at.eq(None::<Timestamp>),
-        t::former_model_id.eq(before),
+        t::former_model_id.eq(before.first()),
     );
     on!(conn, c => diesel::update(t::table.find(model.id)).set(changes).execute(c))
         .on_unique("conflict", || "another model was activated at the same moment; look again and decide anew".to_owned())?;
     Ok(former)
+}
+
+/// Everybody who switches a slot locks all models of its task type in the same order first.
+fn lock_slot(conn: &mut Connection, task_type: &str) -> Result<(), StorageError> {
+    let _locked: Vec<i64> = lock!(conn, t::table.filter(t::task_type.eq(task_type)).order(t::id).select(t::id) => i64)?;
+    Ok(())
 }
 
 /// Refuses a retailer that does not exist, before work is queued for it.

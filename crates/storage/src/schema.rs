@@ -55,7 +55,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     expert_reviews
 );
 diesel::allow_tables_to_appear_in_same_query!(artifacts, adapter_versions);
-diesel::allow_tables_to_appear_in_same_query!(brands, feedback, feedback_rules, feedback_tasks);
+diesel::allow_tables_to_appear_in_same_query!(brands, feedback, feedback_rules, feedback_tasks, feedback_counters);
 diesel::allow_tables_to_appear_in_same_query!(imports, import_errors);
 diesel::allow_tables_to_appear_in_same_query!(campaign_plans, task_consensus);
 diesel::allow_tables_to_appear_in_same_query!(experiments, experiment_observations, response_calibrations);

@@ -1,5 +1,7 @@
 //! LoRA adapters: two files of a folder in `model-artifacts`, as PEFT saves them, are looked at and become a version that cannot change.
 
+mod table;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path};
@@ -10,7 +12,7 @@ use domain::scope::Scope;
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use storage::adapters::{self as stored, Adapter, AdapterVersion, NewVersion, TaskCounts};
+use storage::adapters::{self as stored, AdapterVersion, NewVersion, TaskCounts};
 use storage::artifacts::{self, Artifact, Place};
 use storage::error::StorageError;
 use storage::page::Page;
@@ -20,11 +22,13 @@ use web::database::repeat::{self, Answer, RepeatKey};
 use web::json::{JsonBytes, QueryOf};
 use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
+use web::tabular::Format;
 
 use crate::artifacts::stores::{not_configured, problem_of};
 use crate::artifacts::{SpaceQuery, may_write, space_of};
 use crate::feedback::may_read;
 use crate::state::State;
+use crate::tables;
 
 /// Longest note, in characters.
 const MAX_NOTE: usize = 500;
@@ -175,15 +179,42 @@ async fn bytes_of(state: &State, artifact: &Artifact, range: std::ops::Range<u64
     if bytes.len() == wanted { Ok(bytes) } else { Err(not_configured("the store gave more or fewer bytes than were asked for")) }
 }
 
+/// Which adapters are wanted.
+#[derive(Debug, Clone, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct AdapterQuery {
+    /// The tenant in whose space they are; for the platform's people.
+    pub tenant_id: Option<String>,
+    /// As a file with all rows: `csv`, `ndjson` or `parquet`; JSON in pages when absent.
+    #[param(value_type = Option<String>)]
+    pub format: Option<Format>,
+}
+
 /// Adapters with their newest versions, newest first.
-#[utoipa::path(get, path = "/v1/adapters", tag = "adapters", params(SpaceQuery, web::paging::Page),
-    responses((status = 200, body = Object, description = "`{data, next_cursor}`")))]
-pub async fn list_adapters(state: Data<State>, caller: Caller, query: ListQuery<SpaceQuery>) -> Result<Json<Slice<Adapter>>, Problem> {
+#[utoipa::path(get, path = "/v1/adapters", tag = "adapters", params(AdapterQuery, web::paging::Page),
+    responses((status = 200, description = "`{data, next_cursor}`, or a file", content((Object = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"), (String = "application/vnd.apache.parquet")))))]
+pub async fn list_adapters(state: Data<State>, caller: Caller, query: ListQuery<AdapterQuery>) -> Result<HttpResponse, Problem> {
     caller.require(may_read)?;
-    let (scope, page) = (caller.scope(), Page::try_from(&query.page)?);
+    let scope = caller.scope();
     let tenant = space_of(&scope, query.filter.tenant_id.as_deref())?;
-    let reader = scope.clone();
-    Ok(Json(Slice::from(state.storage.scoped(&scope).read(move |conn| stored::list(conn, &reader, &tenant, &page)).await?)))
+    let storage = state.storage.scoped(&scope);
+    let Some(format) = query.filter.format else {
+        let page = Page::try_from(&query.page)?;
+        let slice = storage.read(move |conn| stored::list(conn, &scope, &tenant, &page)).await?;
+        return Ok(HttpResponse::Ok().json(Slice::from(slice)));
+    };
+    let columns = table::columns();
+    let shown = columns.clone();
+    tables::answer("adapters", format, columns, move |after| {
+        let (storage, scope, tenant, shown) = (storage.clone(), scope.clone(), tenant.clone(), shown.clone());
+        async move {
+            let page = Page { after, limit: tables::ROWS_AT_ONCE };
+            let slice = storage.read(move |conn| stored::list(conn, &scope, &tenant, &page)).await?;
+            Ok((slice.rows.iter().map(|row| table::cells(&shown, row)).collect(), slice.next))
+        }
+    })
+    .await
 }
 
 /// An adapter with its versions, and how what it wrote was judged.

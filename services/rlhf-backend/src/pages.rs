@@ -12,6 +12,9 @@ pub mod models;
 pub mod selection;
 pub mod webhooks;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
 use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::page::Page;
@@ -19,8 +22,10 @@ use storage::retailers::{self, RetailerFilter};
 use web::caller::Caller;
 use web::layout::StaticFile;
 use web::problem::Problem;
+use web::tabular::{Encoder, Format, Kind};
 
 use crate::feedback::may_read;
+use crate::tables;
 
 /// Static files of this service.
 pub static FILES: [StaticFile; 3] = [
@@ -110,6 +115,14 @@ pub(crate) fn breakable(text: &str) -> String {
         }
     }
     html
+}
+
+/// A table of a page as the address of a CSV file that holds it: for tables that are on that page alone. An empty address when it cannot be
+/// written.
+pub(crate) fn csv_address(columns: &[(&str, Kind)], rows: &[Vec<Value>]) -> String {
+    let encoder = Encoder::new(Format::Csv, tables::columns(columns), true);
+    let bytes = encoder.and_then(|encoder| encoder.whole(rows)).unwrap_or_default();
+    format!("data:text/csv;charset=utf-8;base64,{}", STANDARD.encode(bytes))
 }
 
 /// A count with its thousands apart.

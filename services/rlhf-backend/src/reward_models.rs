@@ -15,7 +15,7 @@ use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::jobs::{self, NewJob};
 use storage::outbox::{self, Destination, NewEvent};
-use storage::reward_models::{self as stored, RewardModel, RewardModelFilter};
+use storage::reward_models::{self as stored, RewardModel, RewardModelFilter, history};
 use web::caller::Caller;
 use web::database::repeat::{self, Answer, RepeatKey};
 use web::json::{JsonBytes, JsonOrNone};
@@ -30,7 +30,8 @@ use crate::state::State;
 use crate::tables;
 use crate::training::gate::{failed_gates, failed_in_shadow};
 use crate::training::{CardFigures, TrainingInput};
-use crate::watch::report::{self, InShadow, Watch, WatchError};
+use crate::watch::report::{self, Watch, WatchError};
+use crate::watch::shadows::{self, InShadow};
 use crate::worker::TRAIN;
 
 /// Longest note or reason, in characters.
@@ -89,13 +90,13 @@ pub struct Card {
 }
 
 impl Card {
-    /// With what the model has shown in the shadow.
+    /// With what the models have shown in the shadow.
     ///
     /// # Errors
     /// As any query.
-    pub fn read(conn: &mut Connection, model: RewardModel) -> Result<Self, StorageError> {
-        let shadow = report::in_shadow(conn, &model)?;
-        Ok(Self { shadow, ..Self::from(model) })
+    pub fn read_all(conn: &mut Connection, models: Vec<RewardModel>) -> Result<Vec<Self>, StorageError> {
+        let shadows = shadows::all_in_shadow(conn, &models)?;
+        Ok(models.into_iter().zip(shadows).map(|(model, shadow)| Self { shadow, ..Self::from(model) }).collect())
     }
 }
 
@@ -160,8 +161,7 @@ pub async fn list_reward_models(state: Data<State>, caller: Caller, query: ListQ
         let page = storage::page::Page::try_from(&query.page)?;
         let read = move |conn: &mut Connection| {
             let slice = stored::list(conn, &filter, &page)?;
-            let cards: Result<Vec<Card>, StorageError> = slice.rows.into_iter().map(|model| Card::read(conn, model)).collect();
-            Ok(storage::page::Slice { rows: cards?, next: slice.next })
+            Ok(storage::page::Slice { rows: Card::read_all(conn, slice.rows)?, next: slice.next })
         };
         return Ok(HttpResponse::Ok().json(Slice::from(storage.read(read).await?)));
     };
@@ -173,9 +173,8 @@ pub async fn list_reward_models(state: Data<State>, caller: Caller, query: ListQ
             let page = storage::page::Page { after, limit: tables::ROWS_AT_ONCE };
             let read = move |conn: &mut Connection| {
                 let slice = stored::list(conn, &filter, &page)?;
-                let rows: Result<Vec<Vec<Value>>, StorageError> =
-                    slice.rows.into_iter().map(|model| Ok(table::cells(&shown, Card::read(conn, model)?))).collect();
-                Ok((rows?, slice.next))
+                let rows: Vec<Vec<Value>> = Card::read_all(conn, slice.rows)?.into_iter().map(|card| table::cells(&shown, card)).collect();
+                Ok((rows, slice.next))
             };
             Ok(storage.read(read).await?)
         }
@@ -189,7 +188,7 @@ pub async fn get_reward_model(state: Data<State>, caller: Caller, model_id: Path
     caller.require(may_read)?;
     let read = move |conn: &mut Connection| {
         let model = stored::find(conn, &model_id)?;
-        Ok((report::in_shadow(conn, &model)?, model))
+        Ok((shadows::in_shadow(conn, &model)?, model))
     };
     let (shadow, model) = state.storage.scoped(&caller.scope()).read(read).await?;
     Ok(Json(Card { shadow, ..judged(&state, model).await?.0 }))
@@ -275,15 +274,16 @@ pub async fn activate_reward_model(
         .storage
         .transaction(move |conn| {
             let how = reason.as_deref().map_or(Switch::Gate, Switch::Override);
-            put_to_work(conn, &scope, &model_id, config.as_ref(), how, now)
+            let former = stored::activate(conn, &model_id, stored::Switch::Activation(config.as_ref()), now)?;
+            tell_of_switch(conn, &scope, &model_id, former.as_ref(), how, now)
         })
         .await?;
     Ok(Json(model.into()))
 }
 
-/// Takes an active model out and puts the one that it took over from back to work.
+/// Takes an active model out and puts the one that was active before it back to work; once more goes one further back.
 #[utoipa::path(post, path = "/v1/reward-models/{model_id}/rollback", tag = "reward models", params(("model_id" = String, Path)),
-    responses((status = 200, description = "The card of the model that is active again", body = Object), (status = 409, description = "The model is not active, or there was none before it")))]
+    responses((status = 200, description = "The card of the model that is active again", body = Object), (status = 409, description = "The model is not active, or none is older")))]
 pub async fn rollback_reward_model(state: Data<State>, caller: Caller, model_id: Path<String>) -> Result<Json<Card>, Problem> {
     caller.require(Role::sees_all_tenants)?;
     let id = model_id.into_inner();
@@ -291,32 +291,21 @@ pub async fn rollback_reward_model(state: Data<State>, caller: Caller, model_id:
     let model = state
         .storage
         .transaction(move |conn| {
-            let model = stored::find(conn, &id)?;
-            if !model.is_active {
-                return Err(StorageError::conflict("conflict", format!("model {id} is not active; only the active model is rolled back")));
-            }
-            let former = model.former_model_id.clone().ok_or_else(|| {
-                StorageError::conflict("conflict", format!("no model was active before {id}; train or activate another one"))
-            })?;
-            put_to_work(conn, &scope, &former, None, Switch::Rollback, now)
+            let (taken_out, model_id) = history::roll_back(conn, &id, now)?;
+            tell_of_switch(conn, &scope, &model_id, Some(&taken_out), Switch::Rollback, now)
         })
         .await?;
     Ok(Json(model.into()))
 }
 
-fn put_to_work(
+fn tell_of_switch(
     conn: &mut Connection,
     scope: &Scope,
     model_id: &str,
-    config: Option<&Value>,
+    former: Option<&RewardModel>,
     how: Switch<'_>,
     now: DateTime<Utc>,
 ) -> Result<RewardModel, StorageError> {
-    let switch = match how {
-        Switch::Gate | Switch::Override(_) => stored::Switch::Activation(config),
-        Switch::Rollback => stored::Switch::Rollback,
-    };
-    let former = stored::activate(conn, model_id, switch, now)?;
     let model = stored::find(conn, model_id)?;
     let event = NewEvent {
         destination: Destination::Realtime,
@@ -324,14 +313,14 @@ fn put_to_work(
         event: "model_activated".to_owned(),
         payload: json!({
             "model_id": model.model_id, "task_type": model.task_type, "retailer_id": model.retailer_id, "version": model.version,
-            "former_model_id": former.as_ref().map(|model| &model.model_id), "is_rollback": matches!(how, Switch::Rollback),
+            "former_model_id": former.map(|model| &model.model_id), "is_rollback": matches!(how, Switch::Rollback),
         }),
         tenant_id: None,
     };
     outbox::push(conn, &event, now)?;
     // Another model has other doubts.
     selection::enqueue(conn, &Scope::system("model activated"), model.task_type.parse().ok(), now)?;
-    reflection::model_switched(conn, scope, &model, former.as_ref(), how, now)?;
+    reflection::model_switched(conn, scope, &model, former, how, now)?;
     Ok(model)
 }
 

@@ -17,6 +17,7 @@ use web::settings::{ServiceName, Settings};
 use crate::artifacts::stores::Stores;
 use crate::exports::counting::Countings;
 use crate::scoring::active::ActiveModels;
+use crate::scoring::retailers::KnownRetailers;
 use crate::watch::Touched;
 use crate::webhooks::Desk;
 
@@ -33,6 +34,8 @@ pub struct State {
     pub clock: Clock,
     /// Loaded models, and which of them is active.
     pub models: Arc<ActiveModels>,
+    /// Retailers that scores were asked for.
+    pub retailers: Arc<KnownRetailers>,
     /// Models that were seen to predict something new.
     pub touched: Arc<Touched>,
     /// Where artifacts are kept.
@@ -72,6 +75,7 @@ impl State {
             settings: Arc::new(settings),
             clock,
             models: Arc::new(ActiveModels::default()),
+            retailers: Arc::new(KnownRetailers::default()),
             touched: Arc::new(Touched::default()),
             job_queued: Arc::new(Notify::new()),
             countings: Arc::new(Countings::default()),

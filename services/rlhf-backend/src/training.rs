@@ -2,6 +2,7 @@
 
 pub mod gate;
 pub mod material;
+pub mod newest;
 
 use std::collections::HashMap;
 

@@ -3,6 +3,7 @@
 //! and [`schedule`] tells when an active model has become worse than its card promised.
 
 pub mod report;
+pub mod shadows;
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};

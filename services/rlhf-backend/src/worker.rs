@@ -112,7 +112,7 @@ async fn keep_holding(state: &State, job: &Job) -> StorageError {
 async fn train(state: &State, job: &Job) -> Result<(), TrainingError> {
     let input: TrainingInput = serde_json::from_value(job.input.0.clone()).map_err(|error| TrainingError::Input(error.to_string()))?;
     note(state, job, 0.05, "Reading judgments and feedback").await?;
-    let material = training::material::collect(&state.storage, &input).await?;
+    let material = training::material::collect(&state.storage, &input, training::material::MAX_PAIRS).await?;
     note(state, job, 0.4, &format!("Training on {} pairs", material.rows.len())).await?;
     let active = active_of(state, &input).await?;
     let (tell, mut told) = watch::channel(None);

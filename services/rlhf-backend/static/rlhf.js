@@ -212,7 +212,7 @@
       return;
     }
     const begin = event.target.closest('[data-begin-shadow]'), end = event.target.closest('[data-end-shadow]');
-    if (activate && 'needsReason' in activate.dataset) { overridden = activate.dataset.activate; $('#override').showModal(); return; }
+    if (activate && 'needsReason' in activate.dataset) { overridden = activate.dataset.activate; clearErrors($('#override')); $('#override').showModal(); return; }
     try {
       if (activate) { await call(`/v1/reward-models/${activate.dataset.activate}/activate`, { json: {} }); toast('The model is active: every service scores with it within two seconds.', 'good'); }
       if (rollback) { await call(`/v1/reward-models/${rollback.dataset.rollback}/rollback`, { method: 'POST' }); toast('The model before it is active again.', 'good'); }
@@ -222,8 +222,21 @@
     if (activate || rollback || begin || end) refresh();
   });
   $('[data-override]')?.addEventListener('submit', async (event) => {
-    const reason = new FormData(event.target).get('override_reason');
-    try { await call(`/v1/reward-models/${overridden}/activate`, { json: { override_reason: reason } }); toast('The model is active; your reason is on its card.', 'good'); } catch { /* the refusal was shown */ }
-    refresh();
+    // The dialog stays open, with what was written, until the server has taken it.
+    event.preventDefault();
+    const form = event.target, button = $('[type=submit]', form), field = $('#override_reason');
+    clearErrors(form);
+    button.disabled = true;
+    try {
+      await call(`/v1/reward-models/${overridden}/activate`, { json: { override_reason: field.value }, quiet: true });
+      $('#override').close();
+      form.reset();
+      toast('The model is active; your reason is on its card.', 'good');
+      refresh();
+    } catch (problem) {
+      $('#override_reason-error').textContent = (problem.errors || [])[0]?.message || problem.message;
+      field.setAttribute('aria-invalid', 'true');
+      field.focus();
+    } finally { button.disabled = false; }
   });
 })();

@@ -53,7 +53,10 @@ impl Config {
     /// # Errors
     /// [`Invalid`] on `adapter_config.json` or a field of it.
     pub fn parse(bytes: &[u8]) -> Result<Self, Invalid> {
-        let config: Self = serde_json::from_slice(bytes).map_err(|error| Invalid::one(CONFIG_FILE, format!("cannot be read: {error}")))?;
+        let document: Value = serde_json::from_slice(bytes)
+            .map_err(|error| Invalid::one(CONFIG_FILE, format!("is no JSON: line {}, column {}", error.line(), error.column())))?;
+        kinds(&document)?;
+        let config: Self = serde_json::from_value(document).map_err(|_| Invalid::one(CONFIG_FILE, REMEDY))?;
         let mut invalid = Invalid::default();
         let mut wrong = |field: &str, message: String| invalid.add(format!("{CONFIG_FILE}:{field}"), message);
         if config.peft_type != "LORA" {
@@ -100,6 +103,51 @@ impl Config {
         }
         rank
     }
+}
+
+/// What helps against a configuration that PEFT would not write.
+const REMEDY: &str = "is not what PEFT writes for a LoRA adapter; save the adapter with `save_pretrained` and upload the file as it is";
+
+/// A field, whether it must be there, whether a value is of its kind, and the kind in words.
+type Kind<'a> = (&'static str, bool, &'a dyn Fn(&Value) -> bool, &'static str);
+
+/// Says of every field that is looked at whether it is of the right kind, in words for whoever wrote the file.
+fn kinds(document: &Value) -> Result<(), Invalid> {
+    let Some(fields) = document.as_object() else {
+        let found = match document {
+            Value::Array(_) => "a list",
+            Value::String(_) => "a text",
+            Value::Null => "null",
+            _ => "a single value",
+        };
+        return Err(Invalid::one(CONFIG_FILE, format!("is {found}, not an object: it {REMEDY}")));
+    };
+    let is_rank = |value: &Value| value.as_u64().is_some_and(|rank| u32::try_from(rank).is_ok());
+    let are_texts = |value: &Value| value.as_array().is_some_and(|list| list.iter().all(Value::is_string));
+    let are_ranks = |value: &Value| value.as_object().is_some_and(|ranks| ranks.values().all(is_rank));
+    let rules: [Kind<'_>; 10] = [
+        ("peft_type", true, &Value::is_string, "a text such as \"LORA\""),
+        ("r", true, &is_rank, "a whole number such as 16"),
+        ("lora_alpha", true, &Value::is_number, "a number such as 32"),
+        ("base_model_name_or_path", false, &Value::is_string, "a text"),
+        ("task_type", false, &Value::is_string, "a text such as \"CAUSAL_LM\""),
+        ("modules_to_save", false, &are_texts, "a list of names"),
+        ("rank_pattern", false, &are_ranks, "an object of whole numbers by name"),
+        ("bias", false, &Value::is_string, "a text such as \"none\""),
+        ("lora_bias", false, &Value::is_boolean, "true or false"),
+        ("use_dora", false, &Value::is_boolean, "true or false"),
+    ];
+    let mut invalid = Invalid::default();
+    for (field, is_needed, is_right, wanted) in rules {
+        match fields.get(field).filter(|value| !value.is_null()) {
+            None if is_needed => invalid.add(format!("{CONFIG_FILE}:{field}"), format!("is missing; it must be {wanted}")),
+            Some(value) if !is_right(value) => {
+                invalid.add(format!("{CONFIG_FILE}:{field}"), format!("is {}; it must be {wanted}", short(&value.to_string())));
+            }
+            _ => {}
+        }
+    }
+    invalid.into_result()
 }
 
 /// Whether a pattern is a name: a dot in it stands for itself.

@@ -111,6 +111,9 @@ fn rounded(weight: f64) -> f32 {
     ((weight * 1e4).round() / 1e4) as f32
 }
 
+/// Columns of a direction for numbers that a model does not know.
+const NEW_COLUMNS: u64 = 1 << 24;
+
 /// How a model and its members see one comparison.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Opinions {
@@ -119,7 +122,8 @@ pub struct Opinions {
     /// What each member says of the outcome.
     pub outcomes: Vec<Outcome>,
     /// The pair as the penalty sees it, each part times the deviation that is expected of its weight, so that the cosine of two pairs is their
-    /// correlation before any pair was seen: differences of its numbers in their typical size, then of word buckets; sorted by column, no zeros.
+    /// correlation before any pair was seen: differences of its numbers in their typical size, then of word buckets, then of numbers that it does not
+    /// know; sorted by column, no zeros.
     pub direction: Vec<(u32, f64)>,
 }
 
@@ -151,6 +155,9 @@ impl RewardModel {
             };
             direction.iter().map(|(column, d)| weight(*column).unwrap_or(0.0) * d).sum()
         });
+        // Numbers that the model does not know: each differs by its typical difference, by weights that members draw.
+        let new = self.new_differences(a, b);
+        let number = self.setting.numbers.sqrt().recip() / self.temperature;
         // Looked up once for all members: the place of a known word, or its prior deviation.
         let parts: Vec<(u32, f64, Option<usize>, f64)> = direction
             .iter()
@@ -165,13 +172,25 @@ impl RewardModel {
                 let known = place.and_then(|place| list.get(place)).copied().map(f64::from);
                 d * known.unwrap_or_else(|| standard_normal(index, u64::from(column.saturating_sub(first_word))) * deviation)
             };
-            own + parts.iter().map(weight).sum::<f64>()
+            let of_new = new.iter().map(|(name, d)| d * standard_normal(index, *name) * number);
+            own + parts.iter().map(weight).sum::<f64>() + of_new.sum::<f64>()
         };
         let differences: Vec<f64> = self.members.iter().enumerate().map(difference).collect();
         let outcomes = differences.iter().zip(&self.members).map(|(d, member)| davidson(*d, f64::from(member.log_tie))).collect();
-        let number = self.setting.numbers.sqrt().recip() / self.temperature;
         let expected = |column: u32| column.checked_sub(first_word).map_or(number, deviation);
-        let direction = direction.into_iter().map(|(column, d)| (column, d * expected(column))).collect();
+        let known = direction.into_iter().map(|(column, d)| (column, d * expected(column)));
+        // Behind all buckets, by a part of their name: two that share a place look a little more alike than they are.
+        let last = first_word + Group::ALL.iter().map(|group| group.buckets().end).max().unwrap_or(0);
+        let mut unknown: Vec<(u32, f64)> = new.iter().map(|(name, d)| (last + (name % NEW_COLUMNS) as u32, d * number)).collect();
+        unknown.sort_by_key(|(column, _)| *column);
+        unknown.dedup_by(|next, kept| {
+            let is_same = next.0 == kept.0;
+            if is_same {
+                kept.1 += next.1;
+            }
+            is_same
+        });
+        let direction = known.chain(unknown.into_iter().filter(|(_, d)| *d != 0.0)).collect();
         Opinions { differences, outcomes, direction }
     }
 }

@@ -107,7 +107,7 @@ impl RewardModel {
             }
         }
         let deviation = self.setting.numbers.sqrt().recip() / self.temperature;
-        for name in self.new_numbers(candidates) {
+        for name in self.new_numbers(candidates.iter()) {
             let values: Vec<Option<f64>> = candidates.iter().map(|features| features.numbers.get(name).copied().map(damped)).collect();
             let amounts = typical(&values);
             if !is_alike(&amounts) {
@@ -137,10 +137,22 @@ impl RewardModel {
         all
     }
 
+    /// Of two candidates, the first less the second in each number that this model does not know, in its typical difference, with the name
+    /// of its draws.
+    pub(super) fn new_differences(&self, a: &Features, b: &Features) -> Vec<(u64, f64)> {
+        let difference = |name: &str| {
+            let values = [a, b].map(|features| features.numbers.get(name).copied().map(damped));
+            let amounts = typical(&values);
+            let amount = |candidate: usize| amounts.iter().find(|(of, _)| *of == candidate).map_or(0.0, |(_, amount)| *amount);
+            (draws_of(name), amount(0) - amount(1))
+        };
+        self.new_numbers([a, b].into_iter()).into_iter().map(difference).filter(|(_, difference)| *difference != 0.0).collect()
+    }
+
     /// Names of numbers that some candidate has and this model does not know.
-    fn new_numbers<'a>(&self, candidates: &'a [Features]) -> BTreeSet<&'a str> {
+    fn new_numbers<'a>(&self, candidates: impl Iterator<Item = &'a Features>) -> BTreeSet<&'a str> {
         let is_known = |name: &str| self.numbers.binary_search_by(|number| number.name.as_str().cmp(name)).is_ok();
-        candidates.iter().flat_map(|features| features.numbers.keys()).map(AsRef::as_ref).filter(|name| !is_known(name)).collect()
+        candidates.flat_map(|features| features.numbers.keys()).map(AsRef::as_ref).filter(|name| !is_known(name)).collect()
     }
 }
 

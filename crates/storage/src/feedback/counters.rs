@@ -95,6 +95,10 @@ macro_rules! narrowed {
         if let Some(brand) = &filter.brand_id {
             query = query.filter(t::brand_id.eq(brand));
         }
+        if let Some(retailer) = &filter.retailer_id {
+            use crate::schema::brands;
+            query = query.filter(t::brand_id.eq_any(brands::table.filter(brands::retailer_id.eq(retailer)).select(brands::brand_id)));
+        }
         if let Some(word) = &filter.task_type {
             query = query.filter(t::task_type.eq(word));
         }

@@ -1,6 +1,6 @@
 //! From feedback that people should look at to rating tasks: entered with the feedback, paired in the background, asked about once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::dsl::count_star;
@@ -165,42 +165,86 @@ pub enum Asking {
     Gone,
 }
 
-/// Notes that a pair is asked about with a task of this id, if the brand's rule still asks, the day's limit leaves room and the same pair was
-/// not asked about before. The rule is held meanwhile, so that the limit is exact over all processes.
+/// How many more of a brand's may be asked about on a day, as it looks now; none without a rule that is on.
 ///
 /// # Errors
 /// As any query.
-pub fn ask(conn: &mut Connection, of: &Feedback, pair_hash: &str, task_id: &str, now: DateTime<Utc>) -> Result<Asking, StorageError> {
-    let brand = of.brand_id.as_deref().unwrap_or_default();
-    let rule = rules::hold(conn, brand)?;
-    let is_waiting: Option<i64> = on!(conn, c => t::table
-        .filter(t::feedback_id.eq(&of.feedback_id).and(t::state.eq("waiting"))).select(t::id).first(c).optional())?;
-    let Some(id) = is_waiting else { return Ok(Asking::Gone) };
-    let Some(rule) = rule.filter(|rule| rule.meets(&of.feedback_type, of.rating)) else {
-        leave_out(conn, &of.feedback_id, "rule_changed", now)?;
-        return Ok(Asking::LeftOut("rule_changed"));
-    };
-    let known: i64 = on!(conn, c => t::table.filter(t::brand_id.eq(brand).and(t::pair_hash.eq(pair_hash))).count().get_result(c))?;
+pub fn room(conn: &mut Connection, brand_id: &str, today: NaiveDate) -> Result<i64, StorageError> {
+    let rule = rules::of_brands(conn, &[brand_id])?.pop();
+    let Some(rule) = rule else { return Ok(0) };
+    Ok(i64::from(rule.daily_limit) - asked_on(conn, brand_id, today)?)
+}
+
+fn asked_on(conn: &mut Connection, brand_id: &str, day: NaiveDate) -> Result<i64, StorageError> {
+    Ok(on!(conn, c => t::table.filter(t::brand_id.eq(brand_id).and(t::asked_on.eq(day))).count().get_result(c))?)
+}
+
+/// What is to be noted of a piece of feedback of one brand.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    /// The piece.
+    pub of: &'a Feedback,
+    /// Hash of its pair and id of its task, or why there is none.
+    pub pair: Result<(&'a str, &'a str), &'static str>,
+}
+
+/// Notes which pieces of one brand are asked about: those for which the brand's rule still asks, the day's limit leaves room and the same pair
+/// was not asked about before. The rule is held meanwhile, so that the limit is exact over all processes. What became of each, in order.
+///
+/// # Errors
+/// As any query.
+pub fn ask(conn: &mut Connection, brand_id: &str, plans: &[Plan<'_>], now: DateTime<Utc>) -> Result<Vec<Asking>, StorageError> {
+    let rule = rules::hold(conn, brand_id)?;
+    let ids: Vec<&str> = plans.iter().map(|plan| plan.of.feedback_id.as_str()).collect();
+    let hashes: Vec<&str> = plans.iter().filter_map(|plan| Some(plan.pair.ok()?.0)).collect();
+    let waiting: Vec<(String, i64)> = on!(conn, c => t::table
+        .filter(t::feedback_id.eq_any(&ids).and(t::state.eq("waiting"))).select((t::feedback_id, t::id)).load(c))?;
+    let known: Vec<Option<String>> = on!(conn, c => t::table
+        .filter(t::brand_id.eq(brand_id).and(t::pair_hash.eq_any(&hashes))).select(t::pair_hash).load(c))?;
+    let waiting: BTreeMap<String, i64> = waiting.into_iter().collect();
+    let mut known: BTreeSet<String> = known.into_iter().flatten().collect();
     let today = now.date_naive();
-    let asked: i64 = on!(conn, c => t::table.filter(t::brand_id.eq(brand).and(t::asked_on.eq(today))).count().get_result(c))?;
-    let against = match (known > 0, asked >= i64::from(rule.daily_limit)) {
-        (true, _) => Some("already_asked"),
-        (false, true) => Some("daily_limit"),
-        (false, false) => None,
-    };
-    if let Some(reason) = against {
-        leave_out(conn, &of.feedback_id, reason, now)?;
-        return Ok(Asking::LeftOut(reason));
+    let mut asked = asked_on(conn, brand_id, today)?;
+    let mut left_out: BTreeMap<&'static str, Vec<i64>> = BTreeMap::new();
+    let mut outcomes = Vec::with_capacity(plans.len());
+    for Plan { of, pair } in plans {
+        let Some(id) = waiting.get(&of.feedback_id) else {
+            outcomes.push(Asking::Gone);
+            continue;
+        };
+        let rule = rule.as_ref().filter(|rule| rule.meets(&of.feedback_type, of.rating));
+        let against = match (rule, pair) {
+            (None, _) => Err("rule_changed"),
+            (_, Err(reason)) => Err(*reason),
+            (_, Ok((hash, _))) if known.contains(*hash) => Err("already_asked"),
+            (Some(rule), _) if asked >= i64::from(rule.daily_limit) => Err("daily_limit"),
+            (Some(_), Ok(pair)) => Ok(*pair),
+        };
+        let (hash, task_id) = match against {
+            Ok(pair) => pair,
+            Err(reason) => {
+                left_out.entry(reason).or_default().push(*id);
+                outcomes.push(Asking::LeftOut(reason));
+                continue;
+            }
+        };
+        let changes = (
+            t::state.eq("asked"),
+            t::task_id.eq(Some(task_id)),
+            t::pair_hash.eq(Some(hash)),
+            t::asked_on.eq(Some(today)),
+            t::updated_at.eq(Timestamp(now)),
+        );
+        on!(conn, c => diesel::update(t::table.find(id)).set(changes).execute(c))?;
+        known.insert(hash.to_owned());
+        asked += 1;
+        outcomes.push(Asking::Asked);
     }
-    let changes = (
-        t::state.eq("asked"),
-        t::task_id.eq(Some(task_id)),
-        t::pair_hash.eq(Some(pair_hash)),
-        t::asked_on.eq(Some(today)),
-        t::updated_at.eq(Timestamp(now)),
-    );
-    on!(conn, c => diesel::update(t::table.find(id)).set(changes).execute(c))?;
-    Ok(Asking::Asked)
+    for (reason, ids) in left_out {
+        let changes = (t::state.eq("left_out"), t::reason.eq(Some(reason)), t::updated_at.eq(Timestamp(now)));
+        on!(conn, c => diesel::update(t::table.filter(t::id.eq_any(&ids))).set(changes).execute(c))?;
+    }
+    Ok(outcomes)
 }
 
 /// Notes why a piece of feedback becomes no task.

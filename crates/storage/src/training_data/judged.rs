@@ -50,6 +50,8 @@ pub struct JudgedTask {
     pub judgments_count: i32,
     /// The expert who decided, if one did.
     pub decided_by: Option<String>,
+    /// When the task was created.
+    pub created_at: Timestamp,
 }
 
 /// One judgment on a task that is no golden item.
@@ -131,7 +133,7 @@ pub fn tasks(
             .inner_join(k::table.on(k::task_id.eq(t::task_id)))
             .select((
                 (t::id, t::task_id, t::task_type, t::retailer_id, t::status, t::prompt, t::context_snippets),
-                (t::candidate_a, t::candidate_b, t::candidate_c, t::auto_checks),
+                (t::candidate_a, t::candidate_b, t::candidate_c, t::auto_checks, t::created_at),
                 (k::choice, k::posterior, k::posteriors, k::method, k::judgments_count, k::decided_by),
             ))
             .filter(t::id.gt(after))
@@ -145,13 +147,13 @@ pub fn tasks(
 
 type TaskParts = (
     (i64, String, String, Option<String>, String, String, Json),
-    (Json, Json, Option<Json>, Json),
+    (Json, Json, Option<Json>, Json, Timestamp),
     (Option<String>, Option<f64>, Json, String, i32, Option<String>),
 );
 
 fn from_parts((task, candidates, consensus): TaskParts) -> JudgedTask {
     let (id, task_id, task_type, retailer_id, status, prompt, context_snippets) = task;
-    let (candidate_a, candidate_b, candidate_c, auto_checks) = candidates;
+    let (candidate_a, candidate_b, candidate_c, auto_checks, created_at) = candidates;
     let (choice, posterior, posteriors, method, judgments_count, decided_by) = consensus;
     JudgedTask {
         id,
@@ -171,6 +173,7 @@ fn from_parts((task, candidates, consensus): TaskParts) -> JudgedTask {
         method,
         judgments_count,
         decided_by,
+        created_at,
     }
 }
 
@@ -218,33 +221,45 @@ pub fn judgments(
     })?)
 }
 
-/// The newest judgments that count, on tasks of this scope that are no golden items: `(task, rater, choice)`, newest first.
+/// The newest judgments that count, on tasks of this scope that are no golden items, given in the span of the filter: `(task, rater, choice)`,
+/// newest first.
 ///
 /// # Errors
 /// As any query.
-pub fn newest_choices(conn: &mut Connection, scope: &Scope, limit: i64) -> Result<Vec<(String, String, String)>, StorageError> {
-    let filter = TrainingFilter::default();
+pub fn newest_choices(
+    conn: &mut Connection,
+    scope: &Scope,
+    filter: &TrainingFilter,
+    limit: i64,
+) -> Result<Vec<(String, String, String)>, StorageError> {
+    // Of a judgment its own time counts, not that of its task.
+    let of_tasks = TrainingFilter { from: None, to: None, ..filter.clone() };
     Ok(on!(conn, c => {
-        let all = j::table
+        let mut all = j::table
             .inner_join(t::table.on(t::task_id.eq(j::task_id)))
             .select((j::task_id, j::rater_id, j::choice))
             .filter(j::voided_at.is_null())
             .order(j::id.desc())
             .limit(limit.clamp(1, 50_000))
             .into_boxed();
-        narrowed_tasks!(all, scope, &filter).load(c)
+        if let Some(from) = filter.from {
+            all = all.filter(j::created_at.ge(Timestamp(from)));
+        }
+        if let Some(to) = filter.to {
+            all = all.filter(j::created_at.lt(Timestamp(to)));
+        }
+        narrowed_tasks!(all, scope, &of_tasks).load(c)
     })?)
 }
 
-/// How many tasks of this scope stand where, golden items left out.
+/// How many tasks of this scope and filter stand where, golden items left out.
 ///
 /// # Errors
 /// As any query.
-pub fn count_by_status(conn: &mut Connection, scope: &Scope) -> Result<BTreeMap<String, i64>, StorageError> {
-    let filter = TrainingFilter::default();
+pub fn count_by_status(conn: &mut Connection, scope: &Scope, filter: &TrainingFilter) -> Result<BTreeMap<String, i64>, StorageError> {
     let rows: Vec<(String, i64)> = on!(conn, c => {
         let all = t::table.group_by(t::status).select((t::status, count_star())).into_boxed();
-        narrowed_tasks!(all, scope, &filter).load(c)
+        narrowed_tasks!(all, scope, filter).load(c)
     })?;
     Ok(rows.into_iter().collect())
 }

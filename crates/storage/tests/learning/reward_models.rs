@@ -2,7 +2,7 @@ use serde_json::json;
 use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::page::Page;
-use storage::reward_models::{self, NewRewardModel, RewardModelFilter, Switch};
+use storage::reward_models::{self, NewRewardModel, RewardModelFilter, Switch, history};
 use storage::rlhf_metrics::day::{Day, deployments};
 
 use crate::at;
@@ -45,7 +45,7 @@ fn versions_count_up_and_the_parent_is_the_active_model() {
         assert_eq!(reward_models::find_parameters(conn, &second).unwrap().0, json!({ "weights": [1.5] }));
         let former = reward_models::activate(conn, &second, Switch::Activation(Some(&json!({ "why": "better" }))), now).unwrap().unwrap();
         assert_eq!(former.model_id, first);
-        assert_eq!(reward_models::find(conn, &second).unwrap().config.0, json!({ "why": "better" }));
+        assert_eq!(reward_models::find(conn, &second).unwrap().config.0, json!({ "why": "better", "active_before": [first] }));
         assert!(
             reward_models::activate(conn, &second, Switch::Activation(None), now).unwrap().is_none(),
             "activating twice changes nothing"
@@ -66,7 +66,7 @@ fn hours_from_model_to_model_stay_when_one_is_rolled_back() {
         reward_models::activate(conn, &second, Switch::Activation(None), at("2026-01-16T15:00:00Z")).unwrap();
         let said = deployments(conn, &day("2026-01-16")).unwrap();
         assert_eq!(said.iter().map(|(at, before)| (at.0 - before.0).num_hours()).collect::<Vec<_>>(), [27], "{}", database.kind());
-        reward_models::activate(conn, &first, Switch::Rollback, at("2026-01-18T00:00:00Z")).unwrap();
+        history::roll_back(conn, &second, at("2026-01-18T00:00:00Z")).unwrap();
         assert_eq!(deployments(conn, &day("2026-01-16")).unwrap(), said, "{}", database.kind());
         assert_eq!(deployments(conn, &day("2026-01-18")).unwrap(), [], "{}: nothing new was put to work", database.kind());
     }
@@ -112,10 +112,53 @@ fn a_model_is_rolled_back_to_the_one_it_took_over_from() {
         reward_models::activate(conn, &second, Switch::Activation(None), now).unwrap();
         reward_models::activate(conn, &second, Switch::Activation(None), now).unwrap();
         assert_eq!(former(conn, &second).as_deref(), Some(first.as_str()), "{}: also when it is activated again", database.kind());
-        reward_models::activate(conn, &first, Switch::Rollback, now).unwrap();
+        assert_eq!(history::roll_back(conn, &second, now).unwrap().1, first);
         assert_eq!(former(conn, &first), None, "{}: nothing was before the first", database.kind());
         let active: Vec<String> = reward_models::list_active(conn).unwrap().into_iter().map(|model| model.model_id).collect();
         assert_eq!(active, [first], "{}", database.kind());
+    }
+}
+
+#[test]
+fn rolling_back_again_goes_one_further_back_and_never_forward() {
+    for database in testkit::database::all() {
+        let (conn, kind) = (&mut database.connect(), database.kind());
+        let now = at("2026-01-15T12:00:00Z");
+        let (a, b, c) = (store(conn), store(conn), store(conn));
+        // a and b take turns, then c comes: a, b, a, c.
+        for model in [&a, &b, &a, &c] {
+            reward_models::activate(conn, model, Switch::Activation(None), now).unwrap();
+        }
+        let back = |conn: &mut Connection, from: &str| history::roll_back(conn, from, now).map(|(_, to)| to);
+        assert_eq!(back(conn, &c).unwrap(), a, "{kind}");
+        assert_eq!(back(conn, &a).unwrap(), b, "{kind}: the one before it, not the one after");
+        assert!(matches!(back(conn, &a), Err(StorageError::Conflict { .. })), "{kind}: not active");
+        assert_eq!(back(conn, &b).unwrap(), a, "{kind}: where it began");
+        let refused = back(conn, &a).unwrap_err();
+        assert!(refused.to_string().contains("nothing is older"), "{kind}: {refused}");
+        assert_eq!(reward_models::find_active(conn, "plan_quality", None).unwrap().unwrap().model_id, a, "{kind}: and nothing changed");
+        // A decision begins anew from where one is.
+        reward_models::activate(conn, &b, Switch::Activation(None), now).unwrap();
+        assert_eq!(back(conn, &b).unwrap(), a, "{kind}");
+    }
+}
+
+#[test]
+fn models_put_to_work_by_an_earlier_program_are_rolled_back_without_turning_in_a_circle() {
+    for database in testkit::database::all() {
+        let (conn, kind) = (&mut database.connect(), database.kind());
+        let now = at("2026-01-15T12:00:00Z");
+        let (a, b) = (store(conn), store(conn));
+        for model in [&a, &b, &a] {
+            reward_models::activate(conn, model, Switch::Activation(None), now).unwrap();
+        }
+        // As it was: each knows the one before it alone.
+        for (model, former) in [(&a, &b), (&b, &a)] {
+            let sql = format!("UPDATE reward_models SET config = '{{}}', former_model_id = '{former}' WHERE model_id = '{model}'");
+            storage::connection::execute(conn, &sql).unwrap();
+        }
+        assert_eq!(history::roll_back(conn, &a, now).unwrap().1, b, "{kind}");
+        assert!(matches!(history::roll_back(conn, &b, now), Err(StorageError::Conflict { .. })), "{kind}: not forward to the first again");
     }
 }
 

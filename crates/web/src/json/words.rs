@@ -6,8 +6,11 @@ pub fn plain(message: &str) -> String {
     if NO_DAY.iter().any(|text| message.starts_with(text)) {
         return "must be a day such as 2026-01-31, or a time such as 2026-01-31T09:00:00Z where one is asked for".to_owned();
     }
-    if message.starts_with("invalid digit found in string") || message.starts_with("number too large to fit") {
+    if NO_WHOLE_NUMBER.iter().any(|text| message.starts_with(text)) {
         return "must be a whole number".to_owned();
+    }
+    if message.starts_with("invalid float literal") || message.starts_with("cannot parse float from empty string") {
+        return "must be a number such as 0.75".to_owned();
     }
     if message.starts_with("provided string was not `true` or `false`") {
         return "must be true or false".to_owned();
@@ -23,6 +26,10 @@ pub fn plain(message: &str) -> String {
     }
     message.to_owned()
 }
+
+/// How the reader of whole numbers begins its errors.
+const NO_WHOLE_NUMBER: [&str; 4] =
+    ["invalid digit found in string", "number too large to fit", "number too small to fit", "cannot parse integer from empty string"];
 
 /// How the reader of days and times begins its errors.
 const NO_DAY: [&str; 5] =
@@ -80,6 +87,8 @@ mod tests {
             ("unknown variant `foo`, expected one of `a`, `b`", "must be one of a, b, not \"foo\""),
             ("unknown variant `foo`, expected `a` or `b`", "must be one of a or b, not \"foo\""),
             ("premature end of input", "must be a day such as 2026-01-31, or a time such as 2026-01-31T09:00:00Z where one is asked for"),
+            ("invalid float literal", "must be a number such as 0.75"),
+            ("cannot parse integer from empty string", "must be a whole number"),
             ("is before from", "is before from"),
         ] {
             assert_eq!(plain(message), words, "{message}");

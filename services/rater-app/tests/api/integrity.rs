@@ -93,7 +93,7 @@ async fn raters_read(house: &House) -> Vec<Vec<String>> {
         Ok(vec![
             newest_votes(conn, 1_000)?.into_iter().map(|vote| vote.rater_id).collect(),
             judged::judgments(conn, &scope, &filter, 0, 1_000)?.into_iter().map(|row| row.rater_id).collect(),
-            judged::newest_choices(conn, &scope, 1_000)?.into_iter().map(|(_, rater_id, _)| rater_id).collect(),
+            judged::newest_choices(conn, &scope, &TrainingFilter::default(), 1_000)?.into_iter().map(|(_, rater_id, _)| rater_id).collect(),
             day::judgments(conn, &day)?.into_iter().map(|row| row.rater_id).collect(),
             newest(conn, day.from, 1_000)?.into_iter().map(|fact| fact.rater_id).collect(),
         ])

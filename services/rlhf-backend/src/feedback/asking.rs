@@ -1,8 +1,10 @@
 //! Puts to raters what people disliked: feedback that met its brand's rule is paired with a second text, becomes a rating task by way of the
 //! outbox, and is asked about once. What cannot be paired is left out, with the reason.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use domain::scope::Scope;
 use domain::task::TaskType;
 use peers::context::RequestContext;
@@ -11,7 +13,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use storage::connection::Connection;
 use storage::error::StorageError;
-use storage::feedback::tasks::{self as stored, Asking};
+use storage::feedback::tasks::{self as stored, Asking, Plan};
 use storage::feedback::{Feedback, brands, outputs};
 use storage::outbox::{self, Destination, NewEvent, OutboxEvent};
 use tokio_util::sync::CancellationToken;
@@ -47,47 +49,72 @@ pub async fn work(state: State, shutdown: CancellationToken) {
     }
 }
 
-/// Pairs feedback that waits and writes a task for each pair into the outbox; how many.
+/// Feedback that waits, with the task that asks about it or why there is none.
+type Paired = (Feedback, Result<NewTask, &'static str>);
+
+/// Pairs feedback that waits and writes a task for each pair into the outbox; how many. Pairs are looked for before anything is written, and
+/// only while the day has room; each brand's are then written together.
 ///
 /// # Errors
 /// When the database cannot be read or written.
 pub async fn ask(state: &State) -> Result<usize, StorageError> {
     let mut asked = 0;
     loop {
-        let waiting = state.storage.read(|conn| stored::waiting(conn, AT_ONCE)).await?;
-        if waiting.is_empty() {
+        let now = state.clock.now();
+        let paired = state.storage.read(move |conn| pair_waiting(conn, now)).await?;
+        if paired.is_empty() {
             return Ok(asked);
         }
-        for feedback in waiting {
-            let now = state.clock.now();
-            let outcome = state.storage.transaction(move |conn| ask_about(conn, &feedback, now)).await?;
-            asked += usize::from(outcome == Asking::Asked);
+        for (brand, paired) in paired {
+            asked += state.storage.transaction(move |conn| ask_about(conn, &brand, &paired, now)).await?;
         }
     }
 }
 
-fn ask_about(conn: &mut Connection, feedback: &Feedback, now: chrono::DateTime<chrono::Utc>) -> Result<Asking, StorageError> {
-    let task = match task_of(conn, feedback)? {
-        Ok(task) => task,
-        Err(reason) => {
-            stored::leave_out(conn, &feedback.feedback_id, reason, now)?;
-            return Ok(Asking::LeftOut(reason));
-        }
-    };
-    let task_id = task.task_id.clone().unwrap_or_default();
-    let asking = stored::ask(conn, feedback, &pair_hash(feedback, &task), &task_id, now)?;
-    if asking == Asking::Asked {
-        let payload = serde_json::to_value(&task).map_err(|error| StorageError::Corrupt(error.to_string()))?;
-        let event = NewEvent {
+/// By brand, in the order in which it came.
+fn pair_waiting(conn: &mut Connection, now: DateTime<Utc>) -> Result<BTreeMap<String, Vec<Paired>>, StorageError> {
+    let mut room: BTreeMap<String, i64> = BTreeMap::new();
+    let mut paired: BTreeMap<String, Vec<Paired>> = BTreeMap::new();
+    for feedback in stored::waiting(conn, AT_ONCE)? {
+        let brand = feedback.brand_id.clone().unwrap_or_default();
+        let left = match room.get(&brand) {
+            Some(left) => *left,
+            None => stored::room(conn, &brand, now.date_naive())?,
+        };
+        room.insert(brand.clone(), left);
+        // What goes over the limit within these is found where it is written, exactly.
+        let task = if left > 0 { task_of(conn, &feedback)? } else { Err("daily_limit") };
+        paired.entry(brand).or_default().push((feedback, task));
+    }
+    Ok(paired)
+}
+
+fn ask_about(conn: &mut Connection, brand: &str, paired: &[Paired], now: DateTime<Utc>) -> Result<usize, StorageError> {
+    let hashes: Vec<String> =
+        paired.iter().map(|(feedback, task)| task.as_ref().map_or_else(|_| String::new(), |task| pair_hash(feedback, task))).collect();
+    let plans: Vec<Plan<'_>> = paired
+        .iter()
+        .zip(&hashes)
+        .map(|((of, task), hash)| {
+            let pair = task.as_ref().map(|task| (hash.as_str(), task.task_id.as_deref().unwrap_or_default())).map_err(|reason| *reason);
+            Plan { of, pair }
+        })
+        .collect();
+    let outcomes = stored::ask(conn, brand, &plans, now)?;
+    let mut events = Vec::new();
+    for ((feedback, task), _) in paired.iter().zip(outcomes).filter(|(_, outcome)| *outcome == Asking::Asked) {
+        let Ok(task) = task else { continue };
+        let payload = serde_json::to_value(task).map_err(|error| StorageError::Corrupt(error.to_string()))?;
+        events.push(NewEvent {
             destination: Destination::RaterApp,
             topic: CREATE_TASK.to_owned(),
             event: CREATE_TASK.to_owned(),
             payload: json!({ "feedback_id": feedback.feedback_id, "task": payload }),
             tenant_id: Some(feedback.tenant_id.clone()),
-        };
-        outbox::push(conn, &event, now)?;
+        });
     }
-    Ok(asking)
+    outbox::push_all(conn, &events, now)?;
+    Ok(events.len())
 }
 
 /// The task that asks about a piece of feedback, or why there is none.

@@ -30,6 +30,8 @@ use crate::tables;
 pub struct FeedbackQuery {
     /// Of this brand.
     pub brand_id: Option<String>,
+    /// Of a brand of this retailer.
+    pub retailer_id: Option<String>,
     /// On this kind of output.
     pub task_type: Option<String>,
     /// Of this kind.
@@ -52,8 +54,8 @@ pub struct FeedbackQuery {
 
 impl FeedbackQuery {
     fn filter(&self) -> Result<FeedbackFilter, Invalid> {
-        let Self { brand_id, task_type, feedback_type, user_id, session_id, from, to, .. } = self.clone();
-        StatisticsQuery { brand_id, task_type, feedback_type, user_id, session_id, from, to }.filter()
+        let Self { brand_id, retailer_id, task_type, feedback_type, user_id, session_id, from, to, .. } = self.clone();
+        StatisticsQuery { brand_id, retailer_id, task_type, feedback_type, user_id, session_id, from, to }.filter()
     }
 }
 
@@ -64,6 +66,8 @@ impl FeedbackQuery {
 pub struct StatisticsQuery {
     /// Of this brand.
     pub brand_id: Option<String>,
+    /// Of a brand of this retailer.
+    pub retailer_id: Option<String>,
     /// On this kind of output.
     pub task_type: Option<String>,
     /// Of this kind.
@@ -83,6 +87,7 @@ impl StatisticsQuery {
         let period = period::read(self.from.as_deref(), self.to.as_deref())?;
         Ok(FeedbackFilter {
             brand_id: self.brand_id,
+            retailer_id: self.retailer_id,
             task_type: self.task_type,
             feedback_type: self.feedback_type.map(|kind| kind.to_string()),
             user_id: self.user_id,

@@ -2,24 +2,28 @@
 
 use std::collections::BTreeMap;
 
+use actix_web::HttpResponse;
 use actix_web::web::{Data, Json, Path};
 use domain::invalid::Invalid;
 use domain::role::Role;
 use domain::scope::Scope;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::feedback::brands;
 use storage::feedback::rules::{self as stored, FeedbackRule, NewFeedbackRule};
-use storage::feedback::tasks::{self, FeedbackTask, FeedbackTaskFilter};
+use storage::feedback::tasks::{self, FeedbackTaskFilter};
 use storage::page::Page;
 use web::caller::Caller;
 use web::json::JsonBody;
 use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
+use web::tabular::{Format, Kind};
 
 use super::may_read;
 use crate::state::State;
+use crate::tables;
 
 /// Most tasks a day that a rule may ask for.
 const MAX_DAILY: i32 = 1_000;
@@ -69,8 +73,26 @@ pub struct RuleState {
 pub struct FeedbackTaskQuery {
     /// Of this brand.
     pub brand_id: Option<String>,
-    /// In this state: `waiting`, `asked`, `created` or `left_out`.
-    pub state: Option<String>,
+    /// In this state.
+    pub state: Option<AskedState>,
+    /// As a file with all rows: `csv`, `ndjson` or `parquet`; JSON in pages when absent.
+    #[param(value_type = Option<String>)]
+    pub format: Option<Format>,
+}
+
+/// What became of a piece of feedback that met its brand's rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, strum::AsRefStr, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum AskedState {
+    /// Not paired yet.
+    Waiting,
+    /// On its way to the rater app.
+    Asked,
+    /// A rating task.
+    Created,
+    /// No task, for a reason.
+    LeftOut,
 }
 
 /// The rule of a brand and what came of it.
@@ -113,25 +135,37 @@ pub async fn set_feedback_rule(
 }
 
 /// What became of feedback that met its brand's rule, newest first.
-#[utoipa::path(get, path = "/v1/feedback/tasks", tag = "feedback", params(FeedbackTaskQuery, web::paging::Page), responses((status = 200, description = "`{data: [{feedback_id, state, reason, task_id, ..}], next_cursor}`", body = Object)))]
-pub async fn list_feedback_tasks(
-    state: Data<State>,
-    caller: Caller,
-    query: ListQuery<FeedbackTaskQuery>,
-) -> Result<Json<Slice<FeedbackTask>>, Problem> {
+#[utoipa::path(get, path = "/v1/feedback/tasks", tag = "feedback", params(FeedbackTaskQuery, web::paging::Page), responses((status = 200, description = "`{data: [{feedback_id, state, reason, task_id, ..}], next_cursor}`, or a file", content((Object = "application/json"), (String = "text/csv"), (String = "application/x-ndjson"), (String = "application/vnd.apache.parquet"))), (status = 422, description = "A state that is none")))]
+pub async fn list_feedback_tasks(state: Data<State>, caller: Caller, query: ListQuery<FeedbackTaskQuery>) -> Result<HttpResponse, Problem> {
     caller.require(may_read)?;
     let scope = caller.scope();
-    let FeedbackTaskQuery { brand_id, state: wanted } = query.filter;
-    let filter = FeedbackTaskFilter { brand_id, state: wanted };
-    let page = Page::try_from(&query.page)?;
-    let read = move |conn: &mut Connection| {
+    let FeedbackTaskQuery { brand_id, state: wanted, format } = query.filter;
+    let filter = FeedbackTaskFilter { brand_id, state: wanted.map(|state| state.as_ref().to_owned()) };
+    let read = move |conn: &mut Connection, page: &Page| {
         if let Some(brand) = filter.brand_id.as_deref() {
             brands::find(conn, &scope, brand)?;
         }
-        tasks::list(conn, &scope, &filter, &page)
+        tasks::list(conn, &scope, &filter, page)
     };
-    let slice = state.storage.scoped(&caller.scope()).read(read).await?;
-    Ok(Json(Slice::from(slice)))
+    let storage = state.storage.scoped(&caller.scope());
+    let Some(format) = format else {
+        let page = Page::try_from(&query.page)?;
+        return Ok(HttpResponse::Ok().json(Slice::from(storage.read(move |conn| read(conn, &page)).await?)));
+    };
+    let columns = tables::columns(
+        &["feedback_id", "tenant_id", "brand_id", "state", "reason", "task_id", "asked_on", "created_at", "updated_at"]
+            .map(|name| (name, Kind::Text)),
+    );
+    let shown = columns.clone();
+    tables::answer("feedback-tasks", format, columns, move |after| {
+        let (storage, read, shown) = (storage.clone(), read.clone(), shown.clone());
+        async move {
+            let page = Page { after, limit: tables::ROWS_AT_ONCE };
+            let slice = storage.read(move |conn| read(conn, &page)).await?;
+            Ok((slice.rows.iter().map(|row| tables::cells(&shown, &json!(row))).collect(), slice.next))
+        }
+    })
+    .await
 }
 
 fn check(body: &RuleBody) -> Result<NewFeedbackRule, Invalid> {

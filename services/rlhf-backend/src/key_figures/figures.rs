@@ -127,7 +127,7 @@ pub const FIGURES: [Figure; 16] = [
         "expert_hours_saved",
         "Expert hours saved",
         Unit::Hours,
-        Some(Rows::Completed),
+        Some(Rows::Saved),
         &["rating_tasks", "expert_reviews"],
         "tasks completed that day without an expert x mean hours of an expert's decision over the 90 days up to the end of the day, all retailers together; n is the number of tasks",
     ),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use askama::Template;
-use chrono::{Days, NaiveDate};
+use chrono::{Days, NaiveDate, NaiveTime};
 use domain::scope::Scope;
 use learning::agreement::suite::{Estimate, Settings, suite};
 use serde::Deserialize;
@@ -17,7 +17,7 @@ use storage::jobs::{self, Job, JobFilter};
 use storage::page::Page;
 use storage::reward_models::{self, RewardModel, RewardModelFilter};
 use storage::rlhf_metrics::{self, DayFigures};
-use storage::training_data::judged;
+use storage::training_data::{TrainingFilter, judged};
 use web::caller::{PageCaller, PageRefusal};
 use web::chart;
 use web::json::QueryOf;
@@ -162,8 +162,7 @@ pub async fn show_dashboard(state: Data<State>, caller: PageCaller, query: Query
     }
     let retailer = query.0.retailer_id.filter(|retailer| !retailer.is_empty());
     let of = retailer.clone();
-    let mut figures =
-        state.storage.scoped(&scope).read(move |conn| read(conn, &scope, of.as_deref(), from, to)).await.map_err(Problem::from)?;
+    let mut figures = state.storage.scoped(&scope).read(move |conn| read(conn, &scope, of, from, to)).await.map_err(Problem::from)?;
     figures.days = figures.days.into_iter().map(|row| for_role(row, caller.role)).collect();
     let (agreements, agreement_says) = agreements(&figures.choices);
     let mut views = key_figures::views(&figures.days);
@@ -269,18 +268,26 @@ fn agreements(choices: &[(String, String, String)]) -> (Vec<Agreement>, &'static
     (list, says)
 }
 
-fn read(conn: &mut Connection, scope: &Scope, retailer: Option<&str>, from: NaiveDate, to: NaiveDate) -> Result<Figures, StorageError> {
-    if let Some(retailer) = retailer {
+/// What the filters of the page select: retailer and days, but for what stands as it is now (tasks, the models that score) and for the jobs of
+/// the platform; each of these says so.
+fn read(conn: &mut Connection, scope: &Scope, retailer: Option<String>, from: NaiveDate, to: NaiveDate) -> Result<Figures, StorageError> {
+    if let Some(retailer) = &retailer {
         reward_models::require_retailer(conn, retailer)?;
     }
+    let (begin, end) = (from.and_time(NaiveTime::MIN).and_utc(), (to + Days::new(1)).and_time(NaiveTime::MIN).and_utc());
+    let said = FeedbackFilter { retailer_id: retailer.clone(), from: Some(begin), to: Some(end), ..FeedbackFilter::default() };
+    let tasks = TrainingFilter { retailer_id: retailer.clone(), ..TrainingFilter::default() };
+    let judgments = TrainingFilter { from: Some(begin), to: Some(end), ..tasks.clone() };
+    let active = RewardModelFilter { is_active: Some(true), ..RewardModelFilter::default() };
+    let mut models = reward_models::list(conn, &active, &Page::first(500))?.rows;
+    models.retain(|model| retailer.is_none() || model.retailer_id.is_none() || model.retailer_id == retailer);
     Ok(Figures {
-        days: rlhf_metrics::span(conn, retailer, from, to)?,
+        days: rlhf_metrics::span(conn, retailer.as_deref(), from, to)?,
         retailers: rlhf_metrics::all_retailers(conn)?,
-        statistics: statistics::statistics(conn, scope, &FeedbackFilter::default())?,
-        tasks: judged::count_by_status(conn, scope)?,
-        choices: judged::newest_choices(conn, scope, JUDGMENTS)?,
-        models: reward_models::list(conn, &RewardModelFilter { is_active: Some(true), ..RewardModelFilter::default() }, &Page::first(50))?
-            .rows,
+        statistics: statistics::statistics(conn, scope, &said)?,
+        tasks: judged::count_by_status(conn, scope, &tasks)?,
+        choices: judged::newest_choices(conn, scope, &judgments, JUDGMENTS)?,
+        models,
         jobs: jobs::list(conn, scope, &trainings(), &Page::first(5))?.rows,
     })
 }

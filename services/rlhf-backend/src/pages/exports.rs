@@ -8,15 +8,16 @@ use actix_web::web::Data;
 use askama::Template;
 use domain::task::TaskType;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use strum::VariantArray as _;
 use web::caller::{PageCaller, PageRefusal};
 use web::chart;
 use web::json::QueryOf;
 use web::layout::{Layout, render};
 use web::problem::Problem;
+use web::tabular::Kind;
 
-use super::{Choice, count, file, require_data, retailer_choices, words};
+use super::{Choice, count, csv_address, file, require_data, retailer_choices, words};
 use crate::exports::counting::Progress;
 use crate::exports::profile::{Profile, Split};
 use crate::exports::{DEFAULT_MIN_POSTERIOR, ExportQuery};
@@ -55,6 +56,8 @@ struct Counts {
     simulated_rows: u64,
     pooled_rows: u64,
     lines: Vec<Line>,
+    /// The lines as a file.
+    csv: String,
     parts: String,
     labels: String,
     sha256: String,
@@ -153,6 +156,9 @@ fn counts(progress: &Progress) -> Option<Counts> {
         let shown = if count > 0 && share < 0.001 { "< 0.1 %".to_owned() } else { format!("{:.1} %", share * 100.0) };
         Line { text, why, count: number(count), share: shown, bar: chart::meter(Some(share), None) }
     };
+    let exact = |name: &str, count: u64| vec![json!(name), json!(count)];
+    let dropped_rows = dropped.iter().map(|(reason, count)| exact(reason, *count));
+    let all_rows: Vec<Vec<Value>> = std::iter::once(exact("looked_at", all)).chain(dropped_rows).chain([exact("rows", rows)]).collect();
     let mut reasons: Vec<(String, u64)> = dropped.into_iter().collect();
     reasons.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     let mut lines = vec![line("Looked at".to_owned(), "rows that judged tasks and feedback under these filters could give", all)];
@@ -168,6 +174,7 @@ fn counts(progress: &Progress) -> Option<Counts> {
         simulated_rows: whole(&manifest["rows_resting_on_simulated_raters"]),
         pooled_rows: whole(&manifest["aggregation"]["rows_of_several_decisions"]),
         lines: if all == 0 { Vec::new() } else { lines },
+        csv: csv_address(&[("because", Kind::Text), ("count", Kind::Whole)], &all_rows),
         parts: listed(&manifest["split"]["rows"]),
         labels: listed(&manifest["labels"]),
         sha256: manifest["sha256"].as_str().unwrap_or_default().to_owned(),

@@ -8,6 +8,7 @@ use domain::scope::Scope;
 use learning::drift::Drift;
 use learning::intervals::Interval;
 use learning::reward::card::{Card, Comparison, Difference, Figures};
+use serde_json::json;
 use storage::artifacts;
 use storage::connection::Connection;
 use storage::error::StorageError;
@@ -17,8 +18,9 @@ use web::caller::{PageCaller, PageRefusal};
 use web::chart::{self, Series, Shape};
 use web::layout::{Layout, render};
 use web::problem::Problem;
+use web::tabular::Kind;
 
-use super::{decimal, file, percent, require_reader, words};
+use super::{csv_address, decimal, file, percent, require_reader, words};
 use crate::artifacts::models;
 use crate::reward_models::{Card as Verdict, judged};
 use crate::state::State;
@@ -97,7 +99,9 @@ struct ModelPage {
     reliability: String,
     reliability_narrow: String,
     bins: Vec<[String; 4]>,
+    bins_csv: String,
     slices: Vec<Slice>,
+    slices_csv: String,
     against: Vec<Against>,
     length: Option<String>,
     agreement: String,
@@ -163,11 +167,12 @@ fn page(layout: Layout, title: String, verdict: Verdict, watch: &Watch, stored: 
         retailer: model.retailer_id.clone().unwrap_or_else(|| "all retailers".to_owned()),
         trained_at: model.training_date.format("%e %b %Y, %H:%M UTC").to_string(),
         learnt_from: format!(
-            "{} pairs of {} prompts: {} judgments, {} pieces of feedback",
+            "{} pairs of {} prompts: {} judgments, {} pieces of feedback{}",
             model.training_pairs_count,
             count("prompts"),
             model.training_judgments_count,
-            model.training_feedback_count
+            model.training_feedback_count,
+            older(&model.config.0)
         ),
         simulated: count("judgments_by_simulated_raters"),
         note: text("note"),
@@ -183,11 +188,22 @@ fn page(layout: Layout, title: String, verdict: Verdict, watch: &Watch, stored: 
         reliability: card.map(|card| plot(card, Shape::WIDE)).unwrap_or_default(),
         reliability_narrow: card.map(|card| plot(card, Shape::NARROW)).unwrap_or_default(),
         bins: card.map(bins).unwrap_or_default(),
+        bins_csv: card.map(bins_csv).unwrap_or_default(),
         slices: card.map(slices).unwrap_or_default(),
+        slices_csv: card.map(slices_csv).unwrap_or_default(),
         against: card.map(|card| against(card, stored.as_ref())).unwrap_or_default(),
         length: card.and_then(length),
         agreement: decimal(model.inter_rater_agreement, 2),
         model_id: model.model_id,
+    }
+}
+
+/// How many pairs were too old to be trained on, when there were more than are taken.
+fn older(config: &serde_json::Value) -> String {
+    let of = |reason: &str| config.pointer(&format!("/left_out/{reason}")).and_then(serde_json::Value::as_i64).unwrap_or(0);
+    match of("pairs_of_older_tasks") + of("pairs_of_older_feedback") {
+        0 => String::new(),
+        older => format!("; {} older pairs were left out", super::count(older)),
     }
 }
 
@@ -263,6 +279,27 @@ fn bins(card: &Card) -> Vec<[String; 4]> {
         [name, bin.n.to_string(), percent(bin.predicted), percent(bin.observed)]
     };
     card.bins.iter().filter(|bin| bin.n > 0).map(row).collect()
+}
+
+/// The bins as a file, with all their digits.
+fn bins_csv(card: &Card) -> String {
+    let columns = ["above", "to", "n", "predicted", "came_true"].map(|name| (name, if name == "n" { Kind::Whole } else { Kind::Real }));
+    let row =
+        |bin: &learning::reward::card::Bin| vec![json!(bin.above), json!(bin.to), json!(bin.n), json!(bin.predicted), json!(bin.observed)];
+    csv_address(&columns, &card.bins.iter().map(row).collect::<Vec<_>>())
+}
+
+/// The figures by retailer as a file.
+fn slices_csv(card: &Card) -> String {
+    let reals = ["accuracy", "accuracy_low", "accuracy_high", "log_loss"].map(|name| (name, Kind::Real));
+    let columns = [&[("retailer_id", Kind::Text), ("n_decided", Kind::Whole)][..], &reals].concat();
+    let row = |(name, figures): (&String, &Figures)| {
+        let ends = figures.accuracy.map(|interval| (interval.low, interval.high));
+        let (low, high) = (ends.map(|ends| ends.0), ends.map(|ends| ends.1));
+        let of = &figures.metrics;
+        vec![json!(name), json!(of.n_decided), json!(of.accuracy), json!(low), json!(high), json!(of.log_loss)]
+    };
+    csv_address(&columns, &card.by_retailer.iter().map(row).collect::<Vec<_>>())
 }
 
 fn slices(card: &Card) -> Vec<Slice> {

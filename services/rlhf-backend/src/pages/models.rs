@@ -17,7 +17,7 @@ use super::{Choice, decimal, file, percent, require_reader, retailer_choices, to
 use crate::reward_models::Card;
 use crate::state::State;
 use crate::training::CardFigures;
-use crate::watch::report::InShadow;
+use crate::watch::shadows::InShadow;
 
 struct Row {
     model_id: String,
@@ -70,8 +70,11 @@ pub async fn show_models(state: Data<State>, caller: PageCaller) -> Result<HttpR
         .scoped(&scope)
         .read(move |conn| {
             let models = reward_models::list(conn, &RewardModelFilter::default(), &Page::first(50))?.rows;
-            let cards: Result<Vec<Card>, _> = models.into_iter().map(|model| Card::read(conn, model)).collect();
-            Ok((cards?, jobs::list(conn, &scope, &trainings(), &Page::first(3))?.rows, retailer_choices(conn, None)?))
+            Ok((
+                Card::read_all(conn, models)?,
+                jobs::list(conn, &scope, &trainings(), &Page::first(3))?.rows,
+                retailer_choices(conn, None)?,
+            ))
         })
         .await
         .map_err(Problem::from)?;

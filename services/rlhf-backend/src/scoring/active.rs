@@ -15,7 +15,6 @@ use storage::error::StorageError;
 use storage::reward_models as stored;
 use tokio_util::sync::CancellationToken;
 
-use super::retailers::KnownRetailers;
 use crate::state::State;
 
 /// How long the list of active models is believed.
@@ -48,7 +47,6 @@ struct Known {
 pub struct ActiveModels {
     known: Mutex<Option<Known>>,
     loaded: Mutex<Vec<Arc<Loaded>>>,
-    retailers: KnownRetailers,
     /// One reads, the others wait for what it read.
     reading: tokio::sync::Mutex<()>,
     /// One loads, the others wait: a model is large, and all who ask at the start want the same.
@@ -56,11 +54,6 @@ pub struct ActiveModels {
 }
 
 impl ActiveModels {
-    /// Retailers that models were asked for.
-    pub(super) fn retailers(&self) -> &KnownRetailers {
-        &self.retailers
-    }
-
     fn believed(&self, for_how_long: Duration) -> Option<Arc<BySlot>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.as_ref().filter(|known| known.read.elapsed() < for_how_long).map(|known| Arc::clone(&known.by_slot))

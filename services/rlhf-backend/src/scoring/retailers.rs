@@ -38,7 +38,7 @@ impl KnownRetailers {
 /// # Errors
 /// 422 on `retailer_id`.
 pub async fn require(state: &State, retailer_id: &str) -> Result<(), Problem> {
-    let known = state.models.retailers();
+    let known = &state.retailers;
     if known.has(retailer_id) {
         return Ok(());
     }

@@ -10,7 +10,7 @@ use storage::selections;
 use super::round::{TypeReport, compute};
 use crate::scoring::active::find_model;
 use crate::state::State;
-use crate::training::material::{Pair, collect};
+use crate::training::material::{MAX_PAIRS, Pair, collect};
 use crate::training::{TrainingError, TrainingInput, to_example};
 
 /// Judged tasks of both arms that enter, the newest.
@@ -60,7 +60,7 @@ pub async fn lift(state: &State, task_type: TaskType, before: Option<TypeReport>
         Err(reason) => return Ok(Measured { no_lift: Some(format!("lift is not known: {reason}")), judged, lift: None }),
     };
     let input = TrainingInput { task_type: task_type.to_string(), retailer_id: None, seed, note: None };
-    let pairs = collect(&state.storage, &input).await?.rows;
+    let pairs = collect(&state.storage, &input, MAX_PAIRS).await?.rows;
     let result = compute(move || {
         let (earlier, informative, random) = by_arm(pairs, &arms);
         let examples = |pairs: Vec<Pair>| pairs.iter().map(to_example).collect::<Vec<_>>();

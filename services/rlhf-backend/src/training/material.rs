@@ -19,12 +19,13 @@ use storage::training_data::said;
 use web::access::hash_key;
 
 use super::TrainingInput;
+use super::newest::{Newest, Source};
 
 /// Rows read at once.
 const PAGE: i64 = 500;
 
-/// Pairs at most; what lies beyond is left out and counted.
-const MAX_PAIRS: usize = 100_000;
+/// Pairs at most, the newest; older ones are left out and counted.
+pub const MAX_PAIRS: usize = 100_000;
 
 /// Labels of judgments, for agreement.
 pub const LABELS: [Choice; 6] = [Choice::CandidateA, Choice::CandidateB, Choice::CandidateC, Choice::Tie, Choice::BothBad, Choice::Unsure];
@@ -85,17 +86,33 @@ pub struct Material {
     pub left_out: BTreeMap<&'static str, usize>,
 }
 
-/// Reads all pairs of a task type (and retailer) in pages.
+/// Reads the newest `most` pairs of a task type (and retailer), in pages: tasks in the order of their creation, then feedback.
 ///
 /// # Errors
 /// As any query.
-pub async fn collect(storage: &Storage, input: &TrainingInput) -> Result<Material, StorageError> {
+pub async fn collect(storage: &Storage, input: &TrainingInput, most: usize) -> Result<Material, StorageError> {
     let filter =
         TrainingFilter { task_type: Some(input.task_type.clone()), retailer_id: input.retailer_id.clone(), ..TrainingFilter::default() };
     let mut material = Material::default();
-    read_tasks(storage, &filter, &mut material).await?;
-    read_judgments(storage, &filter, &mut material).await?;
-    read_feedback(storage, &filter, &mut material).await?;
+    let (mut tasks, mut feedback) = (Newest::of(most), Newest::of(most));
+    read_tasks(storage, &filter, &mut material, &mut tasks).await?;
+    read_feedback(storage, &filter, &mut material, &mut feedback).await?;
+    tasks.share(&mut feedback);
+    read_judgments(storage, &filter, &mut material, &tasks.gone).await?;
+    for (reason, older) in [("pairs_of_older_tasks", tasks.older), ("pairs_of_older_feedback", feedback.older)] {
+        if older > 0 {
+            material.left_out.insert(reason, older);
+        }
+    }
+    for task in tasks.into_sources() {
+        material.judgments_used += task.judgments;
+        material.rows.extend(task.pairs);
+    }
+    for piece in feedback.into_sources() {
+        material.feedback_used += 1;
+        material.people_of_feedback.extend(piece.person);
+        material.rows.extend(piece.pairs);
+    }
     Ok(material)
 }
 
@@ -103,7 +120,7 @@ fn system() -> domain::scope::Scope {
     domain::scope::Scope::system("training")
 }
 
-async fn read_tasks(storage: &Storage, filter: &TrainingFilter, material: &mut Material) -> Result<(), StorageError> {
+async fn read_tasks(storage: &Storage, filter: &TrainingFilter, material: &mut Material, kept: &mut Newest) -> Result<(), StorageError> {
     let mut after = 0;
     loop {
         let filter = filter.clone();
@@ -114,15 +131,21 @@ async fn read_tasks(storage: &Storage, filter: &TrainingFilter, material: &mut M
             match pairs_of_task(task) {
                 pairs if pairs.is_empty() => material.leave_out("judged_without_a_preference_or_tie"),
                 pairs => {
-                    material.judgments_used += usize::try_from(task.judgments_count).unwrap_or(0);
-                    material.add(pairs);
+                    let judgments = usize::try_from(task.judgments_count).unwrap_or(0);
+                    kept.add(Source { pairs, at: task.created_at.0, judgments, person: None });
                 }
             }
         }
     }
 }
 
-async fn read_judgments(storage: &Storage, filter: &TrainingFilter, material: &mut Material) -> Result<(), StorageError> {
+/// Judgments, but for those of tasks that are too old to be trained on.
+async fn read_judgments(
+    storage: &Storage,
+    filter: &TrainingFilter,
+    material: &mut Material,
+    gone: &HashSet<String>,
+) -> Result<(), StorageError> {
     let (mut tasks, mut raters) = (BTreeMap::new(), BTreeMap::new());
     let mut after = 0;
     loop {
@@ -130,7 +153,7 @@ async fn read_judgments(storage: &Storage, filter: &TrainingFilter, material: &m
         let rows: Vec<JudgmentRow> = storage.read(move |conn| judged::judgments(conn, &system(), &filter, after, PAGE)).await?;
         let Some(last) = rows.last() else { break };
         after = last.id;
-        for row in rows {
+        for row in rows.into_iter().filter(|row| !gone.contains(&row.task_id)) {
             if row.is_simulated {
                 material.simulated_judgments += 1;
             } else {
@@ -155,7 +178,7 @@ fn index(known: &mut BTreeMap<String, u32>, id: String) -> u32 {
 }
 
 /// Who says the same twice says it once: a person's word must not grow by repeating it.
-async fn read_feedback(storage: &Storage, filter: &TrainingFilter, material: &mut Material) -> Result<(), StorageError> {
+async fn read_feedback(storage: &Storage, filter: &TrainingFilter, material: &mut Material, kept: &mut Newest) -> Result<(), StorageError> {
     let (mut after, mut said_before) = (0, HashSet::new());
     loop {
         let filter = filter.clone();
@@ -170,9 +193,7 @@ async fn read_feedback(storage: &Storage, filter: &TrainingFilter, material: &mu
                         material.leave_out("feedback_said_before_by_the_same_person");
                         continue;
                     }
-                    material.people_of_feedback.insert(row.user_id.clone());
-                    material.feedback_used += 1;
-                    material.add(vec![pair]);
+                    kept.add(Source { pairs: vec![pair], at: row.created_at.0, judgments: 0, person: Some(row.user_id.clone()) });
                 }
                 None => material.leave_out("feedback_without_a_pair"),
             }
@@ -181,16 +202,6 @@ async fn read_feedback(storage: &Storage, filter: &TrainingFilter, material: &mu
 }
 
 impl Material {
-    fn add(&mut self, pairs: Vec<Pair>) {
-        for pair in pairs {
-            if self.rows.len() < MAX_PAIRS {
-                self.rows.push(pair);
-            } else {
-                self.leave_out("over_the_limit_of_pairs");
-            }
-        }
-    }
-
     fn leave_out(&mut self, reason: &'static str) {
         *self.left_out.entry(reason).or_default() += 1;
     }

@@ -1,8 +1,6 @@
 //! How a model does on what people decided since it works, or since it is in the shadow: the card's figures on later pairs, drift from what the
 //! card promised, and for a shadow the comparison with the active model on the same pairs.
 
-use std::collections::HashMap;
-
 use learning::drift::{Drift, DriftTest};
 use learning::reward::Outcome;
 use learning::reward::card::{Card, CardRow, Comparison, card, compare};
@@ -15,6 +13,7 @@ use storage::reward_models::{self, RewardModel};
 use storage::store::Storage;
 use storage::types::Timestamp;
 
+use super::shadows::{is_same_choice, seen_by_both};
 use crate::training::CardFigures;
 
 /// Pairs looked at, the newest.
@@ -98,96 +97,12 @@ pub enum WatchError {
 }
 
 /// What is stored of a model since it works or is in the shadow.
-struct Seen {
+pub(super) struct Seen {
     doing: Doing,
-    since: Option<Timestamp>,
-    rows: Vec<ModelPrediction>,
+    pub(super) since: Option<Timestamp>,
+    pub(super) rows: Vec<ModelPrediction>,
     /// The active model of a shadow, with what it said of the same tasks.
-    active: Option<(String, Vec<ModelPrediction>)>,
-}
-
-/// What a shadow has shown so far, without intervals: for lists.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct InShadow {
-    /// Since when.
-    pub since: Timestamp,
-    /// Decided pairs since, of the newest 2,000, in which people preferred one.
-    pub n_decided: usize,
-    /// Share of them that it had right; absent before the first.
-    pub accuracy: Option<f64>,
-    /// Beside the active model; absent when none is active or nothing was seen by both.
-    pub beside_active: Option<BesideActive>,
-}
-
-/// A shadow and the active model on the pairs that both have seen.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct BesideActive {
-    /// The active model.
-    pub model_id: String,
-    /// Pairs that both have seen.
-    pub n_pairs: usize,
-    /// Of these, pairs in which both give the same candidate the higher score.
-    pub n_same_choice: usize,
-    /// Of these, pairs in which people preferred one.
-    pub n_decided: usize,
-    /// Share of the decided that the shadow had right.
-    pub accuracy: Option<f64>,
-    /// Share of the decided that the active model had right.
-    pub active_accuracy: Option<f64>,
-}
-
-/// What a model has shown in the shadow; `None` for one that is not there.
-///
-/// # Errors
-/// As any query.
-pub fn in_shadow(conn: &mut Connection, model: &RewardModel) -> Result<Option<InShadow>, StorageError> {
-    if model.is_active || model.shadow_since.is_none() {
-        return Ok(None);
-    }
-    let Seen { since, rows, active, .. } = see(conn, model)?;
-    let own: Vec<Prediction> = rows.iter().map(prediction).collect();
-    let (n_decided, accuracy) = right(&own);
-    Ok(since.map(|since| InShadow {
-        since,
-        n_decided,
-        accuracy,
-        beside_active: active.and_then(|(active, theirs)| beside_active(&rows, active, &theirs)),
-    }))
-}
-
-fn beside_active(rows: &[ModelPrediction], active: String, theirs: &[ModelPrediction]) -> Option<BesideActive> {
-    let (own, other): (Vec<Prediction>, Vec<Prediction>) =
-        seen_by_both(rows, theirs).into_iter().map(|(row, other)| (prediction(row), other)).unzip();
-    let (n_decided, accuracy) = right(&own);
-    (!own.is_empty()).then(|| BesideActive {
-        model_id: active,
-        n_pairs: own.len(),
-        n_same_choice: own.iter().zip(&other).filter(|(own, other)| is_same_choice(own, other)).count(),
-        n_decided,
-        accuracy,
-        active_accuracy: right(&other).1,
-    })
-}
-
-/// How many are decided, and the share of them that is right.
-fn right(predictions: &[Prediction]) -> (usize, Option<f64>) {
-    let answers: Vec<bool> = predictions.iter().filter_map(is_right).collect();
-    let right = answers.iter().filter(|is_right| **is_right).count();
-    (answers.len(), (!answers.is_empty()).then(|| right as f64 / answers.len() as f64))
-}
-
-/// Each pair that both models have seen, with what the other says of it. Both speak of what people say now.
-fn seen_by_both<'a>(rows: &'a [ModelPrediction], theirs: &[ModelPrediction]) -> Vec<(&'a ModelPrediction, Prediction)> {
-    let theirs: HashMap<(&str, i32), &ModelPrediction> = theirs.iter().map(|row| ((row.task_id.as_str(), row.pair), row)).collect();
-    let both = |row: &'a ModelPrediction| {
-        let their = theirs.get(&(row.task_id.as_str(), row.pair))?;
-        Some((row, Prediction { outcome: outcome(row), ..prediction(their) }))
-    };
-    rows.iter().filter_map(both).collect()
-}
-
-fn is_same_choice(own: &Prediction, other: &Prediction) -> bool {
-    own.difference.partial_cmp(&0.0) == other.difference.partial_cmp(&0.0)
+    pub(super) active: Option<(String, Vec<ModelPrediction>)>,
 }
 
 /// Reads it, and computes on a thread of its own, since intervals take some milliseconds.
@@ -201,7 +116,7 @@ pub async fn read(storage: &Storage, model: &RewardModel) -> Result<Watch, Watch
     Ok(tokio::task::spawn_blocking(move || compute(&model, seen)).await?)
 }
 
-fn see(conn: &mut Connection, model: &RewardModel) -> Result<Seen, StorageError> {
+pub(super) fn see(conn: &mut Connection, model: &RewardModel) -> Result<Seen, StorageError> {
     let (doing, since) = match (model.is_active, model.shadow_since) {
         (true, _) => (Doing::Active, model.deployed_at),
         (false, Some(since)) => (Doing::Shadow, Some(since)),
@@ -258,7 +173,7 @@ fn against_active(shadow: &RewardModel, rows: &[ModelPrediction], active: String
     Some(AgainstActive { model_id: active, same_choice: same as f64 / difference.n_pairs as f64, difference })
 }
 
-fn outcome(row: &ModelPrediction) -> Outcome {
+pub(super) fn outcome(row: &ModelPrediction) -> Outcome {
     Outcome { a: row.said_a, tie: row.said_tie, b: row.said_b }
 }
 
@@ -282,7 +197,7 @@ fn card_row(row: &ModelPrediction, task_type: &str) -> CardRow {
 }
 
 /// Whether the preferred candidate got the strictly higher score; `None` when people preferred neither.
-fn is_right(prediction: &Prediction) -> Option<bool> {
+pub(super) fn is_right(prediction: &Prediction) -> Option<bool> {
     prediction.outcome.winner_is_a().map(|is_a| if is_a { prediction.difference > 0.0 } else { prediction.difference < 0.0 })
 }
 

@@ -47,6 +47,16 @@ async fn an_adapter_is_registered_versioned_counted_and_kept_from_change() {
         (list["data"].as_array().unwrap().len(), &list["data"][0]["version"], &list["data"][0]["versions_count"]),
         (1, &json!(2), &json!(2))
     );
+    let file = service.get(&token, "/v1/adapters?format=csv").await.text();
+    let mut lines = file.lines();
+    assert!(lines.next().unwrap().starts_with("adapter_id,tenant_id,version,versions_count,"), "{file}");
+    assert!(lines.next().unwrap().starts_with("summariser,tnt-a,2,2,") && lines.next().is_none(), "{file}");
+    let nobody = service.get(&service.token(Role::Analyst, None), "/v1/adapters").await;
+    assert!(
+        nobody.status == 422 && nobody.text().contains("belongs to no tenant") && !nobody.text().contains("of yours"),
+        "{}",
+        nobody.text()
+    );
     let page = service.get(&token, "/adapters").await;
     for words in ["summariser", "of 2 versions", "4 modules in F32", "Not compared"] {
         assert!(page.text().contains(words), "{words}: {}", page.text());

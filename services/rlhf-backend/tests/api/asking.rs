@@ -125,6 +125,11 @@ async fn what_people_dislike_is_put_to_raters_once_with_a_second_text_or_says_wh
         assert_eq!(now["left_out"]["no_second_text"], 1);
         let listed = service.get(&analyst, "/v1/feedback/tasks?brand_id=brand-a&state=created").await.json();
         assert_eq!(listed["data"].as_array().map(Vec::len), Some(3), "{kind}: {listed}");
+        let file = service.get(&analyst, "/v1/feedback/tasks?state=left_out&format=csv").await.text();
+        assert_eq!((file.lines().count(), file.contains("no_second_text")), (5, true), "{kind}: {file}");
+        let unknown = service.get(&analyst, "/v1/feedback/tasks?state=lost").await;
+        assert_eq!((unknown.status.as_u16(), &unknown.json()["errors"][0]["field"]), (422, &json!("state")), "{kind}: {}", unknown.text());
+        assert!(unknown.text().contains("waiting, asked, created, left_out"), "{kind}: {}", unknown.text());
         let other = service.token(Role::TenantAdmin, Some("tnt-b"));
         assert_eq!(service.get(&other, "/v1/feedback/tasks").await.json()["data"], json!([]));
         assert_eq!(service.get(&other, "/v1/feedback/rules/brand-a").await.status, 404);
@@ -152,6 +157,29 @@ async fn a_day_has_its_limit_and_a_rater_app_that_is_down_loses_nothing() {
     let analyst = again.token(Role::Analyst, Some("tnt-a"));
     say(&again, &analyst, "correction", json!({ "preferred_output": "Oats of the next day" })).await;
     assert_eq!(ask(&again.state).await.unwrap(), 1, "another day has room again");
+}
+
+/// Several that wait at once: the same pair is asked about once and takes no room, and the limit of the day is exact.
+#[actix_web::test]
+async fn what_waits_together_is_asked_about_up_to_the_limit_and_repeats_take_no_room() {
+    for database in testkit::database::all() {
+        let kind = database.kind();
+        let service = Service::on(database, &[]);
+        let analyst = service.token(Role::Analyst, Some("tnt-a"));
+        set(&service, &analyst, rule(2)).await;
+        for text in ["Oats one", "Oats one", "Oats two", "Oats three"] {
+            say(&service, &analyst, "correction", json!({ "preferred_output": text })).await;
+        }
+        assert_eq!(ask(&service.state).await.unwrap(), 2, "{kind}");
+        let found = states(&service);
+        let word = |state: &str, reason: &str| (state.to_owned(), reason.to_owned());
+        let wanted = [word("asked", ""), word("left_out", "already_asked"), word("asked", ""), word("left_out", "daily_limit")];
+        assert_eq!(found, wanted, "{kind}");
+        // With no room left nothing is looked for, and nothing waits for ever.
+        say(&service, &analyst, "thumbs_down", json!({ "prompt": "A request with no other text" })).await;
+        assert_eq!(ask(&service.state).await.unwrap(), 0, "{kind}");
+        assert_eq!(states(&service)[4], word("left_out", "daily_limit"), "{kind}");
+    }
 }
 
 #[actix_web::test]

@@ -205,6 +205,7 @@ async fn the_rows_behind_a_figure_can_be_listed_and_taken_away_as_a_file() {
         ("inter_rater_reliability", 4),
         ("golden_set_accuracy", 1),
         ("cost_per_accepted_judgment", 6),
+        ("expert_hours_saved", 3),
         ("tasks_completed", 3),
         ("time_to_onboard_days", 1),
         ("incremental_roas", 2),
@@ -215,6 +216,26 @@ async fn the_rows_behind_a_figure_can_be_listed_and_taken_away_as_a_file() {
         let file = service.get(&admin, &format!("{path}&format=csv")).await.text();
         assert_eq!(file.lines().count(), rows + 1, "{figure}: {file}");
     }
+    let rows_of = async |query: &str| {
+        let mut rows = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page = service.get(&admin, &format!("/v1/rlhf-metrics/sources?date=2026-01-10&limit=2&{query}{cursor}")).await.json();
+            let listed = page["data"].as_array().unwrap();
+            rows.extend(listed.iter().map(|row| format!("{}:{}", row["table"].as_str().unwrap(), row["row_id"].as_str().unwrap())));
+            let Some(next) = page["next_cursor"].as_str() else { return rows };
+            cursor = format!("&cursor={next}");
+        }
+    };
+    // What was paid for: people's judgments, kept or not, and the expert's decision; no program, page by page through both tables.
+    let paid = ["t1-r1", "t1-r2", "t2-r1", "t2-r2", "g1-r1"].map(|id| format!("judgments:jdg-{id}"));
+    let expert = "expert_reviews:rev1".to_owned();
+    assert_eq!(rows_of("figure=cost_per_accepted_judgment").await, [&paid[..], std::slice::from_ref(&expert)].concat());
+    assert_eq!(rows_of("figure=cost_per_accepted_judgment&retailer_id=rtl-b").await, Vec::<String>::new());
+    // Tasks that no expert decided, then the decision that tells an expert's pace, whosever task it was.
+    let alone = |task: &str| format!("rating_tasks:{task}");
+    assert_eq!(rows_of("figure=expert_hours_saved").await, [alone("t1"), alone("m1"), expert.clone()]);
+    assert_eq!(rows_of("figure=expert_hours_saved&retailer_id=rtl-b").await, [alone("m1"), expert]);
     let first = service.get(&admin, "/v1/rlhf-metrics/sources?date=2026-01-10&figure=incremental_roas&retailer_id=rtl-b").await.json();
     assert_eq!(
         (&first["data"][0]["table"], &first["data"][0]["row_id"], &first["data"][0]["value"]),

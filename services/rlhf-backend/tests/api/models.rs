@@ -1,5 +1,7 @@
 use actix_web::test::TestRequest;
 use domain::role::Role;
+use rlhf_backend::training::TrainingInput;
+use rlhf_backend::training::material::collect;
 use rlhf_backend::worker;
 use serde_json::{Value, json};
 use storage::error::StorageError;
@@ -86,8 +88,41 @@ async fn a_model_is_trained_activated_asked_and_rolled_back() {
     assert_eq!(fresh.post(&admin, &format!("/v1/reward-models/{second}/activate"), json!({})).await.status, 200);
     let back = fresh.post(&admin, &format!("/v1/reward-models/{second}/rollback"), json!({})).await.json();
     assert_eq!((back["model_id"].as_str(), &back["is_active"]), (Some(first.as_str()), &json!(true)));
+    let nothing = fresh.post(&admin, &format!("/v1/reward-models/{first}/rollback"), json!({})).await;
+    assert_eq!((nothing.status.as_u16(), nothing.text().contains("nothing is older")), (409, true), "{}", nothing.text());
     let active = fresh.get(&admin, "/v1/reward-models?is_active=true").await.json();
     assert_eq!(active["data"].as_array().unwrap().len(), 1);
+}
+
+/// The newest judgments must count: a model that cannot learn what people say now is of no use.
+#[actix_web::test]
+async fn of_more_pairs_than_are_taken_the_oldest_are_left_out_and_counted() {
+    let service = Service::new();
+    for (number, day) in [(1, "01"), (2, "02"), (3, "04")] {
+        let id = format!("t{number}");
+        service.task(&id, &format!("p{number}"), "\"one text\"", "\"another text\"", "candidate_a", 0.9);
+        service.judgment(&id, "rtr_1", "candidate_a", 0);
+        service.sql(&format!("UPDATE rating_tasks SET created_at = '2026-01-{day}T08:00:00.000000Z' WHERE task_id = '{id}'"));
+    }
+    let analyst = service.token(Role::Analyst, Some("tnt-a"));
+    let said = json!({ "brand_id": "brand-a", "task_type": "plan_quality", "prompt": "q", "feedback_type": "preference", "preferred_output": "good", "rejected_output": "bad" });
+    assert_eq!(service.post(&analyst, "/v1/feedback", said).await.status, 201);
+    service.sql("UPDATE feedback SET created_at = '2026-01-03T08:00:00.000000Z'");
+    let input = TrainingInput { task_type: "plan_quality".to_owned(), retailer_id: None, seed: 0, note: None };
+    let kept = async |most: usize| {
+        let material = collect(&service.database.storage, &input, most).await.unwrap();
+        let sources: Vec<String> =
+            material.rows.iter().map(|row| if row.source.starts_with("fbk") { "said".to_owned() } else { row.source.clone() }).collect();
+        (sources, material)
+    };
+    let (all, material) = kept(10).await;
+    assert_eq!((all, material.judgments.len(), material.left_out.len()), (["t1", "t2", "t3", "said"].map(str::to_owned).to_vec(), 3, 0));
+    let (two, material) = kept(2).await;
+    assert_eq!(two, ["t3", "said"], "the newest task and the feedback that came before it");
+    assert_eq!((material.judgments.len(), material.judgments_used, material.feedback_used), (1, 3, 1));
+    assert_eq!(material.left_out.get("pairs_of_older_tasks"), Some(&2), "{:?}", material.left_out);
+    let (one, material) = kept(1).await;
+    assert_eq!((one, material.left_out.get("pairs_of_older_feedback")), (vec!["t3".to_owned()], Some(&1)));
 }
 
 #[actix_web::test]

@@ -69,6 +69,35 @@ async fn figures_say_when_they_were_computed_and_names_of_settings_are_not_broke
     assert_eq!((backwards.status.as_u16(), &backwards.json()["errors"][0]["field"]), (422, &serde_json::json!("to")));
 }
 
+/// Retailer and days apply to what was said and judged; what stands as it is now says so.
+#[actix_web::test]
+async fn the_filters_of_the_dashboard_apply_to_the_whole_page_or_a_card_says_that_they_do_not() {
+    let service = Service::new();
+    for retailer in ["rtl-1", "rtl-2"] {
+        service.sql(&format!(
+            "INSERT INTO retailers (retailer_id, name, schema_version, mapping_config, policies, creative_specs, timezone, is_active, created_at, updated_at) \
+             VALUES ('{retailer}', 'R', '1', '{{}}', '{{}}', '{{}}', 'UTC', TRUE, {T}, {T})"
+        ));
+    }
+    service.sql("UPDATE brands SET retailer_id = 'rtl-1' WHERE brand_id = 'brand-a'");
+    let analyst = service.token(Role::Analyst, Some("tnt-a"));
+    let body = serde_json::json!({ "brand_id": "brand-a", "task_type": "plan_quality", "prompt": "p", "model_output": "o", "feedback_type": "rating", "rating": 4 });
+    assert_eq!(service.post(&analyst, "/v1/feedback", body).await.status, 201);
+    service.task("t1", "Plan", "\"a\"", "\"b\"", "candidate_a", 0.9);
+    service.sql("UPDATE rating_tasks SET retailer_id = 'rtl-1'");
+    let page = async |query: &str| service.get(&analyst, &format!("/dashboard{query}")).await.text();
+    let decided = |page: &str, n: u32| page.contains(&format!("Decided tasks</div><div class=\"figure-value\">{n}</div>"));
+    let own = page("?retailer_id=rtl-1&from=2026-01-01&to=2026-01-15").await;
+    assert!(own.contains("n = 1 ") && decided(&own, 1), "{own}");
+    let other = page("?retailer_id=rtl-2&from=2026-01-01&to=2026-01-15").await;
+    assert!(other.contains("nobody rated yet") && decided(&other, 0), "{other}");
+    let before = page("?retailer_id=rtl-1&from=2026-01-01&to=2026-01-14").await;
+    assert!(before.contains("nobody rated yet") && decided(&before, 1) && before.contains("as of now, whatever the dates"), "{before}");
+    let told = service.get(&analyst, "/v1/feedback/stats?retailer_id=rtl-1&from=2026-01-01&to=2026-01-15").await.json();
+    assert_eq!(told["total"], 1, "the same from the API: {told}");
+    assert_eq!(service.get(&analyst, "/v1/feedback?retailer_id=rtl-2").await.json()["data"], serde_json::json!([]));
+}
+
 #[actix_web::test]
 async fn retailers_are_chosen_from_a_list() {
     let service = Service::new();
@@ -111,6 +140,7 @@ async fn the_page_of_exports_shows_what_each_rule_leaves_out_and_links_every_fil
         "/v1/exports/reward?min_posterior=0.8&amp;format=parquet",
         "/v1/exports/reward/provenance?min_posterior=0.8",
         "/v1/exports/reward/manifest?min_posterior=0.8",
+        "download=\"reward-left-out.csv\"",
     ] {
         assert!(page.contains(words) || page.replace("&#38;", "&amp;").contains(words), "the page lacks {words:?}");
     }
