@@ -173,7 +173,8 @@ pub struct HostedAccount {
     pub rater_id: Option<String>,
 }
 
-/// Takes over what the project says, and notes the sign-in. Where that gives another role or tenant, what was given before has ended.
+/// Takes over what the project says, and notes the sign-in. Where that gives another role or tenant, what was given before `issued` has ended: the
+/// time of the project's own token that says it.
 ///
 /// # Errors
 /// [`StorageError::Conflict`] (`account_exists`) when the e-mail address is another account's.
@@ -181,12 +182,13 @@ pub fn note_hosted_sign_in(
     conn: &mut Connection,
     account_id: &str,
     said: &HostedAccount,
+    issued: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<Account, StorageError> {
     let before = find(conn, account_id)?;
     if before.role != said.role || before.tenant_id != said.tenant_id {
         let end = AccessEnd::Account { account_id: account_id.to_owned(), spared: None, latest: Default::default() };
-        access_ends::tell(conn, &end, now)?;
+        access_ends::tell(conn, &end, issued)?;
     }
     let changes = (
         t::email.eq(said.email.to_lowercase()),

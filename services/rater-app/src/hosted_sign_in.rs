@@ -8,6 +8,7 @@
 use std::str::FromStr as _;
 
 use actix_web::HttpRequest;
+use chrono::{DateTime, Utc};
 use domain::role::Role;
 use realtime::authority::Grant;
 use secrecy::SecretString;
@@ -19,6 +20,7 @@ use storage::raters::{self, NewRater};
 use supabase::auth::{AuthError, AuthSession, AuthUser, SignedUp};
 use supabase::project::Project;
 use web::caller::{Caller, Credential, SESSION_COOKIE};
+use web::token::Claims;
 
 use crate::auth_refusal::AuthRefusal;
 use crate::auth_user::User;
@@ -69,10 +71,14 @@ pub async fn refresh(state: &State, project: &Project, refresh_token: &str) -> R
 
 /// Whether the session of a token of the project was ended here.
 async fn has_ended_here(state: &State, token: &str) -> bool {
-    state.access.tokens().prepare(token).await;
-    let Ok(claims) = state.access.tokens().verify_access(token) else { return false };
+    let Some(claims) = claims_of(state, token).await else { return false };
     let grant = Grant { account: claims.account_id().to_owned(), session: claims.session_id, issued_at: Some(claims.iat) };
     state.ended.is_over(&grant)
+}
+
+async fn claims_of(state: &State, token: &str) -> Option<Claims> {
+    state.access.tokens().prepare(token).await;
+    state.access.tokens().verify_access(token).ok()
 }
 
 /// How far a sign-out went.
@@ -122,7 +128,7 @@ fn nothing<T>(error: StorageError) -> Result<Option<T>, StorageError> {
 /// What the project refuses; 503 while it does not answer.
 pub async fn user(state: &State, project: &Project, token: &str) -> Result<User, AuthRefusal> {
     let user = project.user(token).await?;
-    let (account, is_told) = link(state, &user).await?;
+    let (account, is_told) = link(state, &user, state.clock.now()).await?;
     let user = if is_told { user } else { project.set_app_metadata(&user.id, &told_of(&account)).await.map_err(of_our_key)? };
     Ok(user_of(user))
 }
@@ -143,7 +149,7 @@ pub async fn update_user(
     data.remove("simulated");
     let (ends_others, session_id) = (password.is_some(), session_id.map(str::to_owned));
     let user = project.update_user(token, password.map(SecretString::from).as_ref(), &data).await?;
-    let (account, _) = link(state, &user).await?;
+    let (account, _) = link(state, &user, state.clock.now()).await?;
     let (name, metadata, now) = (sign_in::given_name(&data), user.user_metadata.clone(), state.clock.now());
     state
         .storage
@@ -166,7 +172,8 @@ pub async fn update_user(
 
 /// Links the user of a new session with an account and makes the token say so.
 async fn adopt(state: &State, project: &Project, session: AuthSession) -> Result<Session, AuthRefusal> {
-    let (account, is_told) = link(state, &session.user).await?;
+    let issued = claims_of(state, &session.access_token).await.and_then(|claims| DateTime::from_timestamp(claims.iat, 0));
+    let (account, is_told) = link(state, &session.user, issued.unwrap_or_else(|| state.clock.now())).await?;
     if !account.is_active {
         if let Err(error) = project.sign_out(&session.access_token, "local").await {
             tracing::warn!(%error, "the session of an account that is closed could not be ended in the project");
@@ -191,7 +198,8 @@ async fn adopt(state: &State, project: &Project, session: AuthSession) -> Result
 }
 
 /// The account of a user, made when there is none; and whether the user's `app_metadata` names it already.
-async fn link(state: &State, user: &AuthUser) -> Result<(Account, bool), AuthRefusal> {
+/// `issued` is the time of what the user has of the project.
+async fn link(state: &State, user: &AuthUser, issued: DateTime<Utc>) -> Result<(Account, bool), AuthRefusal> {
     let said = |name: &str| user.app_metadata.get(name).and_then(Value::as_str).map(str::to_owned);
     let role = match said("role") {
         None => Role::Rater,
@@ -203,7 +211,7 @@ async fn link(state: &State, user: &AuthUser) -> Result<(Account, bool), AuthRef
     let hosted = HostedAccount { email, role: role.as_ref().to_owned(), tenant_id: said("tenant_id"), rater_id: said("rater_id") };
     let (known, user_id, data, now) = (said("account_id"), user.id.clone(), user.user_metadata.clone(), state.clock.now());
     let again = hosted.clone();
-    let linked = state.storage.transaction(move |tx| link_within(tx, &user_id, known.as_deref(), &hosted, &data, now)).await;
+    let linked = state.storage.transaction(move |tx| link_within(tx, &user_id, known.as_deref(), &hosted, &data, issued, now)).await;
     let account = match linked {
         // Two sign-ins made the account at the same moment: the other's counts.
         Err(StorageError::Conflict { code: "account_exists", .. }) => {
@@ -225,7 +233,8 @@ fn link_within(
     known: Option<&str>,
     said: &HostedAccount,
     data: &Map<String, Value>,
-    now: chrono::DateTime<chrono::Utc>,
+    issued: DateTime<Utc>,
+    now: DateTime<Utc>,
 ) -> Result<Account, StorageError> {
     let found = match (accounts::find_by_auth_user(tx, user_id)?, known) {
         (Some(account), _) => Some(account),
@@ -244,7 +253,7 @@ fn link_within(
         None => make_account(tx, user_id, said, data, now)?,
     };
     let rater_id = account.rater_id.clone().or_else(|| said.rater_id.clone());
-    accounts::note_hosted_sign_in(tx, &account.account_id, &HostedAccount { rater_id, ..said.clone() }, now)
+    accounts::note_hosted_sign_in(tx, &account.account_id, &HostedAccount { rater_id, ..said.clone() }, issued, now)
 }
 
 fn make_account(
@@ -252,7 +261,7 @@ fn make_account(
     user_id: &str,
     said: &HostedAccount,
     data: &Map<String, Value>,
-    now: chrono::DateTime<chrono::Utc>,
+    now: DateTime<Utc>,
 ) -> Result<Account, StorageError> {
     let number: String = domain::id::new("").chars().rev().take(4).collect();
     let name =

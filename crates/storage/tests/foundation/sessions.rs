@@ -192,7 +192,7 @@ fn whatever_takes_access_away_is_told_in_the_same_transaction() {
         // A hosted project gives another role; saying the same again is no news.
         let said = HostedAccount { email: account.email.clone(), role: "expert".to_owned(), tenant_id: None, rater_id: None };
         for _ in 0..2 {
-            transaction(conn, |tx| accounts::note_hosted_sign_in(tx, &id, &said, noon())).unwrap();
+            transaction(conn, |tx| accounts::note_hosted_sign_in(tx, &id, &said, noon(), noon())).unwrap();
         }
         let all = ends(conn);
         assert_eq!(all.len(), 3, "{kind}: {all:?}");

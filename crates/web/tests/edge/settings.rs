@@ -55,7 +55,7 @@ fn every_mistake_is_named_with_problem_and_example() {
         (&[("ENDCAP_RATER_APP_PORT", "tcp://10.0.0.1:8002")], &["enableServiceLinks: false"]),
         (&[("ENDCAP_SINGUP", "open")], &["ENDCAP_SINGUP: is not a key", "did you mean ENDCAP_SIGNUP"]),
         (&[("ENDCAP_COMPLETELY_UNRELATED_WORDS", "1")], &["docs/configuration.md"]),
-        (&[("ENDCAP_SIGNUP", "maybe")], &["\"maybe\" is not one of: open, closed"]),
+        (&[("ENDCAP_SIGNUP", "maybe")], &["\"maybe\" is not one of: open, approval, closed"]),
         (&[("ENDCAP_GOLDEN_RATE", "10%")], &["\"10%\" is not a number from 0 to 1", "ENDCAP_GOLDEN_RATE=0.10"]),
         (&[("ENDCAP_GOLDEN_RATE", "NaN")], &["not a number from 0 to 1"]),
         (&[("ENDCAP_BIND_ADDRESS", "localhost")], &["not an IP address", "0.0.0.0"]),

@@ -267,6 +267,11 @@ try {
   }
   check((await page.request.get(`${base}/stats/raters.csv?days=28`)).headers()['content-type'].startsWith('text/csv'), 'the table of raters is no CSV');
 
+  // What administrators have here beside experts.
+  await admin.goto(`${base}/accounts`);
+  await scan(admin, 'accounts', troubles, pictures);
+  await narrow(admin, 'accounts', troubles, pictures);
+
   // A new rater calibrates by keyboard: the expert's answer and the evidence after the item.
   const raterContext = await browser.newContext({ viewport: DESK });
   const rater = watch(await raterContext.newPage());
