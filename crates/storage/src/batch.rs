@@ -176,6 +176,7 @@ impl QueryFragment<Pg> for Together<'_, '_> {
         out.push_sql(" SELECT ARRAY[");
         for place in 0..self.parts.len() {
             out.push_sql(if place == 0 { "" } else { ", " });
+            // Evaluated from left to right, so the changes are made in their order.
             let is_one = self.musts.is_some_and(|musts| musts.get(place) == Some(&Must::ChangeOne));
             // A text that is no number, made of the count: were it a constant, the database would fail while it plans.
             let count = match is_one {

@@ -45,7 +45,10 @@ impl Connection {
             DatabaseUrl::Postgres(text) => {
                 let mut connection = PgConnection::establish(text).map_err(|e| explain(&e))?;
                 connection
-                    .batch_execute("SET TIME ZONE 'UTC'; SET lock_timeout = '10s'; SET statement_timeout = '120s'")
+                    .batch_execute(
+                        "SET TIME ZONE 'UTC'; SET lock_timeout = '10s'; SET statement_timeout = '120s'; \
+                         SET default_transaction_isolation = 'read committed'",
+                    )
                     .map_err(|e| explain(&e))?;
                 Ok(Self::Postgres(connection))
             }

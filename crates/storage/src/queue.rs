@@ -289,8 +289,9 @@ extern "SQL" {
 /// The query of [`look`] for all task types or one. The bound is in the text: were it a value, PostgreSQL would plan at each call.
 macro_rules! first_waiting {
     ($rater_id:expr $(, $only:expr)?) => {{
-        let own = assignments::task_id.eq(t::task_id).and(assignments::rater_id.eq($rater_id));
-        // An expression: of the column PostgreSQL knows that nearly all is done, takes the queue for empty and sorts all of it.
+        // Expressions: by the column of the rater PostgreSQL would read all that one has ever judged, where a task has few assignments; of the
+        // column of the state it knows that nearly all is done, takes the queue for empty and sorts all of it.
+        let own = assignments::task_id.eq(t::task_id).and(first_known(assignments::rater_id.nullable(), "").eq($rater_id));
         let state = first_known(assignments::state.nullable(), "");
         let [judged, skipped] = DONE_STATES;
         let held = diesel::alias!(crate::schema::task_assignments as held);

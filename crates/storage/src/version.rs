@@ -16,6 +16,11 @@ impl Version {
     pub(crate) fn read(text: String) -> Self {
         Self(text)
     }
+
+    /// As the database writes it.
+    pub(crate) fn as_text(&self) -> &str {
+        &self.0
+    }
 }
 
 /// Selects the version of a row of `table`.

@@ -2,10 +2,10 @@
 -- that has a free place. All of it is one transaction, of one round trip, also where the caller has begun none. Inactive raters and those
 -- who hold a lease get nothing. Places in the list of raters with the tasks that they were given.
 --
--- Raters are locked first and in one order; tasks that others have the lock of are passed over. Each statement sees what was committed
--- before it, so a lease that another transaction gave while the rater's lock was waited for is seen.
+-- A rater whose row somebody else has the lock of, or has written since its version (xmin) was read, gets nothing here and is looked after
+-- alone: nobody waits. Each statement sees what was committed before it, so a lease that was given a moment ago is seen.
 CREATE FUNCTION endcap_claim(
-    raters TEXT[], firsts INT[], lasts INT[], tasks TEXT[], assignments TEXT[], orders_of_two JSONB[], orders_of_three JSONB[],
+    raters TEXT[], versions TEXT[], firsts INT[], lasts INT[], tasks TEXT[], assignments TEXT[], orders_of_two JSONB[], orders_of_three JSONB[],
     claimed_at TIMESTAMPTZ, held_until TIMESTAMPTZ
 ) RETURNS TABLE (place INT, claimed TEXT) LANGUAGE plpgsql ROWS 1 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
@@ -13,7 +13,9 @@ DECLARE
     free RECORD;
 BEGIN
     SELECT array_agg(locked.rater_id) INTO active FROM (
-        SELECT rater_id FROM rater_profiles WHERE rater_id = ANY (raters) AND is_active ORDER BY rater_id FOR NO KEY UPDATE
+        SELECT rater_id FROM rater_profiles
+        WHERE rater_id = ANY (raters) AND is_active AND xmin::text = versions[array_position(raters, rater_id::text)]
+        FOR NO KEY UPDATE SKIP LOCKED
     ) AS locked;
     FOR n IN 1 .. cardinality(raters) LOOP
         CONTINUE WHEN NOT COALESCE(raters[n] = ANY (active), FALSE)

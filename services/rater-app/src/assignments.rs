@@ -120,7 +120,7 @@ pub async fn next_assignment(state: Data<State>, caller: Caller, body: JsonBody<
 /// 403 when the caller is no rater.
 pub async fn give_next(state: &State, caller: &Caller, request: NextRequest) -> Result<Next, Problem> {
     let request = request_of(state, caller, request)?;
-    let next = match state.gather.next(&request).await {
+    let next = match state.gather.next(&request).await? {
         Some(next) => next,
         None => {
             let (rules, now) = (rules(&state.settings), state.clock.now());

@@ -113,8 +113,7 @@ impl Moved {
         !self.is_counted_only && !waits && self.consensus.is_some() && queue::is_open_status(&self.before)
     }
 
-    /// Writes it with other changes, up to the raters' records; `as_seen` where the task is not locked. [`Moved::settle`] must follow when
-    /// the batch is finished.
+    /// Writes it with other changes, up to the raters' records. [`Moved::settle`] must follow when the batch is finished.
     ///
     /// # Errors
     /// As any query.
@@ -123,14 +122,41 @@ impl Moved {
         tx: &mut Connection,
         batch: &mut Batch<'a>,
         rules: &Rules,
-        as_seen: Option<&'a Version>,
         now: DateTime<Utc>,
     ) -> Result<Option<Entered>, StorageError> {
-        let after = &self.after;
-        tasks::enter_state(tx, batch, after, as_seen, now)?;
+        self.enter_state(tx, batch, None, now)?;
+        self.enter_place(tx, batch, rules, now)
+    }
+
+    /// The first part of [`Moved::enter`]: the task's row; `as_seen` where it is not locked.
+    ///
+    /// # Errors
+    /// As any query.
+    pub fn enter_state<'a>(
+        &'a self,
+        tx: &mut Connection,
+        batch: &mut Batch<'a>,
+        as_seen: Option<&'a Version>,
+        now: DateTime<Utc>,
+    ) -> Result<(), StorageError> {
+        tasks::enter_state(tx, batch, &self.after, as_seen, now)
+    }
+
+    /// The second part of [`Moved::enter`]: consensus and place in the queue.
+    ///
+    /// # Errors
+    /// As any query.
+    pub fn enter_place<'a>(
+        &'a self,
+        tx: &mut Connection,
+        batch: &mut Batch<'a>,
+        rules: &Rules,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Entered>, StorageError> {
         if self.is_counted_only {
             return Ok(None);
         }
+        let after = &self.after;
         deadline::keep(tx, &after.task_id, &self.before, &after.status, rules.review_sla, now)?;
         match &self.consensus {
             Some(consensus) => consensus::enter(tx, batch, consensus, now)?,
@@ -179,7 +205,7 @@ pub fn move_on(
 ) -> Result<Option<NewEvent>, StorageError> {
     let moved = decide(tx, task, change, rules, now)?;
     let mut batch = Batch::default();
-    let place = moved.enter(tx, &mut batch, rules, None, now)?;
+    let place = moved.enter(tx, &mut batch, rules, now)?;
     let counts = batch.finish(tx)?;
     moved.settle(tx, &counts, place, rules, now)?;
     if let Some(choice) = moved.decided() {

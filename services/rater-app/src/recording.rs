@@ -102,7 +102,7 @@ pub fn record(
     // First of all changes: when the assignment was judged or ended since it was read, before the lock of its task, all is done again.
     assignments::submit(tx, &mut batch, &assignment, now)?;
     judgments::enter(tx, &mut batch, &judged.judgment)?;
-    let place = judged.moved.enter(tx, &mut batch, rules, None, now)?;
+    let place = judged.moved.enter(tx, &mut batch, rules, now)?;
     judged.records.iter().try_for_each(|record| raters::enter_record(tx, &mut batch, record, None))?;
     outbox::enter_all(tx, &mut batch, &judged.events, now)?;
     let counts = batch.finish(tx)?;
@@ -141,16 +141,17 @@ pub fn record_at_once(
     if !judged.moved.is_plain() {
         return Ok(None);
     }
-    // As they are locked elsewhere: nobody waits for somebody who waits.
+    // The database makes the changes in this order, which is that of the locks elsewhere: the task, raters, then all else.
     judged.records.sort_by(|left, right| left.rater_id.cmp(&right.rater_id));
     let mut batch = Batch::default();
-    judged.moved.enter(conn, &mut batch, rules, Some(&seen.task_version), now)?;
-    assignments::submit(conn, &mut batch, &seen.assignment, now)?;
-    judgments::enter(conn, &mut batch, &judged.judgment)?;
+    judged.moved.enter_state(conn, &mut batch, Some(&seen.task_version), now)?;
     for record in &judged.records {
         let Some(version) = seen.version_of(record) else { return Ok(None) };
         raters::enter_record(conn, &mut batch, record, Some(version))?;
     }
+    judged.moved.enter_place(conn, &mut batch, rules, now)?;
+    assignments::submit(conn, &mut batch, &seen.assignment, now)?;
+    judgments::enter(conn, &mut batch, &judged.judgment)?;
     outbox::enter_all(conn, &mut batch, &judged.events, now)?;
     match assignments::write_as_seen(conn, batch) {
         Err(error) if error.is_transient() => Ok(None),

@@ -19,6 +19,7 @@ use crate::raters::Rater;
 use crate::schema::{rater_profiles as raters, rater_qualifications as tests};
 use crate::tasks::Task;
 use crate::types::{Document, Instant, Json, Timestamp};
+use crate::version::{self, Version};
 
 /// Tasks of one task type, or of any, that a rater could be given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,17 +37,21 @@ pub struct Wish {
 pub struct Claim {
     /// The rater.
     pub rater_id: String,
+    /// The rater's row when it was decided that work is due: after another judgment something else may be.
+    pub version: Version,
     /// The tasks, best first.
     pub task_ids: Vec<String>,
 }
 
-/// Profiles of raters, without a lock; nothing on a database that gives work to one at a time.
+/// Profiles of raters with their versions, without a lock; nothing on a database that gives work to one at a time.
 ///
 /// # Errors
 /// As any query.
-pub fn raters_who_ask(conn: &mut Connection, rater_ids: &[&str]) -> Result<Vec<Rater>, StorageError> {
+pub fn raters_who_ask(conn: &mut Connection, rater_ids: &[&str]) -> Result<Vec<(Rater, Version)>, StorageError> {
     let Connection::Postgres(c) = conn else { return Ok(Vec::new()) };
-    Ok(Listed { query: raters::table.select(Rater::as_select()), column: "rater_profiles.rater_id", ids: rater_ids }.load(c)?)
+    let query = raters::table.select((Rater::as_select(), version::of("rater_profiles")));
+    let rows: Vec<(Rater, String)> = Listed { query, column: "rater_profiles.rater_id", ids: rater_ids }.load(c)?;
+    Ok(rows.into_iter().map(|(rater, version)| (rater, Version::read(version))).collect())
 }
 
 /// The tests of raters, as [`raters_who_ask`].
@@ -85,7 +90,8 @@ pub fn look_for(conn: &mut Connection, wishes: &[Wish]) -> Result<Vec<(usize, Wa
 }
 
 /// Leases to each rater the first of its tasks that is free, all in one transaction that the statement is by itself. `None` for a rater who
-/// is not active, holds a lease already, or found all its tasks taken; nothing on a database that gives work to one at a time.
+/// is not active, is written or locked by somebody else, holds a lease already, or found all its tasks taken; nothing on a database that
+/// gives work to one at a time.
 ///
 /// # Errors
 /// [`StorageError::Raced`] when a rater was given one of these tasks in between; or as any query. Nothing is leased then.
@@ -177,10 +183,11 @@ impl<Columns: QueryFragment<Pg>> QueryFragment<Pg> for LookFor<'_, Columns> {
         out.push_sql(if self.task_types.is_some() { ", task_type" } else { "" });
         out.push_sql(") CROSS JOIN LATERAL (SELECT ");
         self.columns.walk_ast(out.reborrow())?;
-        // The state in an expression, as in `queue::look`: of the column PostgreSQL knows that nearly all is done.
+        // State and rater in expressions, as in `queue::look`: of the column PostgreSQL knows that nearly all is done, and by the rater it would
+        // read all that one has ever judged, where a task has few assignments.
         out.push_sql(
             ", own.assignment_id FROM task_queue \
-             LEFT JOIN task_assignments AS own ON own.task_id = task_queue.task_id AND own.rater_id = wish.rater_id \
+             LEFT JOIN task_assignments AS own ON own.task_id = task_queue.task_id AND COALESCE(own.rater_id, '') = wish.rater_id \
              WHERE task_queue.is_open AND COALESCE(own.state, '') <> 'submitted' AND COALESCE(own.state, '') <> 'skipped' \
              AND NOT EXISTS (SELECT FROM task_assignments AS held WHERE held.rater_id = wish.rater_id AND held.state = 'leased')",
         );
@@ -193,6 +200,7 @@ impl<Columns: QueryFragment<Pg>> QueryFragment<Pg> for LookFor<'_, Columns> {
 /// What `endcap_claim` is called with.
 struct Claims<'a> {
     rater_ids: Vec<&'a str>,
+    versions: Vec<&'a str>,
     firsts: Vec<i32>,
     lasts: Vec<i32>,
     task_ids: Vec<&'a str>,
@@ -207,6 +215,7 @@ impl<'a> Claims<'a> {
     fn new(claims: &'a [Claim], order: impl Fn(usize) -> Json, at: Timestamp, until: Timestamp) -> Self {
         let mut all = Self {
             rater_ids: claims.iter().map(|claim| claim.rater_id.as_str()).collect(),
+            versions: claims.iter().map(|claim| claim.version.as_text()).collect(),
             firsts: Vec::with_capacity(claims.len()),
             lasts: Vec::with_capacity(claims.len()),
             task_ids: Vec::new(),
@@ -278,6 +287,8 @@ impl<Columns: QueryFragment<Pg>> QueryFragment<Pg> for ClaimCall<'_, '_, Columns
         self.columns.walk_ast(out.reborrow())?;
         out.push_sql(" FROM endcap_claim(");
         out.push_bind_param::<Array<Text>, _>(&self.claims.rater_ids)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.claims.versions)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<Integer>, _>(&self.claims.firsts)?;
         out.push_sql(", ");

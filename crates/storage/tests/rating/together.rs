@@ -23,8 +23,10 @@ fn wish(place: usize, rater_id: &str) -> Wish {
     Wish { place, rater_id: rater_id.to_owned(), task_type: None }
 }
 
-fn claim_of(rater_id: &str, task_ids: &[&str]) -> Claim {
-    Claim { rater_id: rater_id.to_owned(), task_ids: task_ids.iter().map(|id| (*id).to_owned()).collect() }
+/// A claim of a rater as the row stands now.
+fn claim_of(conn: &mut Connection, rater_id: &str, task_ids: &[&str]) -> Option<Claim> {
+    let (_, version) = assignments::raters_who_ask(conn, &[rater_id]).unwrap().pop()?;
+    Some(Claim { rater_id: rater_id.to_owned(), version, task_ids: task_ids.iter().map(|id| (*id).to_owned()).collect() })
 }
 
 #[test]
@@ -37,7 +39,7 @@ fn several_raters_are_given_work_within_the_slots() {
         let ids: Vec<String> = (0..3).map(|n| rater(&mut conn, &format!("rater {n}"))).collect();
         let wishes: Vec<Wish> = ids.iter().enumerate().map(|(place, id)| wish(place, id)).collect();
         let found = assignments::look_for(&mut conn, &wishes).unwrap();
-        let claims: Vec<Claim> = ids.iter().map(|id| claim_of(id, &["first", "second"])).collect();
+        let claims: Vec<Claim> = ids.iter().filter_map(|id| claim_of(&mut conn, id, &["first", "second"])).collect();
         let given = assignments::claim(&mut conn, &claims, lease(), noon()).unwrap();
         if db.kind() != "postgres" {
             assert!(found.is_empty() && given.iter().all(Option::is_none), "{}", db.kind());
@@ -85,15 +87,29 @@ fn who_is_not_active_or_holds_a_lease_is_given_nothing_and_who_had_a_task_before
         let found = assignments::look_for(&mut conn, &[wish(0, &busy), wish(1, &back)]).unwrap();
         assert!(found.iter().all(|(place, ..)| *place == 1), "who holds a lease finds nothing");
         assert!(found.iter().any(|(_, waiting, was_held)| waiting.task_id == "first" && *was_held), "{found:?}");
-        let claims = [claim_of(&busy, &["second"]), claim_of(&away, &["second"]), claim_of("nobody", &["second"])];
+        let mut claims: Vec<Claim> = [&busy, &away].map(|id| claim_of(&mut conn, id, &["second"]).unwrap()).to_vec();
+        claims.push(Claim { rater_id: "nobody".to_owned(), ..claims[0].clone() });
         let given = assignments::claim(&mut conn, &claims, lease(), noon()).unwrap();
         assert!(given.iter().all(Option::is_none), "{given:?}");
         // A task that the rater has had: nobody is given anything, and all is done again one by one.
         let new = rater(&mut conn, "new");
-        let raced = assignments::claim(&mut conn, &[claim_of(&new, &["third"]), claim_of(&back, &["first"])], lease(), noon());
+        let claims = [claim_of(&mut conn, &new, &["third"]).unwrap(), claim_of(&mut conn, &back, &["first"]).unwrap()];
+        let raced = assignments::claim(&mut conn, &claims, lease(), noon());
         assert!(matches!(raced, Err(StorageError::Raced(_))), "{raced:?}");
         assert_eq!(assignments::leased_of_rater(&mut conn, &new).unwrap(), None);
         assert_eq!(queue::find(&mut conn, "third").unwrap().unwrap().open_leases, 0);
+        // Somebody wrote the rater's row since work was found to be due: perhaps a golden item is due now.
+        raters::show_name(&mut conn, &new, true, noon()).unwrap();
+        let given = assignments::claim(&mut conn, &claims[..1], lease(), noon()).unwrap();
+        assert_eq!(given, [None]);
+        // Somebody has the lock of the row: nobody waits.
+        let claims = [claim_of(&mut conn, &new, &["third"]).unwrap()];
+        let given = transaction(&mut conn, |tx| {
+            raters::lock_one(tx, &new)?;
+            assignments::claim(&mut db.connect(), &claims, lease(), noon())
+        });
+        assert_eq!(given.unwrap(), [None]);
+        assert!(assignments::claim(&mut conn, &claims, lease(), noon()).unwrap()[0].is_some());
     }
 }
 
@@ -110,8 +126,9 @@ async fn claims_at_the_same_moment_never_exceed_the_slots_or_give_a_rater_two() 
         let ids: Vec<String> = (0..16).map(|n| rater(&mut conn, &format!("rater {n}"))).collect();
         let all: Vec<&str> = names.iter().map(String::as_str).collect();
         // Every rater is in four claims at once, in another order in each.
+        let each: Vec<Claim> = ids.iter().map(|id| claim_of(&mut conn, id, &all).unwrap()).collect();
         let claims = |turn: usize| -> Vec<Claim> {
-            let mut some: Vec<Claim> = ids.iter().map(|id| claim_of(id, &all)).collect();
+            let mut some = each.clone();
             some.rotate_left(turn * 3);
             if turn % 2 == 1 {
                 some.reverse();
@@ -142,7 +159,7 @@ async fn claims_at_the_same_moment_never_exceed_the_slots_or_give_a_rater_two() 
             assert_eq!(counted, places.get(name.as_str()).copied().unwrap_or(0), "{name}");
         }
         // Everybody asks once more: all places are taken in the end, whoever lost a race before.
-        assignments::claim(&mut conn, &claims(0), lease(), noon()).unwrap();
+        assignments::claim(&mut conn, &each, lease(), noon()).unwrap();
         let taken: i32 = names.iter().map(|name| queue::find(&mut conn, name).unwrap().unwrap().open_leases).sum();
         assert_eq!(taken, SLOTS * TASKS as i32);
     }

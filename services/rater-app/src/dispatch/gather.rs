@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use domain::time::Clock;
+use storage::error::StorageError;
 use storage::store::Storage;
 use storage::url::DatabaseUrl;
 use tokio::sync::oneshot;
@@ -28,7 +29,7 @@ pub struct Gather {
 }
 
 /// Where one answer goes.
-type Answer = oneshot::Sender<Option<Next>>;
+type Answer = oneshot::Sender<Result<Option<Next>, StorageError>>;
 
 #[derive(Default)]
 struct Line {
@@ -45,15 +46,18 @@ impl Gather {
     }
 
     /// The next task for a rater; `None` when it has to be looked for alone, in a transaction with the rater's lock.
-    pub async fn next(&self, request: &Request) -> Option<Next> {
-        if !matches!(self.storage.url(), DatabaseUrl::Postgres(_)) {
-            return None;
+    ///
+    /// # Errors
+    /// [`StorageError::Unavailable`] and [`StorageError::Busy`], which all who wait are told at once: each alone would wait as long again.
+    pub async fn next(&self, request: &Request) -> Result<Option<Next>, StorageError> {
+        if !matches!(self.storage.url(), DatabaseUrl::Postgres(_)) || self.rules.daily_judgments > 0 {
+            return Ok(None);
         }
         let (sender, answer) = oneshot::channel();
         let is_worker_wanted = {
             let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
             if line.waiting.len() >= WAITING {
-                return None;
+                return Ok(None);
             }
             line.waiting.push_back((request.clone(), sender));
             let is_wanted = line.at_work < self.workers;
@@ -65,7 +69,7 @@ impl Gather {
             tokio::spawn(Worker { gather: self.clone(), has_ended: false }.work());
         }
         // A sender that is gone is that of a worker that stopped.
-        answer.await.ok().flatten()
+        answer.await.unwrap_or(Ok(None))
     }
 }
 
@@ -81,21 +85,48 @@ impl Worker {
             let gather = &self.gather;
             let (rules, now) = (Arc::clone(&gather.rules), gather.clock.now());
             let answered = gather.storage.read_and_write(move |conn| next_of_several(conn, &requests, &rules, now)).await;
-            let answers = answered.unwrap_or_else(|error| {
-                tracing::debug!(%error, "requests for the next task are answered one by one");
-                Vec::new()
-            });
-            let all = answers.into_iter().chain(std::iter::repeat_with(|| None));
-            for (sender, answer) in senders.into_iter().zip(all) {
+            let answers = match answered {
+                Ok(answers) => answers,
+                Err(error) => {
+                    self.refuse(&error, senders);
+                    continue;
+                }
+            };
+            for (sender, answer) in senders.into_iter().zip(answers) {
                 // Whoever has gone away finds the lease at the next request.
-                let _ = sender.send(answer);
+                let _ = sender.send(Ok(answer));
             }
+        }
+    }
+
+    /// Answers those whose request failed: alone, where that may help; and at once with all others who wait, where the database does not
+    /// answer.
+    fn refuse(&self, error: &StorageError, senders: Vec<Answer>) {
+        let same: fn(&StorageError) -> Option<StorageError> = |error| match error {
+            StorageError::Unavailable(why) => Some(StorageError::Unavailable(why.clone())),
+            StorageError::Busy(why) => Some(StorageError::Busy(why)),
+            _ => None,
+        };
+        let mut all = senders;
+        if same(error).is_some() {
+            let mut line = self.gather.line.lock().unwrap_or_else(PoisonError::into_inner);
+            all.extend(line.waiting.drain(..).map(|(_, sender)| sender));
+        } else if error.is_transient() {
+            tracing::debug!(%error, "requests for the next task are answered one by one");
+        } else {
+            tracing::warn!(%error, "requests for the next task could not be answered together; each is answered alone");
+        }
+        for sender in all {
+            // Whoever has gone away needs no answer.
+            let _ = sender.send(same(error).map_or(Ok(None), Err));
         }
     }
 
     /// Those who are next; `None` when nobody waits, which ends the work before anybody else can come.
     fn take(&mut self) -> Option<(Vec<Request>, Vec<Answer>)> {
         let mut line = self.gather.line.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever has gone away is given nothing.
+        line.waiting.retain(|(_, sender)| !sender.is_closed());
         let some = line.waiting.len().min(TOGETHER);
         if some == 0 {
             line.at_work -= 1;

@@ -15,7 +15,8 @@ use crate::queue;
 
 /// Leases the next task of each request where that is work from the queue which the rater has not had before. `None` for every other case
 /// (a golden item or calibration is due, a lease is held, nothing is there, others were faster), which [`super::next`] has to answer; on a
-/// database that gives work to one rater at a time that is all of them. Call it outside of a transaction.
+/// database that gives work to one rater at a time that is all of them. Judgments of a day must not be bounded: they are counted under the
+/// rater's lock. Call it outside of a transaction.
 ///
 /// # Errors
 /// [`StorageError::Raced`], after which nobody was given anything; or as any query.
@@ -26,13 +27,13 @@ pub fn next_of_several(
     now: DateTime<Utc>,
 ) -> Result<Vec<Option<Next>>, StorageError> {
     let mut answers: Vec<Option<Next>> = requests.iter().map(|_| None).collect();
-    // Judgments of a day are counted under the rater's lock.
-    if rules.daily_judgments > 0 {
-        return Ok(answers);
-    }
     let ids: Vec<&str> = requests.iter().map(|request| request.rater_id.as_str()).collect();
-    let raters: HashMap<String, Rater> =
-        assignments::raters_who_ask(conn, &ids)?.into_iter().map(|rater| (rater.rater_id.clone(), rater)).collect();
+    let mut versions = HashMap::new();
+    let mut raters: HashMap<String, Rater> = HashMap::new();
+    for (rater, version) in assignments::raters_who_ask(conn, &ids)? {
+        versions.insert(rater.rater_id.clone(), version);
+        raters.insert(rater.rater_id.clone(), rater);
+    }
     let tests = tests(conn, requests, &raters)?;
     let wishes = wishes(requests, &raters, &tests, rules, now);
     if wishes.is_empty() {
@@ -40,18 +41,20 @@ pub fn next_of_several(
     }
     let mut best = best_first(assignments::look_for(conn, &wishes)?, requests, &raters, rules, now);
     best.sort_by_key(|(place, _)| *place);
-    let claims: Vec<Claim> = best
+    let (places, claims): (Vec<&(usize, Vec<Waiting>)>, Vec<Claim>) = best
         .iter()
-        .filter_map(|(place, found)| {
-            let task_ids = found.iter().map(|waiting| waiting.task_id.clone()).collect();
-            Some(Claim { rater_id: requests.get(*place)?.rater_id.clone(), task_ids })
+        .filter_map(|one| {
+            let (place, found) = one;
+            let rater_id = requests.get(*place)?.rater_id.clone();
+            let version = versions.get(&rater_id)?.clone();
+            Some((one, Claim { rater_id, version, task_ids: found.iter().map(|waiting| waiting.task_id.clone()).collect() }))
         })
-        .collect();
+        .unzip();
     if claims.is_empty() {
         return Ok(answers);
     }
     let given = assignments::claim(conn, &claims, rules.lease, now)?;
-    for ((place, found), given) in best.iter().zip(given) {
+    for ((place, found), given) in places.into_iter().zip(given) {
         let (Some((assignment, task)), Some(request), Some(answer)) = (given, requests.get(*place), answers.get_mut(*place)) else {
             continue;
         };
