@@ -186,9 +186,9 @@ async fn a_link_that_drops_is_made_again_and_asks_for_what_it_missed() {
     bridged.connected().await;
     for n in 0..25 {
         project.say("e", &json!({ "n": n }), &json!({ "id": format!("later-{n}"), "replayed": true }));
-        assert_eq!(bridged.heard(1).await, [json!({ "n": n })]);
     }
-    let told = bridged.heard(1).await;
+    let mut told = bridged.heard(26).await.split_off(24);
+    assert_eq!(told.remove(0), json!({ "n": 24 }));
     assert_eq!(told[0]["channel"], "news");
     assert!(told[0]["since"].as_u64().is_some_and(|since| since > 1_700_000_000_000), "{told:?}");
 }
