@@ -123,7 +123,9 @@ pub(super) fn fit_together<const N: usize>(
         let log_tie = fitted.pop().unwrap_or(0.0);
         let mut weights = vec![0.0; design.width()];
         for part in &objective.used {
-            part.natural(&fitted, &mut weights, |weight, natural| *weight = natural);
+            let (to, from) = (weights.get_mut(part.columns.clone()), fitted.get(part.place()));
+            let both = to.unwrap_or_default().iter_mut().zip(from.unwrap_or_default());
+            both.for_each(|(weight, scaled)| *weight = scaled * part.deviation);
         }
         Fitted { weights, log_tie }
     })
@@ -168,23 +170,15 @@ impl Used {
     fn place(&self) -> Range<usize> {
         self.columns.start - self.shift..self.columns.end - self.shift
     }
-
-    /// Gives each column what a fit's parameter is in natural units.
-    fn natural<T>(&self, fit: &[f64], columns: &mut [T], give: impl Fn(&mut T, f64)) {
-        let (columns, fit) = (columns.get_mut(self.columns.clone()), fit.get(self.place()));
-        for (column, scaled) in columns.unwrap_or_default().iter_mut().zip(fit.unwrap_or_default()) {
-            give(column, scaled * self.deviation);
-        }
-    }
 }
 
-/// Neighbouring segments together.
-fn runs(used: &[Used]) -> Vec<Range<usize>> {
-    let mut runs: Vec<Range<usize>> = Vec::new();
+/// Neighbouring segments together, and how far their columns stand further on in the design than in a fit, which is the same for neighbours.
+fn runs(used: &[Used]) -> Vec<(Range<usize>, usize)> {
+    let mut runs: Vec<(Range<usize>, usize)> = Vec::new();
     for part in used {
-        match runs.last_mut().filter(|run| run.end == part.segment) {
-            Some(run) => run.end += 1,
-            None => runs.push(part.segment..part.segment + 1),
+        match runs.last_mut().filter(|(run, _)| run.end == part.segment) {
+            Some((run, _)) => run.end += 1,
+            None => runs.push((part.segment..part.segment + 1, part.shift)),
         }
     }
     runs
@@ -245,26 +239,28 @@ struct Objective<'a, const N: usize> {
     design: &'a Design,
     rows: Vec<(u32, [f64; N])>,
     used: Vec<Used>,
-    /// Segments that take part, neighbours together: a row's entries in them stand side by side.
-    runs: Vec<Range<usize>>,
+    /// Segments that take part, neighbours together: a row's entries in them stand side by side. With the shift of their columns.
+    runs: Vec<(Range<usize>, usize)>,
 }
 
 impl<const N: usize> Objective<'_, N> {
     /// Loss and gradient of each fit at weights in units of their prior, then the log of the tie parameter:
     /// weighted cross entropy + half the squared distance from where the penalty pulls + the pseudo-comparison.
     fn at(&self, points: [Option<&[f64]>; N], pulls: &[Vec<f64>; N]) -> [(f64, Vec<f64>); N] {
-        // In natural units and by the design's columns: then rows need to know neither deviations nor which segments are used.
-        let mut cells = vec![[[0.0; N]; 2]; self.design.width()];
+        // In natural units: then rows need not know the deviations.
+        let mut cells = vec![[[0.0; N]; 2]; self.width()];
         let mut log_ties = [0.0; N];
         for (lane, point) in points.iter().enumerate() {
             let Some((log_tie, weights)) = point.and_then(<[f64]>::split_last) else { continue };
             log_ties[lane] = *log_tie;
             for part in &self.used {
-                part.natural(weights, &mut cells, |cell, weight| cell[0][lane] = weight);
+                let (to, from) = (cells.get_mut(part.place()), weights.get(part.place()));
+                let both = to.unwrap_or_default().iter_mut().zip(from.unwrap_or_default());
+                both.for_each(|(cell, weight)| cell[0][lane] = weight * part.deviation);
             }
         }
         let counts = points.map(|point| point.is_some());
-        let parts = self.parts(&cells, log_ties, counts);
+        let parts = self.parts(cells, log_ties, counts);
         std::array::from_fn(|lane| {
             let Some((&log_tie, weights)) = points[lane].and_then(<[f64]>::split_last) else { return (0.0, Vec::new()) };
             let mut loss = PRIOR_WEIGHT * log_loss(PRIOR, 0.0, log_tie);
@@ -275,7 +271,7 @@ impl<const N: usize> Objective<'_, N> {
                 loss += sums.loss[lane];
                 of_tie += sums.tie_gradient[lane];
                 for part in &self.used {
-                    let (to, from) = (gradient.get_mut(part.place()), sums.cells.get(part.columns.clone()));
+                    let (to, from) = (gradient.get_mut(part.place()), sums.cells.get(part.place()));
                     let both = to.unwrap_or_default().iter_mut().zip(from.unwrap_or_default());
                     both.for_each(|(slope, cell)| *slope += cell[1][lane] * part.deviation);
                 }
@@ -287,7 +283,7 @@ impl<const N: usize> Objective<'_, N> {
 
     /// How each loss curves along each weight by itself at earlier ones, in units of their prior; then along the tie parameter.
     fn curvature(&self, starts: [&Fitted; N], log_ties: [f64; N]) -> [Vec<f64>; N] {
-        let mut known = vec![[0.0; N]; self.design.width()];
+        let mut known = vec![[0.0; N]; self.width()];
         let mut of_tie = [PRIOR_WEIGHT * PRIOR.tie * (1.0 - PRIOR.tie); N];
         for (index, weights) in &self.rows {
             let Some(row) = self.design.rows.get(*index as usize) else { continue };
@@ -298,25 +294,35 @@ impl<const N: usize> Objective<'_, N> {
                 spread[lane] = weights[lane] * ((predicted.a + predicted.b) - (predicted.a - predicted.b).powi(2)) / 4.0;
                 of_tie[lane] += weights[lane] * predicted.tie * (1.0 - predicted.tie);
             }
-            for &(column, value) in self.runs.iter().flat_map(|run| self.design.run(row, run)) {
-                let square = f64::from(value * value);
-                known[column as usize].iter_mut().zip(spread).for_each(|(known, spread)| *known += spread * square);
+            for (run, shift) in &self.runs {
+                for &(column, value) in self.design.run(row, run) {
+                    let square = f64::from(value * value);
+                    known[column as usize - shift].iter_mut().zip(spread).for_each(|(known, spread)| *known += spread * square);
+                }
             }
         }
         std::array::from_fn(|lane| {
             let of = |part: &Used| {
                 let square = part.deviation * part.deviation;
-                let known = known.get(part.columns.clone()).unwrap_or_default();
+                let known = known.get(part.place()).unwrap_or_default();
                 known.iter().map(|known| 1.0 + known[lane] * square).collect::<Vec<f64>>()
             };
             self.used.iter().flat_map(of).chain([of_tie[lane]]).collect()
         })
     }
 
+    /// Columns that take part.
+    fn width(&self) -> usize {
+        self.used.last().map_or(0, |part| part.place().end)
+    }
+
     /// Sums over the rows: in fixed parts when there are many, so that the result does not depend on the number of cores.
-    fn parts(&self, cells: &[Cell<N>], log_ties: [f64; N], counts: [bool; N]) -> Vec<Part<N>> {
-        let size = if self.rows.len() < LARGE { self.rows.len().max(1) } else { self.rows.len().div_ceil(PARTS) };
-        parallel::map(self.rows.chunks(size).collect(), |rows| self.part(rows, cells.to_vec(), log_ties, counts))
+    fn parts(&self, cells: Vec<Cell<N>>, log_ties: [f64; N], counts: [bool; N]) -> Vec<Part<N>> {
+        if self.rows.len() < LARGE {
+            return vec![self.part(&self.rows, cells, log_ties, counts)];
+        }
+        let size = self.rows.len().div_ceil(PARTS);
+        parallel::map(self.rows.chunks(size).collect(), |rows| self.part(rows, cells.clone(), log_ties, counts))
     }
 
     fn part(&self, rows: &[(u32, [f64; N])], mut cells: Vec<Cell<N>>, log_ties: [f64; N], counts: [bool; N]) -> Part<N> {
@@ -324,8 +330,8 @@ impl<const N: usize> Objective<'_, N> {
         for (index, weights) in rows {
             let Some(row) = self.design.rows.get(*index as usize) else { continue };
             let mut differences = [0.0; N];
-            for run in &self.runs {
-                add_along(&cells, self.design.run(row, run), &mut differences);
+            for (run, shift) in &self.runs {
+                add_along(&cells, self.design.run(row, run), *shift, &mut differences);
             }
             let mut steps = [0.0; N];
             for lane in (0..N).filter(|lane| counts[*lane] && weights[*lane] != 0.0) {
@@ -337,9 +343,11 @@ impl<const N: usize> Objective<'_, N> {
                 let surprise = (a - b) - (row.outcome.a - row.outcome.b);
                 steps[lane] = 0.5 * weight * surprise;
             }
-            for &(column, value) in self.runs.iter().flat_map(|run| self.design.run(row, run)) {
-                let value = f64::from(value);
-                cells[column as usize][1].iter_mut().zip(steps).for_each(|(slope, step)| *slope += step * value);
+            for (run, shift) in &self.runs {
+                for &(column, value) in self.design.run(row, run) {
+                    let value = f64::from(value);
+                    cells[column as usize - shift][1].iter_mut().zip(steps).for_each(|(slope, step)| *slope += step * value);
+                }
             }
         }
         Part { loss, tie_gradient, cells }
@@ -347,11 +355,11 @@ impl<const N: usize> Objective<'_, N> {
 }
 
 /// Adds the sum of weights times values of each fit, in two parts that do not wait for each other.
-fn add_along<const N: usize>(cells: &[Cell<N>], entries: &[(u32, f32)], to: &mut [f64; N]) {
+fn add_along<const N: usize>(cells: &[Cell<N>], entries: &[(u32, f32)], shift: usize, to: &mut [f64; N]) {
     let mut sums = [[0.0; N]; 2];
     let add = |sum: &mut [f64; N], &(column, value): &(u32, f32)| {
         let value = f64::from(value);
-        sum.iter_mut().zip(&cells[column as usize][0]).for_each(|(sum, weight)| *sum += weight * value);
+        sum.iter_mut().zip(&cells[column as usize - shift][0]).for_each(|(sum, weight)| *sum += weight * value);
     };
     let (twos, rest) = entries.as_chunks::<2>();
     for [one, other] in twos {

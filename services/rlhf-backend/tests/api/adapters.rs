@@ -53,7 +53,7 @@ async fn an_adapter_is_registered_versioned_counted_and_kept_from_change() {
     assert!(lines.next().unwrap().starts_with("summariser,tnt-a,2,2,") && lines.next().is_none(), "{file}");
     let nobody = service.get(&service.token(Role::Analyst, None), "/v1/adapters").await;
     assert!(
-        nobody.status == 422 && nobody.text().contains("belongs to no tenant") && !nobody.text().contains("of yours"),
+        nobody.status == 404 && nobody.text().contains("belongs to no tenant") && !nobody.text().contains("of yours"),
         "{}",
         nobody.text()
     );

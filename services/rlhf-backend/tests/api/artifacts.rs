@@ -268,6 +268,7 @@ async fn tenants_and_the_platform_have_spaces_of_their_own() {
         (get(&service, &homeless, "exports/same", &[]).await.status, put(&service, &homeless, "exports/z", b"z", &[]).await.status),
         (404, 404)
     );
+    assert!(get(&service, &homeless, "exports/same", &[]).await.json()["detail"].as_str().unwrap().contains("belongs to no tenant"));
 }
 
 #[actix_web::test]
