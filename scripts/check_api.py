@@ -60,7 +60,7 @@ class System:
         command = [self.programs / "endcap", "up", "--data-dir", self.folder / "data"]
         command += ["--database-url", self.database] if self.database else []
         self.child = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT)
-        limit = time.monotonic() + 240
+        limit = time.monotonic() + 900
         while b"endcap is ready" not in (said := (self.folder / "up.log").read_bytes()):
             if self.child.poll() is not None or time.monotonic() > limit:
                 sys.exit(f"The system does not start:\n{said.decode()}")

@@ -177,7 +177,7 @@ fn broken_mappings_are_refused_or_mean_the_same_when_written_down() {
         import(&mut conn, &request(table, sample(name)));
     }
     let (mut taken, mut refused) = (0_u64, 0_u64);
-    fuzz::run("mappings", 4_000, &corpus, |chance: &mut Chance, input| {
+    let looked = fuzz::run("mappings", 4_000, &corpus, |chance: &mut Chance, input| {
         let Ok(value) = serde_json::from_slice::<Value>(input) else { return };
         match Mapping::parse(&value) {
             Ok(mapping) => {
@@ -206,5 +206,5 @@ fn broken_mappings_are_refused_or_mean_the_same_when_written_down() {
         assert_eq!(panics.load(Ordering::SeqCst), 0, "{value}");
     });
     println!("mappings: {taken} taken, {refused} refused");
-    assert!(taken > 100 && refused > 100, "{taken} taken, {refused} refused: the fuzz reaches nothing");
+    assert!(taken > looked / 50 && refused > looked / 50, "{taken} taken, {refused} refused: the fuzz reaches nothing");
 }

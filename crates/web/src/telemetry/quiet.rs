@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use tracing::callsite::Identifier;
 use tracing::field::{Field, Visit};
-use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::{Context, Filter};
@@ -92,10 +91,6 @@ impl<S: Subscriber> Filter<S> for Quiet {
         true
     }
 
-    fn callsite_enabled(&self, _: &'static Metadata<'static>) -> Interest {
-        Interest::always()
-    }
-
     fn max_level_hint(&self) -> Option<LevelFilter> {
         // What the filter beside it lets through.
         Some(LevelFilter::TRACE)
@@ -134,8 +129,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::io;
 
-    use tracing_subscriber::Layer as _;
+    use tracing_subscriber::filter::FilterExt as _;
     use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::{EnvFilter, Layer as _};
 
     use super::*;
 
@@ -163,7 +159,8 @@ mod tests {
         let (begun, later) = (Instant::now(), ahead.clone());
         let quiet = Quiet::with_clock(Duration::from_secs(5), Arc::new(move || begun + *later.lock().unwrap()));
         let writer = lines.clone();
-        let layer = tracing_subscriber::fmt::layer().with_writer(move || writer.clone()).with_filter(quiet.clone());
+        let layer =
+            tracing_subscriber::fmt::layer().with_writer(move || writer.clone()).with_filter(EnvFilter::new("info").and(quiet.clone()));
         let _held = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
         for _ in 0..100 {
             warn("refused");
