@@ -17,6 +17,7 @@ use crate::version::{AsSeen, Version};
 use crate::{lock, on};
 
 pub use judges::lock_judges;
+pub(crate) use judges::see_judges;
 
 /// A stored profile.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable)]

@@ -118,7 +118,7 @@ pub fn record(
     Ok(judged.recorded(calibration))
 }
 
-/// [`record`] for the common case with two statements and no lock, outside of a transaction: a judgment of work in time, with nobody in
+/// [`record`] for the common case with three statements and no lock, outside of a transaction: a judgment of work in time, with nobody in
 /// between. `None` when it is another case, or somebody was: then nothing is written, and [`record`] has to say what there is to say.
 ///
 /// # Errors

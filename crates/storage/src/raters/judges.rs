@@ -11,6 +11,7 @@ use crate::connection::Connection;
 use crate::error::StorageError;
 use crate::judgments::{self, Opinion};
 use crate::schema::{judgments as j, rater_profiles as t};
+use crate::version::{self, Version};
 
 /// Key, choice and escalation of a judgment.
 type Said = (i64, String, bool);
@@ -32,17 +33,45 @@ pub fn lock_judges(conn: &mut Connection, task_id: &str, rater_id: &str) -> Resu
     let own = j::rater_id.eq(t::rater_id).and(j::task_id.eq(task_id)).and(j::voided_at.is_null());
     let said = (j::id, j::choice, j::is_escalated);
     let query = t::table.left_join(j::table.on(own)).select((Rater::as_select(), said.nullable()));
-    let rows: Vec<(Rater, Option<Said>)> = Judges { query, task_id, rater_id }.load(c)?;
-    let mut given = Vec::new();
-    let mut raters = Vec::with_capacity(rows.len());
-    for (rater, said) in rows {
-        if let Some((id, choice, is_escalated)) = said {
-            given.push((id, Opinion { rater_id: rater.rater_id.clone(), choice, is_escalated }));
-        }
+    let rows: Vec<(Rater, Option<Said>)> = Judges { query, task_id, rater_id, lock: " FOR UPDATE OF rater_profiles" }.load(c)?;
+    let (raters, said): (Vec<Rater>, Vec<Option<Said>>) = rows.into_iter().unzip();
+    Ok((opinions(&raters, said), raters))
+}
+
+/// [`lock_judges`] without locks, with the versions of the raters' rows, in the same order. For PostgreSQL.
+///
+/// # Errors
+/// As any query.
+pub(crate) fn see_judges(
+    c: &mut PgConnection,
+    task_id: &str,
+    rater_id: &str,
+) -> Result<(Vec<Opinion>, Vec<(Rater, Version)>), StorageError> {
+    let own = j::rater_id.eq(t::rater_id).and(j::task_id.eq(task_id)).and(j::voided_at.is_null());
+    let said = (j::id, j::choice, j::is_escalated);
+    let query = t::table.left_join(j::table.on(own)).select((Rater::as_select(), version::of("rater_profiles"), said.nullable()));
+    let rows: Vec<(Rater, String, Option<Said>)> = Judges { query, task_id, rater_id, lock: "" }.load(c)?;
+    let (mut raters, mut versions, mut all_said) = (Vec::new(), Vec::new(), Vec::new());
+    for (rater, version, said) in rows {
         raters.push(rater);
+        versions.push(Version::read(version));
+        all_said.push(said);
     }
+    Ok((opinions(&raters, all_said), raters.into_iter().zip(versions).collect()))
+}
+
+/// What each rater said, oldest first.
+fn opinions(raters: &[Rater], said: Vec<Option<Said>>) -> Vec<Opinion> {
+    let mut given: Vec<(i64, Opinion)> = raters
+        .iter()
+        .zip(said)
+        .filter_map(|(rater, said)| {
+            let (id, choice, is_escalated) = said?;
+            Some((id, Opinion { rater_id: rater.rater_id.clone(), choice, is_escalated }))
+        })
+        .collect();
     given.sort_by_key(|(id, _)| *id);
-    Ok((given.into_iter().map(|(_, opinion)| opinion).collect(), raters))
+    given.into_iter().map(|(_, opinion)| opinion).collect()
 }
 
 /// The query of [`lock_judges`] with the ids of the raters as a list that PostgreSQL makes first, so that it plans once.
@@ -50,6 +79,7 @@ struct Judges<'a, Q> {
     query: Q,
     task_id: &'a str,
     rater_id: &'a str,
+    lock: &'static str,
 }
 
 impl<Q> QueryId for Judges<'_, Q> {
@@ -70,7 +100,8 @@ impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for Judges<'_, Q> {
         out.push_bind_param::<Text, _>(&self.task_id)?;
         out.push_sql(" UNION ALL SELECT ");
         out.push_bind_param::<Text, _>(&self.rater_id)?;
-        out.push_sql(")) ORDER BY rater_profiles.rater_id FOR UPDATE OF rater_profiles");
+        out.push_sql(")) ORDER BY rater_profiles.rater_id");
+        out.push_sql(self.lock);
         Ok(())
     }
 }
