@@ -1,10 +1,10 @@
 //! Which transaction wrote a row last, on PostgreSQL (its system column `xmin`): whoever read a row without a lock writes it only when nobody
 //! else has written it since.
 
-use diesel::expression::SqlLiteral;
+use diesel::expression::{ValidGrouping, is_aggregate};
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::query_builder::{AstPass, QueryFragment};
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::Text;
 
 /// The version of a row as it was read. Each write changes it, and no lock does.
@@ -24,8 +24,38 @@ impl Version {
 }
 
 /// Selects the version of a row of `table`.
-pub(crate) fn of(table: &str) -> SqlLiteral<Text> {
-    diesel::dsl::sql(&format!("{table}.xmin::text"))
+pub(crate) fn of(table: &'static str) -> VersionOf {
+    VersionOf(table)
+}
+
+/// The selection of [`of`]. With a literal of Diesel's in its place a statement would be prepared and planned anew at each call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct VersionOf(&'static str);
+
+impl Expression for VersionOf {
+    type SqlType = Text;
+}
+
+impl QueryId for VersionOf {
+    type QueryId = ();
+    // The type does not tell the table; the text itself is the key.
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<Source> SelectableExpression<Source> for VersionOf {}
+
+impl<Source> AppearsOnTable<Source> for VersionOf {}
+
+impl<GroupBy> ValidGrouping<GroupBy> for VersionOf {
+    type IsAggregate = is_aggregate::No;
+}
+
+impl QueryFragment<Pg> for VersionOf {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(self.0);
+        out.push_sql(".xmin::text");
+        Ok(())
+    }
 }
 
 /// A filter for one row of `table` that finds nothing when the row was written since its version was read.

@@ -42,8 +42,7 @@ impl Seen {
 }
 
 /// Reads what a judgment of an assignment of this rater is made from; `None` on a database whose rows have no versions, and when there is no
-/// such assignment. With two statements that PostgreSQL plans once: one for all it would plan at each call, which costs more than the rest.
-/// Whoever judges between them writes the task, whose version is read first.
+/// such assignment. Whoever judges between the two statements writes the task, whose version is read first.
 ///
 /// # Errors
 /// As any query.
