@@ -15,6 +15,8 @@ use crate::version::{self, Version};
 
 /// Key, choice and escalation of a judgment.
 type Said = (i64, String, bool);
+/// A rater with the version of the row.
+type Versioned = (Rater, Version);
 
 /// What was said of a task and counts, with all who said it and one rater more, locked until the transaction ends. The task must be locked
 /// by this transaction: then nobody else says anything.
@@ -42,11 +44,7 @@ pub fn lock_judges(conn: &mut Connection, task_id: &str, rater_id: &str) -> Resu
 ///
 /// # Errors
 /// As any query.
-pub(crate) fn see_judges(
-    c: &mut PgConnection,
-    task_id: &str,
-    rater_id: &str,
-) -> Result<(Vec<Opinion>, Vec<(Rater, Version)>), StorageError> {
+pub(crate) fn see_judges(c: &mut PgConnection, task_id: &str, rater_id: &str) -> Result<(Vec<Opinion>, Vec<Versioned>), StorageError> {
     let own = j::rater_id.eq(t::rater_id).and(j::task_id.eq(task_id)).and(j::voided_at.is_null());
     let said = (j::id, j::choice, j::is_escalated);
     let query = t::table.left_join(j::table.on(own)).select((Rater::as_select(), version::of("rater_profiles"), said.nullable()));
