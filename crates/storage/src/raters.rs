@@ -17,7 +17,7 @@ use crate::version::{AsSeen, Version};
 use crate::{lock, on};
 
 pub use judges::lock_judges;
-pub(crate) use judges::see_judges;
+pub(crate) use judges::{Said, in_order};
 
 /// A stored profile.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable)]

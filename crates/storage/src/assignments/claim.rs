@@ -8,7 +8,7 @@ use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::query_dsl::RunQueryDsl;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::{Array, Integer, Nullable, Text};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Assignment, Purpose, blind_order};
 use crate::connection::Connection;
@@ -77,12 +77,9 @@ pub fn look_for(conn: &mut Connection, wishes: &[Wish]) -> Result<Vec<(usize, Wa
         if some.is_empty() {
             continue;
         }
-        let look = LookFor {
-            columns: Waiting::as_select(),
-            places: some.iter().map(|wish| i32::try_from(wish.place).unwrap_or(i32::MAX)).collect(),
-            rater_ids: some.iter().map(|wish| wish.rater_id.as_str()).collect(),
-            task_types: is_typed.then(|| some.iter().filter_map(|wish| wish.task_type.as_deref()).collect()),
-        };
+        let listed: Vec<Value> =
+            some.iter().map(|wish| json!({"place": wish.place, "rater_id": wish.rater_id, "task_type": wish.task_type})).collect();
+        let look = LookFor { columns: Waiting::as_select(), wishes: Json(json!(listed)), is_typed };
         let rows: Vec<(i32, Waiting, Option<String>)> = look.load(c)?;
         found.extend(rows.into_iter().map(|(place, waiting, own)| (usize::try_from(place).unwrap_or(usize::MAX), waiting, own.is_some())));
     }
@@ -150,38 +147,30 @@ impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for Listed<'_, Q> {
     }
 }
 
-/// The query of [`look_for`]: that of `queue::look` for each wish.
-struct LookFor<'a, Columns> {
+/// The query of [`look_for`]: that of `queue::look` for each wish. The wishes as a document: of lists PostgreSQL knows the lengths, and then
+/// plans for each.
+struct LookFor<Columns> {
     columns: Columns,
-    places: Vec<i32>,
-    rater_ids: Vec<&'a str>,
-    task_types: Option<Vec<&'a str>>,
+    wishes: Json,
+    is_typed: bool,
 }
 
-impl<Columns> QueryId for LookFor<'_, Columns> {
+impl<Columns> QueryId for LookFor<Columns> {
     type QueryId = ();
     const HAS_STATIC_QUERY_ID: bool = false;
 }
 
-impl<Columns: Expression> Query for LookFor<'_, Columns> {
+impl<Columns: Expression> Query for LookFor<Columns> {
     type SqlType = (Integer, Columns::SqlType, Nullable<Text>);
 }
 
-impl<Columns, C> RunQueryDsl<C> for LookFor<'_, Columns> {}
+impl<Columns, C> RunQueryDsl<C> for LookFor<Columns> {}
 
-impl<Columns: QueryFragment<Pg>> QueryFragment<Pg> for LookFor<'_, Columns> {
+impl<Columns: QueryFragment<Pg>> QueryFragment<Pg> for LookFor<Columns> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("SELECT wish.place, first.* FROM unnest(");
-        out.push_bind_param::<Array<Integer>, _>(&self.places)?;
-        out.push_sql(", ");
-        out.push_bind_param::<Array<Text>, _>(&self.rater_ids)?;
-        if let Some(task_types) = &self.task_types {
-            out.push_sql(", ");
-            out.push_bind_param::<Array<Text>, _>(task_types)?;
-        }
-        out.push_sql(") AS wish (place, rater_id");
-        out.push_sql(if self.task_types.is_some() { ", task_type" } else { "" });
-        out.push_sql(") CROSS JOIN LATERAL (SELECT ");
+        out.push_sql("SELECT wish.place, first.* FROM jsonb_to_recordset(");
+        out.push_bind_param::<Document, _>(&self.wishes)?;
+        out.push_sql(") AS wish (place INT, rater_id TEXT, task_type TEXT) CROSS JOIN LATERAL (SELECT ");
         self.columns.walk_ast(out.reborrow())?;
         // State and rater in expressions, as in `queue::look`: of the column PostgreSQL knows that nearly all is done, and by the rater it would
         // read all that one has ever judged, where a task has few assignments.
@@ -191,7 +180,7 @@ impl<Columns: QueryFragment<Pg>> QueryFragment<Pg> for LookFor<'_, Columns> {
              WHERE task_queue.is_open AND COALESCE(own.state, '') <> 'submitted' AND COALESCE(own.state, '') <> 'skipped' \
              AND NOT EXISTS (SELECT FROM task_assignments AS held WHERE held.rater_id = wish.rater_id AND held.state = 'leased')",
         );
-        out.push_sql(if self.task_types.is_some() { " AND task_queue.task_type = wish.task_type" } else { "" });
+        out.push_sql(if self.is_typed { " AND task_queue.task_type = wish.task_type" } else { "" });
         out.push_sql(" ORDER BY task_queue.position, task_queue.id LIMIT 24) AS first");
         Ok(())
     }

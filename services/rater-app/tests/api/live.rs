@@ -99,3 +99,38 @@ async fn a_judgment_reaches_the_leaderboard_page_and_the_rater() {
     }
     handle.stop(false).await;
 }
+
+#[actix_web::test]
+async fn a_judgment_that_is_taken_back_is_told_as_a_row_that_is_gone() {
+    for house in House::everywhere(&[("ENDCAP_REALTIME_POLL_MS", "20")]) {
+        let app = app!(house);
+        let (address, handle) = serve(&house.state);
+        let jobs = rater_app::jobs::start(&house.state, &house.shutdown);
+        let (admin, rater) = (house.admin(), house.person("rita", Role::Rater, true).await);
+        let wanted = json!({"postgres_changes": [{"event": "*", "schema": "public", "table": "judgments"}]});
+        let (mut own, joined) = join_with(&address, &rater, &format!("rater:{}", rater.rater_id), wanted).await;
+        assert_eq!(joined, "ok");
+        hear(&mut own, "system").await;
+
+        ask!(app, post("/v1/tasks", &admin, plan_task("t1", 3)));
+        let held = ask!(app, post("/v1/assignments/next", &rater, json!({}))).body;
+        let path = format!("/v1/assignments/{}/judgment", held["assignment_id"].as_str().unwrap());
+        let judged = ask!(app, post(&path, &rater, json!({"choice": "tie", "confidence": 0.95}))).body;
+        let path = format!("/v1/judgments/{}/undo", judged["judgment_id"].as_str().unwrap());
+        ask!(app, post(&path, &rater, json!({})));
+
+        let inserted = hear(&mut own, "postgres_changes").await["payload"]["data"].clone();
+        assert_eq!(inserted["type"], "INSERT", "{}: {inserted}", house.kind());
+        assert_eq!(inserted["record"]["judgment_id"], judged["judgment_id"], "{}: {inserted}", house.kind());
+        let gone = hear(&mut own, "postgres_changes").await["payload"]["data"].clone();
+        assert_eq!(gone["type"], "DELETE", "{}: {gone}", house.kind());
+        assert_eq!(gone["old_record"]["judgment_id"], judged["judgment_id"], "{}: {gone}", house.kind());
+        assert!(gone.get("record").is_none_or(|record| record.is_null() || record == &json!({})), "{}: {gone}", house.kind());
+
+        house.shutdown.cancel();
+        for job in jobs {
+            job.await.unwrap();
+        }
+        handle.stop(false).await;
+    }
+}
