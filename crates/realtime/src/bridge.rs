@@ -79,6 +79,7 @@ pub async fn listen(settings: BridgeSettings, hub: Hub, standing: watch::Sender<
         let begun = tokio::time::Instant::now();
         let link = async {
             let mut link = Link::open(&settings, heard.last_at()).await?;
+            heard.begin();
             standing.send_replace(Standing::Connected);
             gauge!("realtime_bridge_connected").set(1.0);
             tracing::info!(channels = settings.listen.len(), "the bridge to Supabase is connected");

@@ -360,12 +360,13 @@ fn refuse_cross_site(access: &Access, request: &HttpRequest) -> Result<(), Probl
         return Ok(());
     }
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let is_of_ours =
+        |from: &str| access.origins.iter().any(|own| own == from) || header(HOST.as_str()).is_some_and(|host| origin_is_host(from, host));
     let is_from_us = match (header("sec-fetch-site"), header(ORIGIN.as_str())) {
-        (Some(site), _) => matches!(site, "same-origin" | "same-site" | "none"),
-        (None, Some(from)) => {
-            access.origins.iter().any(|own| own == from) || header(HOST.as_str()).is_some_and(|host| origin_is_host(from, host))
-        }
-        (None, None) => false,
+        (Some("same-origin" | "none"), _) => true,
+        // Another host of the same domain, or another port: one of our services, or anybody's.
+        (Some("same-site") | None, Some(from)) => is_of_ours(from),
+        _ => false,
     };
     if is_from_us {
         Ok(())

@@ -92,16 +92,35 @@ impl Issuer {
             return;
         }
         if is_known {
-            // Nobody waits for it: the known key is used meanwhile.
-            if let Ok(turn) = self.turn.clone().try_lock_owned() {
-                let own = self.clone();
-                tokio::spawn(async move {
-                    own.fetch_if_due(now).await;
-                    drop(turn);
-                });
-            }
+            self.fetch_meanwhile(now);
         } else if let Ok(_turn) = tokio::time::timeout(DEADLINE, self.turn.lock()).await {
             self.fetch_if_due(now).await;
+        }
+    }
+
+    /// Fetches the set when none is known, and anew in the background when the known one is old: for tokens that come where nobody can wait.
+    pub async fn warm(&self) {
+        let now = self.clock.now();
+        let age = self.known.read().unwrap_or_else(PoisonError::into_inner).fetched_at.map(|at| now - at);
+        match age {
+            None => {
+                if let Ok(_turn) = tokio::time::timeout(DEADLINE, self.turn.lock()).await {
+                    self.fetch_if_due(now).await;
+                }
+            }
+            Some(age) if age >= FRESH => self.fetch_meanwhile(now),
+            Some(_) => {}
+        }
+    }
+
+    /// Nobody waits for it.
+    fn fetch_meanwhile(&self, now: DateTime<Utc>) {
+        if let (Ok(turn), Ok(runtime)) = (self.turn.clone().try_lock_owned(), tokio::runtime::Handle::try_current()) {
+            let own = self.clone();
+            runtime.spawn(async move {
+                own.fetch_if_due(now).await;
+                drop(turn);
+            });
         }
     }
 
@@ -128,16 +147,22 @@ impl Issuer {
         }
     }
 
-    /// The key of this id, as far as it is known now.
+    /// The key of this id, as far as it is known now. One that is not known is asked for meanwhile, for where nobody could wait before: whoever
+    /// comes again, as sockets do, finds it.
     pub(crate) fn find(&self, id: &str) -> Lookup {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let is_kept = known.fetched_at.is_some_and(|at| self.clock.now() - at < KEPT);
-        match known.keys.get(id) {
-            Some(key) if is_kept => Lookup::Found(Box::new(key.clone())),
-            Some(_) => Lookup::Unavailable,
-            None if known.has_failed || known.fetched_at.is_none() => Lookup::Unavailable,
-            None => Lookup::Unknown,
-        }
+        let now = self.clock.now();
+        let found = {
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            let is_kept = known.fetched_at.is_some_and(|at| now - at < KEPT);
+            match known.keys.get(id) {
+                Some(key) if is_kept => return Lookup::Found(Box::new(key.clone())),
+                Some(_) => Lookup::Unavailable,
+                None if known.has_failed || known.fetched_at.is_none() => Lookup::Unavailable,
+                None => Lookup::Unknown,
+            }
+        };
+        self.fetch_meanwhile(now);
+        found
     }
 }
 

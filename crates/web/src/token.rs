@@ -163,6 +163,13 @@ impl Tokens {
         }
     }
 
+    /// Fetches what verifying tokens that come later will need, where it is not known yet.
+    pub async fn warm(&self) {
+        if let Some(issuer) = &self.issuer {
+            issuer.warm().await;
+        }
+    }
+
     /// A new access token and its claims.
     ///
     /// # Errors

@@ -100,8 +100,16 @@ pub async fn look_up_key(
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let state = request.app_data::<Data<State>>().cloned();
     let credential = credential_of(&request);
-    if let (Some(state), Some(token)) = (&state, &credential) {
-        state.access.tokens().prepare(token).await;
+    if let (Some(state), Some(credential)) = (&state, &credential) {
+        let tokens = state.access.tokens();
+        tokens.prepare(credential).await;
+        if let Some(token) = bearer_of(&request).filter(|token| token != credential) {
+            tokens.prepare(&token).await;
+        }
+        if state.access.is_publishable(credential) {
+            // Who comes with it says who they are when they join, where nobody waits.
+            tokens.warm().await;
+        }
     }
     if let (Some(state), Some(key)) = (state, credential)
         && key.split('.').count() != 3
@@ -272,6 +280,10 @@ fn credential_of(request: &ServiceRequest) -> Option<String> {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty());
     let query =
         || form_urlencoded::parse(request.query_string().as_bytes()).find(|(name, _)| name == "apikey").map(|(_, key)| key.into_owned());
-    let bearer = || header(AUTHORIZATION.as_str()).and_then(|text| text.split_once(' ')).map(|(_, token)| token.trim().to_owned());
-    header("x-api-key").or_else(|| header("apikey")).map(str::to_owned).or_else(query).or_else(bearer)
+    header("x-api-key").or_else(|| header("apikey")).map(str::to_owned).or_else(query).or_else(|| bearer_of(request))
+}
+
+fn bearer_of(request: &ServiceRequest) -> Option<String> {
+    let text = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
+    text.split_once(' ').map(|(_, token)| token.trim().to_owned())
 }

@@ -27,6 +27,7 @@ pub fn configure(routes: &mut ServiceConfig) {
         .service(resource("/login").route(get().to(login::login)))
         .service(resource("/login/create").route(post().to(login::create_account)))
         .service(resource("/accounts").route(get().to(accounts::accounts)))
+        .service(resource("/accounts/{account_id}").route(get().to(accounts::account)))
         .service(resource("/accounts/{account_id}/confirm").route(post().to(accounts::confirm_account)))
         .service(resource("/accounts/{account_id}/refuse").route(post().to(accounts::refuse_account)))
         .service(resource("/calibration").route(get().to(calibration::calibration)))

@@ -4,8 +4,17 @@
   const page = document.getElementById('sign-in');
   const session = window.raterSession;
   if (page.dataset.error) session.forget();
-  else if (session.wasSignedIn() && page.dataset.signedIn === 'false') {
-    session.renew().then((isBack) => { if (isBack) location.replace(page.dataset.returnTo); });
+  else if (session.wasSignedIn() && page.dataset.signedIn === 'false' && mayGoOn()) {
+    session.renew({ inAnyCase: true }).then((isBack) => { if (isBack) location.replace(page.dataset.returnTo); });
+  }
+
+  /** Not twice within half a minute: whoever was sent back here at once has to sign in, whatever the renewal says. */
+  function mayGoOn() {
+    try {
+      const last = Number(sessionStorage.getItem('endcap-went-on')) || 0;
+      sessionStorage.setItem('endcap-went-on', String(Date.now()));
+      return Date.now() - last > 30_000;
+    } catch { return false; }
   }
   for (const form of page.querySelectorAll('form')) {
     form.addEventListener('submit', () => {

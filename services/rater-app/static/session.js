@@ -6,10 +6,10 @@
   const read = () => { try { return Number(localStorage.getItem(MARK)) || 0; } catch { return 0; } };
   const write = (value) => { try { if (value) localStorage.setItem(MARK, String(value)); else localStorage.removeItem(MARK); } catch { /* each tab then renews by itself */ } };
 
-  /** Renews the cookies unless another tab just did; whether there is a session now. */
-  async function renew() {
+  /** Renews the cookies unless another tab just did; whether there is a session now. Whoever knows that there is none asks in any case. */
+  async function renew({ inAnyCase = false } = {}) {
     const work = async () => {
-      if (Date.now() - read() < RENEW_AFTER_MS) return true;
+      if (!inAnyCase && Date.now() - read() < RENEW_AFTER_MS) return true;
       const response = await fetch('/session/refresh', { method: 'POST', credentials: 'same-origin' }).catch(() => null);
       if (response?.status === 204) { write(Date.now()); return true; }
       // Out of reach is not signed out: only an answer ends the mark.

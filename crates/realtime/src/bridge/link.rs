@@ -68,13 +68,13 @@ impl Replays {
         Self { since, channels: HashMap::new() }
     }
 
-    /// Notes a message that was said again. When so many came as the project remembers, and none of them was known, what was said before them
-    /// may be lost: since when.
-    pub(super) fn note(&mut self, channel: &str, is_news: bool) -> Option<u64> {
+    /// Notes a message that was said again. When so many came as the project remembers, and none of others was known, what was said before them
+    /// may be lost: since when. Our own tell nothing: they are never news.
+    pub(super) fn note(&mut self, channel: &str, is_known: bool) -> Option<u64> {
         let since = self.since?;
         let (count, all_news) = self.channels.entry(channel.to_owned()).or_insert((0, true));
         *count += 1;
-        *all_news &= is_news;
+        *all_news &= !is_known;
         (*count == REPLAYED && *all_news).then_some(since)
     }
 }
@@ -208,7 +208,7 @@ fn tell(message: Incoming, settings: &BridgeSettings, hub: &Hub, heard: &mut Hea
                 counter!("realtime_bridge_received_total").increment(1);
                 publish(&event, &payload);
             }
-            if is_replayed && let Some(since) = replays.note(&topic, is_news) {
+            if is_replayed && let Some(since) = replays.note(&topic, !is_news && !heard.is_own(&payload)) {
                 counter!("realtime_bridge_gaps_total").increment(1);
                 tracing::warn!(channel = topic, since, "more may have been said in a bridged channel than the project remembers");
                 publish("replay_incomplete", &json!({ "channel": topic, "since": since }));

@@ -46,14 +46,27 @@ impl Heard {
         Self { origin, known: HashSet::new(), order: VecDeque::new(), last_at_ms: None }
     }
 
+    /// Whether a message is our own.
+    #[must_use]
+    pub fn is_own(&self, payload: &Value) -> bool {
+        payload.get(FIELD).and_then(|mark| mark.get("origin")).and_then(Value::as_str) == Some(self.origin.as_str())
+    }
+
+    /// From now on something can be missed: what is said after a first join is asked for after a gap, also when nothing was heard before it.
+    pub fn begin(&mut self) {
+        if self.last_at_ms.is_none() {
+            self.last_at_ms = now_ms();
+        }
+    }
+
     /// Whether a message is news: not our own, and not heard before. `meta_id` is the id that the project gives to messages from its database.
     pub fn is_news(&mut self, payload: &Value, meta_id: Option<&str>) -> bool {
-        self.last_at_ms = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|at| u64::try_from(at.as_millis()).ok());
-        let mark = payload.get(FIELD);
-        let text = |field: &str| mark.and_then(|mark| mark.get(field)).and_then(Value::as_str);
-        if text("origin") == Some(self.origin.as_str()) {
+        self.last_at_ms = now_ms();
+        if self.is_own(payload) {
             return false;
         }
+        let mark = payload.get(FIELD);
+        let text = |field: &str| mark.and_then(|mark| mark.get(field)).and_then(Value::as_str);
         let key = match (text("origin"), text("id"), meta_id) {
             (Some(origin), Some(id), _) => format!("{origin} {id}"),
             (_, _, Some(id)) => id.to_owned(),
@@ -76,6 +89,10 @@ impl Heard {
     pub fn last_at(&self) -> Option<u64> {
         self.last_at_ms
     }
+}
+
+fn now_ms() -> Option<u64> {
+    SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|at| u64::try_from(at.as_millis()).ok())
 }
 
 #[cfg(test)]

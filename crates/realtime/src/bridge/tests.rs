@@ -196,12 +196,30 @@ async fn a_link_that_drops_is_made_again_and_asks_for_what_it_missed() {
 #[test]
 fn a_replay_that_reaches_back_to_what_was_heard_is_whole() {
     let mut replays = Replays::new(Some(7));
-    assert!((0..24).all(|_| replays.note("a", true).is_none()));
-    assert_eq!(replays.note("b", false), None);
-    assert_eq!(replays.note("a", true), Some(7), "the twenty-fifth");
-    assert_eq!(replays.note("a", true), None, "told once");
-    assert!((0..40).all(|_| replays.note("b", true).is_none()), "it began with one that was known");
-    assert!((0..40).all(|_| Replays::new(None).note("a", true).is_none()), "nothing was asked for");
+    assert!((0..24).all(|_| replays.note("a", false).is_none()));
+    assert_eq!(replays.note("b", true), None);
+    assert_eq!(replays.note("a", false), Some(7), "the twenty-fifth");
+    assert_eq!(replays.note("a", false), None, "told once");
+    assert!((0..40).all(|_| replays.note("b", false).is_none()), "it began with one that was known");
+    assert!((0..40).all(|_| Replays::new(None).note("a", false).is_none()), "nothing was asked for");
+}
+
+#[tokio::test]
+async fn a_gap_before_the_first_message_is_asked_for_and_own_echoes_hide_none() {
+    let project = Project::start().await;
+    let mut bridged = bridge(&project);
+    bridged.connected().await;
+    project.faults.cut();
+    bridged.until(|standing| matches!(standing, Standing::Degraded(_))).await;
+    bridged.connected().await;
+    let joins = project.joins.lock().unwrap().clone();
+    assert!(joins[1]["config"]["broadcast"]["replay"]["since"].is_u64(), "nothing was heard, and something may have been said: {joins:?}");
+    for n in 0..25 {
+        let payload = if n == 3 { marked(json!({}), 1, "us") } else { json!({ "n": n }) };
+        project.say("e", &payload, &json!({ "id": format!("row-{n}"), "replayed": true }));
+    }
+    let told = bridged.heard(25).await;
+    assert!(told.iter().any(|payload| payload["channel"] == "news" && payload["since"].is_u64()), "replay_incomplete: {told:?}");
 }
 
 #[tokio::test]

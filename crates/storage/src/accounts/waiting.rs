@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use super::{Account, NewAccount, Standing, find, insert_as};
 use crate::connection::Connection;
 use crate::error::StorageError;
+use crate::matching::{contains, lower};
 use crate::on;
 use crate::page::{Page, Slice};
 use crate::raters::{self, NewRater};
@@ -36,14 +37,14 @@ pub fn insert_waiting(conn: &mut Connection, new: &NewAccount, now: DateTime<Utc
     insert_as(conn, new, Standing::Waiting, now)
 }
 
-/// Those that wait, oldest first.
+/// Those that wait and whose e-mail address holds `text`, oldest first.
 ///
 /// # Errors
 /// As any query.
-pub fn list_waiting(conn: &mut Connection, page: &Page) -> Result<Slice<Account>, StorageError> {
+pub fn list_waiting(conn: &mut Connection, text: &str, page: &Page) -> Result<Slice<Account>, StorageError> {
     let after = page.after.unwrap_or(0);
     let rows: Vec<Account> = on!(conn, c => t::table
-        .filter(waits!().and(t::id.gt(after)))
+        .filter(waits!().and(t::id.gt(after)).and(lower(t::email).like(contains(text)).escape('!')))
         .order(t::id)
         .limit(page.fetch())
         .select(Account::as_select())

@@ -32,7 +32,7 @@ fn who_signed_up_waits_until_somebody_confirms_and_is_forgotten_if_nobody_does()
         let (mut conn, kind) = (db.connect(), db.kind());
         let conn = &mut conn;
         let listed = |conn: &mut _| -> Vec<String> {
-            accounts::list_waiting(conn, &Page::first(10)).unwrap().rows.into_iter().map(|account| account.email).collect()
+            accounts::list_waiting(conn, "", &Page::first(10)).unwrap().rows.into_iter().map(|account| account.email).collect()
         };
         let mut ids = Vec::new();
         for email in ["a@example.com", "b@example.com", "c@example.com"] {

@@ -85,6 +85,24 @@ async fn a_new_key_is_fetched_and_made_up_ones_do_not_hammer_the_project() {
 }
 
 #[tokio::test]
+async fn who_cannot_wait_finds_the_keys_when_they_were_warmed_or_at_the_next_try() {
+    let tried = tried();
+    let token = Signer::Es256("es-1").sign(&claims());
+    tried.tokens.warm().await;
+    tried.tokens.verify_access(&token).unwrap();
+    tried.tokens.warm().await;
+    assert_eq!(tried.fetched(), 1, "known and young");
+    tried.serve(Ok(key_set(&["es-1", "es-2"])));
+    tried.hand.advance(REFETCH_EVERY);
+    let rotated = Signer::Es256("es-2").sign(&claims());
+    assert_eq!(tried.tokens.verify_access(&rotated), Err(TokenError::WrongSignature), "not known yet, and asked for meanwhile");
+    while tried.tokens.verify_access(&rotated).is_err() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(tried.fetched(), 2);
+}
+
+#[tokio::test]
 async fn known_keys_last_for_a_day_while_the_project_is_down() {
     let tried = tried();
     let (known, unknown) = (Signer::Es256("es-1").sign(&claims()), Signer::Es256("es-2").sign(&claims()));

@@ -267,7 +267,8 @@ fn finish_headers(response: &mut ServiceResponse<BoxBody>, shared: Option<&Share
     }
     set(headers, "content-security-policy", &policy);
     set(headers, "x-content-type-options", "nosniff");
-    set(headers, "referrer-policy", "same-origin");
+    // Not `same-origin`, with which a form that one of our services sends to another says no origin, and is taken for a stranger's.
+    set(headers, "referrer-policy", "strict-origin-when-cross-origin");
     set(headers, "cross-origin-opener-policy", "same-origin");
     set(headers, "permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()");
     if shared.is_some_and(|shared| shared.is_https) {

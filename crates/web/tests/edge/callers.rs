@@ -110,8 +110,16 @@ async fn cookies_work_only_from_our_own_pages() {
     assert_eq!(call(Method::POST, &with(&[("origin", "https://evil.example")])).await, refused());
     assert_eq!(call(Method::POST, &with(&[("sec-fetch-site", "cross-site"), ("origin", "http://localhost:8002")])).await, refused());
     assert_eq!(call(Method::GET, &with(&[("upgrade", "websocket"), ("origin", "https://evil.example")])).await, refused());
-    for good in [("sec-fetch-site", "same-origin"), ("sec-fetch-site", "same-site"), ("origin", "http://localhost:8002")] {
-        assert!(call(Method::POST, &with(&[good])).await.is_ok(), "{good:?}");
+    let same_site = ("sec-fetch-site", "same-site");
+    assert_eq!(call(Method::POST, &with(&[same_site])).await, refused(), "anybody's page on another port or host of the domain");
+    assert_eq!(call(Method::POST, &with(&[same_site, ("origin", "http://localhost:9999")])).await, refused());
+    assert_eq!(call(Method::POST, &with(&[same_site, ("origin", "null")])).await, refused());
+    for good in [
+        vec![("sec-fetch-site", "same-origin")],
+        vec![same_site, ("origin", "http://localhost:8002")],
+        vec![("origin", "http://localhost:8002")],
+    ] {
+        assert!(call(Method::POST, &with(&good)).await.is_ok(), "{good:?}");
     }
 }
 

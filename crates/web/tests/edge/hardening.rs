@@ -91,7 +91,7 @@ async fn browsers_are_told_what_pages_may_do() {
                 "content-security-policy: default-src 'self'; script-src 'self'; style-src 'self';",
                 "frame-ancestors 'none'; base-uri 'none'; object-src 'none'",
                 "x-content-type-options: nosniff",
-                "referrer-policy: same-origin",
+                "referrer-policy: strict-origin-when-cross-origin",
                 "cross-origin-opener-policy: same-origin",
                 "permissions-policy: camera=(), geolocation=(), microphone=(), payment=(), usb=()",
             ] {

@@ -121,12 +121,22 @@ async fn where_accounts_are_confirmed_nobody_learns_who_has_one() {
         let admin = house.admin();
         let page = actix_web::test::call_and_read_body(&app, get("/accounts", &admin).to_request()).await;
         let page = String::from_utf8(page.to_vec()).unwrap();
-        assert!(page.contains("ada@example.com") && page.contains("Confirm"), "{kind}");
+        assert!(page.contains("ada@example.com") && page.contains("Decide"), "{kind}");
+        let one = format!("/accounts/{}", first.body["id"].as_str().unwrap());
+        let page = actix_web::test::call_and_read_body(&app, get(&one, &admin).to_request()).await;
+        assert!(String::from_utf8_lossy(&page).contains("Refuse and delete"), "{kind}");
+        let found = actix_web::test::call_and_read_body(&app, get("/accounts?q=EXAMPLE.com", &admin).to_request()).await;
+        assert!(String::from_utf8_lossy(&found).contains("ada@example.com"), "{kind}");
+        let found = actix_web::test::call_and_read_body(&app, get("/accounts?q=%25x", &admin).to_request()).await;
+        assert!(!String::from_utf8_lossy(&found).contains("ada@example.com"), "{kind}: a wildcard is a sign like others");
         let rater = house.person("rita", domain::role::Role::Rater, true).await;
         assert_eq!(ask!(app, get("/accounts", &rater)).status, 403, "{kind}");
         let path = format!("/accounts/{}/confirm", first.body["id"].as_str().unwrap());
         assert_eq!(ask!(app, as_person(TestRequest::post().uri(&path), &rater)).status, 403, "{kind}");
-        for (path, done) in [(path.as_str(), "confirmed"), (path.as_str(), "gone"), ("/accounts/acc_unknown/refuse", "gone")] {
+        let signed_out = ask!(app, TestRequest::post().uri(&path));
+        assert_eq!(signed_out.headers.get("location").unwrap(), &format!("/login?return_to={}", one.replace('/', "%2F")), "{kind}");
+        let confirmed = format!("confirmed&account={}", first.body["id"].as_str().unwrap());
+        for (path, done) in [(path.as_str(), confirmed.as_str()), (path.as_str(), "gone"), ("/accounts/acc_unknown/refuse", "gone")] {
             let reply = ask!(app, as_person(TestRequest::post().uri(path), &admin));
             assert_eq!(
                 reply.headers.get("location").unwrap().to_str().unwrap(),
@@ -135,6 +145,9 @@ async fn where_accounts_are_confirmed_nobody_learns_who_has_one() {
                 reply.body
             );
         }
+        let told = actix_web::test::call_and_read_body(&app, get(&format!("/accounts?done={confirmed}"), &admin).to_request()).await;
+        assert!(String::from_utf8_lossy(&told).contains("ada@example.com is confirmed"), "{kind}");
+        assert_eq!(ask!(app, get(&one, &admin)).headers.get("location").unwrap(), "/accounts?done=gone", "{kind}");
         let id = first.body["id"].as_str().unwrap();
         assert_eq!(house.audited().await.last().unwrap(), &format!("acc_admin account.confirmed account:{id}"), "{kind}");
 
