@@ -12,6 +12,18 @@ import sys
 
 import yaml
 
+# Settings that an overlay gives in place of what stands in the repository, in overlays that are rendered for that alone (scripts/check-deploy).
+OVERRIDES = {
+    "overrides-supabase": {"SUPABASE_URL": "https://ours.supabase.co", "ENDCAP_SUPABASE_PUBLISH": "leaderboard"},
+    "overrides-tracing": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector.ours:4318", "ENDCAP_TRACE_SHARE": "0.5"},
+}
+# What tells each of these components that the overlay has to say it.
+WANTED = {"supabase": ("SUPABASE_URL",), "tracing": ("OTEL_EXPORTER_OTLP_ENDPOINT",)}
+# What docs/deployment.md tells people to set for Compose.
+PASSED_ON = (
+    "ENDCAP_TRUSTED_PROXIES", "ENDCAP_COOKIE_DOMAIN", "ENDCAP_PUBLISHABLE_KEY", "ENDCAP_SEAL_KEYS_FILE", "ENDCAP_SIGNUP", "ENDCAP_TRACE_SHARE",
+    "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS_FILE", "OTEL_RESOURCE_ATTRIBUTES",
+)
 PORTS = {"campaign-runtime": (8000, 8100), "rlhf-backend": (8001, 8101), "rater-app": (8002, 8102)}
 # Who calls whom on the private ports (the peers in each service's state.rs).
 CALLS = {("campaign-runtime", "rlhf-backend"), ("campaign-runtime", "rater-app"), ("rater-app", "rlhf-backend")}
@@ -32,11 +44,12 @@ def is_known(name, keys):
 
 
 def is_ours(name):
-    return name.startswith(("ENDCAP_", "SUPABASE_", "DATABASE_URL"))
+    return name.startswith(("ENDCAP_", "SUPABASE_", "DATABASE_URL", "OTEL_EXPORTER_"))
 
 
 def pod_of(workload):
-    return workload["spec"]["template"]["spec"]
+    spec = workload["spec"]
+    return (spec["jobTemplate"]["spec"] if workload["kind"] == "CronJob" else spec)["template"]["spec"]
 
 
 def selects(selector, labels):
@@ -81,7 +94,7 @@ def check_manifests(m, keys):
     problems = []
     say = problems.append
     maps, secrets = m.config_maps(), m.secrets()
-    for w in m.all("Deployment", "Job"):
+    for w in m.all("Deployment", "Job", "CronJob"):
         name, pod = w["metadata"]["name"], pod_of(w)
         container = pod["containers"][0]
         environment = m.environment(container)
@@ -107,6 +120,9 @@ def check_manifests(m, keys):
                     say(f"{name}: {key} names {value}, which no mounted Secret has")
         if pod.get("enableServiceLinks") is not False:
             say(f"{name}: service links bring variables that the programs may refuse")
+        for policy, settings in WANTED.items():
+            if w["kind"] == "Deployment" and policy in m.names("NetworkPolicy"):
+                problems += [f"{name}: the component {policy} is there, and the overlay does not set {key}" for key in settings if not environment.get(key)]
     for w in m.all("Deployment"):
         name, pod = w["metadata"]["name"], pod_of(w)
         container = pod["containers"][0]
@@ -144,11 +160,54 @@ def check_manifests(m, keys):
     if set(backends) != set(PORTS):
         say(f"people reach {sorted(set(backends))}, not the three services")
     problems += check_network(m)
+    problems += check_admin(m)
     for job in m.all("Job"):
         tag = pod_of(job)["containers"][0]["image"].partition(":")[2]
         release = job["metadata"]["name"].removeprefix("endcap-migrate").lstrip("-")
         if release and "@" not in tag and release != tag.replace(".", "-"):
             say(f"Job {job['metadata']['name']} runs the image {tag}: a Job cannot be changed, so its name must change with the release")
+    return problems
+
+
+def check_admin(m):
+    """That administration is there, never runs by itself, and may do no more than the migration."""
+    admin = next((c for c in m.all("CronJob") if c["metadata"]["name"] == "endcap-admin"), None)
+    job = next(iter(m.all("Job")), None)
+    if admin is None or job is None:
+        return ["admin: there is no CronJob endcap-admin, or no migration"]
+    problems = [] if admin["spec"].get("suspend") is True else ["admin: it would run by itself"]
+    mine, other = pod_of(admin), pod_of(job)
+    for key in ("securityContext", "serviceAccountName", "automountServiceAccountToken"):
+        if mine.get(key) != other.get(key):
+            problems.append(f"admin: {key} is not that of the migration")
+    for key in ("securityContext", "image"):
+        if mine["containers"][0].get(key) != other["containers"][0].get(key):
+            problems.append(f"admin: {key} of its container is not that of the migration")
+    return problems
+
+
+def check_backup(pod, rendered_secrets):
+    """The pod in which a backup is made is of no overlay, and must fit them all the same."""
+    spec, container = pod["spec"], pod["spec"]["containers"][0]
+    problems = []
+    if not spec["securityContext"].get("runAsNonRoot") or container["securityContext"].get("capabilities") != {"drop": ["ALL"]}:
+        problems.append("backup.yaml: the namespace takes restricted pods only")
+    if pod["metadata"]["labels"].get("app.kubernetes.io/component") != "migration":
+        problems.append("backup.yaml: no network policy lets it to the database")
+    names = {v["secret"]["secretName"] for v in spec["volumes"] if "secret" in v}
+    if rendered_secrets and not names <= rendered_secrets:
+        problems.append(f"backup.yaml: no overlay has the Secrets {sorted(names)}")
+    return problems
+
+
+def check_overrides(name, m):
+    """That what an overlay sets itself is what its pods get."""
+    problems = []
+    for key, value in OVERRIDES.get(name, {}).items():
+        for w in m.all("Deployment"):
+            found = m.environment(pod_of(w)["containers"][0]).get(key)
+            if found != value:
+                problems.append(f"{w['metadata']['name']}: the overlay sets {key}={value}, and the pod gets {found}")
     return problems
 
 
@@ -233,7 +292,8 @@ def check_compose(compose, secrets_script, dockerfile, keys):
         for key, value in environment.items():
             if is_ours(key) and not is_known(key, keys):
                 problems.append(f"compose: {name}: the programs do not know {key}")
-            if re.search(r"PASSWORD|SECRET|KEY", key) and not key.endswith("_FILE"):
+            # The publishable key is for pages that everybody sees.
+            if re.search(r"PASSWORD|SECRET|KEY|HEADERS", key) and not key.endswith("_FILE") and key != "ENDCAP_PUBLISHABLE_KEY":
                 problems.append(f"compose: {name}: {key} is a secret in the environment")
             if key.endswith("_FILE") and str(value).removeprefix("/run/secrets/") not in service.get("secrets", []):
                 problems.append(f"compose: {name}: {key} names {value}, which is not mounted")
@@ -242,6 +302,10 @@ def check_compose(compose, secrets_script, dockerfile, keys):
         if service["image"].startswith("endcap/"):
             if not (service.get("read_only") and service.get("cap_drop") == ["ALL"] and service.get("user") == "65532:65532"):
                 problems.append(f"compose: {name} can write to its root, has capabilities or runs as another user")
+            if name in (*PORTS, "admin"):
+                lacking = [key for key in PASSED_ON if key not in environment]
+                if lacking:
+                    problems.append(f"compose: {name} is not told {', '.join(lacking)}, whatever people set")
             if name in PORTS:
                 if (service.get("depends_on") or {}).get("migrate", {}).get("condition") != "service_completed_successfully":
                     problems.append(f"compose: {name} does not wait for the migration")
@@ -266,6 +330,7 @@ def everything(rendered):
         "operator_rules": yaml.safe_load(read("deploy/observability/alerts.yaml")),
         "dashboard": json.loads(read("deploy/observability/grafana/dashboards/endcap.json")),
         "runbook": read("docs/runbook.md"),
+        "backup": yaml.safe_load(read("deploy/kubernetes/backup.yaml")),
         "compose": yaml.safe_load(read("deploy/compose.yaml")),
         "secrets_script": read("deploy/make-secrets"),
         "dockerfile": read("deploy/Dockerfile"),
@@ -277,7 +342,10 @@ def check(parts):
     keys = keys_of_the_programs()
     problems = []
     for name, objects in parts["overlays"].items():
-        problems += [f"{name.rsplit('/', 1)[-1]}: {p}" for p in check_manifests(Manifests(objects), keys)]
+        short, m = name.rsplit("/", 1)[-1], Manifests(objects)
+        problems += [f"{short}: {p}" for p in check_manifests(m, keys) + check_overrides(short.removesuffix(".yaml"), m)]
+    rendered_secrets = set().union(*(Manifests(objects).secrets() for objects in parts["overlays"].values()))
+    problems += check_backup(parts["backup"], rendered_secrets)
     problems += check_observability(parts["rules"], parts["operator_rules"], parts["dashboard"], parts["runbook"])
     problems += check_compose(parts["compose"], parts["secrets_script"], parts["dockerfile"], keys)
     if parts["init"][0] != parts["init"][1]:
@@ -293,8 +361,9 @@ def faults():
         objects = next(iter(parts["overlays"].values()))
         return next(o for o in objects if o["kind"] == kind and (name is None or o["metadata"]["name"].startswith(name)))
 
-    def settings(parts):
-        return of(parts, "ConfigMap", "endcap-settings")["data"]
+    def settings(parts, overlay=""):
+        objects = next(o for n, o in parts["overlays"].items() if overlay in n)
+        return next(o for o in objects if o["kind"] == "ConfigMap" and o["metadata"]["name"].startswith("endcap-settings"))["data"]
 
     def container(parts, name):
         return pod_of(of(parts, "Deployment", name))["containers"][0]
@@ -330,7 +399,14 @@ def faults():
         "a published private port": lambda p: p["compose"]["services"]["rater-app"].update(ports=["127.0.0.1:8102:8102"]),
         "a target that is gone": lambda p: p.update(dockerfile=p["dockerfile"].replace("AS rater-app", "AS raters")),
         "a user by name": lambda p: p.update(dockerfile=p["dockerfile"].replace("USER 65532:65532", "USER endcap")),
-        "a secret that nobody makes": lambda p: p["compose"]["secrets"].update({"seal-keys": {"file": "./secrets/seal-keys"}}),
+        "a secret that nobody makes": lambda p: p["compose"]["secrets"].update({"sealing-keys": {"file": "./secrets/sealing-keys"}}),
+        "a setting that never reaches the services": lambda p: p["compose"]["services"]["rater-app"]["environment"].pop("ENDCAP_TRUSTED_PROXIES"),
+        "a component that overrules its overlay": lambda p: settings(p, "overrides-supabase").update(SUPABASE_URL="https://abcdefgh.supabase.co"),
+        "a share of traces that is overruled": lambda p: settings(p, "overrides-tracing").update(ENDCAP_TRACE_SHARE="0.1"),
+        "a collector without its address": lambda p: settings(p, "overrides-tracing").pop("OTEL_EXPORTER_OTLP_ENDPOINT"),
+        "administration that runs by itself": lambda p: of(p, "CronJob")["spec"].update(suspend=False),
+        "administration as root": lambda p: pod_of(of(p, "CronJob"))["securityContext"].update(runAsNonRoot=False),
+        "a backup that cannot reach the database": lambda p: p["backup"]["metadata"]["labels"].pop("app.kubernetes.io/component"),
         "copies that differ": lambda p: p.update(init=(p["init"][0], p["init"][1] + "# changed\n")),
     }
 
@@ -347,8 +423,8 @@ def main():
     missed = []
     for name, plant in faults().items():
         broken = copy.deepcopy(parts)
-        # One overlay is enough, and the first has all that is broken here.
-        broken["overlays"] = dict(list(broken["overlays"].items())[:1])
+        # The first has all that is broken here but what only those can show that override something.
+        broken["overlays"] = {n: o for i, (n, o) in enumerate(broken["overlays"].items()) if i == 0 or "overrides" in n}
         plant(broken)
         if not set(check(broken)) - before:
             missed.append(name)

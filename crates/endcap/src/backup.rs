@@ -60,6 +60,7 @@ pub fn back_up(arguments: &BackupArguments) -> Result<()> {
     let file = &arguments.file;
     ensure!(!file.exists(), "{} exists; a backup overwrites nothing", file.display());
     let mut conn = crate::database::open_existing(&url)?;
+    migrate::require_whole(&mut conn).with_context(|| format!("{url} is not backed up: what came back of it would pass for whole"))?;
     let schema = schema_of(&mut conn)?.context("the database has no schema of Endcap; there is nothing to back up")?;
     let (unfinished, note_place) = (beside(file, ".part"), beside(file, ".json"));
     require_ours(&note_place)?;

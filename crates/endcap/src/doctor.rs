@@ -190,13 +190,19 @@ async fn check_services(settings: &Settings, report: &mut Report) {
         Err(error) => return report.bad("services", &error.to_string()),
     };
     for service in ServiceName::ALL {
-        let url = format!("http://{}/health/ready", settings.public_socket(service));
+        let url = format!("{}/health/ready", where_it_answers(settings, service));
         match client.get(&url).send().await {
             Ok(answer) if answer.status().is_success() => report.good(service.as_str(), &format!("ready at {url}")),
             Ok(answer) => {
                 report.bad(service.as_str(), &format!("answers {} at {url}: {}", answer.status(), answer.text().await.unwrap_or_default()))
             }
-            Err(_) => report.note(service.as_str(), &format!("does not run at {url}")),
+            Err(_) => report.note(service.as_str(), &format!("does not run at {url}, or cannot be reached from here")),
         }
     }
+}
+
+/// Where the other services find it, when that was said (in containers each has an address of its own); else the port on this machine.
+fn where_it_answers(settings: &Settings, service: ServiceName) -> String {
+    let address = settings.service(service);
+    if address.private_url_is_given { address.private_url.clone() } else { format!("http://{}", settings.public_socket(service)) }
 }

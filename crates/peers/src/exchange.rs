@@ -77,7 +77,8 @@ impl Exchange {
 
     pub(crate) fn with_clock(peer: &'static str, settings: PeerSettings, read_instant: ReadInstant) -> Result<Self, Invalid> {
         let url = settings.base_url()?;
-        let client = build_client(&url).map_err(|reason| Invalid::one("private_url", format!("no HTTP client for {url}: {reason}")))?;
+        let client = build_client(&url, CONNECT_TIMEOUT)
+            .map_err(|reason| Invalid::one("private_url", format!("no HTTP client for {url}: {reason}")))?;
         let exchange = Self {
             peer,
             base_url: url.as_str().trim_end_matches('/').to_owned(),
@@ -232,14 +233,14 @@ impl Exchange {
     }
 }
 
-/// A client that talks to the peer directly: no proxy, no redirects.
-pub(crate) fn build_client(url: &Url) -> reqwest::Result<Client> {
+/// A client that talks to this address directly, no proxy and no redirects, and waits so long for a connection at most.
+pub(crate) fn build_client(url: &Url, connect_timeout: Duration) -> reqwest::Result<Client> {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // Without one the HTTP client panics, for http:// too. When another thread was faster, its provider serves as well.
         drop(rustls::crypto::ring::default_provider().install_default());
     }
     let builder = Client::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
+        .connect_timeout(connect_timeout)
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy();

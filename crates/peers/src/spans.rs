@@ -33,7 +33,7 @@ const SCOPE: &str = "endcap";
 pub struct SpanSettings {
     /// Address of the collector; `/v1/traces` is added to it.
     pub endpoint: String,
-    /// Headers that it asks for, as `name=value,name=value`; they may hold a secret.
+    /// Headers that it asks for, as [`read_headers`] reads them; they may hold a secret.
     pub headers: Option<SecretString>,
     /// Share of the traces that begin here that is exported; those that others began are as they decided.
     pub share: f64,
@@ -111,20 +111,77 @@ impl Spans {
     }
 }
 
-/// Reads `name=value,name=value`; a refusal never repeats a value.
-fn read_headers(text: Option<&SecretString>) -> Result<HeaderMap, Invalid> {
+/// Shows the counts of what is lost before anything is: an increase from nothing to something is none to whoever watches. For when the metrics of
+/// the process begin, which is after its spans.
+pub fn begin_counting() {
+    queue::begin_counting();
+}
+
+/// Reads `name=value,name=value`, values percent-encoded, as OpenTelemetry defines `OTEL_EXPORTER_OTLP_HEADERS`; spaces around either do not count.
+///
+/// # Errors
+/// [`Invalid`] with which part is wrong and what would be right; it never repeats a value.
+pub fn read_headers(text: Option<&SecretString>) -> Result<HeaderMap, Invalid> {
     let mut headers = HeaderMap::new();
     let text = text.map(|text| text.expose_secret()).unwrap_or_default();
     for (i, part) in text.split(',').map(str::trim).filter(|part| !part.is_empty()).enumerate() {
-        let read = part.split_once('=').and_then(|(name, value)| {
-            let mut value = HeaderValue::from_str(value.trim()).ok()?;
-            value.set_sensitive(true);
-            Some((HeaderName::from_bytes(name.trim().as_bytes()).ok()?, value))
-        });
-        let Some((name, value)) = read else {
-            return Err(Invalid::one("OTEL_EXPORTER_OTLP_HEADERS", format!("part {} is not NAME=VALUE", i + 1)));
-        };
+        let wrong = |why: &str| Invalid::one("OTEL_EXPORTER_OTLP_HEADERS", format!("part {} {why}", i + 1));
+        let (name, value) = part.split_once('=').ok_or_else(|| wrong("is not NAME=VALUE; a comma within a value is written %2C"))?;
+        let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| wrong("has a name that no header can have"))?;
+        let value = decode(value.trim())
+            .ok_or_else(|| wrong("has a % that two hexadecimal digits do not follow; a percent sign is written %25"))?;
+        let mut value =
+            HeaderValue::from_bytes(&value).map_err(|_| wrong("has a value with signs that no header can have, such as a line break"))?;
+        value.set_sensitive(true);
         headers.insert(name, value);
     }
     Ok(headers)
+}
+
+/// What a percent-encoded text says; `None` when a `%` does not begin a byte.
+fn decode(text: &str) -> Option<Vec<u8>> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => {
+                let mut digit = || char::from(bytes.next()?).to_digit(16);
+                u8::try_from(16 * digit()? + digit()?).ok()?
+            }
+            other => other,
+        });
+    }
+    Some(decoded)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn headers_are_read_as_opentelemetry_writes_them() {
+        let read = read_headers(Some(&"authorization=Basic%20dXNlcjpwYXNz, x-keys = a%2Cb%25=,plain=Bearer abc".into())).unwrap();
+        let said = |name: &str| read.get(name).unwrap().to_str().unwrap().to_owned();
+        assert_eq!(said("authorization"), "Basic dXNlcjpwYXNz");
+        assert_eq!(said("x-keys"), "a,b%=");
+        assert_eq!(said("plain"), "Bearer abc", "a space needs no code");
+        assert!(read.values().all(HeaderValue::is_sensitive));
+        assert!(read_headers(None).unwrap().is_empty() && read_headers(Some(&" ,".into())).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_header_that_cannot_be_sent_is_refused_in_words_without_its_value() {
+        for (text, why) in [
+            ("a=b,hunter2", "part 2 is not NAME=VALUE; a comma within a value is written %2C"),
+            ("a b=hunter2", "part 1 has a name that no header can have"),
+            ("a=hunter2%", "part 1 has a % that two hexadecimal digits do not follow"),
+            ("a=hunter2%zz", "part 1 has a % that two hexadecimal digits do not follow"),
+            ("a=hunter2%é", "part 1 has a % that two hexadecimal digits do not follow"),
+            ("a=hunter2%0A", "part 1 has a value with signs that no header can have"),
+        ] {
+            let said = read_headers(Some(&text.into())).unwrap_err().to_string();
+            assert!(said.contains(why) && !said.contains("hunter2"), "{text}: {said}");
+        }
+    }
 }

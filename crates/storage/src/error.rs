@@ -37,6 +37,9 @@ pub enum StorageError {
     /// The database does not answer.
     #[error("the database does not answer: {0}")]
     Unavailable(String),
+    /// The database answers, and what is in it cannot be worked with; the words say what to do, and hold no secret.
+    #[error("{0}")]
+    Unready(String),
     /// A stored value cannot be read back.
     #[error("stored data is damaged: {0}")]
     Corrupt(String),
@@ -81,7 +84,7 @@ impl From<DieselError> for StorageError {
             DieselError::BrokenTransactionManager => Self::Unavailable("the connection was lost within a transaction".to_owned()),
             DieselError::DeserializationError(cause) => Self::Corrupt(cause.to_string()),
             DieselError::DatabaseError(_, ref info) if lacks_a_table(info.message()) => {
-                Self::Unavailable("the schema is missing or old; run: endcap migrate up".to_owned())
+                Self::Unready("the schema is missing or old; run: endcap migrate up".to_owned())
             }
             DieselError::DatabaseError(_, ref info) if is_held(info.message()) => Self::Busy("a lock was held for too long"),
             DieselError::DatabaseError(_, ref info) if lacks_room(info.message()) => {

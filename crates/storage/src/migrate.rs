@@ -3,7 +3,9 @@
 use diesel::migration::{Migration, MigrationSource};
 use diesel::mysql::Mysql;
 use diesel::pg::Pg;
-use diesel::sqlite::Sqlite;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel::sqlite::{Sqlite, SqliteConnection};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use crate::connection::Connection;
@@ -26,8 +28,10 @@ pub struct MigrationState {
 /// Applies what is missing; the names of what was applied.
 ///
 /// # Errors
-/// [`StorageError::Unavailable`] with the migration's name and the database's reason.
+/// [`StorageError::Unavailable`] with the migration's name and the database's reason; [`StorageError::Unready`] when half of a backup is in
+/// the database: what came later would be put on top of what is lost.
 pub fn up(conn: &mut Connection) -> Result<Vec<String>, StorageError> {
+    require_whole(conn)?;
     if status(conn)?.iter().all(|m| m.applied) {
         return Ok(Vec::new());
     }
@@ -78,11 +82,26 @@ pub fn status(conn: &mut Connection) -> Result<Vec<MigrationState>, StorageError
             (names(MigrationSource::<Mysql>::migrations(&MYSQL).map_err(failed)?), c.applied_migrations().map_err(failed)?)
         }
         Connection::Sqlite(c) => {
-            (names(MigrationSource::<Sqlite>::migrations(&SQLITE).map_err(failed)?), c.applied_migrations().map_err(failed)?)
+            // The list is made when it is asked for, which a connection that only reads may not do: in an empty file nothing is applied.
+            let applied = if has_list(c)? { c.applied_migrations().map_err(failed)? } else { Vec::new() };
+            (names(MigrationSource::<Sqlite>::migrations(&SQLITE).map_err(failed)?), applied)
         }
     };
     let applied: Vec<String> = applied.iter().map(ToString::to_string).collect();
     Ok(known.into_iter().map(|(name, version)| MigrationState { applied: applied.contains(&version), name }).collect())
+}
+
+#[derive(QueryableByName)]
+struct Counted {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+/// Whether a SQLite file has the list of applied migrations.
+fn has_list(conn: &mut SqliteConnection) -> Result<bool, StorageError> {
+    let query = "SELECT COUNT(*) AS n FROM sqlite_master WHERE type = 'table' AND name = '__diesel_schema_migrations'";
+    let found: Counted = diesel::sql_query(query).get_result(conn)?;
+    Ok(found.n > 0)
 }
 
 fn names<DB: diesel::backend::Backend>(migrations: Vec<Box<dyn Migration<DB>>>) -> Vec<(String, String)> {
@@ -95,17 +114,30 @@ fn names<DB: diesel::backend::Backend>(migrations: Vec<Box<dyn Migration<DB>>>) 
 /// Whether the schema is the one this program was written for.
 ///
 /// # Errors
-/// [`StorageError::Unavailable`] saying what to do when it is behind.
+/// [`StorageError::Unready`] saying what to do when it is missing, behind, or half of a backup.
 pub fn require_current(conn: &mut Connection) -> Result<(), StorageError> {
+    require_whole(conn)?;
+    let all = status(conn)?;
+    let missing: Vec<&str> = all.iter().filter(|m| !m.applied).map(|m| m.name.as_str()).collect();
+    match missing.len() {
+        0 => Ok(()),
+        n if n == all.len() => {
+            Err(StorageError::Unready("the database is empty: it has no schema of Endcap; run: endcap migrate up".to_owned()))
+        }
+        _ => Err(StorageError::Unready(format!("the schema lacks {}; run: endcap migrate up", missing.join(", ")))),
+    }
+}
+
+/// Whether the database is more than half of a backup.
+///
+/// # Errors
+/// [`StorageError::Unready`] saying what to do when a restore into it was cut off.
+pub fn require_whole(conn: &mut Connection) -> Result<(), StorageError> {
     if crate::backup::is_half_restored(conn)? {
-        return Err(StorageError::Unavailable(
-            "half of a backup is in the database; empty it and restore again (docs/backup.md)".to_owned(),
+        return Err(StorageError::Unready(
+            "half of a backup is in the database, because a restore was cut off; drop the database, make it anew and restore again (docs/backup.md)"
+                .to_owned(),
         ));
     }
-    let missing: Vec<String> = status(conn)?.into_iter().filter(|m| !m.applied).map(|m| m.name).collect();
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(StorageError::Unavailable(format!("the schema lacks {}; run: endcap migrate up", missing.join(", "))))
-    }
+    Ok(())
 }

@@ -39,7 +39,7 @@ impl From<StorageError> for Problem {
             StorageError::Crowded => {
                 Self::new("tenant_busy", "Your tenant has as many requests waiting as one tenant may.").with_retry_after(1)
             }
-            StorageError::Unavailable(_) => Self::unavailable("database", 5).with_cause(error),
+            StorageError::Unavailable(_) | StorageError::Unready(_) => Self::unavailable("database", 5).with_cause(error),
             StorageError::Corrupt(_) | StorageError::Query(_) => Self::internal(error),
         }
     }
@@ -96,7 +96,7 @@ async fn readiness_part(storage: &Storage) -> Part {
         Err(error) => {
             tracing::warn!(%error, "the database is not ready");
             let text = match error {
-                StorageError::Unavailable(why) if why.contains("endcap migrate up") => why,
+                StorageError::Unready(why) => why,
                 StorageError::Busy(why) => why.to_owned(),
                 _ => "the database does not answer".to_owned(),
             };

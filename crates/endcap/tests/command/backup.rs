@@ -119,6 +119,12 @@ fn a_restore_that_fails_half_way_leaves_nothing_and_one_that_was_cut_off_is_seen
         assert!(said.contains("was cut off"), "{said}");
         let why = storage::migrate::require_current(&mut conn).unwrap_err().to_string();
         assert!(why.contains("half of a backup"), "{why}");
+        // Nor is it taken for a database: neither brought up to date nor backed up as if it were whole.
+        for words in [vec!["migrate", "up"], vec!["backup", &path("of-half")]] {
+            let said = fails(&[words.as_slice(), &["--database-url", &cut.url]].concat());
+            assert!(said.contains("half of a backup") && said.contains("restore again"), "{words:?}: {said}");
+        }
+        assert!(!folder.path().join("of-half").exists() && !folder.path().join("of-half.json").exists());
     }
 }
 

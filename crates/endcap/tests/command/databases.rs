@@ -1,5 +1,7 @@
 //! Databases from the command line: made, upgraded, filled, and every kind of mistake.
 
+use std::io::{Read as _, Write as _};
+
 use crate::{endcap, fails, project, succeeds};
 
 #[test]
@@ -88,4 +90,28 @@ fn the_doctor_names_what_is_wrong() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(!output.status.success() && text.contains("does not exist") && text.contains("init-database"), "{text}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "looking makes nothing");
+    std::fs::write(folder.path().join("none.db"), "").unwrap();
+    let text = String::from_utf8_lossy(&endcap(&["doctor", "--database-url", &url]).stdout).into_owned();
+    assert!(text.contains("the database is empty") && text.contains("endcap migrate up") && !text.contains("does not answer"), "{text}");
+}
+
+#[test]
+fn the_doctor_asks_a_service_where_the_others_find_it() {
+    let database = testkit::database::sqlite();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+        }
+    });
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_endcap"))
+        .args(["doctor", "--database-url", &database.url])
+        .env("ENDCAP_RATER_APP_PRIVATE_URL", &address)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains(&format!("ready at {address}/health/ready")), "{text}");
 }

@@ -22,6 +22,13 @@ impl Queue {
     }
 }
 
+/// Shows the counts of both reasons.
+pub(super) fn begin_counting() {
+    for reason in ["queue_full", "collector"] {
+        count_dropped(0, reason);
+    }
+}
+
 /// Counts spans that are lost.
 pub(super) fn count_dropped(spans: usize, reason: &'static str) {
     counter!("endcap_spans_dropped_total", "reason" => reason).increment(spans as u64);

@@ -46,7 +46,9 @@ impl Collector {
         let wrong = |why: String| Invalid::one("OTEL_EXPORTER_OTLP_ENDPOINT", format!("{why}, for example http://127.0.0.1:4318"));
         let url = Url::parse(&format!("{}/v1/traces", endpoint.trim_end_matches('/')))
             .map_err(|reason| wrong(format!("{endpoint:?} is not a URL ({reason})")))?;
-        let client = crate::exchange::build_client(&url).map_err(|reason| wrong(format!("no HTTP client for {endpoint}: {reason}")))?;
+        // Collectors may be far away and behind TLS: the bound of a whole batch is the only one, unlike for peers next door.
+        let client =
+            crate::exchange::build_client(&url, TIMEOUT).map_err(|reason| wrong(format!("no HTTP client for {endpoint}: {reason}")))?;
         Ok(Self { client, url, headers, resource: resource.into(), pause, is_failing: false })
     }
 

@@ -202,15 +202,31 @@ async fn as_page(
     ServiceResponse::new(request, answer)
 }
 
-/// Tells the exported span what the request was about: the ids in its path, by the names that the route gives them.
+/// Tells the exported span what the request was about: the ids in its path, by the names that the route gives them, a plain `{id}` by what
+/// stands before it.
 fn note_ids(response: &ServiceResponse<impl MessageBody>) {
     let span = tracing::Span::current();
     if !trace::is_exported(&span) {
         return;
     }
-    for (name, value) in response.request().match_info().iter().filter(|(name, _)| name.ends_with("_id")) {
-        trace::note(&span, format!("endcap.{name}"), value.to_owned());
+    let request = response.request();
+    for (name, value) in request.match_info().iter() {
+        let named = match name {
+            "id" => request.match_pattern().and_then(|pattern| name_of_id(&pattern)),
+            other => other.ends_with("_id").then(|| other.to_owned()),
+        };
+        if let Some(named) = named {
+            trace::note(&span, format!("endcap.{named}"), value.to_owned());
+        }
     }
+}
+
+/// What `{id}` of a route is the id of: `campaign_id` in `/v1/campaigns/{id}/plans`, `api_key_id` in `/v1/api-keys/{id}`.
+fn name_of_id(pattern: &str) -> Option<String> {
+    let (before, _) = pattern.split_once("/{id}")?;
+    let collection = before.rsplit('/').next().filter(|word| !word.is_empty() && !word.contains('{'))?;
+    let one = collection.strip_suffix('s').unwrap_or(collection);
+    Some(format!("{}_id", one.replace('-', "_")))
 }
 
 fn note_end(status: StatusCode, route: &str) {
@@ -298,5 +314,25 @@ fn record(status: u16, route: String, method: &str, service: &'static str, began
         tracing::debug!(status, duration_ms, route, "answered");
     } else {
         tracing::info!(status, duration_ms, route, "answered");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_called_after_what_stands_before_it() {
+        for (pattern, name) in [
+            ("/v1/campaigns/{id}/plans/{plan_id}/choose", Some("campaign_id")),
+            ("/campaigns/{id}", Some("campaign_id")),
+            ("/v1/audience-segments/{id}", Some("audience_segment_id")),
+            ("/v1/api-keys/{id}", Some("api_key_id")),
+            ("/{id}", None),
+            ("/v1/{table}/{id}", None),
+            ("/v1/campaigns/{campaign_id}", None),
+        ] {
+            assert_eq!(name_of_id(pattern).as_deref(), name, "{pattern}");
+        }
     }
 }

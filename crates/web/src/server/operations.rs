@@ -43,6 +43,7 @@ pub(super) fn metrics_handle() -> Metrics {
         metrics::Unit::Seconds,
         "Time until an answer begins, by service, method and route."
     );
+    peers::spans::begin_counting();
     Metrics(handle)
 }
 

@@ -146,6 +146,8 @@ pub struct ServiceAddress {
     pub public_url: String,
     /// Address for the other services, without a trailing slash.
     pub private_url: String,
+    /// Whether that address was given, rather than made from the port on this machine.
+    pub private_url_is_given: bool,
 }
 
 /// Pools of database connections.

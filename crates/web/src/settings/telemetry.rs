@@ -22,10 +22,11 @@ pub(super) const ENDPOINT: Key = key(
 
 pub(super) const HEADERS: Key = key(
     "OTEL_EXPORTER_OTLP_HEADERS",
-    Secret { min_bytes: 1 },
+    // An empty file is no mistake: Compose mounts one where no collector asks for any.
+    Secret { min_bytes: 0 },
     Absent,
-    "authorization=Bearer ...",
-    "Headers for the collector, as NAME=VALUE separated by commas.",
+    "authorization=Bearer%20...",
+    "Headers for the collector, as NAME=VALUE separated by commas; values are percent-encoded (a comma is `%2C`, a percent sign `%25`).",
 );
 
 pub(super) const SHARE: Key = key(
@@ -48,8 +49,12 @@ pub struct Telemetry {
 }
 
 impl Values {
-    pub(super) fn telemetry(&self) -> Telemetry {
+    pub(super) fn telemetry(&mut self) -> Telemetry {
+        let headers = self.secret("OTEL_EXPORTER_OTLP_HEADERS");
+        if let Err(invalid) = peers::spans::read_headers(headers.as_ref()) {
+            invalid.fields.into_iter().for_each(|error| self.mistake("OTEL_EXPORTER_OTLP_HEADERS", error.message));
+        }
         let endpoint = Some(self.text("OTEL_EXPORTER_OTLP_ENDPOINT")).filter(|text| !text.is_empty());
-        Telemetry { endpoint, headers: self.secret("OTEL_EXPORTER_OTLP_HEADERS"), share: self.number("ENDCAP_TRACE_SHARE") }
+        Telemetry { endpoint, headers, share: self.number("ENDCAP_TRACE_SHARE") }
     }
 }

@@ -178,6 +178,7 @@ impl Values {
             private_port,
             public_url: url(format!("ENDCAP_{name}_URL"), format!("http://localhost:{port}")),
             private_url: url(format!("ENDCAP_{name}_PRIVATE_URL"), format!("http://127.0.0.1:{private_port}")),
+            private_url_is_given: self.texts.contains_key(format!("ENDCAP_{name}_PRIVATE_URL").as_str()),
         }
     }
 

@@ -90,6 +90,10 @@ fn every_mistake_is_named_with_problem_and_example() {
             &[("ENDCAP_WEBHOOK_PORTS", "443,https"), ("ENDCAP_WEBHOOK_NETWORKS", "10.0.0.1")],
             &["\"https\" is no port", "is no network such as"],
         ),
+        (
+            &[("OTEL_EXPORTER_OTLP_HEADERS", "authorization")],
+            &["OTEL_EXPORTER_OTLP_HEADERS: part 1 is not NAME=VALUE", "OTEL_EXPORTER_OTLP_HEADERS=authorization=Bearer%20..."],
+        ),
         (&[("ENDCAP_SIGNUP", "maybe"), ("ENDCAP_WORKERS", "0")], &["2 mistake(s)", "ENDCAP_SIGNUP", "ENDCAP_WORKERS"]),
     ];
     for (variables, sentences) in cases {

@@ -97,8 +97,10 @@ async fn stop(running: Running) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_collector_receives_requests_in_their_traces_and_no_secret() {
     let (collector, address) = Collector::start().await;
-    let settings =
-        SpanSettings { headers: Some("authorization=Bearer of-the-collector".into()), ..SpanSettings::new(&address, "rater-app", "1.2.3") };
+    let settings = SpanSettings {
+        headers: Some("authorization=Bearer%20of-the-collector".into()),
+        ..SpanSettings::new(&address, "rater-app", "1.2.3")
+    };
     let spans = open(&settings);
     let running = start(&[]);
     let traced = format!("traceparent: 00-{TRACE}-{PARENT}-01\r\nX-Request-Id: req-7\r\napikey: ek_good");
@@ -177,6 +179,13 @@ async fn a_collector_that_does_not_answer_slows_nobody_and_what_is_lost_is_count
     let settings = SpanSettings { queue: 8, pause: Duration::from_millis(10), ..SpanSettings::new(&address, "rater-app", "1.2.3") };
     let spans = open(&settings);
     let running = start(&[]);
+    let metrics = fetch(running.private, "/metrics").await.body;
+    for reason in ["queue_full", "collector"] {
+        assert!(
+            metrics.contains(&format!("endcap_spans_dropped_total{{reason=\"{reason}\"}} 0")),
+            "seen before the first is lost: {metrics}"
+        );
+    }
     let began = Instant::now();
     for _ in 0..2_000 {
         assert_eq!(fetch(running.public, "/nowhere").await.status, 404);

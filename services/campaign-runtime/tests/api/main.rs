@@ -17,6 +17,7 @@ mod pages;
 mod peers;
 mod plan_feedback;
 mod plans;
+mod program;
 mod readings;
 mod references;
 mod refusals;

@@ -104,6 +104,7 @@ impl Worker {
     fn refuse(&self, error: &StorageError, senders: Vec<Answer>) {
         let same: fn(&StorageError) -> Option<StorageError> = |error| match error {
             StorageError::Unavailable(why) => Some(StorageError::Unavailable(why.clone())),
+            StorageError::Unready(why) => Some(StorageError::Unready(why.clone())),
             StorageError::Busy(why) => Some(StorageError::Busy(why)),
             _ => None,
         };

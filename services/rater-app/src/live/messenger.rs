@@ -143,6 +143,8 @@ impl Messenger {
         }
         let Some(life) = &mut self.life else { return Ok(()) };
         gauge!("realtime_processes").set(life.others.len() as f64 + 1.0);
+        // Shown before anything is lost: an increase from nothing to something is none to whoever watches.
+        counter!("realtime_relay_dropped_total").increment(0);
         if life.others.is_empty() {
             self.relay.close();
             life.drop_unwritten();

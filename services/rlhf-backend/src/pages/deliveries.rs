@@ -36,6 +36,8 @@ struct Row {
     status: String,
     tone: &'static str,
     attempts: String,
+    /// What follows the attempts when it was sent again.
+    replayed: String,
     answer: String,
     error: Option<String>,
     made: String,
@@ -209,7 +211,8 @@ fn to_row(row: &Delivery, url: String) -> Row {
             _ => "badge-note",
         },
         status: row.status.clone(),
-        attempts: format!("{} of {MAX_ATTEMPTS}{replayed}", row.attempts),
+        attempts: format!("{} of {MAX_ATTEMPTS}", row.attempts),
+        replayed,
         answer: answer(row.last_http_status, row.duration_ms),
         error: row.last_error.clone(),
         made: moment(&row.created_at),

@@ -346,7 +346,8 @@ async fn the_pages_show_webhooks_and_what_was_sent() {
     assert!(service.get(&admin, "/webhooks/deliveries?status=failed").await.text().contains("No delivery matches"));
     let row = log(&service, &admin, "").await.remove(0);
     let path = format!("/webhooks/deliveries/{}", row["delivery_id"].as_str().unwrap());
-    assert!(service.get(&admin, &path).await.text().contains("This is a test of your webhook."));
+    let page = service.get(&admin, &path).await.text();
+    assert!(page.contains("This is a test of your webhook.") && page.contains("1 of 12 attempts<"), "{page}");
     assert_eq!(service.get(&service.token(Role::TenantAdmin, Some("tnt-b")), &path).await.status, 404);
     let analyst = service.token(Role::Analyst, Some("tnt-a"));
     assert!(service.get(&analyst, "/webhooks").await.text().contains("Your role keeps no webhooks"));
