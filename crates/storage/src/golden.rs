@@ -8,7 +8,7 @@ use crate::connection::Connection;
 use crate::error::{Meaning, StorageError};
 use crate::page::{Page, Slice};
 use crate::raters::Step;
-use crate::schema::{golden_set_items as t, judgments, rater_profiles as raters, rating_tasks as tasks};
+use crate::schema::{golden_set_items as t, judgments, rater_profiles as raters, rating_tasks as tasks, task_assignments as assignments};
 use crate::types::{Json, Timestamp};
 use crate::{lock, on};
 
@@ -307,5 +307,46 @@ pub fn note_answer(conn: &mut Connection, task_id: &str, is_right: bool, step: S
     let rate = (used > 0).then(|| f64::from(right) / f64::from(used));
     let changes = (t::times_used.eq(used), t::rater_correct.eq(right), t::rater_accuracy_rate.eq(rate), t::updated_at.eq(Timestamp(now)));
     on!(conn, c => diesel::update(t::table.find(item.id)).set(changes).execute(c))?;
+    Ok(())
+}
+
+/// What one rater's answer on an item counts for.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable)]
+pub struct Mark {
+    /// The judgment.
+    pub judgment_id: String,
+    /// Whose it is.
+    pub rater_id: String,
+    /// Whether it was as the expert's.
+    pub is_right: Option<bool>,
+    /// `golden` or `calibration`.
+    pub purpose: String,
+}
+
+/// The answers on an item that count, the newest `limit`. Read them under the lock of the task.
+///
+/// # Errors
+/// As any query.
+pub fn marks(conn: &mut Connection, task_id: &str, limit: i64) -> Result<Vec<Mark>, StorageError> {
+    Ok(on!(conn, c => judgments::table
+        .inner_join(assignments::table.on(assignments::assignment_id.eq(judgments::assignment_id)))
+        .filter(judgments::task_id.eq(task_id).and(judgments::matches_golden.is_not_null()))
+        .order(judgments::id.desc())
+        .limit(limit)
+        .select((judgments::judgment_id, judgments::rater_id, judgments::matches_golden, assignments::purpose))
+        .load(c))?)
+}
+
+/// From now on these answers are neither right nor wrong; the item's own record forgets them.
+///
+/// # Errors
+/// As any query.
+pub fn unmark(conn: &mut Connection, task_id: &str, marks: &[Mark], now: DateTime<Utc>) -> Result<(), StorageError> {
+    let ids: Vec<&str> = marks.iter().map(|mark| mark.judgment_id.as_str()).collect();
+    let counted = judgments::table.filter(judgments::judgment_id.eq_any(ids));
+    on!(conn, c => diesel::update(counted).set(judgments::matches_golden.eq(None::<bool>)).execute(c))?;
+    for mark in marks {
+        note_answer(conn, task_id, mark.is_right == Some(true), Step::Back, now)?;
+    }
     Ok(())
 }

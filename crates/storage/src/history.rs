@@ -1,9 +1,10 @@
 //! A rater's own judgments with what became of them, newest first.
 //!
-//! What a golden item among the work came to is left out, as if it were not decided: whoever could see it would know which items are
-//! golden. Calibration items tell it, because the expert's answer was shown.
+//! A golden item among the work looks like any other: it waits until the task that it was given instead of is decided (two days, where
+//! there was none), and then the expert's answer is what it came to. What never came to anything would be golden. Calibration items tell it
+//! at once, because the expert's answer was shown.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 
 use crate::connection::Connection;
@@ -63,6 +64,9 @@ pub struct HistoryFilter {
     pub outcome: Option<Outcome>,
 }
 
+/// How long a golden item waits that was given instead of no task.
+const SETTLES_AFTER: TimeDelta = TimeDelta::hours(48);
+
 /// Sort keys of a row: newest first.
 pub type HistoryKey = (DateTime<Utc>, i64);
 
@@ -82,13 +86,19 @@ pub struct OwnJudgment {
     decided: Option<String>,
     /// The expert's answer and reason on a golden item: see [`OwnJudgment::expert_answer`].
     answer: Option<(String, String)>,
+    /// Whether a golden item looks decided by now.
+    has_settled: bool,
 }
 
 impl OwnJudgment {
-    /// What the task came to; none for golden items among the work.
+    /// What the task came to, as its rater may know it; none for calibration items.
     #[must_use]
     pub fn decision(&self) -> Option<&str> {
-        self.decided.as_deref().filter(|_| self.purpose == "work")
+        match self.purpose.as_str() {
+            "work" => self.decided.as_deref(),
+            "golden" => self.answer.as_ref().filter(|_| self.has_settled).map(|(choice, _)| choice.as_str()),
+            _ => None,
+        }
     }
 
     /// The expert's answer and reason, after a calibration item.
@@ -126,13 +136,23 @@ pub fn of_rater(
     filter: &HistoryFilter,
     after: Option<HistoryKey>,
     limit: i64,
+    now: DateTime<Utc>,
 ) -> Result<Vec<OwnJudgment>, StorageError> {
+    let long_ago = Timestamp(now - SETTLES_AFTER);
     Ok(on!(conn, c => {
+        let stood_for = diesel::alias!(crate::schema::task_consensus as stood_for);
+        let of_stand_in = stood_for.field(consensus::task_id).nullable().eq(assignments::stands_for);
+        let has_settled = stood_for
+            .field(consensus::id)
+            .nullable()
+            .is_not_null()
+            .or(assignments::stands_for.is_null().and(t::created_at.lt(long_ago)));
         let mut query = t::table
             .inner_join(tasks::table.on(tasks::task_id.eq(t::task_id)))
             .inner_join(assignments::table.on(assignments::assignment_id.eq(t::assignment_id)))
             .left_join(consensus::table.on(consensus::task_id.eq(t::task_id).and(consensus::is_final.eq(true))))
             .left_join(golden::table.on(golden::task_id.eq(t::task_id)))
+            .left_join(stood_for.on(of_stand_in.and(stood_for.field(consensus::is_final).eq(true))))
             .filter(t::rater_id.eq(rater_id))
             .order((t::created_at.desc(), t::id.desc()))
             .limit(limit)
@@ -144,6 +164,7 @@ pub fn of_rater(
                 assignments::purpose,
                 consensus::choice.nullable(),
                 (golden::expert_choice, golden::expert_rationale).nullable(),
+                has_settled,
             ))
             .into_boxed();
         if let Some((at, id)) = after {
@@ -153,15 +174,22 @@ pub fn of_rater(
             query = query.filter(tasks::task_type.eq(word));
         }
         let is_work = assignments::purpose.eq("work");
+        let is_golden = assignments::purpose.eq("golden");
         let by_raters = is_work.and(t::expert_reviewed.eq(false));
         match filter.outcome {
             None => {}
             Some(Outcome::Calibration) => query = query.filter(assignments::purpose.eq("calibration")),
             Some(Outcome::Expert) => query = query.filter(is_work.and(t::expert_reviewed.eq(true))),
-            Some(Outcome::Agreed) => query = query.filter(by_raters.and(consensus::choice.eq(t::choice.nullable()))),
-            Some(Outcome::Differed) => query = query.filter(by_raters.and(consensus::choice.ne(t::choice.nullable()))),
+            Some(Outcome::Agreed) => {
+                let as_golden = is_golden.and(has_settled).and(golden::expert_choice.eq(t::choice));
+                query = query.filter(as_golden.or(by_raters.and(consensus::choice.eq(t::choice.nullable()))));
+            }
+            Some(Outcome::Differed) => {
+                let as_golden = is_golden.and(has_settled).and(golden::expert_choice.ne(t::choice));
+                query = query.filter(as_golden.or(by_raters.and(consensus::choice.ne(t::choice.nullable()))));
+            }
             Some(Outcome::Waiting) => {
-                query = query.filter(assignments::purpose.eq("golden").or(by_raters.and(consensus::choice.is_null())));
+                query = query.filter(is_golden.and(diesel::dsl::not(has_settled)).or(by_raters.and(consensus::choice.is_null())));
             }
         }
         query.load(c)
@@ -182,6 +210,22 @@ pub fn calibration_answers(conn: &mut Connection, rater_id: &str, limit: i64) ->
         .select((tasks::task_type, t::matches_golden))
         .load(c))?;
     Ok(rows.into_iter().map(|(task_type, matches)| (task_type, matches == Some(true))).collect())
+}
+
+/// The newest calibration answers of a rater on a task type that count: at most `limit` judgments.
+///
+/// # Errors
+/// As any query.
+pub fn newest_in_calibration(conn: &mut Connection, rater_id: &str, task_type: &str, limit: i64) -> Result<Vec<String>, StorageError> {
+    Ok(on!(conn, c => t::table
+        .inner_join(tasks::table.on(tasks::task_id.eq(t::task_id)))
+        .inner_join(assignments::table.on(assignments::assignment_id.eq(t::assignment_id)))
+        .filter(t::rater_id.eq(rater_id).and(t::matches_golden.is_not_null()))
+        .filter(tasks::task_type.eq(task_type).and(assignments::purpose.eq("calibration")))
+        .order(t::id.desc())
+        .limit(limit)
+        .select(t::judgment_id)
+        .load(c))?)
 }
 
 /// Whether each golden answer of a rater among work of a task type equals the expert's, in the order given: the newest `limit` since an instant.

@@ -1,6 +1,7 @@
 //! Rater profiles: who judges, and the record that weighs their judgments.
 
 mod judges;
+mod marks;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -18,6 +19,7 @@ use crate::{lock, on};
 
 pub use judges::lock_judges;
 pub(crate) use judges::{Said, in_order};
+pub use marks::take_mark;
 
 /// A stored profile.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable)]

@@ -331,6 +331,15 @@ pub fn count_by_status(conn: &mut Connection) -> Result<Vec<(String, i64)>, Stor
         .load(c))?)
 }
 
+/// How many tasks of these types wait for judgments, golden items left out.
+///
+/// # Errors
+/// As any query.
+pub fn count_open(conn: &mut Connection, task_types: &[String]) -> Result<i64, StorageError> {
+    let open = t::is_golden.eq(false).and(t::status.eq_any(["pending", "in_progress"])).and(t::task_type.eq_any(task_types));
+    Ok(on!(conn, c => t::table.filter(open).count().get_result(c))?)
+}
+
 /// Moves a task on: its status and how many judgments it has, and its place in the queue. The task must be locked by this transaction.
 ///
 /// # Errors

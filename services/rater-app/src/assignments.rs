@@ -105,7 +105,7 @@ pub fn lease(settings: &Settings) -> TimeDelta {
 }
 
 /// Gives the next task in this rater's blind order; 204 with `Endcap-Reason` when there is none. A rater who holds one gets that one.
-#[utoipa::path(post, path = "/v1/assignments/next", tag = "assignments", request_body = NextRequest, responses((status = 200, description = "{assignment_id, purpose, lease_expires_at, draft, why, task: {candidate_a, candidate_b, ...}}"), (status = 204, description = "Endcap-Reason: no_tasks, all_done_by_you, all_held, needs_calibration, no_golden_items, calibration_failed, already_calibrated, quota_reached, paused")))]
+#[utoipa::path(post, path = "/v1/assignments/next", tag = "assignments", request_body = NextRequest, responses((status = 200, description = "{assignment_id, purpose, lease_expires_at, draft, why, task: {candidate_a, candidate_b, ...}}"), (status = 204, description = "Endcap-Reason: no_tasks, all_done_by_you, all_held, needs_calibration, not_qualified, no_golden_items, calibration_failed, already_calibrated, quota_reached, paused")))]
 pub async fn next_assignment(state: Data<State>, caller: Caller, body: JsonBody<NextRequest>) -> Result<HttpResponse, Problem> {
     let next = give_next(&state, &caller, body.0).await?;
     Ok(match next {

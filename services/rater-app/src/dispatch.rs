@@ -1,7 +1,9 @@
 //! Which task a rater gets next: calibration for a task type before work on it, then work with golden items mixed in.
 
 pub mod gather;
+pub mod nothing;
 mod together;
+mod why;
 
 use std::sync::Arc;
 
@@ -23,7 +25,7 @@ use storage::tasks::{self, Task};
 
 use crate::evidence::Evidence;
 use crate::qualification;
-use crate::queue::{self, Known, Part, Shares};
+use crate::queue::{self, Part, Shares};
 
 /// What the rater asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +47,10 @@ pub enum Reason {
     AllDoneByYou,
     /// All that are left are held by others; ask again soon.
     AllHeld,
-    /// Calibration has to be passed first.
+    /// Calibration has to be passed first: of any kind, or of those kinds of which tasks are open.
     NeedsCalibration,
+    /// Tasks are open, but only of kinds that the rater has not passed and cannot be tested in now.
+    NotQualified,
     /// Calibration is not over, and the rater has answered every golden item of the type.
     NoGoldenItems,
     /// Calibration was not passed.
@@ -68,6 +72,7 @@ impl Reason {
             Self::AllDoneByYou => "all_done_by_you",
             Self::AllHeld => "all_held",
             Self::NeedsCalibration => "needs_calibration",
+            Self::NotQualified => "not_qualified",
             Self::NoGoldenItems => "no_golden_items",
             Self::CalibrationFailed => "calibration_failed",
             Self::AlreadyCalibrated => "already_calibrated",
@@ -202,7 +207,10 @@ pub fn next(tx: &mut Connection, request: &Request, rules: &Rules, now: DateTime
         let wanted = LeaseRequest { rater_id: rater.rater_id.clone(), task_types, purpose, lease: rules.lease };
         match assignments::lease_next(tx, &wanted, &score, now)? {
             Leased::Task(assignment, task, leading) => {
-                let why = why(&assignment, &task, leading, &rater, request, rules, now);
+                if purpose == Purpose::Golden {
+                    assignments::note_stand_in(tx, &assignment.assignment_id, &wanted, &score)?;
+                }
+                let why = why::of_given(tx, &assignment, &task, leading, (&rater, request), rules, now)?;
                 return Ok(Next::Given(Box::new(Given { assignment: *assignment, task: *task, why })));
             }
             Leased::Held(open) => return held(tx, request, &rater, *open, rules, now),
@@ -210,7 +218,7 @@ pub fn next(tx: &mut Connection, request: &Request, rules: &Rules, now: DateTime
         }
         let tested = tests.iter().find(|test| purpose == Purpose::Calibration && wanted.task_types.contains(&test.task_type));
         if let Some(test) = tested
-            && qualification::decide_without_items(tx, test, rules, now)?
+            && qualification::decide_without_items(tx, test, rules, now)?.is_some()
         {
             return next(tx, request, rules, now);
         }
@@ -222,7 +230,9 @@ pub fn next(tx: &mut Connection, request: &Request, rules: &Rules, now: DateTime
             (_, Nothing::AllHeld) => Reason::AllHeld,
         };
     }
-    Ok(Next::Nothing(reason))
+    let is_for_work = request.wanted != Wanted::Calibration && matches!(reason, Reason::NoTasks | Reason::AllDoneByYou);
+    let other_kinds = if is_for_work { nothing::of_other_kinds(tx, &tests, request, rules, now)? } else { None };
+    Ok(Next::Nothing(other_kinds.unwrap_or(reason)))
 }
 
 /// The lease that a rater holds, held anew.
@@ -251,34 +261,9 @@ pub fn given(
     now: DateTime<Utc>,
 ) -> Result<Next, StorageError> {
     let task = tasks::read(tx, &assignment.task_id)?;
-    let leading =
-        if has_leading(&assignment, &task) { stored::find(tx, &task.task_id)?.and_then(|row| row.leading_posterior) } else { None };
-    let why = why(&assignment, &task, leading, rater, request, rules, now);
+    let leading = if why::has_leading(&assignment, &task) { why::leading(tx, &task)? } else { None };
+    let why = why::of_given(tx, &assignment, &task, leading, (rater, request), rules, now)?;
     Ok(Next::Given(Box::new(Given { assignment, task, why })))
-}
-
-/// Whether others' answers enter the score: a first answer is the common case.
-fn has_leading(assignment: &Assignment, task: &Task) -> bool {
-    assignment.purpose == "work" && task.judgments_count > 0
-}
-
-/// The parts of the score. A golden item is shown with what its own figures would say, so that it looks like any other task.
-fn why(
-    assignment: &Assignment,
-    task: &Task,
-    leading: Option<f64>,
-    rater: &Rater,
-    request: &Request,
-    rules: &Rules,
-    now: DateTime<Utc>,
-) -> Vec<Part> {
-    if assignment.purpose == "calibration" {
-        return Vec::new();
-    }
-    let leading = leading.filter(|_| has_leading(assignment, task));
-    let mut parts = queue::parts(&Known::of_task(task, leading), rater, &request.shares, &rules.weights, now);
-    parts.retain(|part| part.name != "selection");
-    parts
 }
 
 /// Whether a golden item is due: a draw from a hash of the rater and the number of judgments, so that a second request does not draw

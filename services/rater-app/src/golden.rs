@@ -21,9 +21,11 @@ use web::json::{JsonBody, JsonBytes};
 use web::paging::{ListQuery, Slice};
 use web::problem::Problem;
 
+use crate::assignments::rules;
 use crate::intake::{self, Intake};
 use crate::state::State;
 use crate::submission::MAX_REASONS;
+use crate::wrong_key;
 
 const MAX_RATIONALE_CHARS: usize = 5_000;
 /// Newest questions shown with a page of questioned items.
@@ -72,6 +74,10 @@ pub struct Promotion {
 pub struct Retirement {
     /// In a few words.
     pub reason: String,
+    /// Whether its own answer is wrong or cannot be held to: then the answers that raters gave count for nothing. Of an item that is
+    /// retired already this can be said later.
+    #[serde(default)]
+    pub wrong_key: bool,
 }
 
 /// A golden item to be made, for a new task or an existing one.
@@ -209,7 +215,7 @@ pub async fn promote_golden(
     Ok(HttpResponse::Ok().json(view(&item)))
 }
 
-/// Takes an item out of use, or drops a candidate. Its task does not become work again.
+/// Takes an item out of use, or drops a candidate. Its task does not become work again. With `wrong_key` the answers that raters gave on it count for nothing.
 #[utoipa::path(post, path = "/v1/golden/{task_id}/retire", tag = "golden", params(("task_id" = String, Path)), request_body = Retirement, responses((status = 200, body = crate::rows::GoldenRow, description = "The golden item"), (status = 403, description = "Experts and administrators only"), (status = 404, description = "No item of such a task"), (status = 409, description = "It is retired already")))]
 pub async fn retire_golden(
     state: Data<State>,
@@ -218,7 +224,8 @@ pub async fn retire_golden(
     body: JsonBody<Retirement>,
 ) -> Result<HttpResponse, Problem> {
     caller.require(Role::may_review)?;
-    let (scope, task_id, reason, now) = (caller.scope(), path.into_inner(), body.0.reason.trim().to_owned(), state.clock.now());
+    let (scope, task_id, now) = (caller.scope(), path.into_inner(), state.clock.now());
+    let (reason, is_wrong, rules) = (body.0.reason.trim().to_owned(), body.0.wrong_key, rules(&state.settings));
     if reason.is_empty() || reason.chars().count() > MAX_RETIRE_REASON_CHARS {
         return Err(Problem::invalid_field("reason", format!("must be 1 to {MAX_RETIRE_REASON_CHARS} characters")));
     }
@@ -226,14 +233,16 @@ pub async fn retire_golden(
         .storage
         .transaction(move |tx| {
             let tenant = tasks::find(tx, &scope, &task_id)?.tenant_id;
-            tasks::lock(tx, &task_id)?;
+            let task = tasks::lock_state(tx, &task_id)?;
             let item = storage::golden::lock(tx, &task_id)?;
-            if item.state == "retired" {
+            let stepped_back = if is_wrong { wrong_key::step_back(tx, &task, &rules, now)? } else { 0 };
+            if item.state == "retired" && stepped_back == 0 {
                 let why = format!("the golden item of task {task_id:?} is retired: {}", item.retire_reason.unwrap_or_default());
                 return Err(StorageError::conflict("transition_not_allowed", why));
             }
             let retired = storage::golden::retire(tx, &item, &reason, now)?;
-            let entry = audit::entry(tenant.as_deref(), "golden_item.retired", format!("task:{task_id}"), json!({"reason": reason}));
+            let detail = json!({"reason": reason, "wrong_key": is_wrong, "answers_stepped_back": stepped_back});
+            let entry = audit::entry(tenant.as_deref(), "golden_item.retired", format!("task:{task_id}"), detail);
             audit::append(tx, &scope, &entry, now)?;
             Ok(retired)
         })

@@ -41,7 +41,8 @@ pub async fn list_own_judgments(state: Data<State>, caller: Caller, query: ListQ
 pub async fn page_of(state: &State, rater_id: String, query: &HistoryQuery, page: &Page) -> Result<Slice<OwnJudgment>, Problem> {
     let filter = HistoryFilter { task_type: query.task_type.map(|word| word.as_ref().to_owned()), outcome: query.outcome };
     let (after, limit) = (page.after::<HistoryKey>()?, page.limit_and_one());
-    let rows = state.storage.read(move |conn| history::of_rater(conn, &rater_id, &filter, after, limit)).await?;
+    let now = state.clock.now();
+    let rows = state.storage.read(move |conn| history::of_rater(conn, &rater_id, &filter, after, limit, now)).await?;
     Ok(Slice::of_rows(rows, page, OwnJudgment::key))
 }
 

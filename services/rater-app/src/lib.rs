@@ -48,6 +48,7 @@ pub mod state;
 pub mod submission;
 pub mod tasks;
 pub mod upkeep;
+pub mod wrong_key;
 
 use std::error::Error;
 use std::sync::Arc;

@@ -68,9 +68,13 @@ pub fn assignment(given: &Given) -> Value {
     })
 }
 
-/// A task for those who own or review it, in the stored order. Only reviewers learn which tasks are golden.
+/// A task for those who own or review it, in the stored order. Only reviewers learn which tasks are golden; where candidates come from is
+/// not shown to experts, nor of golden items to any reviewer, because their answer is to be an opinion of the candidates alone.
 #[must_use]
 pub fn task_for_owner(task: &Task, role: Role) -> Value {
+    let is_blind = role == Role::Expert || (role.may_review() && task.is_golden);
+    let shown = |candidate: &Value| if is_blind { without_origin(candidate.clone()) } else { candidate.clone() };
+    let snippets = if is_blind { Value::Array(context(&task.context_snippets)) } else { task.context_snippets.0.clone() };
     let mut view = json!({
         "task_id": task.task_id,
         "tenant_id": task.tenant_id,
@@ -80,10 +84,10 @@ pub fn task_for_owner(task: &Task, role: Role) -> Value {
         "adapter_id": task.adapter_id,
         "title": task.title,
         "prompt": task.prompt,
-        "context_snippets": task.context_snippets,
-        "candidate_a": task.candidate_a,
-        "candidate_b": task.candidate_b,
-        "candidate_c": task.candidate_c,
+        "context_snippets": snippets,
+        "candidate_a": shown(&task.candidate_a),
+        "candidate_b": shown(&task.candidate_b),
+        "candidate_c": task.candidate_c.as_deref().map(shown),
         "auto_checks": task.auto_checks,
         "rubric_checklist": task.rubric_checklist,
         "reason_codes": task.reason_codes,
@@ -109,7 +113,8 @@ pub fn task_for_owner(task: &Task, role: Role) -> Value {
 const ORIGINS: [&str; 8] = ["origin", "model", "model_id", "model_name", "provider", "adapter_id", "generated_by", "score"];
 
 /// A candidate without what tells where it comes from.
-fn without_origin(mut candidate: Value) -> Value {
+#[must_use]
+pub fn without_origin(mut candidate: Value) -> Value {
     if let Some(candidate) = candidate.as_object_mut() {
         candidate.retain(|name, _| !ORIGINS.contains(&name.as_str()));
     }
@@ -117,7 +122,8 @@ fn without_origin(mut candidate: Value) -> Value {
 }
 
 /// Context without origins, and without what is meant for the machine alone: the expected answer of a tricky input.
-fn context(snippets: &Value) -> Vec<Value> {
+#[must_use]
+pub fn context(snippets: &Value) -> Vec<Value> {
     let mut snippets = snippets.as_array().cloned().unwrap_or_default();
     for snippet in snippets.iter_mut().filter_map(Value::as_object_mut) {
         snippet.retain(|name, _| name != "expects" && !ORIGINS.contains(&name.as_str()));
@@ -159,11 +165,18 @@ fn reasons(task_type: TaskType, n_candidates: usize) -> Value {
     Value::Object(by_choice)
 }
 
-/// The parts of the score, without the value of the rater's skill: it changes with each golden item, and would tell which was one.
+/// The parts of the score, without the value of the rater's skill: it changes with each golden item, and would tell which was one. Ages in
+/// whole hours and uncertainties in tenths, so that a golden item and the task that it stands for are not told by one figure of both.
 fn parts_of(why: &[Part]) -> Vec<Value> {
+    let rounded = |value: f64, steps: f64| (value * steps).round() / steps;
     why.iter()
         .map(|part| {
-            let value = (part.name != "skill").then_some(part.value);
+            let value = match part.name {
+                "skill" => None,
+                "age" => Some(rounded(part.value, 24.0)),
+                "uncertainty" => Some(rounded(part.value, 10.0)),
+                _ => Some(part.value),
+            };
             json!({"name": part.name, "weight": part.weight, "value": value, "words": part.words})
         })
         .collect()

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use domain::task::TaskType;
 use learning::calibration::Decision;
 use learning::drift::Drift;
+use storage::assignments::{self, LeaseRequest, Purpose};
 use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::history;
@@ -50,20 +51,36 @@ pub fn after_answer(before: &Qualification, is_right: bool, rules: &Rules, now: 
     test
 }
 
-/// Decides an open test of a rater who has answered every golden item of its type, when the answers suffice for an exact test; whether
-/// they did. Otherwise it stays open until there are more items.
+/// Decides an open test of a rater who has answered every golden item of its type, when the answers suffice for an exact test: the test
+/// as it is then. Otherwise it stays open until there are more items.
 ///
 /// # Errors
 /// As any query.
-pub fn decide_without_items(tx: &mut Connection, test: &Qualification, rules: &Rules, now: DateTime<Utc>) -> Result<bool, StorageError> {
+pub fn decide_without_items(
+    tx: &mut Connection,
+    test: &Qualification,
+    rules: &Rules,
+    now: DateTime<Utc>,
+) -> Result<Option<Qualification>, StorageError> {
     let count = |n: i32| n.max(0).unsigned_abs();
     if test.state != "open" || !rules.calibration.passes_exactly(count(test.correct), count(test.total)) {
-        return Ok(false);
+        return Ok(None);
     }
     let passed = Qualification { state: "passed".to_owned(), decided_at: Some(Timestamp(now)), drift: 0.0, ..test.clone() };
     qualifications::save(tx, &passed, now)?;
     raters::pass_calibration(tx, &test.rater_id, now)?;
-    Ok(true)
+    Ok(Some(passed))
+}
+
+/// Whether a rater has answered or passed over every golden item of a type.
+fn has_no_item_left(tx: &mut Connection, test: &Qualification, rules: &Rules) -> Result<bool, StorageError> {
+    let request = LeaseRequest {
+        rater_id: test.rater_id.clone(),
+        task_types: vec![test.task_type.clone()],
+        purpose: Purpose::Calibration,
+        lease: rules.lease,
+    };
+    Ok(!assignments::has_golden_left(tx, &request)?)
 }
 
 /// Enters an answer on a golden item into the rater's test for the task type; the test, when the answer was given in calibration. In the
@@ -90,6 +107,13 @@ pub fn note_answer(
     qualifications::save(tx, &after, now)?;
     if after.is_passed() && !rater.is_calibrated {
         raters::pass_calibration(tx, &rater.rater_id, now)?;
+    }
+    // Nobody learns it by asking for one more item, so it is said now.
+    if after.state == "open"
+        && has_no_item_left(tx, &after, rules)?
+        && let Some(passed) = decide_without_items(tx, &after, rules, now)?
+    {
+        return Ok(Some(passed));
     }
     Ok(Some(after))
 }

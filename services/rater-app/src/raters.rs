@@ -2,6 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
+use domain::task::TaskType;
 use learning::calibration::Decision;
 use learning::intervals::{Z_95, wilson};
 use serde::{Deserialize, Serialize};
@@ -58,7 +59,9 @@ pub async fn get_own_rater(state: Data<State>, caller: Caller) -> Result<HttpRes
         .storage
         .read(move |conn| {
             let tests = storage::qualifications::of_rater(conn, &rater_id)?;
-            Ok((storage::raters::find(conn, &rater_id)?, tests, crate::integrity::notices(conn, &rater_id)?))
+            let mut notices: Vec<Value> = tests.iter().filter_map(notice_of_retest).collect();
+            notices.extend(crate::integrity::notices(conn, &rater_id)?);
+            Ok((storage::raters::find(conn, &rater_id)?, tests, notices))
         })
         .await?;
     let mut body = profile(&rater, &tests, dispatch::is_exempt(&rater, caller.role), &rules(&state.settings));
@@ -164,6 +167,16 @@ pub fn profile(rater: &Rater, tests: &[Qualification], is_exempt: bool, rules: &
     })
 }
 
+/// That calibration is to be taken again, for whoever would otherwise only find no work.
+fn notice_of_retest(test: &Qualification) -> Option<Value> {
+    let reason = test.reason.as_deref().filter(|_| test.state == "open")?;
+    let kind = test.task_type.parse().map_or("this kind", |kind: TaskType| kind.title());
+    let words = format!("Calibration for {kind} is to be taken again before you get more of it: {reason}.");
+    Some(json!({
+        "action_id": null, "kind": "calibrate_again", "task_type": test.task_type, "reason": reason, "words": words, "created_at": null,
+    }))
+}
+
 fn qualification_view(test: &Qualification, rules: &Rules) -> Value {
     let (state, at_most_more) = state_of(test, rules);
     let count = |n: i32| n.max(0).unsigned_abs();
@@ -229,7 +242,7 @@ pub fn stats(rater: &Rater, sees_golden: bool) -> Value {
         "by_task_type": by_type,
         "definitions": {
             "golden_accuracy": if sees_golden {
-                "answers on golden items, calibration included, that equal the expert's; unsure counts as not correct"
+                "answers on golden items, calibration included, that equal the expert's; unsure counts as not correct in calibration, and is left out among the work"
             } else {
                 "answers in calibration that equal the expert's; golden items among the work are left out, so that none can be told by its effect"
             },

@@ -326,7 +326,9 @@ fn judgment_of(task: &TaskState, assignment: &Assignment, submission: &Submissio
     let stored = submission.choice.unblind(&order);
     let choice =
         stored.ok_or_else(|| StorageError::Corrupt(format!("assignment {} has no order for its candidates", assignment.assignment_id)))?;
-    let matches_golden = task.golden_choice.as_ref().filter(|_| task.is_golden).map(|expert| expert == choice.as_ref());
+    // Whoever asks about a golden item among the work, or says to be unsure, has not answered it.
+    let is_answer = assignment.purpose == "calibration" || !(submission.escalate || choice == Choice::Unsure);
+    let matches_golden = task.golden_choice.as_ref().filter(|_| task.is_golden && is_answer).map(|expert| expert == choice.as_ref());
     let new = NewJudgment {
         assignment_id: assignment.assignment_id.clone(),
         task_id: task.task_id.clone(),

@@ -35,7 +35,8 @@
       const me = await window.endcap.call('/v1/raters/me', { quiet: true });
       const notices = Array.isArray(me.notices) ? me.notices : [];
       const kinds = { warn: 'warn', warning: 'warn', pause: 'bad', paused: 'bad', void: 'bad' };
-      frame.replaceChildren(...notices.map((one) => element('p', { class: `notice notice-${kinds[one.kind] ?? 'note'}` }, element('strong', {}, `${new Date(one.at ?? one.created_at).toLocaleDateString('en', { day: 'numeric', month: 'short' })}: `), one.words ?? one.reason)));
+      const dated = (at) => (at ? element('strong', {}, `${new Date(at).toLocaleDateString('en', { day: 'numeric', month: 'short' })}: `) : null);
+      frame.replaceChildren(...notices.map((one) => element('p', { class: `notice notice-${kinds[one.kind] ?? 'note'}` }, dated(one.at ?? one.created_at), one.words ?? one.reason)));
       frame.hidden = notices.length === 0;
     } catch { /* the page stands without them */ }
   }

@@ -18,11 +18,12 @@
     for (const one of page.querySelectorAll('[data-needs-task]')) one.disabled = state !== 'task';
   }
 
-  function banner(kind, text, ...actions) {
+  function alsoBanner(kind, text, ...actions) {
     const frame = part('banner');
-    frame.replaceChildren(element('div', { class: `notice notice-${kind} ide-notice` }, element('span', {}, text), element('span', { class: 'row' }, actions)));
+    frame.append(element('div', { class: `notice notice-${kind} ide-notice` }, element('span', {}, text), element('span', { class: 'row' }, actions)));
     frame.hidden = false;
   }
+  function banner(...all) { hideBanner(); alsoBanner(...all); }
   const hideBanner = () => { part('banner').hidden = true; part('banner').replaceChildren(); };
   const smallButton = (text, onclick) => element('button', { type: 'button', class: 'button button-small', onclick }, text);
 
@@ -43,16 +44,17 @@
     } finally { isBusy = false; }
   }
 
-  const readHeaders = (told) => (headers) => { told.reason = headers.get('Endcap-Reason'); told.sentAt = headers.get('Date'); told.retryAfter = headers.get('Endcap-Retry-After'); };
+  const readHeaders = (told) => (headers) => { told.reason = headers.get('Endcap-Reason'); told.sentAt = headers.get('Date'); };
 
   /** A task or nothing, however it came. */
   function receive(body, told, keepsBanner = false) {
     if (!keepsBanner) hideBanner();
     if (body?.purpose === 'calibration') { location.assign('/calibration'); return; }
-    if (body) open(rater.readAssignment(body, settings.rubrics, told.sentAt)); else explainEmpty(told);
+    if (body) open(rater.readAssignment(body, settings.rubrics, told.sentAt), keepsBanner); else explainEmpty(told);
   }
 
-  function open(assignment) {
+  /** What was said of the task before stays above what is said of this one. */
+  function open(assignment, keepsBanner = false) {
     close();
     const { task } = assignment;
     const draft = rater.newestDraft(assignment.id, assignment.draft);
@@ -69,11 +71,12 @@
     showDraftState('', '');
     part('problem').textContent = '';
     show('task');
+    const say = keepsBanner ? alsoBanner : banner;
     if (draft) {
       const when = draft.saved_at ? new Date(draft.saved_at).toLocaleTimeString('en', { hour: '2-digit', minute: '2-digit', hour12: false }) : 'earlier';
-      banner('note', `Your draft from ${when} is back; go on where you were.`, element('button', { type: 'button', class: 'button button-quiet button-small', onclick: hideBanner }, 'Good'));
+      say('note', `Your draft from ${when} is back; go on where you were.`, element('button', { type: 'button', class: 'button button-quiet button-small', onclick: hideBanner }, 'Good'));
     } else if (hasNewGuideline) {
-      banner('note', 'The guidelines for this kind of task changed since you last judged one.', smallButton('Read them', () => { hideBanner(); openDialog('guideline-dialog'); }));
+      say('note', 'The guidelines for this kind of task changed since you last judged one.', smallButton('Read them', () => { hideBanner(); openDialog('guideline-dialog'); }));
     }
     part('title').focus({ preventScroll: true });
     announce(`${sentWords} ${settings.titles[task.task_type] || ''}, ${task.candidates.length} candidates.${draft ? ' Your draft is back.' : ''}`);
@@ -119,22 +122,19 @@
     return keeper.close({ keeps });
   }
 
-  /** Why there is nothing, what to do next, and when it is worth looking again. */
-  function explainEmpty({ reason, retryAfter }) {
+  /** Why there is nothing, and what to do next. */
+  function explainEmpty({ reason }) {
     close();
     const [head, text, href, label] = settings.reasons[reason] || settings.reasons.default;
-    const seconds = Number(retryAfter);
-    const until = retryAfter ? new Date(Number.isFinite(seconds) ? Date.now() + seconds * 1000 : Date.parse(retryAfter)) : null;
-    const again = until && !Number.isNaN(until.getTime()) ? ` You can try again from ${until.toLocaleString('en', { weekday: 'long', hour: '2-digit', minute: '2-digit', hour12: false })}.` : '';
     part('empty-head').textContent = head;
-    part('empty-text').textContent = text + again;
+    part('empty-text').textContent = text;
     const link = part('empty-link');
     link.href = href; link.textContent = label; link.hidden = !href;
     const isNew = page.dataset.state !== 'empty' || page.dataset.reason !== String(reason);
     page.dataset.reason = String(reason);
     wasEmpty = true;
     show('empty');
-    if (isNew) { part('empty-head').focus({ preventScroll: true }); announce(text + again); }
+    if (isNew) { part('empty-head').focus({ preventScroll: true }); announce(text); }
   }
 
   function explainProblem(problem) {
@@ -201,7 +201,7 @@
 
   /** On to the next task: the one that came with the answer, or one asked for. */
   async function goOn(answer, told, keepsBanner = false) {
-    if (answer && answer.next !== undefined && answer.next_reason !== 'ask_again') receive(answer.next, { ...told, reason: answer.next_reason, retryAfter: answer.next_retry_after ?? told.retryAfter }, keepsBanner);
+    if (answer && answer.next !== undefined && answer.next_reason !== 'ask_again') receive(answer.next, { ...told, reason: answer.next_reason }, keepsBanner);
     else await next({ keepsBanner });
   }
 
@@ -209,7 +209,8 @@
   function refused(problem, keeper, state) {
     if (problem.code === 'judgment_exists') {
       close(false);
-      banner('note', 'You have judged this task already, perhaps in another tab. Here is the next one.');
+      sentWords = 'You have judged this task already, perhaps in another tab. Here is the next one.';
+      banner('note', sentWords);
       return 'told';
     }
     keeper.change(state);

@@ -21,7 +21,8 @@
     const meta = (text, name = '') => element('span', { class: name }, text);
     let lines;
     if (list === 'decided') {
-      lines = [meta(titles[one.task_type] ?? words(one.task_type)), meta(choiceWords(one.choice)), meta(`by ${one.expert.name ?? one.expert.account_id}`), one.was_late ? meta('late', 'is-late') : null];
+      // Letters belong to the order in which a task is shown, and a row shows none.
+      lines = [meta(titles[one.task_type] ?? words(one.task_type)), meta(CHOICES.includes(one.choice) ? 'One is better' : choiceWords(one.choice)), meta(`by ${one.expert.name ?? one.expert.account_id}`), one.was_late ? meta('late', 'is-late') : null];
     } else if (list === 'candidate') {
       lines = [meta(choiceWords(one.expert_choice)), meta(words(one.difficulty_level))];
     } else if (list === 'questioned') {

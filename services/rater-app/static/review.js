@@ -86,11 +86,25 @@
     announce('Nothing waits for an expert.');
   }
 
+  /** A stored choice in the letters of the order in which the task is shown, and back. */
+  const asShown = (choice, order) => (CHOICES.includes(choice) ? CHOICES[order.indexOf(CHOICES.indexOf(choice))] ?? choice : choice);
+  const asStored = (choice, order) => (CHOICES.includes(choice) ? CHOICES[order[CHOICES.indexOf(choice)]] ?? choice : choice);
+  /** What raters and experts chose, in the order in which the task is shown. */
+  function inOrder({ review, judgments, consensus }, order) {
+    const shown = (choice) => asShown(choice, order);
+    const seen = review && { ...review, choice: shown(review.choice), majority_choice: shown(review.majority_choice), blind: review.blind && { ...review.blind, choice: shown(review.blind.choice) } };
+    return { review: seen, judgments: judgments?.map((one) => ({ ...one, choice: shown(one.choice) })), consensus: consensus && { ...consensus, choice: shown(consensus.choice) } };
+  }
+
   function show(body, item = null) {
-    const candidates = CHOICES.map((name) => body.task[name]).filter((one) => one !== undefined && one !== null);
+    const stored = CHOICES.map((name) => body.task[name]).filter((one) => one !== undefined && one !== null);
+    // The answer of a golden item stands beside it in the stored order.
+    const order = (!item && body.display_order) || stored.map((_, place) => place);
+    const candidates = order.map((place) => stored[place]);
+    const auto_checks = (body.task.auto_checks ?? []).map((one) => (Number.isInteger(one.candidate) ? { ...one, candidate: order.indexOf(one.candidate) } : one));
     const rubric = rubrics[body.task.task_type] ?? { reasons: [], criteria: [], guideline: '', example: '' };
-    const task = { ...body.task, candidates, rubric, context: body.task.context_snippets ?? [] };
-    held = { ...body, task, rubric, item, form: null };
+    const task = { ...body.task, candidates, auto_checks, rubric, context: body.task.context_snippets ?? [] };
+    held = { ...body, ...inOrder(body, order), task, rubric, item, order, form: null };
     setState('task');
     part('message').replaceChildren();
     part('type').textContent = titles[task.task_type] ?? words(task.task_type);
@@ -147,8 +161,9 @@
 
   async function submit() {
     if (isBusy || !held?.form) return;
-    const { json, problem, at } = held.form.read();
+    const { json: read, problem, at } = held.form.read();
     if (problem) { part('problem').textContent = problem; at(); return; }
+    const { order } = held, json = { ...read, choice: asStored(read.choice, order) };
     isBusy = true;
     part('submit').disabled = true;
     const isDecision = Boolean(held.judgments);
@@ -157,10 +172,10 @@
       const body = await call(isDecision ? pathOf(held.task.task_id) : `${pathOf(held.task.task_id)}/blind`, { json });
       if (isDecision) {
         const made = body.golden ? '; it is a golden item now' : body.golden_candidate ? '; proposed as a golden item' : '';
-        window.endcap.toast(`Decided: ${choiceWords(json.choice)}${made}. The raters are told.`, 'good');
+        window.endcap.toast(`Decided: ${choiceWords(read.choice)}${made}. The raters are told.`, 'good');
         isDone = true;
       } else {
-        Object.assign(held, { review: body.review, judgments: body.judgments, consensus: body.consensus });
+        Object.assign(held, inOrder(body, order));
         drawSide();
         document.getElementById('reveal-title').focus();
         announce(`Recorded. ${held.judgments.length} judgments are shown; decide now.`);
@@ -177,7 +192,7 @@
     const first = problem.body?.decision;
     if (problem.status !== 409 || problem.code !== 'transition_not_allowed') return;
     const taskId = held.task.task_id;
-    say('warn', first ? `${first.expert.name ?? first.expert.account_id} decided it at ${new Date(first.decided_at).toLocaleTimeString()}: ${choiceWords(first.choice)}. What you entered is still here.` : 'This task no longer waits for an expert.',
+    say('warn', first ? `${first.expert.name ?? first.expert.account_id} decided it at ${new Date(first.decided_at).toLocaleTimeString()}: ${choiceWords(asShown(first.choice, held.order))}. What you entered is still here.` : 'This task no longer waits for an expert.',
       first ? element('button', { type: 'button', class: 'button button-small button-quiet', onclick: () => open(() => call(pathOf(taskId))) }, 'See the decision') : null, element('button', { type: 'button', class: 'button button-small', onclick: next }, 'Next task'));
     loadQueue();
   }
@@ -207,13 +222,15 @@
 
   function questionedForm(item, rubric) {
     const reason = element('input', { id: 'questioned-reason', class: 'input', type: 'text', maxlength: '500' });
+    const wrong = element('input', { type: 'checkbox', checked: true });
     const asked = item.questions.map((one) => element('li', { class: 'vote' }, element('p', {}, one.reason ?? 'No reason was given.'), element('p', { class: 'muted small' }, new Date(one.asked_at).toLocaleString())));
     const right = item.times_used ? `${Math.round(100 * item.rater_correct / item.times_used)} % of ${item.times_used} answers` : null;
     return element('div', { class: 'review-form' }, goldenAnswer(item, rubric, right),
       element('h3', {}, `Raters asked ${item.questions.length === 1 ? 'once' : `${item.questions.length} times`}`), element('ul', { class: 'vote-list' }, asked),
       element('p', { class: 'muted small' }, 'They hear no answer, since it would tell which task is golden. If the answer is right, leave the item in use; if it is wrong or unclear, take it out.'),
       element('div', { class: 'field' }, element('label', { for: 'questioned-reason' }, 'Take it out of use, because'), reason),
-      element('button', { type: 'button', class: 'button', onclick: () => (reason.value.trim() ? actOn(item, 'retire', { reason: reason.value }, 'Out of use.') : (say('bad', 'Write why it is taken out of use.'), reason.focus())) }, 'Take it out of use'));
+      element('label', { class: 'choice' }, wrong, 'Its answer is wrong or unclear: what raters answered counts for nothing'),
+      element('button', { type: 'button', class: 'button', onclick: () => (reason.value.trim() ? actOn(item, 'retire', { reason: reason.value, wrong_key: wrong.checked }, wrong.checked ? 'Out of use; the answers on it count for nothing.' : 'Out of use.') : (say('bad', 'Write why it is taken out of use.'), reason.focus())) }, 'Take it out of use'));
   }
 
   function candidateForm(item, rubric) {

@@ -87,8 +87,8 @@ pub enum Nothing {
 }
 
 /// What could be given out: a golden item has no place in the queue.
-struct Candidate {
-    task_id: String,
+pub(super) struct Candidate {
+    pub(super) task_id: String,
     own: Option<String>,
     leading_posterior: Option<f64>,
 }
@@ -256,7 +256,11 @@ fn renew(conn: &mut Connection, assignment_id: &str, request: &LeaseRequest, now
 }
 
 /// What could be given out, best first.
-fn candidates(conn: &mut Connection, request: &LeaseRequest, score: &dyn Fn(&Waiting) -> f64) -> Result<Vec<Candidate>, StorageError> {
+pub(super) fn candidates(
+    conn: &mut Connection,
+    request: &LeaseRequest,
+    score: &dyn Fn(&Waiting) -> f64,
+) -> Result<Vec<Candidate>, StorageError> {
     if request.purpose != Purpose::Work {
         return golden_candidates(conn, request);
     }
@@ -273,7 +277,7 @@ fn candidates(conn: &mut Connection, request: &LeaseRequest, score: &dyn Fn(&Wai
 }
 
 /// Active golden items that this rater has not answered or passed over: the least used first.
-fn golden_candidates(conn: &mut Connection, request: &LeaseRequest) -> Result<Vec<Candidate>, StorageError> {
+pub(super) fn golden_candidates(conn: &mut Connection, request: &LeaseRequest) -> Result<Vec<Candidate>, StorageError> {
     let found: Vec<(String, Option<String>)> = on!(conn, c => {
         let own = t::task_id.eq(golden::task_id).and(t::rater_id.eq(&request.rater_id));
         let mut query = golden::table

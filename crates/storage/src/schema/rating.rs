@@ -64,6 +64,7 @@ diesel::table! {
         finished_at -> Nullable<Instant>,
         created_at -> Instant,
         updated_at -> Instant,
+        stands_for -> Nullable<Text>,
     }
 }
 

@@ -57,7 +57,7 @@ fn what_became_of_each_judgment_newest_first_and_each_once() {
         decide(&mut conn, &judged[2], "candidate_b", false);
         judgments::note_review(&mut conn, &judged[3], "candidate_b", "It breaks the budget.", noon()).unwrap();
 
-        let all = history::of_rater(&mut conn, &rater_id, &HistoryFilter::default(), None, 50).unwrap();
+        let all = history::of_rater(&mut conn, &rater_id, &HistoryFilter::default(), None, 50, noon()).unwrap();
         let outcomes: Vec<Outcome> = all.iter().map(storage::history::OwnJudgment::outcome).collect();
         let expected = [Outcome::Waiting, Outcome::Expert, Outcome::Waiting, Outcome::Differed, Outcome::Agreed];
         assert_eq!(outcomes, expected, "{}: a consensus that is not final tells nothing", db.kind());
@@ -65,14 +65,14 @@ fn what_became_of_each_judgment_newest_first_and_each_once() {
 
         let mut paged = Vec::new();
         let mut after = None;
-        while let Some(row) = history::of_rater(&mut conn, &rater_id, &HistoryFilter::default(), after, 1).unwrap().pop() {
+        while let Some(row) = history::of_rater(&mut conn, &rater_id, &HistoryFilter::default(), after, 1, noon()).unwrap().pop() {
             after = Some(row.key());
             paged.push(row);
         }
         assert_eq!(paged, all, "{}", db.kind());
         for outcome in Outcome::ALL {
             let filter = HistoryFilter { task_type: Some("plan_quality".to_owned()), outcome: Some(outcome) };
-            let found = history::of_rater(&mut conn, &rater_id, &filter, None, 50).unwrap();
+            let found = history::of_rater(&mut conn, &rater_id, &filter, None, 50, noon()).unwrap();
             let wanted: Vec<_> = all.iter().filter(|row| row.outcome() == outcome).cloned().collect();
             assert_eq!(found, wanted, "{}: {outcome:?}", db.kind());
         }

@@ -10,7 +10,8 @@ use storage::qualifications::Qualification;
 use storage::queue::Waiting;
 use storage::raters::Rater;
 
-use super::{Given, Next, Request, Rules, is_exempt, plan, why};
+use super::why::of_work;
+use super::{Given, Next, Request, Rules, is_exempt, plan};
 use crate::queue;
 
 /// Leases the next task of each request where that is work from the queue which the rater has not had before. `None` for every other case
@@ -60,7 +61,7 @@ pub fn next_of_several(
         };
         let Some(rater) = raters.get(&request.rater_id) else { continue };
         let leading = found.iter().find(|waiting| waiting.task_id == task.task_id).and_then(|waiting| waiting.leading_posterior);
-        let why = why(&assignment, &task, leading, rater, request, rules, now);
+        let why = of_work(&assignment, &task, leading, (rater, request), rules, now);
         *answer = Some(Next::Given(Box::new(Given { assignment, task, why })));
     }
     Ok(answers)

@@ -101,7 +101,9 @@ pub async fn calibration(
     page.by_type = TaskType::ALL.iter().filter_map(|task_type| row(task_type.as_ref(), &tests, &rules)).collect();
     let last = tests.iter().max_by_key(|test| (test.state == "open", test.decided_at));
     page.test = last.map(|test| sequence(title_of(&test.task_type), &of_attempt(test, &answers), &rules.calibration));
-    page.has_begun = tests.iter().any(|test| test.state == "open" && test.total > 0) || query.0.more;
+    let has_passed = tests.iter().any(Qualification::is_passed);
+    let retest = tests.iter().find(|test| is_reopened(test));
+    page.has_begun = tests.iter().any(|test| test.state == "open" && test.total > 0) || (query.0.more && has_passed);
     if is_exempt(&rater, caller.role) {
         page.head = "✓ No calibration needed";
         page.progress = "You begin calibrated. Golden items come now and then, unseen among the tasks.".to_owned();
@@ -112,9 +114,11 @@ pub async fn calibration(
         test.is_none_or(|test| test.may_be_tried(now) && test.attempt <= rules.calibration_attempts)
     };
     page.has_more = TaskType::ALL.iter().any(may_try);
-    let has_passed = tests.iter().any(Qualification::is_passed);
-    if page.has_more && (!has_passed || query.0.more || tests.iter().any(|test| test.state == "open" && test.total > 0)) {
+    if page.has_more && (!has_passed || query.0.more || page.has_begun || retest.is_some()) {
         page.is_open = true;
+        if retest.is_some() {
+            page.lead = "Calibration is to be taken again: your answers on known items have become less sure, and it shows whether that was chance.";
+        }
         page.progress = open_progress(last.filter(|test| test.state == "open"), &rules);
     } else if has_passed {
         page.head = "✓ Calibrated";
@@ -128,6 +132,11 @@ pub async fn calibration(
         (page.address, page.label) = ("/stats", "See your figures");
     }
     Ok(render(&page)?)
+}
+
+/// Whether a test that was passed is to be taken again, and was not begun.
+fn is_reopened(test: &Qualification) -> bool {
+    test.state == "open" && test.total == 0 && test.reason.is_some()
 }
 
 /// The answers of the present attempt: the last ones of the type.

@@ -8,6 +8,7 @@ use domain::task::TaskType;
 use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::history::{HistoryFilter, Outcome, of_rater};
+use storage::qualifications::Qualification;
 use storage::raters::{self, Rater};
 use storage::tasks;
 use web::caller::MaybePageCaller;
@@ -17,6 +18,9 @@ use web::settings::Signup;
 
 use super::figures::{Band, ShareView, band, midnight};
 use super::history::{self, HistoryRow};
+use crate::assignments::rules;
+use crate::dispatch::is_exempt;
+use crate::dispatch::nothing::{may_be_tested, not_passed};
 use crate::state::State;
 
 /// Latest answers of experts shown.
@@ -57,6 +61,19 @@ struct Queue {
     pending: i64,
     in_progress: i64,
     for_review: i64,
+    /// Open ones of kinds that the rater has passed; all for those who need no calibration.
+    own: i64,
+}
+
+/// Where a rater stands with calibration.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Standing {
+    /// Failed in every kind.
+    has_failed: bool,
+    /// Has to take the test of a kind again.
+    is_asked_again: bool,
+    /// May be tested in a kind now.
+    may_be_tested: bool,
 }
 
 /// The home page.
@@ -68,9 +85,10 @@ pub async fn home(state: Data<State>, MaybePageCaller(caller): MaybePageCaller) 
     let role = caller.as_ref().map(|caller| caller.role);
     let rater_id = caller.and_then(|caller| caller.rater_id);
     let midnight = midnight(state.clock.now());
-    let (queue, rater, today, answers, has_failed) = match role {
-        None => (Queue::default(), None, 0, Vec::new(), false),
-        Some(_) => {
+    let (rules, now) = (rules(&state.settings), state.clock.now());
+    let (queue, rater, today, answers, standing) = match role {
+        None => (Queue::default(), None, 0, Vec::new(), Standing::default()),
+        Some(role) => {
             let read = state.storage.read(move |conn| {
                 let rater = rater_id.as_deref().map(|id| raters::find(conn, id)).transpose()?;
                 let today = match &rater {
@@ -79,22 +97,31 @@ pub async fn home(state: Data<State>, MaybePageCaller(caller): MaybePageCaller) 
                 };
                 let answered = HistoryFilter { outcome: Some(Outcome::Expert), ..HistoryFilter::default() };
                 let answers = match &rater {
-                    Some(rater) => of_rater(conn, &rater.rater_id, &answered, None, ANSWERS)?,
+                    Some(rater) => of_rater(conn, &rater.rater_id, &answered, None, ANSWERS, now)?,
                     None => Vec::new(),
                 };
                 let tests = match &rater {
                     Some(rater) => storage::qualifications::of_rater(conn, &rater.rater_id)?,
                     None => Vec::new(),
                 };
-                let has_failed = tests.len() == TaskType::ALL.len() && tests.iter().all(|test| test.state == "failed");
-                Ok((read_queue(conn)?, rater, today, answers, has_failed))
+                let standing = Standing {
+                    has_failed: tests.len() == TaskType::ALL.len() && tests.iter().all(|test| test.state == "failed"),
+                    is_asked_again: tests.iter().any(|test| test.state == "open" && test.reason.is_some()),
+                    may_be_tested: not_passed(&tests, &[]).iter().any(|kind| may_be_tested(&tests, kind, &rules, now)),
+                };
+                let mut queue = read_queue(conn)?;
+                if rater.as_ref().is_some_and(|rater| !is_exempt(rater, role)) {
+                    let passed: Vec<String> = tests.into_iter().filter(Qualification::is_passed).map(|test| test.task_type).collect();
+                    queue.own = tasks::count_open(conn, &passed)?;
+                }
+                Ok((queue, rater, today, answers, standing))
             });
             read.await?
         }
     };
     let page = HomePage {
         greeting: rater.as_ref().map_or_else(|| "Welcome".to_owned(), |rater| format!("Welcome, {}", rater.name)),
-        next: next_step(role, rater.as_ref(), has_failed, queue, &layout),
+        next: next_step(role, rater.as_ref(), standing, queue, &layout),
         band: rater.as_ref().map(|rater| {
             // Golden items among the work are left out: figures that moved with them would tell which they are.
             let (agreed, compared) = (rater.calibration_correct + rater.consensus_agreed, rater.calibration_total + rater.consensus_total);
@@ -126,10 +153,11 @@ fn read_queue(conn: &mut Connection) -> Result<Queue, StorageError> {
             _ => {}
         }
     }
+    queue.own = queue.pending + queue.in_progress;
     Ok(queue)
 }
 
-fn next_step(role: Option<Role>, rater: Option<&Rater>, has_failed: bool, queue: Queue, layout: &Layout) -> NextStep {
+fn next_step(role: Option<Role>, rater: Option<&Rater>, standing: Standing, queue: Queue, layout: &Layout) -> NextStep {
     let step = |head, text: String, address: &str, label| NextStep { head, text, address: address.to_owned(), label };
     let is_reviewer = role.is_some_and(Role::may_review);
     if is_reviewer && queue.for_review > 0 {
@@ -160,7 +188,7 @@ fn next_step(role: Option<Role>, rater: Option<&Rater>, has_failed: bool, queue:
     }
     if !rater.is_calibrated && !is_reviewer {
         return match rater.calibration_total {
-            _ if has_failed => {
+            _ if standing.has_failed => {
                 step("Calibration was not passed", "See when you may try again.".to_owned(), "/calibration", "See how it went")
             }
             0 => step(
@@ -178,6 +206,17 @@ fn next_step(role: Option<Role>, rater: Option<&Rater>, has_failed: bool, queue:
         };
     }
     let open = queue.pending + queue.in_progress;
+    let asks_again = if standing.is_asked_again { " Of one kind you are asked to take calibration again." } else { "" };
+    if queue.own == 0 && open > 0 {
+        let n = format!("{open} task{} wait{} for judgments", plural(open), if open == 1 { "s" } else { "" });
+        return if standing.may_be_tested {
+            let text = format!("{n}, of kinds for which calibration comes first.{asks_again}");
+            step("Calibrate", text, "/calibration?more=true", "Go to calibration")
+        } else {
+            let text = format!("{n}, of kinds for which you have not passed calibration.");
+            step("No task of your kinds", text, "/calibration", "See where you stand")
+        };
+    }
     if open == 0 {
         return step(
             "All done",
@@ -186,7 +225,8 @@ fn next_step(role: Option<Role>, rater: Option<&Rater>, has_failed: bool, queue:
             "Wait for the next task",
         );
     }
-    step("Judge", format!("{open} task{} wait for judgments.", plural(open)), "/rate", "Judge the next task")
+    let text = format!("{} task{} wait{} for judgments.{asks_again}", queue.own, plural(queue.own), if queue.own == 1 { "s" } else { "" });
+    step("Judge", text, "/rate", "Judge the next task")
 }
 
 fn plural(n: i64) -> &'static str {

@@ -90,8 +90,8 @@ const EMPTY_REASONS: [(&str, [&str; 4]); 11] = [
         "needs_calibration",
         [
             "Calibrate first",
-            "Before your judgments count you answer a few items whose answer an expert wrote down.",
-            "/calibration",
+            "Before your judgments on a kind of task count you answer a few items whose answer an expert wrote down. Tasks of such a kind are open.",
+            "/calibration?more=true",
             "Go to calibration",
         ],
     ),
@@ -126,9 +126,9 @@ const EMPTY_REASONS: [(&str, [&str; 4]); 11] = [
         "not_qualified",
         [
             "No task of your kinds",
-            "There are open tasks, but of kinds for which you have not calibrated.",
+            "There are open tasks, but of kinds for which you have not passed calibration and cannot be tested now. The next task of your kinds appears here by itself.",
             "/calibration",
-            "Calibrate for more kinds",
+            "See where you stand",
         ],
     ),
     (

@@ -5,7 +5,6 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use domain::rubric;
 use domain::task::TaskType;
 use serde_json::{Map, Value, json};
-use storage::accounts;
 use storage::connection::Connection;
 use storage::consensus::{self, Consensus};
 use storage::error::StorageError;
@@ -13,6 +12,7 @@ use storage::judgments::{self, Judgment};
 use storage::raters::{self, Rater};
 use storage::reviews::{self, Looking, Review};
 use storage::tasks::Task;
+use storage::{accounts, assignments};
 use web::settings::Calibration;
 
 use super::deadline::waits;
@@ -70,6 +70,7 @@ pub fn view(opened: &Opened, calibration: &Calibration, now: DateTime<Utc>) -> V
     let task = &opened.task;
     let mut body = json!({
         "task": task_view(task),
+        "display_order": opened.review.as_ref().map(|review| display_order(review, task.candidate_count())),
         "reason": reason(opened.review.as_ref().map_or_else(|| reviews::kind_of(task), |review| review.kind.as_str())),
         "judgments_count": task.judgments_count,
         "escalated_at": task.escalated_at,
@@ -113,6 +114,13 @@ pub fn others(looking: &[Looking]) -> Value {
         since.to_rfc3339_opts(SecondsFormat::Secs, true)
     );
     json!({"count": looking.len(), "since": since, "words": words})
+}
+
+/// The order in which a review's expert sees the candidates: drawn with the review's id, so that it is the same at every look and another for
+/// every expert. Choices and candidates are sent in the stored order; whoever shows them puts them into this one.
+#[must_use]
+pub fn display_order(review: &Review, n_candidates: usize) -> Vec<usize> {
+    assignments::blind_order(&review.review_id, n_candidates)
 }
 
 /// A review with the name of its expert, where one is known.
@@ -162,11 +170,6 @@ pub fn class_view(word: &str) -> Value {
 
 fn task_view(task: &Task) -> Value {
     let task_type: Option<TaskType> = task.task_type.parse().ok();
-    let mut context = task.context_snippets.0.clone();
-    // The expected answer of a tricky input is for the machine; an expert who reads it first has no view of their own.
-    for snippet in context.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
-        snippet.remove("expects");
-    }
     let mut view = json!({
         "task_id": task.task_id,
         "task_type": task.task_type,
@@ -175,7 +178,7 @@ fn task_view(task: &Task) -> Value {
         "retailer_id": task.retailer_id,
         "title": task.title,
         "prompt": task.prompt,
-        "context_snippets": context,
+        "context_snippets": presentation::context(&task.context_snippets),
         "auto_checks": task.auto_checks,
         "rubric_checklist": task.rubric_checklist,
         "reason_codes": task.reason_codes,
@@ -184,7 +187,7 @@ fn task_view(task: &Task) -> Value {
         "created_at": task.created_at,
     });
     if let Some(view) = view.as_object_mut() {
-        let places = task.candidates().into_iter().enumerate();
+        let places = task.candidates().into_iter().map(presentation::without_origin).enumerate();
         view.extend(places.map(|(place, candidate)| (presentation::key_of_place(place).to_owned(), candidate)).collect::<Map<_, _>>());
     }
     view

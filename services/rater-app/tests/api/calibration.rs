@@ -2,6 +2,8 @@
 
 use domain::role::Role;
 use serde_json::{Value, json};
+use storage::connection::Connection;
+use storage::qualifications::{self, Qualification};
 
 use crate::house::{House, get, other, plan_task, post, shown_first};
 
@@ -91,12 +93,13 @@ async fn a_test_without_further_items_is_decided_exactly_and_a_type_named_twice_
     let tag = json!({"task_id": "other", "task_type": "tagging_normalization", "title": "Tag", "prompt": "Which?",
         "candidate_a": {"tag": "frozen_ice"}, "candidate_b": {"tag": "ice"}});
     ask!(app, post("/v1/tasks", &admin, tag));
-    for _ in 0..6 {
+    for n in 1..=6 {
         let held = ask!(app, post("/v1/assignments/next", &rater, json!({}))).body;
         assert_eq!(held["purpose"], "calibration");
         let path = format!("/v1/assignments/{}/judgment", held["assignment_id"].as_str().unwrap());
         let answer = ask!(app, post(&path, &rater, json!({"choice": "tie", "confidence": 0.75}))).body;
-        assert_eq!(answer["calibration"]["state"], "continue", "{answer}");
+        let state = if n == 6 { "passed" } else { "continue" };
+        assert_eq!(answer["calibration"]["state"], state, "the last item there is decides: {answer}");
     }
     let six = json!({"purpose": "work", "task_types": ["plan_quality", "plan_quality", "plan_quality", "plan_quality", "plan_quality", "plan_quality"]});
     let held = ask!(app, post("/v1/assignments/next", &rater, json!({}))).body;
@@ -105,4 +108,59 @@ async fn a_test_without_further_items_is_decided_exactly_and_a_type_named_twice_
     ask!(app, post(&skip, &rater, json!({"reason": "not my field"})));
     let none = ask!(app, post("/v1/assignments/next", &rater, six));
     assert_eq!((none.status.as_u16(), none.reason()), (204, "all_done_by_you"), "{}", none.body);
+}
+
+#[actix_web::test]
+async fn who_has_passed_some_kinds_is_told_what_stands_before_the_others() {
+    for house in House::everywhere(&[]) {
+        let app = app!(house);
+        let (admin, rater) = (house.admin(), house.person("newcomer", Role::Rater, false).await);
+        let tag = |id: &str| {
+            json!({"task_id": id, "task_type": "tagging_normalization", "title": "Tag", "prompt": "Which?",
+                "candidate_a": {"tag": "frozen_ice"}, "candidate_b": {"tag": "ice"}})
+        };
+        ask!(app, post("/v1/tasks", &admin, tag("work")));
+        let id = rater.rater_id.clone();
+        let now = house.now();
+        let set = move |state: &'static str, task_type: &'static str, reason: Option<&'static str>| {
+            let reason = reason.map(str::to_owned);
+            Qualification { state: state.to_owned(), reason, ..Qualification::new(&id, task_type) }
+        };
+        let (passed, failed, again) = (
+            set("passed", "plan_quality", None),
+            set("failed", "tagging_normalization", None),
+            set("open", "tagging_normalization", Some("less sure")),
+        );
+        let id = rater.rater_id.clone();
+        let write = move |tx: &mut Connection| {
+            qualifications::save(tx, &passed, now)?;
+            qualifications::save(tx, &failed, now)?;
+            storage::raters::pass_calibration(tx, &id, now)
+        };
+        house.state.storage.transaction(write).await.unwrap();
+        let next = || post("/v1/assignments/next", &rater, json!({"purpose": "work"}));
+        assert_eq!(ask!(app, next()).reason(), "not_qualified", "{}", house.kind());
+        assert_eq!(ask!(app, get("/v1/raters/me", &rater)).body["notices"], json!([]), "{}", house.kind());
+
+        house.state.storage.transaction(move |tx| qualifications::save(tx, &again, now)).await.unwrap();
+        let gold = json!({"task": tag("gold"), "choice": "candidate_a", "rationale": "Snake case."});
+        assert_eq!(ask!(app, post("/v1/golden", &admin, gold)).status, 201);
+        assert_eq!(ask!(app, next()).reason(), "needs_calibration", "{}", house.kind());
+        let notices = ask!(app, get("/v1/raters/me", &rater)).body["notices"].clone();
+        assert_eq!(
+            (notices[0]["kind"].as_str(), notices[0]["task_type"].as_str(), notices[0]["reason"].as_str()),
+            (Some("calibrate_again"), Some("tagging_normalization"), Some("less sure")),
+            "{}: {notices}",
+            house.kind()
+        );
+        let plan = json!({"purpose": "work", "task_types": ["plan_quality"]});
+        assert_eq!(ask!(app, post("/v1/assignments/next", &rater, plan)).reason(), "no_tasks", "{}: only that was asked for", house.kind());
+        for (path, words) in
+            [("/", "1 task waits for judgments, of kinds for which calibration comes first."), ("/calibration", "is to be taken again")]
+        {
+            let page = actix_web::test::call_service(&app, get(path, &rater).to_request()).await;
+            let text = String::from_utf8(actix_web::test::read_body(page).await.to_vec()).unwrap();
+            assert!(text.contains(words), "{}: {words} in {text}", house.kind());
+        }
+    }
 }

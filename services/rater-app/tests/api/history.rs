@@ -72,7 +72,7 @@ async fn pages_hold_every_judgment_once() {
 }
 
 #[actix_web::test]
-async fn a_golden_item_among_the_work_looks_undecided_and_a_calibration_item_tells() {
+async fn a_golden_item_among_the_work_looks_undecided_at_first_and_a_calibration_item_tells() {
     let house = House::new(&[("ENDCAP_GOLDEN_RATE", "1")]);
     let app = app!(house);
     let (admin, rater, beginner) =
@@ -85,7 +85,7 @@ async fn a_golden_item_among_the_work_looks_undecided_and_a_calibration_item_tel
         assert_eq!(ask!(app, post(&judgment_path(&held), person, answer.clone())).status, 201);
     }
     let work = ask!(app, get("/v1/judgments", &rater)).body;
-    assert_eq!(work["data"][0]["outcome"], "waiting");
+    assert_eq!(work["data"][0]["outcome"], "waiting", "as long as others could be at it");
     for secret in ["golden", "gold-1", "keeps the budget"] {
         assert!(!work.to_string().contains(secret), "{secret} in {work}");
     }

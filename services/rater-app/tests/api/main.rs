@@ -13,6 +13,7 @@ mod checks;
 mod consensus;
 mod crossing;
 mod delivery;
+mod golden_unseen;
 mod history;
 mod hosted_sign_in;
 mod integrity;

@@ -126,6 +126,8 @@ try {
   await press('2', 'r', '1', 'Escape', 't');
   await page.keyboard.type('1 x e: keys are letters here');
   await page.waitForSelector('[data-part="draft"][data-kind="saved"]');
+  const barHeight = () => page.evaluate(() => document.querySelector('.ide-bar').getBoundingClientRect().height);
+  check(await page.locator('[data-part="undo"]:not([hidden])').count() === 1 && await barHeight() < 60, `the bar is ${await barHeight()} px high while it says that a draft is saved and what may be undone`);
   await page.reload();
   await ready();
   check(await title() === TASKS.plan.title && await page.getAttribute('[data-choice="candidate_b"]', 'aria-pressed') === 'true', 'the draft did not survive a reload');
@@ -143,6 +145,12 @@ try {
   await press('Escape', 'c', '2', 'Escape', 'Control+Enter');
   await page.waitForFunction(() => document.querySelector('[data-part="banner"]').textContent.includes('The lease ended'));
   check(await page.evaluate(() => Object.keys(localStorage).some((key) => key.startsWith('endcap-draft:'))), 'a refused judgment lost its draft');
+  // Judged in another tab: said, also when the draft of what comes next is back.
+  await page.waitForSelector('[data-part="draft"][data-kind="saved"]');
+  await page.route('**/judgment*', (route) => route.fulfill({ status: 409, contentType: 'application/problem+json', body: JSON.stringify({ code: 'judgment_exists', detail: 'It is judged.' }) }), { times: 1 });
+  await press('Control+Enter');
+  await page.waitForFunction(() => ['You have judged this task already', 'Your draft'].every((words) => document.querySelector('[data-part="banner"]').textContent.includes(words)));
+  await ready();
   expecting.isExpected = false;
   await send();
 
@@ -159,6 +167,8 @@ try {
   await press('Control+Enter');
   check((await skipped).postDataJSON().reason === 'I wrote one of them', 'the reason to skip was not sent');
   await ready(TASKS.text.title);
+  const [toast, button] = await page.evaluate(() => ['.toast', '[data-part="submit"]'].map((one) => document.querySelector(one).getBoundingClientRect().toJSON()));
+  check(toast.right <= button.left || toast.left >= button.right || toast.bottom <= button.top || toast.top >= button.bottom, 'what is said of the skip lies on the button that sends');
   const chosen = await page.evaluate(() => document.querySelector('.choice-button[aria-pressed="true"]')?.dataset.choice ?? 'unsure');
   await press('e');
   await page.waitForSelector('#escalate-dialog[open]');
