@@ -1,4 +1,4 @@
-//! Auth of a project: sign-up, sign-in, sessions, the public keys of its tokens, and with the service key its users. Every call has a deadline,
+//! Auth of a project: sign-up, sign-in, sessions, new passwords by mail, the public keys of its tokens, and with the service key its users. Every call has a deadline,
 //! and what does not answer is told from what refuses: the first passes, the second is somebody's to mend.
 
 pub mod admin;
@@ -176,6 +176,25 @@ impl Project {
             body["password"] = password.expose_secret().into();
         }
         understood(read(self.auth(Method::PUT, "/user", &self.anon_key).bearer_auth(access_token).json(&body)).await?)
+    }
+
+    /// Has the project send a mail with a link to a new password, if the address is one of its users; it says the same for those that are not.
+    /// The link leads to `redirect_to` with a session in the fragment, where the project's redirect URLs include that address.
+    ///
+    /// # Errors
+    /// [`AuthError`]; some of them, such as `over_email_send_rate_limit`, come for addresses of users only.
+    pub async fn recover(&self, email: &str, redirect_to: &str) -> Result<(), AuthError> {
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("redirect_to", redirect_to).finish();
+        let request = self.auth(Method::POST, &format!("/recover?{query}"), &self.anon_key);
+        read(request.json(&json!({ "email": email }))).await.map(drop)
+    }
+
+    /// Whether Auth answers, and takes our key.
+    ///
+    /// # Errors
+    /// [`AuthError`].
+    pub async fn reach_auth(&self) -> Result<(), AuthError> {
+        read(self.auth(Method::GET, "/health", &self.anon_key)).await.map(drop)
     }
 
     /// The public keys of the project's tokens, as JSON text. Keys that sign with a secret are never among them.

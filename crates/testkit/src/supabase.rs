@@ -5,6 +5,7 @@ mod admin;
 mod auth;
 pub mod http;
 mod realtime;
+mod recovery;
 mod rest;
 mod signing;
 mod storage;
@@ -20,6 +21,7 @@ use tokio::sync::{broadcast, oneshot, watch};
 use http::{Reply, Request};
 
 pub use auth::User;
+pub use recovery::Mail;
 pub use signing::{Signer, key_set};
 pub use storage::{Bucket, give};
 
@@ -94,6 +96,11 @@ pub struct Held {
     /// End of the life of new access tokens, seconds since 1970.
     pub tokens_until: i64,
     sessions: auth::Sessions,
+    /// Mails with a link to a new password, in order.
+    pub mails: Vec<Mail>,
+    /// Whether mails are refused as sent too often, which happens to addresses of users only.
+    pub mails_are_too_many: bool,
+    links: BTreeMap<String, String>,
     /// Buckets of Storage.
     pub buckets: BTreeMap<String, Bucket>,
     /// Objects by bucket and path.
@@ -143,6 +150,9 @@ impl Project {
             key_requests: 0,
             tokens_until: chrono::Utc::now().timestamp() + 3_600,
             sessions: auth::Sessions::default(),
+            mails: Vec::new(),
+            mails_are_too_many: false,
+            links: BTreeMap::new(),
             buckets: BTreeMap::new(),
             objects: BTreeMap::new(),
             tables: BTreeMap::new(),
@@ -248,8 +258,12 @@ async fn serve(mut stream: TcpStream, shared: Shared) {
 }
 
 fn answer(shared: &Shared, request: &Request) -> Reply {
+    if request.path == recovery::MAILBOX {
+        return recovery::mailbox(&shared.held());
+    }
     let key = request.header("apikey");
-    let needs_none = request.path == "/auth/v1/.well-known/jwks.json";
+    // Who opens the link of a mail has no key.
+    let needs_none = ["/auth/v1/.well-known/jwks.json", "/auth/v1/verify"].contains(&request.path.as_str());
     if !needs_none && key != ANON_KEY && key != SERVICE_KEY {
         return Reply::json(
             401,

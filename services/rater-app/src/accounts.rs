@@ -12,9 +12,11 @@ use web::client_address;
 use web::json::{JsonBody, QueryOf, parse_json};
 use web::problem::Problem;
 
+use crate::auth_absent;
 use crate::auth_refusal::{AuthRefusal, AuthRefusals};
 use crate::auth_user::{User, user_of};
 use crate::hosted_sign_in::{self, session_there};
+use crate::recovery;
 use crate::sign_in;
 use crate::state::State;
 
@@ -60,6 +62,21 @@ pub struct Credentials {
 pub struct RefreshToken {
     /// The token of the last session answer.
     pub refresh_token: String,
+}
+
+/// Body of recovery. Fields that clients of Supabase send and that mean nothing here are passed over.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+pub struct Recovery {
+    /// E-mail address.
+    pub email: String,
+}
+
+/// Query of recovery.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct RedirectTo {
+    /// Where the link of the mail leads: a page of the rater app. Without it, and instead of any other address, that is `/new-password`.
+    pub redirect_to: Option<String>,
 }
 
 /// What may be changed about oneself.
@@ -122,6 +139,26 @@ pub async fn issue_token(
             }
             _ => Err(AuthRefusal::unsupported_grant_type()),
         }
+    };
+    answer(work.await)
+}
+
+/// Has the hosted project that signs people in send a mail with a link to a new password. The answer is the same whether the address has an account
+/// or not; `otp_disabled` where no project signs people in.
+#[utoipa::path(post, path = "/auth/v1/recover", tag = "sign-in", params(RedirectTo), request_body = Recovery, responses((status = 200, description = "{}"), AuthRefusals))]
+pub async fn recover(
+    request: HttpRequest,
+    state: Data<State>,
+    query: Result<QueryOf<RedirectTo>, Problem>,
+    body: Result<JsonBody<Recovery>, Problem>,
+) -> HttpResponse {
+    let work = async {
+        if state.hosted.is_none() {
+            return Err(auth_absent::no_recovery());
+        }
+        let (redirect_to, email) = (query?.0.redirect_to, body?.0.email);
+        recovery::send_mail(&state, &email, redirect_to.as_deref(), &address_of(&request, &state)).await?;
+        Ok(json!({}))
     };
     answer(work.await)
 }

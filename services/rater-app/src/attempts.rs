@@ -1,5 +1,5 @@
-//! Sign-ins and sign-ups are counted, in the database, so that all processes count together: passwords cannot be guessed by trying, and accounts
-//! cannot be made without end. The names of buckets are hashes: no address of anybody stands in the table.
+//! Sign-ins, sign-ups and mails for new passwords are counted, in the database, so that all processes count together: passwords cannot be guessed by
+//! trying, accounts cannot be made without end, and nobody's mailbox is filled. The names of buckets are hashes: no address of anybody stands in the table.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,6 +18,12 @@ const PER_EMAIL: u32 = 5;
 
 /// Failures from a network address at once, and in a minute: more, because offices share one.
 const PER_ADDRESS: u32 = 30;
+
+/// Mails for a new password to an e-mail address at once, and in an hour.
+const MAILS_PER_EMAIL: u32 = 3;
+
+/// Mails for new passwords asked for from a network address at once, and in an hour.
+const MAILS_PER_ADDRESS: u32 = 30;
 
 /// Most empty buckets remembered here.
 const CAPACITY: usize = 10_000;
@@ -82,7 +88,6 @@ pub async fn begin_sign_up(state: &State, address: &str) -> Result<(), AuthRefus
         return Ok(());
     }
     let settings = &state.settings.sign_in;
-    let per_hour = |most: u32| Rule { capacity: f64::from(most), per_second: f64::from(most) / 3_600.0 };
     let buckets = vec![
         (format!("sign-up:address:{}", hash_key(address)), per_hour(settings.signups_per_address)),
         ("sign-up:all".to_owned(), per_hour(settings.signups_per_hour)),
@@ -92,6 +97,26 @@ pub async fn begin_sign_up(state: &State, address: &str) -> Result<(), AuthRefus
         tracing::warn!(address, seconds, "sign-ups are refused because there were too many");
         AuthRefusal::too_many_sign_ups(seconds)
     })
+}
+
+/// Counts a mail for a new password, whether the e-mail address has an account or not; [`no_mail`] takes it back.
+///
+/// # Errors
+/// 429 when this e-mail address or network address has had its mails.
+pub async fn begin_recovery(state: &State, email: &str, address: &str) -> Result<(), AuthRefusal> {
+    let taken = take(state, of_mail(email, address).into()).await?;
+    taken.map_err(|seconds| {
+        tracing::warn!(address, seconds, "mails for new passwords are refused because there were too many");
+        AuthRefusal::too_many_mails(seconds)
+    })
+}
+
+/// Where no mail could be asked for, whoever it was for: it is not counted. Call it in a transaction.
+///
+/// # Errors
+/// As any query.
+pub fn no_mail(conn: &mut Connection, email: &str, address: &str, now: DateTime<Utc>) -> Result<(), StorageError> {
+    of_mail(email, address).iter().try_for_each(|(bucket, rule)| rate_limits::give_back(conn, bucket, *rule, 1, now))
 }
 
 async fn take(state: &State, buckets: Vec<(String, Rule)>) -> Result<Result<(), u64>, StorageError> {
@@ -112,12 +137,24 @@ fn of_email(email: &str) -> (String, Rule) {
     (format!("sign-in:email:{}", hash_key(&email)), per_minute(PER_EMAIL))
 }
 
+/// In the order in which they are taken.
+fn of_mail(email: &str, address: &str) -> [(String, Rule); 2] {
+    [
+        (format!("mail:address:{}", hash_key(address)), per_hour(MAILS_PER_ADDRESS)),
+        (format!("mail:email:{}", hash_key(email)), per_hour(MAILS_PER_EMAIL)),
+    ]
+}
+
 fn of_address(address: &str) -> (String, Rule) {
     (format!("sign-in:address:{}", hash_key(address)), per_minute(PER_ADDRESS))
 }
 
 fn per_minute(most: u32) -> Rule {
     Rule { capacity: f64::from(most), per_second: f64::from(most) / 60.0 }
+}
+
+fn per_hour(most: u32) -> Rule {
+    Rule { capacity: f64::from(most), per_second: f64::from(most) / 3_600.0 }
 }
 
 #[cfg(test)]

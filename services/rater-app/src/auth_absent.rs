@@ -6,7 +6,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use crate::auth_refusal::AuthRefusal;
 
 /// Paths that are there, with their methods.
-const PRESENT: [(&str, &str); 5] = [("signup", "POST"), ("token", "POST"), ("logout", "POST"), ("user", "GET, PUT"), ("health", "GET")];
+const PRESENT: [(&str, &str); 6] =
+    [("signup", "POST"), ("token", "POST"), ("recover", "POST"), ("logout", "POST"), ("user", "GET, PUT"), ("health", "GET")];
 
 /// Refuses a request under `/auth/v1` that no route takes.
 pub async fn refuse(request: HttpRequest) -> HttpResponse {
@@ -18,13 +19,18 @@ pub async fn refuse(request: HttpRequest) -> HttpResponse {
     refusal_of(path).response()
 }
 
+/// Where people do not sign in at a hosted project there is nobody who sends mails.
+#[must_use]
+pub fn no_recovery() -> AuthRefusal {
+    AuthRefusal::absent(
+        422,
+        "otp_disabled",
+        "Passwords are not recovered by mail here; ask an administrator for a new one (endcap accounts set-password)",
+    )
+}
+
 fn refusal_of(path: &str) -> AuthRefusal {
     match path.split('/').next().unwrap_or_default() {
-        "recover" => AuthRefusal::absent(
-            422,
-            "otp_disabled",
-            "Passwords are not recovered by mail here; ask an administrator for a new one (endcap accounts set-password)",
-        ),
         "otp" | "magiclink" | "verify" | "resend" | "reauthenticate" => AuthRefusal::absent(
             422,
             "otp_disabled",

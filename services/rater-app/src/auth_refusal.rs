@@ -88,6 +88,13 @@ impl AuthRefusal {
         Self { retry_after_s: Some(retry_after_s), ..Self::new(429, "over_request_rate_limit", message) }
     }
 
+    /// Too many mails for a new password.
+    #[must_use]
+    pub fn too_many_mails(retry_after_s: u64) -> Self {
+        let message = format!("Too many mails for a new password; try again in {retry_after_s} seconds");
+        Self { retry_after_s: Some(retry_after_s), ..Self::new(429, "over_request_rate_limit", message) }
+    }
+
     /// As [`Self::invalid_credentials`], where new accounts are confirmed: one answer for those that wait as well, or it would tell which addresses
     /// have an account.
     #[must_use]

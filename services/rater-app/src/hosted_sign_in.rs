@@ -322,7 +322,8 @@ fn token_of(request: &HttpRequest) -> Option<String> {
 }
 
 /// A refusal of a call that carries our key only: 401 and 403 mean the key and not the person.
-fn of_our_key(error: AuthError) -> AuthRefusal {
+#[must_use]
+pub fn of_our_key(error: AuthError) -> AuthRefusal {
     match error {
         AuthError::Refused { status: 401 | 403, code, message, .. } if code != "user_banned" => {
             AuthError::Unavailable(format!("it refuses SUPABASE_KEY or SUPABASE_SERVICE_KEY: {code} {message}")).into()

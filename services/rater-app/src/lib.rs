@@ -38,6 +38,7 @@ pub mod quality;
 pub mod queue;
 pub mod raters;
 pub mod recording;
+pub mod recovery;
 pub mod remote_checks;
 pub mod reviews;
 pub mod routes;

@@ -13,6 +13,7 @@ pub mod leaderboard;
 pub mod login;
 pub mod own;
 pub mod rate;
+pub mod recovery;
 pub mod review;
 pub mod sequence;
 pub mod stats;
@@ -26,6 +27,8 @@ pub fn configure(routes: &mut ServiceConfig) {
         .service(resource("/").route(get().to(home::home)))
         .service(resource("/login").route(get().to(login::login)))
         .service(resource("/login/create").route(post().to(login::create_account)))
+        .service(resource("/forgotten-password").route(get().to(recovery::forgotten_password)).route(post().to(recovery::send_mail)))
+        .service(resource(crate::recovery::PAGE).route(get().to(recovery::new_password)))
         .service(resource("/accounts").route(get().to(accounts::accounts)))
         .service(resource("/accounts/{account_id}").route(get().to(accounts::account)))
         .service(resource("/accounts/{account_id}/confirm").route(post().to(accounts::confirm_account)))

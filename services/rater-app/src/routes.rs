@@ -22,6 +22,7 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
                 .wrap(from_fn(cross_origin::allow))
                 .route("/signup", route::post().to(accounts::sign_up))
                 .route("/token", route::post().to(accounts::issue_token))
+                .route("/recover", route::post().to(accounts::recover))
                 .route("/logout", route::post().to(accounts::logout))
                 .route("/user", route::get().to(accounts::get_user))
                 .route("/user", route::put().to(accounts::update_user))
@@ -95,6 +96,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     paths(
         accounts::sign_up,
         accounts::issue_token,
+        accounts::recover,
         accounts::logout,
         accounts::get_user,
         accounts::update_user,

@@ -140,7 +140,7 @@ pub async fn sign_in(state: &State, email: &str, password: &str, address: &str) 
     let account = state.storage.read(move |conn| accounts::find_by_email(conn, &wanted)).await?;
     // Accounts with a password of this installation sign in here, whatever becomes of the project.
     if let Some(project) = &state.hosted
-        && account.as_ref().is_none_or(|account| account.auth_user_id.is_some() || account.password_hash.is_none())
+        && !has_own_password(account.as_ref())
     {
         let session = hosted_sign_in::sign_in(state, project, &email, password).await;
         if !matches!(&session, Err(refusal) if refusal.error_code() == "invalid_credentials") {
@@ -171,6 +171,12 @@ pub async fn sign_in(state: &State, email: &str, password: &str, address: &str) 
         })
         .await?;
     build_session(state, &account, &session_id, refresh)
+}
+
+/// Whether somebody signs in here whatever becomes of a hosted project: an account with a password of this installation that is not linked.
+#[must_use]
+pub fn has_own_password(account: Option<&Account>) -> bool {
+    account.is_some_and(|account| account.auth_user_id.is_none() && account.password_hash.is_some())
 }
 
 /// Exchanges a refresh token for a new session answer. A token whose successor was used ends its session.
@@ -252,7 +258,11 @@ fn name_of(data: &Map<String, Value>) -> String {
     given_name(data).unwrap_or_else(|| format!("Rater {number}"))
 }
 
-fn check_email(email: &str) -> Result<String, AuthRefusal> {
+/// Checks an address; gives it as it is stored.
+///
+/// # Errors
+/// `validation_failed` for what is no address.
+pub fn check_email(email: &str) -> Result<String, AuthRefusal> {
     let refusal = |_| AuthRefusal::validation_failed("email: Unable to validate email address: invalid format");
     domain::email::check(email).map_err(refusal)
 }

@@ -40,6 +40,36 @@ async fn somebody_signs_up_in_on_and_out() {
 }
 
 #[tokio::test]
+async fn a_mail_leads_once_to_a_new_password() {
+    let stand_in = StandIn::start();
+    let project = project(&stand_in.url);
+    project.bring_user("ada@example.com", Arrival::Created, &Map::new(), &Map::new()).await.unwrap();
+    let leads_to = "https://rate.example/new-password?a=b&c=d e";
+    for email in ["Ada@example.com", "nobody@example.com"] {
+        project.recover(email, leads_to).await.unwrap();
+    }
+    let mails = stand_in.held().mails.clone();
+    assert_eq!(mails.iter().map(|mail| mail.to.as_str()).collect::<Vec<_>>(), ["ada@example.com"]);
+    let follow = async || {
+        let answer = project.client.get(&mails[0].link).send().await.unwrap();
+        let location = answer.headers()["location"].to_str().unwrap().to_owned();
+        location.strip_prefix(&format!("{leads_to}#")).unwrap_or_else(|| panic!("{location}")).to_owned()
+    };
+    let said: Map<String, Value> = form_urlencoded::parse(follow().await.as_bytes()).map(|(k, v)| (k.into(), v.into())).collect();
+    assert_eq!(said["type"], "recovery");
+    project.update_user(said["access_token"].as_str().unwrap(), Some(&password()), &Map::new()).await.unwrap();
+    project.sign_in("ada@example.com", &password()).await.unwrap();
+    assert!(follow().await.starts_with("error=access_denied&error_code=otp_expired"));
+    stand_in.held().mails_are_too_many = true;
+    let refused = project.recover("ada@example.com", leads_to).await.unwrap_err();
+    assert!(matches!(&refused, AuthError::Refused { status: 429, code, .. } if code == "over_email_send_rate_limit"), "{refused}");
+    project.recover("nobody@example.com", leads_to).await.unwrap();
+    project.reach_auth().await.unwrap();
+    stand_in.break_down(Part::Auth, Fault::Malformed);
+    assert!(project.reach_auth().await.is_err() && project.recover("nobody@example.com", leads_to).await.is_err());
+}
+
+#[tokio::test]
 async fn users_are_brought_and_found_again() {
     let stand_in = StandIn::start();
     let project = project(&stand_in.url);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::http::{Reply, Request};
-use super::{Held, admin, signing};
+use super::{Held, admin, recovery, signing};
 
 /// A user.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,9 +73,11 @@ pub(super) fn new_user(email: &str, body: &Value) -> User {
     }
 }
 
-fn start_session(held: &mut Held, user: &User, session: &str) -> Reply {
+pub(super) fn start_session(held: &mut Held, user: &User, session: &str) -> Reply {
+    // Issued now, also by a test whose clock is ahead.
+    let issued = chrono::Utc::now().timestamp().max(held.tokens_until - 3_600);
     let claims = json!({
-        "iss": "http://stand-in/auth/v1", "sub": user.id, "aud": "authenticated", "exp": held.tokens_until, "iat": held.tokens_until - 3_600,
+        "iss": "http://stand-in/auth/v1", "sub": user.id, "aud": "authenticated", "exp": held.tokens_until, "iat": issued,
         "email": user.email, "phone": "", "app_metadata": user.app_metadata, "user_metadata": user.user_metadata, "role": "authenticated",
         "aal": "aal1", "session_id": session, "is_anonymous": false, "jti": uuid::Uuid::new_v4(),
     });
@@ -128,6 +130,8 @@ pub(super) fn answer(held: &mut Held, request: &Request) -> Reply {
             }
             _ => refresh(held, &text("refresh_token")),
         },
+        ("POST", "/recover") => recovery::send(held, request),
+        ("GET", "/verify") => recovery::follow(held, request),
         (_, path) if path.starts_with("/admin/") || path == "/invite" => admin::answer(held, request),
         _ => of_user(held, request, path),
     }
@@ -166,6 +170,9 @@ fn of_user(held: &mut Held, request: &Request, path: &str) -> Reply {
             let body = request.json();
             let Some(user) = held.users.get_mut(&id) else { return Reply::empty(404) };
             if let Some(password) = body["password"].as_str() {
+                if user.password.as_deref() == Some(password) {
+                    return refuse(422, "same_password", "New password should be different from the old password.");
+                }
                 user.password = Some(password.to_owned());
             }
             for (name, value) in body["data"].as_object().into_iter().flatten() {
@@ -181,6 +188,6 @@ fn of_user(held: &mut Held, request: &Request, path: &str) -> Reply {
     }
 }
 
-fn new_session() -> String {
+pub(super) fn new_session() -> String {
     uuid::Uuid::new_v4().to_string()
 }

@@ -11,7 +11,7 @@ macro_rules! script {
 }
 
 /// All files, served under `/static/`.
-pub static FILES: [StaticFile; 22] = [
+pub static FILES: [StaticFile; 23] = [
     StaticFile::new("rater.css", "text/css; charset=utf-8", include_bytes!("../../static/rater.css")),
     StaticFile::new("ide.css", "text/css; charset=utf-8", include_bytes!("../../static/ide.css")),
     StaticFile::new("review.css", "text/css; charset=utf-8", include_bytes!("../../static/review.css")),
@@ -34,6 +34,7 @@ pub static FILES: [StaticFile; 22] = [
     script!("home.js"),
     script!("login.js"),
     script!("names.js"),
+    script!("new-password.js"),
 ];
 
 /// Address of a file with the hash of its content, for templates.

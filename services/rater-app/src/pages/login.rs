@@ -18,7 +18,10 @@ use crate::sign_in::{self, Made};
 use crate::state::State;
 
 /// Largest form that is read, in bytes.
-const MAX_FORM_BYTES: usize = 16_384;
+pub(super) const MAX_FORM_BYTES: usize = 16_384;
+
+/// What `done` says after a new password was set by the link of a mail.
+const PASSWORD_SET: &str = "new-password";
 
 /// What the address of the page says.
 #[derive(Debug, Default, Deserialize)]
@@ -27,6 +30,8 @@ pub struct LoginQuery {
     return_to: Option<String>,
     /// Code of the refusal that led here.
     error: Option<String>,
+    /// What was done before this page is shown: `new-password`.
+    done: Option<String>,
     /// Present to create an account.
     create: Option<String>,
 }
@@ -38,6 +43,8 @@ struct LoginPage {
     creates: bool,
     is_open: bool,
     is_signed_in: bool,
+    /// Whether somebody who has forgotten a password gets a new one by mail.
+    recovers: bool,
     /// Whether what is said is good news.
     is_well: bool,
     error: String,
@@ -64,7 +71,11 @@ pub async fn login(
 ) -> Result<HttpResponse, Problem> {
     let query = query.into_inner();
     let wanted = query.return_to.or_else(|| return_to_of_referer(&request)).unwrap_or_else(|| "/".to_owned());
-    let refusal = query.error.as_deref().map(|code| (code.to_owned(), words_for(&state, code)));
+    let said = query.error.or_else(|| query.done.filter(|done| done == PASSWORD_SET));
+    let refusal = said.map(|code| {
+        let words = words_for(&state, &code);
+        (code, words)
+    });
     let mut page = blank(&state, query.create.is_some(), &state.access.return_address(&wanted), refusal);
     page.layout.user = Layout::new("", "login", caller.as_ref(), &state.settings).user;
     page.is_signed_in = caller.is_some();
@@ -119,7 +130,8 @@ fn blank(state: &State, creates: bool, return_to: &str, refusal: Option<(String,
         creates,
         is_open,
         is_signed_in: false,
-        is_well: error == "awaits_approval",
+        is_well: matches!(error.as_str(), "awaits_approval" | PASSWORD_SET),
+        recovers: state.hosted.is_some(),
         wrong: if matches!(error.as_str(), "invalid_credentials" | "validation_failed") { "email" } else { "" },
         error,
         message,
@@ -147,8 +159,10 @@ fn words_for(state: &State, code: &str) -> String {
     format!("{}{also}", explain(code))
 }
 
-fn explain(code: &str) -> &'static str {
+/// A refusal, for whoever reads it on a page.
+pub(super) fn explain(code: &str) -> &'static str {
     match code {
+        PASSWORD_SET => "Your new password is set. Sign in with it.",
         "invalid_credentials" => "The e-mail address or the password is wrong.",
         "over_request_rate_limit" => "There were too many attempts. Wait a minute, then try again.",
         "awaits_approval" => {

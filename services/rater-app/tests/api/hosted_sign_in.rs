@@ -8,7 +8,7 @@ use testkit::supabase::{Fault, Part, Project, Signer};
 
 use crate::house::{House, Person, as_person, get, post};
 
-const PASSWORD: &str = "correct horse battery";
+pub const PASSWORD: &str = "correct horse battery";
 
 fn variables(hosted: &Project) -> Vec<(&'static str, String)> {
     let mut all = hosted.variables();
@@ -17,7 +17,7 @@ fn variables(hosted: &Project) -> Vec<(&'static str, String)> {
 }
 
 /// Houses whose people sign in at the project, on each database.
-fn houses(hosted: &Project) -> Vec<House> {
+pub fn houses(hosted: &Project) -> Vec<House> {
     let all = variables(hosted);
     let all: Vec<(&str, &str)> = all.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let houses = House::everywhere(&all);
@@ -28,15 +28,15 @@ fn houses(hosted: &Project) -> Vec<House> {
     houses
 }
 
-fn forget(hosted: &Project) {
+pub fn forget(hosted: &Project) {
     hosted.held().users.clear();
 }
 
-fn sign_up(email: &str, data: Value) -> TestRequest {
+pub fn sign_up(email: &str, data: Value) -> TestRequest {
     TestRequest::post().uri("/auth/v1/signup").set_json(json!({"email": email, "password": PASSWORD, "data": data}))
 }
 
-fn token(grant: &str, body: Value) -> TestRequest {
+pub fn token(grant: &str, body: Value) -> TestRequest {
     TestRequest::post().uri(&format!("/auth/v1/token?grant_type={grant}")).set_json(body)
 }
 
@@ -44,7 +44,7 @@ fn sign_in(email: &str) -> TestRequest {
     token("password", json!({"email": email, "password": PASSWORD}))
 }
 
-fn bearer(session: &Value) -> Person {
+pub fn bearer(session: &Value) -> Person {
     Person { token: session["access_token"].as_str().unwrap().to_owned(), rater_id: String::new() }
 }
 

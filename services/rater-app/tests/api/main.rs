@@ -19,6 +19,7 @@ mod hosted_sign_in;
 mod integrity;
 mod judging;
 mod live;
+mod recovery;
 mod remote_checks;
 mod replicas;
 mod reviews;

@@ -64,6 +64,7 @@ async fn another_tenant_sees_nothing_on_any_route() {
         left_out: [
             "POST /auth/v1/signup",
             "POST /auth/v1/token",
+            "POST /auth/v1/recover",
             "POST /auth/v1/logout",
             "GET /auth/v1/user",
             "PUT /auth/v1/user",
