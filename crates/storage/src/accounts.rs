@@ -140,6 +140,19 @@ pub fn display_names(conn: &mut Connection, account_ids: &[&str]) -> Result<std:
     Ok(rows.into_iter().collect())
 }
 
+/// Accounts of those of `rater_ids` that have one, by rater id; the oldest of several.
+///
+/// # Errors
+/// As any query.
+pub fn of_raters(conn: &mut Connection, rater_ids: &[String]) -> Result<std::collections::HashMap<String, String>, StorageError> {
+    let rows: Vec<(Option<String>, String)> = on!(conn, c => t::table
+        .filter(t::rater_id.eq_any(rater_ids))
+        .order(t::id.desc())
+        .select((t::rater_id, t::account_id))
+        .load(c))?;
+    Ok(rows.into_iter().filter_map(|(rater, account)| Some((rater?, account))).collect())
+}
+
 /// The account that is linked with this user of the hosted project.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use diesel::dsl::{count_star, max, sum};
 use diesel::prelude::*;
+use domain::artifact::PLATFORM;
 use domain::scope::Scope;
 use serde::Serialize;
 
@@ -171,6 +172,23 @@ pub fn versions(conn: &mut Connection, scope: &Scope, tenant: &str, adapter_id: 
         .select(AdapterVersion::as_select())
         .load(c))?;
     if found.is_empty() { Err(missing()) } else { Ok(found) }
+}
+
+/// The spaces that have adapters, in their order, at most 500; without the platform's own. For the platform, which sees them all.
+///
+/// # Errors
+/// As any query.
+pub fn spaces(conn: &mut Connection, scope: &Scope) -> Result<Vec<String>, StorageError> {
+    if scope.tenant().is_some() {
+        return Ok(Vec::new());
+    }
+    Ok(on!(conn, c => t::table
+        .filter(t::tenant_id.ne(PLATFORM))
+        .select(t::tenant_id)
+        .distinct()
+        .order(t::tenant_id)
+        .limit(500)
+        .load(c))?)
 }
 
 /// Adapters with their newest versions, those with the newest version first.

@@ -115,7 +115,7 @@ pub fn owner(scope: &Scope, wanted: Option<&str>) -> Result<String, StorageError
         (Some(""), Some(wanted)) => Err(StorageError::not_found("tenant", wanted)),
         (Some(""), None) => Err(Invalid::one(
             "tenant_id",
-            "this account belongs to no tenant, so it has no files of its own; ask an administrator to add it to one",
+            "this account belongs to no tenant, so it has no files of its own; ask somebody of the tenant whose files you want for a link to them",
         )
         .into()),
         (Some(own), None) => Ok(own.to_owned()),

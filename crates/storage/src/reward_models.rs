@@ -129,6 +129,8 @@ pub struct RewardModelFilter {
     pub retailer_id: Option<String>,
     /// Only active ones (or only others).
     pub is_active: Option<bool>,
+    /// Only those that are active or in the shadow (or only others).
+    pub is_at_work: Option<bool>,
 }
 
 /// The place that at most one model holds: `plan_quality/RET-1`, or `plan_quality/` for the general model.
@@ -217,6 +219,11 @@ pub fn list(conn: &mut Connection, filter: &RewardModelFilter, page: &Page) -> R
         if let Some(is_active) = filter.is_active {
             query = query.filter(t::is_active.eq(is_active));
         }
+        query = match filter.is_at_work {
+            Some(true) => query.filter(t::active_slot.is_not_null().or(t::shadow_slot.is_not_null())),
+            Some(false) => query.filter(t::active_slot.is_null().and(t::shadow_slot.is_null())),
+            None => query,
+        };
         if let Some(after) = page.after {
             query = query.filter(t::id.lt(after));
         }

@@ -124,7 +124,7 @@ fn place_of(scope: &Scope, bucket: &str, path: &str, tenant: Option<&str>) -> Re
 /// 404 for another tenant's and for callers who have none, 422 for what is no tenant's name.
 pub(crate) fn space_of(scope: &Scope, tenant: Option<&str>) -> Result<String, Problem> {
     if scope.tenant() == Some("") && tenant.is_none() {
-        let why = "This account belongs to no tenant, so it has no files of its own; an administrator can add it to one.";
+        let why = "This account belongs to no tenant, so it has no files of its own; ask somebody of the tenant whose files you want for a link to them.";
         return Err(Problem::new("not_found", why));
     }
     if let Some(tenant) = tenant.filter(|tenant| *tenant != PLATFORM) {

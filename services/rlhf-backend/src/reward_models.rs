@@ -25,6 +25,7 @@ use web::tabular::Format;
 
 use crate::feedback::may_read;
 use crate::reflection::{self, Switch};
+use crate::scoring::active::{look_at, require_usable};
 use crate::selection;
 use crate::state::State;
 use crate::tables;
@@ -84,6 +85,9 @@ pub struct Card {
     pub model: RewardModel,
     /// Why it may not be activated; empty when it may. A list tells nothing of what a shadow has shown since; one model's card does.
     pub failed_gates: Vec<String>,
+    /// Why this program cannot use it, whatever the gate says; absent when it can. A list tells it of models that were looked at before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unusable: Option<String>,
     /// What it has shown in the shadow so far; only of models that are there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shadow: Option<InShadow>,
@@ -98,6 +102,12 @@ impl Card {
         let shadows = shadows::all_in_shadow(conn, &models)?;
         Ok(models.into_iter().zip(shadows).map(|(model, shadow)| Self { shadow, ..Self::from(model) }).collect())
     }
+
+    /// With what this process knows of whether it can be used.
+    #[must_use]
+    pub fn known_to(self, state: &State) -> Self {
+        Self { unusable: state.models.unusable(&self.model.model_id), ..self }
+    }
 }
 
 impl From<RewardModel> for Card {
@@ -106,7 +116,7 @@ impl From<RewardModel> for Card {
             Ok(figures) => failed_gates(&figures),
             Err(_) => vec!["its figures were stored by another version and cannot be read; train it again".to_owned()],
         };
-        Self { model, failed_gates, shadow: None }
+        Self { model, failed_gates, unusable: None, shadow: None }
     }
 }
 
@@ -155,6 +165,7 @@ pub async fn list_reward_models(state: Data<State>, caller: Caller, query: ListQ
         task_type: query.filter.task_type.map(|word| word.to_string()),
         retailer_id: query.filter.retailer_id.clone(),
         is_active: query.filter.is_active,
+        is_at_work: None,
     };
     let storage = state.storage.scoped(&caller.scope());
     let Some(format) = query.filter.format else {
@@ -163,7 +174,7 @@ pub async fn list_reward_models(state: Data<State>, caller: Caller, query: ListQ
             let slice = stored::list(conn, &filter, &page)?;
             Ok(storage::page::Slice { rows: Card::read_all(conn, slice.rows)?, next: slice.next })
         };
-        return Ok(HttpResponse::Ok().json(Slice::from(storage.read(read).await?)));
+        return Ok(HttpResponse::Ok().json(Slice::from(storage.read(read).await?.map(|card| card.known_to(&state)))));
     };
     let columns = table::columns();
     let shown = columns.clone();
@@ -194,13 +205,14 @@ pub async fn get_reward_model(state: Data<State>, caller: Caller, model_id: Path
     Ok(Json(Card { shadow, ..judged(&state, model).await?.0 }))
 }
 
-/// A model's card with all that the gate looks at, and what is known of it since it works.
+/// A model's card with all that the gate looks at, whether it can be used, and what is known of it since it works.
 ///
 /// # Errors
 /// 503 when the database does not answer.
 pub async fn judged(state: &State, model: RewardModel) -> Result<(Card, Watch), Problem> {
     let watch = report::read(&state.storage, &model).await?;
-    let mut card = Card::from(model);
+    look_at(state, std::iter::once(model.model_id.clone())).await?;
+    let mut card = Card::from(model).known_to(state);
     let shadow = watch.against_active.as_ref();
     card.failed_gates.extend(shadow.and_then(|shadow| failed_in_shadow(&shadow.difference, &shadow.model_id)));
     Ok((card, watch))
@@ -244,7 +256,7 @@ pub async fn end_shadow(state: Data<State>, caller: Caller, model_id: Path<Strin
 
 /// Puts a model to work, if it passes the gate or a reason to override it is given.
 #[utoipa::path(post, path = "/v1/reward-models/{model_id}/activate", tag = "reward models", params(("model_id" = String, Path)), request_body = Option<ActivateBody>,
-    responses((status = 200, description = "The card of the active model", body = Object), (status = 409, description = "`gate_failed`, with each reason in `reasons`")))]
+    responses((status = 200, description = "The card of the active model", body = Object), (status = 409, description = "`gate_failed`, with each reason in `reasons`; `model_unusable`")))]
 pub async fn activate_reward_model(
     state: Data<State>,
     caller: Caller,
@@ -259,6 +271,9 @@ pub async fn activate_reward_model(
     let id = model_id.clone();
     let model = state.storage.read(move |conn| stored::find(conn, &id)).await?;
     let (card, _) = judged(&state, model).await?;
+    if let Some(why) = &card.unusable {
+        return Err(Problem::conflict("model_unusable", format!("Model {} cannot be used: {why}.", card.model.model_id)));
+    }
     if !card.failed_gates.is_empty() && reason.is_none() {
         let detail = format!("Model {} does not pass the gate: {}.", card.model.model_id, card.failed_gates.join("; "));
         return Err(Problem::conflict("gate_failed", detail).with_extra("reasons", &card.failed_gates));
@@ -283,7 +298,7 @@ pub async fn activate_reward_model(
 
 /// Takes an active model out and puts the one that was active before it back to work; once more goes one further back.
 #[utoipa::path(post, path = "/v1/reward-models/{model_id}/rollback", tag = "reward models", params(("model_id" = String, Path)),
-    responses((status = 200, description = "The card of the model that is active again", body = Object), (status = 409, description = "The model is not active, or none is older")))]
+    responses((status = 200, description = "The card of the model that is active again", body = Object), (status = 409, description = "The model is not active, or none is older; `model_unusable` when the older one cannot be used")))]
 pub async fn rollback_reward_model(state: Data<State>, caller: Caller, model_id: Path<String>) -> Result<Json<Card>, Problem> {
     caller.require(Role::sees_all_tenants)?;
     let id = model_id.into_inner();
@@ -292,6 +307,7 @@ pub async fn rollback_reward_model(state: Data<State>, caller: Caller, model_id:
         .storage
         .transaction(move |conn| {
             let (taken_out, model_id) = history::roll_back(conn, &id, now)?;
+            require_usable(conn, &model_id)?;
             tell_of_switch(conn, &scope, &model_id, Some(&taken_out), Switch::Rollback, now)
         })
         .await?;

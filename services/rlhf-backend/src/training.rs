@@ -160,7 +160,7 @@ fn fit_now(
         baselines: report.baselines,
         label_quality: json!({
             "krippendorff_alpha": alpha, "percent_agreement": percent(&counts), "gwet_ac1": gwet_ac1(&counts),
-            "people": material.n_raters + material.people_of_feedback.len(),
+            "people": material.people.len(),
         }),
         card: (!rows.is_empty()).then(|| card(&rows, input.seed)),
         against_active: active.and_then(|active| {

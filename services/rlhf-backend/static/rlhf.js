@@ -212,7 +212,15 @@
       return;
     }
     const begin = event.target.closest('[data-begin-shadow]'), end = event.target.closest('[data-end-shadow]');
-    if (activate && 'needsReason' in activate.dataset) { overridden = activate.dataset.activate; clearErrors($('#override')); $('#override').showModal(); return; }
+    if (activate && 'needsReason' in activate.dataset) {
+      // A reason is about one model: what was written for another is not offered again.
+      if (overridden !== activate.dataset.activate) $('[data-override]').reset();
+      overridden = activate.dataset.activate;
+      $('[data-override-model]').textContent = activate.dataset.title;
+      clearErrors($('#override'));
+      $('#override').showModal();
+      return;
+    }
     try {
       if (activate) { await call(`/v1/reward-models/${activate.dataset.activate}/activate`, { json: {} }); toast('The model is active: every service scores with it within two seconds.', 'good'); }
       if (rollback) { await call(`/v1/reward-models/${rollback.dataset.rollback}/rollback`, { method: 'POST' }); toast('The model before it is active again.', 'good'); }

@@ -192,29 +192,44 @@ pub fn count_without_expert(conn: &mut Connection, day: &Day) -> Result<i64, Sto
     })?)
 }
 
-/// For each retailer whose first field mapping was approved by people on the day: the days since it was entered.
+/// A retailer whose first field mapping was approved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Onboarded {
+    /// The retailer.
+    pub retailer_id: String,
+    /// Primary key of the task that approved it.
+    pub id: i64,
+    /// The task.
+    pub task_id: String,
+    /// When the task was completed.
+    pub at: Timestamp,
+    /// Days since the retailer was entered.
+    pub days: f64,
+}
+
+/// Each retailer whose first field mapping was approved by people on the day.
 ///
 /// # Errors
 /// As any query.
-pub fn onboarded(conn: &mut Connection, day: &Day) -> Result<Vec<(String, f64)>, StorageError> {
-    let approved: Vec<(Option<String>, Option<Timestamp>)> = on!(conn, c => {
+pub fn onboarded(conn: &mut Connection, day: &Day) -> Result<Vec<Onboarded>, StorageError> {
+    let approved: Vec<(i64, String, Option<String>, Option<Timestamp>)> = on!(conn, c => {
         let mapped = t::table
             .inner_join(k::table.on(k::task_id.eq(t::task_id)))
             .filter(t::task_type.eq("schema_mapping").and(t::is_golden.eq(false)))
             .filter(t::retailer_id.is_not_null().and(k::is_final.eq(true)).and(k::choice.like("candidate%")))
-            .select((t::retailer_id, t::completed_at))
-            .order(t::completed_at)
+            .select((t::id, t::task_id, t::retailer_id, t::completed_at))
+            .order((t::completed_at, t::id))
             .limit(MAX_ROWS);
         at_retailer!(on_day!(mapped, t::completed_at, day), t::retailer_id, day).load(c)
     })?;
-    let mut first: BTreeMap<String, Timestamp> = BTreeMap::new();
-    for (retailer, at) in approved {
+    let mut first: BTreeMap<String, (i64, String, Timestamp)> = BTreeMap::new();
+    for (id, task_id, retailer, at) in approved {
         if let (Some(retailer), Some(at)) = (retailer, at) {
-            first.entry(retailer).or_insert(at);
+            first.entry(retailer).or_insert((id, task_id, at));
         }
     }
     let mut found = Vec::new();
-    for (retailer, at) in first {
+    for (retailer, (id, task_id, at)) in first {
         let earlier: Option<i64> = on!(conn, c => t::table
             .inner_join(k::table.on(k::task_id.eq(t::task_id)))
             .filter(t::task_type.eq("schema_mapping").and(t::is_golden.eq(false)).and(t::retailer_id.eq(&retailer)))
@@ -226,7 +241,13 @@ pub fn onboarded(conn: &mut Connection, day: &Day) -> Result<Vec<(String, f64)>,
             continue;
         }
         let entered: Option<Timestamp> = on!(conn, c => retailers::table.filter(retailers::retailer_id.eq(&retailer)).select(retailers::created_at).first(c).optional())?;
-        found.extend(entered.map(|entered| (retailer, (at.0 - entered.0).as_seconds_f64() / 86_400.0)));
+        found.extend(entered.map(|entered| Onboarded {
+            retailer_id: retailer,
+            id,
+            task_id,
+            at,
+            days: (at.0 - entered.0).as_seconds_f64() / 86_400.0,
+        }));
     }
     Ok(found)
 }

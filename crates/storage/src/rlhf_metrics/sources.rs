@@ -32,8 +32,8 @@ pub enum Rows {
     Created(&'static str),
     /// Tasks by the time at which they were completed.
     Completed,
-    /// Tasks of a type by the time at which they were completed.
-    CompletedOf(&'static str),
+    /// Tasks by which the first field mapping of a retailer was approved.
+    Onboarded,
     /// Reward models put to work that follow another.
     Deployed,
     /// Experiments that were concluded and proved a return on spend.
@@ -50,7 +50,7 @@ pub struct SourceRow {
     pub table: &'static str,
     /// Its public id.
     pub row_id: String,
-    /// The task, task type or tenant that it is about.
+    /// The task, task type, retailer or tenant that it is about.
     pub about: String,
     /// What it says: the choice, the status, the version.
     pub value: String,
@@ -72,7 +72,8 @@ pub fn list(conn: &mut Connection, day: &Day, rows: Rows, page: &Page) -> Result
         Rows::Paid => return followed(conn, day, "judgments", judgments, rows, page),
         Rows::Saved => return followed(conn, day, "rating_tasks", tasks, rows, page),
         Rows::Judgments | Rows::Work | Rows::Golden => ("judgments", judgments(conn, day, rows, page)?),
-        Rows::Created(_) | Rows::Completed | Rows::CompletedOf(_) => ("rating_tasks", tasks(conn, day, rows, page)?),
+        Rows::Onboarded => ("rating_tasks", onboarded(conn, day, page)?),
+        Rows::Created(_) | Rows::Completed => ("rating_tasks", tasks(conn, day, rows, page)?),
         Rows::Deployed => ("reward_models", models(conn, day, page)?),
         Rows::Experiments => ("experiments", experiments(conn, day, page)?),
     };
@@ -161,7 +162,7 @@ fn tasks(conn: &mut Connection, day: &Day, rows: Rows, page: &Page) -> Result<Ve
     let (from, to) = (Timestamp(day.from), Timestamp(day.to));
     Ok(on!(conn, c => {
         let mut query = t::table.filter(t::is_golden.eq(false)).filter(t::id.gt(page.after.unwrap_or(0))).order(t::id).limit(page.fetch()).into_boxed();
-        if let Rows::Created(task_type) | Rows::CompletedOf(task_type) = rows {
+        if let Rows::Created(task_type) = rows {
             query = query.filter(t::task_type.eq(task_type));
         }
         if rows == Rows::Saved {
@@ -181,6 +182,15 @@ fn tasks(conn: &mut Connection, day: &Day, rows: Rows, page: &Page) -> Result<Ve
                 .load(c),
         }
     })?)
+}
+
+fn onboarded(conn: &mut Connection, day: &Day, page: &Page) -> Result<Vec<Found>, StorageError> {
+    let mut found = super::day::onboarded(conn, day)?;
+    found.sort_by_key(|one| one.id);
+    let rest = found.into_iter().filter(|one| page.after.is_none_or(|after| one.id > after));
+    let says = |days: f64| format!("{days:.2} days after the retailer was entered");
+    let rows = rest.map(|one| (one.id, one.task_id, one.retailer_id, says(one.days), Some(one.at)));
+    Ok(rows.take(usize::try_from(page.fetch()).unwrap_or(0)).collect())
 }
 
 fn models(conn: &mut Connection, day: &Day, page: &Page) -> Result<Vec<Found>, StorageError> {

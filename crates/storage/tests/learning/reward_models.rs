@@ -1,7 +1,9 @@
 use serde_json::json;
+use storage::accounts::{self, NewAccount};
 use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::page::Page;
+use storage::raters::{self, NewRater};
 use storage::reward_models::{self, NewRewardModel, RewardModelFilter, Switch, history};
 use storage::rlhf_metrics::day::{Day, deployments};
 
@@ -51,6 +53,58 @@ fn versions_count_up_and_the_parent_is_the_active_model() {
             "activating twice changes nothing"
         );
         assert!(matches!(reward_models::activate(conn, "rwm_none", Switch::Activation(None), now), Err(StorageError::NotFound { .. })));
+    }
+}
+
+/// What a page shows first: models that score or are tried; and then every other one, newest first.
+#[test]
+fn models_at_work_and_the_others_are_two_lists_without_a_gap() {
+    for database in testkit::database::all() {
+        let conn = &mut database.connect();
+        let now = at("2026-01-15T12:00:00Z");
+        let ids: Vec<String> = (0..5).map(|_| store(conn)).collect();
+        reward_models::activate(conn, &ids[1], Switch::Activation(None), now).unwrap();
+        reward_models::begin_shadow(conn, &ids[3], now).unwrap();
+        let mut list = |is_at_work, after| {
+            let filter = RewardModelFilter { is_at_work: Some(is_at_work), ..RewardModelFilter::default() };
+            let slice = reward_models::list(conn, &filter, &Page { after, limit: 2 }).unwrap();
+            (slice.rows.into_iter().map(|model| model.model_id).collect::<Vec<_>>(), slice.next)
+        };
+        assert_eq!(list(true, None), (vec![ids[3].clone(), ids[1].clone()], None), "{}", database.kind());
+        let (first, next) = list(false, None);
+        assert_eq!(first, [ids[4].clone(), ids[2].clone()], "{}", database.kind());
+        assert_eq!(list(false, next), (vec![ids[0].clone()], None), "{}", database.kind());
+    }
+}
+
+/// Who judges and gives feedback with one account is one person.
+#[test]
+fn raters_are_known_by_their_oldest_account() {
+    for database in testkit::database::all() {
+        let conn = &mut database.connect();
+        let now = at("2026-01-15T12:00:00Z");
+        let mut rater = |name: &str| {
+            let new = NewRater { name: name.to_owned(), email: None, is_simulated: false, is_calibrated: true };
+            raters::insert(conn, &new, now).unwrap().rater_id
+        };
+        let (with, without) = (rater("with"), rater("without"));
+        let mut account = |email: &str, rater_id: Option<&String>| {
+            let new = NewAccount {
+                email: email.to_owned(),
+                password_hash: None,
+                role: "rater".to_owned(),
+                tenant_id: None,
+                rater_id: rater_id.cloned(),
+                display_name: "R".to_owned(),
+                user_metadata: json!({}),
+            };
+            accounts::insert(conn, &new, now).unwrap().account_id
+        };
+        let first = account("a@example.org", Some(&with));
+        account("b@example.org", Some(&with));
+        account("c@example.org", None);
+        let found = accounts::of_raters(conn, &[with.clone(), without]).unwrap();
+        assert_eq!(found, std::collections::HashMap::from([(with, first)]), "{}", database.kind());
     }
 }
 

@@ -212,6 +212,13 @@ pub const CODES: &[Code] = &[
         "Collect more judgments and train again, or activate it with an `override_reason`.",
     ),
     code(
+        "model_unusable",
+        409,
+        "Model cannot be used",
+        "The reward model was stored by another version of the program, or is damaged, so that this one cannot score with it.",
+        "Train it again; or activate another one.",
+    ),
+    code(
         "artifact_in_use",
         409,
         "Artifact in use",

@@ -12,6 +12,7 @@ use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::feedback::statistics::{self, FeedbackStatistics};
 use storage::feedback::{self as stored, Feedback, FeedbackFilter};
+use storage::reward_models::require_retailer;
 use web::caller::Caller;
 use web::json::QueryOf;
 use web::paging::{ListQuery, Slice};
@@ -143,7 +144,7 @@ pub async fn list_feedback(state: Data<State>, caller: Caller, query: ListQuery<
     .await
 }
 
-/// A page of the list or of a search in it, once the brand is known to be there.
+/// A page of the list or of a search in it, once the brand and the retailer are known to be there.
 pub(crate) fn found(
     conn: &mut Connection,
     scope: &Scope,
@@ -153,6 +154,9 @@ pub(crate) fn found(
 ) -> Result<storage::page::Slice<Feedback>, StorageError> {
     if let Some(brand) = filter.brand_id.as_deref().filter(|_| page.after.is_none()) {
         stored::brands::find(conn, scope, brand)?;
+    }
+    if let Some(retailer) = filter.retailer_id.as_deref().filter(|_| page.after.is_none()) {
+        require_retailer(conn, retailer)?;
     }
     match text {
         Some(text) => stored::search(conn, scope, filter, text, page),
@@ -190,6 +194,9 @@ pub async fn get_feedback_statistics(
         .read(move |conn| {
             if let Some(brand) = &filter.brand_id {
                 stored::brands::find(conn, &scope, brand)?;
+            }
+            if let Some(retailer) = &filter.retailer_id {
+                require_retailer(conn, retailer)?;
             }
             statistics::statistics(conn, &scope, &filter)
         })

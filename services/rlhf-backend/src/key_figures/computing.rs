@@ -146,8 +146,8 @@ fn latency(deployments: &[(types::Timestamp, types::Timestamp)], notes: &mut Not
     notes.mean("latency_per_rl_iteration_hours", &hours, "no model that follows another was put to work that day")
 }
 
-fn onboarding(retailers: &[(String, f64)], notes: &mut Notes) -> Option<f64> {
-    let days: Vec<f64> = retailers.iter().map(|(_, days)| *days).collect();
+fn onboarding(retailers: &[day::Onboarded], notes: &mut Notes) -> Option<f64> {
+    let days: Vec<f64> = retailers.iter().map(|one| one.days).collect();
     notes.mean("time_to_onboard_days", &days, "no retailer's first field mapping was approved that day")
 }
 

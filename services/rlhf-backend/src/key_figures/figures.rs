@@ -151,7 +151,7 @@ pub const FIGURES: [Figure; 16] = [
         "time_to_onboard_days",
         "Time to onboard a retailer",
         Unit::Days,
-        Some(Rows::CompletedOf("schema_mapping")),
+        Some(Rows::Onboarded),
         &["rating_tasks", "task_consensus", "retailers"],
         "mean days from a retailer's entry to the first field mapping that people approved (a decided schema_mapping task), over retailers for whom that day was the first",
     ),

@@ -3,9 +3,12 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use askama::Template;
+use serde::Deserialize;
 use storage::adapters::{self, Adapter};
+use storage::connection::Connection;
 use storage::page::Page;
 use web::caller::{PageCaller, PageRefusal};
+use web::json::QueryOf;
 use web::layout::{Layout, render};
 use web::problem::Problem;
 
@@ -36,35 +39,69 @@ struct Row {
 struct AdaptersPage {
     layout: Layout,
     styles: String,
+    /// Whose adapters these are.
+    whose: String,
+    /// The tenant that the platform has chosen.
+    tenant: Option<String>,
+    /// The tenants that the platform may choose from.
+    tenants: Vec<String>,
+    sees_tenants: bool,
+    /// Whether the caller has a space, its tenant's or the platform's.
+    has_space: bool,
     may_write: bool,
     adapters: Vec<Row>,
 }
 
-/// Shows the newest 100 adapters of the caller's space.
-pub async fn show_adapters(state: Data<State>, caller: PageCaller) -> Result<HttpResponse, PageRefusal> {
+/// Whose adapters are wanted.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdaptersQuery {
+    /// For the platform: of this tenant; its own when absent or empty.
+    tenant_id: Option<String>,
+}
+
+/// Shows the newest 100 adapters of the caller's space, or of the tenant that the platform names.
+pub async fn show_adapters(state: Data<State>, caller: PageCaller, query: QueryOf<AdaptersQuery>) -> Result<HttpResponse, PageRefusal> {
     let caller = caller.0;
     require_reader(&caller)?;
     let scope = caller.scope();
+    let chosen = query.0.tenant_id.filter(|tenant| !tenant.is_empty());
+    let has_space = scope.tenant() != Some("");
     // Whoever has no tenant has no adapters.
-    let rows = match space_of(&scope, None) {
-        Ok(tenant) => {
-            let reader = scope.clone();
-            let storage = state.storage.scoped(&scope);
-            storage.read(move |conn| adapters::list(conn, &reader, &tenant, &Page::first(100))).await.map_err(Problem::from)?.rows
-        }
-        Err(_) => Vec::new(),
+    let (rows, mut tenants) = if has_space || chosen.is_some() {
+        let (reader, space) = (scope.clone(), space_of(&scope, chosen.as_deref())?);
+        let storage = state.storage.scoped(&scope);
+        let read = move |conn: &mut Connection| {
+            Ok((adapters::list(conn, &reader, &space, &Page::first(100))?.rows, adapters::spaces(conn, &reader)?))
+        };
+        storage.read(read).await.map_err(Problem::from)?
+    } else {
+        (Vec::new(), Vec::new())
     };
+    let sees_tenants = scope.tenant().is_none();
+    let tenant = chosen.filter(|_| sees_tenants);
+    tenants.extend(tenant.iter().filter(|tenant| !tenants.contains(tenant)).cloned().collect::<Vec<_>>());
     let page = AdaptersPage {
         layout: Layout::new("Adapters", "rlhf-backend/models", Some(&caller), &state.settings),
         styles: file("rlhf.css"),
-        may_write: may_write(caller.role),
-        adapters: rows.into_iter().map(to_row).collect(),
+        whose: match (&tenant, &caller.tenant) {
+            (Some(tenant), _) | (None, Some(tenant)) => format!("of {tenant}"),
+            (None, None) if sees_tenants => "of the platform".to_owned(),
+            (None, None) => String::new(),
+        },
+        may_write: may_write(caller.role) && has_space && tenant.is_none(),
+        adapters: rows.into_iter().map(|adapter| to_row(adapter, tenant.as_deref())).collect(),
+        tenant,
+        tenants,
+        sees_tenants,
+        has_space,
     };
     Ok(render(&page)?)
 }
 
-fn to_row(Adapter { newest, versions_count, tasks }: Adapter) -> Row {
-    let href = |name: &str| format!("/v1/artifacts/model-artifacts/{}/{name}", newest.path);
+fn to_row(Adapter { newest, versions_count, tasks }: Adapter, tenant: Option<&str>) -> Row {
+    let of = tenant.map_or_else(String::new, |tenant| format!("?tenant_id={tenant}"));
+    let href = |name: &str| format!("/v1/artifacts/model-artifacts/{}/{name}{of}", newest.path);
     let texts = |field: &str| -> Vec<String> {
         let all = newest.details.get(field).and_then(serde_json::Value::as_array).into_iter().flatten();
         all.filter_map(|text| text.as_str().map(str::to_owned)).collect()

@@ -1,5 +1,7 @@
 //! `/dashboard`: is quality held, what does it cost, what is blocked; then the key figures, what was said, and which models score.
 
+mod trend;
+
 use std::time::Duration;
 
 use actix_web::HttpResponse;
@@ -9,6 +11,7 @@ use chrono::{Days, NaiveDate, NaiveTime};
 use domain::scope::Scope;
 use learning::agreement::suite::{Estimate, Settings, suite};
 use serde::Deserialize;
+use serde_json::{Value, json};
 use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::feedback::FeedbackFilter;
@@ -23,9 +26,10 @@ use web::chart;
 use web::json::QueryOf;
 use web::layout::{Layout, render};
 use web::problem::Problem;
+use web::tabular::Kind;
 
 use super::key_figures::{self, Drawing, FigureView};
-use super::{count, decimal, file, percent, require_data, topics, words};
+use super::{count, csv_address, decimal, file, percent, require_data, topics, words};
 use crate::key_figures::computing::judgments_of;
 use crate::key_figures::view::for_role;
 use crate::state::State;
@@ -127,10 +131,15 @@ struct DashboardPage {
     ratings: i64,
     is_rating_faint: bool,
     by_type: Vec<Counted>,
+    by_type_csv: String,
     by_task: Vec<Counted>,
+    by_task_csv: String,
+    trend_title: &'static str,
+    trend_span: String,
     chart: String,
     has_trend: bool,
     models: Vec<ActiveModel>,
+    models_csv: String,
     jobs: Vec<JobView>,
     counted_at: String,
 }
@@ -172,7 +181,7 @@ pub async fn show_dashboard(state: Data<State>, caller: PageCaller, query: Query
     let cost = headline("cost_per_accepted_judgment").ok_or_else(nothing)?;
     let tasks = |names: &[&str]| names.iter().filter_map(|name| figures.tasks.get(*name)).sum();
     let statistics = &figures.statistics;
-    let trend: Vec<chart::Point> = last_days(statistics);
+    let drawn = trend::trend(&statistics.daily, from, to, state.clock.now().date_naive());
     let page = DashboardPage {
         layout: Layout::new("Dashboard", "rlhf-backend/dashboard", Some(&caller), &state.settings),
         styles: file("rlhf.css"),
@@ -202,8 +211,13 @@ pub async fn show_dashboard(state: Data<State>, caller: PageCaller, query: Query
         is_rating_faint: statistics.ratings.unsigned_abs() < FEW,
         by_type: statistics.by_type.iter().map(|(kind, count)| Counted { name: words(kind), count: super::count(*count) }).collect(),
         by_task: statistics.by_task_type.iter().map(|(word, counts)| Counted { name: words(word), count: count(counts.total) }).collect(),
-        has_trend: !trend.is_empty(),
-        chart: chart::bar("Feedback per day", &trend),
+        by_type_csv: counts_csv("feedback_type", statistics.by_type.iter().map(|(kind, count)| (kind, *count))),
+        by_task_csv: counts_csv("task_type", statistics.by_task_type.iter().map(|(word, counts)| (word, counts.total))),
+        has_trend: !statistics.daily.is_empty(),
+        chart: chart::bar(&format!("{}, {}", drawn.title, drawn.span), &drawn.points),
+        trend_title: drawn.title,
+        trend_span: drawn.span,
+        models_csv: models_csv(&figures.models),
         models: figures.models.iter().map(to_active).collect(),
         jobs: figures.jobs.iter().map(to_job).collect(),
         counted_at: state.clock.now().format("%H:%M:%S UTC").to_string(),
@@ -292,19 +306,45 @@ fn read(conn: &mut Connection, scope: &Scope, retailer: Option<String>, from: Na
     })
 }
 
-/// The last days up to the newest one with feedback; a day without any is a true zero.
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^53")]
-fn last_days(statistics: &FeedbackStatistics) -> Vec<chart::Point> {
-    let Some(newest) = statistics.daily.last().map(|day| day.date) else { return Vec::new() };
-    let days: Vec<chrono::NaiveDate> = newest.iter_days().rev().take(DAYS).collect();
-    let total = |date: &chrono::NaiveDate| statistics.daily.iter().find(|day| day.date == *date).map_or(0, |day| day.total);
-    days.iter().rev().map(|date| chart::Point::new(date.format("%-d %b").to_string(), Some(total(date) as f64))).collect()
+/// Counts by a word as a file.
+fn counts_csv<'a>(word: &str, counts: impl Iterator<Item = (&'a String, i64)>) -> String {
+    let rows: Vec<Vec<Value>> = counts.map(|(word, count)| vec![json!(word), json!(count)]).collect();
+    csv_address(&[(word, Kind::Text), ("count", Kind::Whole)], &rows)
+}
+
+/// The models of the page as a file: the list of the API has those of every retailer.
+fn models_csv(models: &[RewardModel]) -> String {
+    let text = ["model_id", "task_type", "retailer_id"].map(|name| (name, Kind::Text));
+    let real = ["accuracy", "longer_text_wins", "calibration_error", "inter_rater_agreement"].map(|name| (name, Kind::Real));
+    let row = |model: &RewardModel| {
+        let figures = figures_of(model);
+        let calibration = figures.as_ref().and_then(|figures| figures.held_out.as_ref()?.calibration_error);
+        vec![
+            json!(model.model_id),
+            json!(model.task_type),
+            json!(model.retailer_id),
+            json!(model.version),
+            json!(model.validation_accuracy),
+            json!(figures.as_ref().and_then(longer_of)),
+            json!(calibration),
+            json!(model.inter_rater_agreement),
+        ]
+    };
+    csv_address(&[&text[..], &[("version", Kind::Whole)], &real].concat(), &models.iter().map(row).collect::<Vec<_>>())
+}
+
+fn figures_of(model: &RewardModel) -> Option<CardFigures> {
+    serde_json::from_value(model.metrics.0.clone()).ok()
+}
+
+fn longer_of(figures: &CardFigures) -> Option<f64> {
+    figures.baselines.iter().find(|one| one.name == "longer_text_wins")?.accuracy
 }
 
 fn to_active(model: &RewardModel) -> ActiveModel {
-    let figures: Option<CardFigures> = serde_json::from_value(model.metrics.0.clone()).ok();
+    let figures = figures_of(model);
     let held_out = figures.as_ref().and_then(|figures| figures.held_out.as_ref());
-    let longer = figures.as_ref().and_then(|figures| figures.baselines.iter().find(|one| one.name == "longer_text_wins")?.accuracy);
+    let longer = figures.as_ref().and_then(longer_of);
     ActiveModel {
         task_type: words(&model.task_type),
         retailer: model.retailer_id.clone().unwrap_or_else(|| "all retailers".to_owned()),

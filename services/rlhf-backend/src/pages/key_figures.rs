@@ -8,8 +8,10 @@ use domain::role::Role;
 use serde::Deserialize;
 use serde_json::Value;
 use storage::page::Page;
+use storage::reward_models::require_retailer;
 use storage::rlhf_metrics::sources::{self, SourceRow};
 use storage::rlhf_metrics::{self as stored, DayFigures};
+use storage::types::Timestamp;
 use web::caller::{PageCaller, PageRefusal};
 use web::chart::{Series, Shape, lines, sparkline};
 use web::json::QueryOf;
@@ -173,6 +175,21 @@ pub struct FigurePageQuery {
     after: Option<i64>,
 }
 
+/// A row behind a figure.
+struct RowView {
+    row: SourceRow,
+    /// The time, with its date where that is not the page's.
+    at: String,
+}
+
+fn to_row(row: SourceRow, date: NaiveDate) -> RowView {
+    let written = |at: Timestamp| {
+        let is_of_the_day = at.0.date_naive() == date;
+        at.0.format(if is_of_the_day { "%H:%M:%S UTC" } else { "%-d %b %Y, %H:%M:%S UTC" }).to_string()
+    };
+    RowView { at: row.at.map_or_else(|| "\u{2013}".to_owned(), written), row }
+}
+
 #[derive(Template)]
 #[template(path = "figure.html")]
 struct FigurePage {
@@ -189,7 +206,7 @@ struct FigurePage {
     /// When it was computed: rows may have come since.
     computed_at: Option<String>,
     details: Option<String>,
-    rows: Vec<SourceRow>,
+    rows: Vec<RowView>,
     next: Option<i64>,
     has_rows: bool,
 }
@@ -210,6 +227,9 @@ pub async fn show_figure(
     let (row, found) = state
         .storage
         .read(move |conn| {
+            if let Some(retailer) = &of {
+                require_retailer(conn, retailer)?;
+            }
             let row = stored::span(conn, of.as_deref(), date, date)?.pop();
             let found = figure.rows.map(|rows| sources::list(conn, &day, rows, &Page { after, limit: ROWS })).transpose()?;
             Ok((row, found))
@@ -220,6 +240,7 @@ pub async fn show_figure(
     let details = note.get("made_of").or_else(|| note.get("experiments"));
     let has_rows = found.is_some();
     let (rows, next) = found.map_or((Vec::new(), None), |slice| (slice.rows, slice.next));
+    let rows = rows.into_iter().map(|row| to_row(row, date)).collect();
     let page = FigurePage {
         layout: Layout::new(figure.title, "rlhf-backend/dashboard", Some(&caller), &state.settings),
         styles: file("rlhf.css"),

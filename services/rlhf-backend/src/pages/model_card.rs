@@ -1,5 +1,9 @@
 //! `/models/{model_id}`: one model's card. How good it is on pairs it had not seen, for whom, how far it can be believed, and what is behind it.
 
+mod tables;
+
+use std::collections::HashMap;
+
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use askama::Template;
@@ -8,7 +12,7 @@ use domain::scope::Scope;
 use learning::drift::Drift;
 use learning::intervals::Interval;
 use learning::reward::card::{Card, Comparison, Difference, Figures};
-use serde_json::json;
+use storage::accounts;
 use storage::artifacts;
 use storage::connection::Connection;
 use storage::error::StorageError;
@@ -18,9 +22,8 @@ use web::caller::{PageCaller, PageRefusal};
 use web::chart::{self, Series, Shape};
 use web::layout::{Layout, render};
 use web::problem::Problem;
-use web::tabular::Kind;
 
-use super::{csv_address, decimal, file, percent, require_reader, words};
+use super::{decimal, file, percent, require_reader, words};
 use crate::artifacts::models;
 use crate::reward_models::{Card as Verdict, judged};
 use crate::state::State;
@@ -72,6 +75,7 @@ struct Watched {
     course: String,
     course_narrow: String,
     against: Option<Against>,
+    against_csv: String,
     same_choice: String,
 }
 
@@ -93,6 +97,7 @@ struct ModelPage {
     overrides: Vec<String>,
     files: Vec<(String, String)>,
     failed_gates: Vec<String>,
+    unusable: Option<String>,
     rules: &'static [&'static str],
     figures: Vec<Figure>,
     missing: Option<&'static str>,
@@ -103,6 +108,7 @@ struct ModelPage {
     slices: Vec<Slice>,
     slices_csv: String,
     against: Vec<Against>,
+    against_csv: String,
     length: Option<String>,
     agreement: String,
 }
@@ -115,15 +121,20 @@ pub async fn show_model_card(state: Data<State>, caller: PageCaller, model_id: P
     let id = model_id.into_inner();
     let reader = scope.clone();
     let storage = state.storage.scoped(&scope);
-    let found = storage.read(move |conn| Ok((reward_models::find(conn, &id)?, files(conn, &reader, &id)?)));
-    let (model, files) = found.await.map_err(Problem::from)?;
+    let found = storage.read(move |conn| {
+        let model = reward_models::find(conn, &id)?;
+        let who: Vec<&str> = entries(&model.config.0).filter_map(|entry| entry.get("by")?.as_str()).collect();
+        Ok((accounts::display_names(conn, &who)?, files(conn, &reader, &id)?, model))
+    });
+    let (names, files, model) = found.await.map_err(Problem::from)?;
+    let overrides = overrides(&model.config.0, &names);
     let figures: Option<CardFigures> = serde_json::from_value(model.metrics.0.clone()).ok();
     let (verdict, watch) = judged(&state, model).await?;
     let model = &verdict.model;
     let title = format!("{} v{}", words(&model.task_type), model.version);
     let layout = Layout::new(&title, "rlhf-backend/models", Some(&caller), &state.settings);
     let may_switch = caller.role.sees_all_tenants();
-    Ok(render(&ModelPage { files, ..page(layout, title, verdict, &watch, figures, may_switch) })?)
+    Ok(render(&ModelPage { files, overrides, ..page(layout, title, verdict, &watch, figures, may_switch) })?)
 }
 
 /// The model's files, by their addresses. They are the platform's own: a model has learnt from all tenants' judgments.
@@ -137,16 +148,23 @@ fn files(conn: &mut Connection, scope: &Scope, model_id: &str) -> Result<Vec<(St
     Ok(found.rows.into_iter().map(|file| address(file.path)).collect())
 }
 
-/// Who activated it over the gate, when and why, newest first.
-fn overrides(config: &serde_json::Value) -> Vec<String> {
-    let entries = config.get("overrides").and_then(serde_json::Value::as_array).into_iter().flatten().rev();
+/// What is written of those who activated it over the gate, newest first.
+fn entries(config: &serde_json::Value) -> impl Iterator<Item = &serde_json::Value> {
+    config.get("overrides").and_then(serde_json::Value::as_array).into_iter().flatten().rev()
+}
+
+/// Who activated it over the gate, when and why; an account that is gone by its id.
+fn overrides(config: &serde_json::Value, names: &HashMap<String, String>) -> Vec<String> {
     let word = |entry: &serde_json::Value, key: &str| entry.get(key).and_then(serde_json::Value::as_str).unwrap_or("?").to_owned();
     let day = |at: String| at.get(..16).map_or(at.clone(), |day| day.replace('T', " "));
-    entries.map(|entry| format!("{} on {} UTC: {}", word(entry, "by"), day(word(entry, "at")), word(entry, "reason"))).collect()
+    let name = |id: String| names.get(&id).cloned().unwrap_or(id);
+    entries(config)
+        .map(|entry| format!("{} on {} UTC: {}", name(word(entry, "by")), day(word(entry, "at")), word(entry, "reason")))
+        .collect()
 }
 
 fn page(layout: Layout, title: String, verdict: Verdict, watch: &Watch, stored: Option<CardFigures>, may_switch: bool) -> ModelPage {
-    let Verdict { model, failed_gates, .. } = verdict;
+    let Verdict { model, failed_gates, unusable, .. } = verdict;
     let card = stored.as_ref().and_then(|figures| figures.card.as_ref());
     let text = |field: &str| model.config.get(field).and_then(serde_json::Value::as_str).map(str::to_owned);
     let count = |field: &str| model.config.get(field).and_then(serde_json::Value::as_i64).unwrap_or(0);
@@ -176,9 +194,10 @@ fn page(layout: Layout, title: String, verdict: Verdict, watch: &Watch, stored: 
         ),
         simulated: count("judgments_by_simulated_raters"),
         note: text("note"),
-        overrides: overrides(&model.config.0),
+        overrides: Vec::new(),
         files: Vec::new(),
         failed_gates,
+        unusable,
         figures: card.map(headline).unwrap_or_default(),
         missing: match (card, &stored) {
             (Some(_), _) => None,
@@ -188,10 +207,11 @@ fn page(layout: Layout, title: String, verdict: Verdict, watch: &Watch, stored: 
         reliability: card.map(|card| plot(card, Shape::WIDE)).unwrap_or_default(),
         reliability_narrow: card.map(|card| plot(card, Shape::NARROW)).unwrap_or_default(),
         bins: card.map(bins).unwrap_or_default(),
-        bins_csv: card.map(bins_csv).unwrap_or_default(),
+        bins_csv: card.map(tables::bins).unwrap_or_default(),
         slices: card.map(slices).unwrap_or_default(),
-        slices_csv: card.map(slices_csv).unwrap_or_default(),
+        slices_csv: card.map(tables::slices).unwrap_or_default(),
         against: card.map(|card| against(card, stored.as_ref())).unwrap_or_default(),
+        against_csv: card.map(|card| tables::against(card, stored.as_ref())).unwrap_or_default(),
         length: card.and_then(length),
         agreement: decimal(model.inter_rater_agreement, 2),
         model_id: model.model_id,
@@ -254,6 +274,7 @@ fn watched(watch: &Watch) -> Option<Watched> {
         course: course(Shape::WIDE),
         course_narrow: course(Shape::NARROW),
         against: shadow.map(|shadow| row_against(format!("The active model ({})", shadow.model_id), &shadow.difference, true)),
+        against_csv: shadow.map(|shadow| tables::beside(&shadow.model_id, &shadow.difference, shadow.same_choice)).unwrap_or_default(),
         same_choice: shadow.map(|shadow| percent(Some(shadow.same_choice))).unwrap_or_default(),
     })
 }
@@ -279,27 +300,6 @@ fn bins(card: &Card) -> Vec<[String; 4]> {
         [name, bin.n.to_string(), percent(bin.predicted), percent(bin.observed)]
     };
     card.bins.iter().filter(|bin| bin.n > 0).map(row).collect()
-}
-
-/// The bins as a file, with all their digits.
-fn bins_csv(card: &Card) -> String {
-    let columns = ["above", "to", "n", "predicted", "came_true"].map(|name| (name, if name == "n" { Kind::Whole } else { Kind::Real }));
-    let row =
-        |bin: &learning::reward::card::Bin| vec![json!(bin.above), json!(bin.to), json!(bin.n), json!(bin.predicted), json!(bin.observed)];
-    csv_address(&columns, &card.bins.iter().map(row).collect::<Vec<_>>())
-}
-
-/// The figures by retailer as a file.
-fn slices_csv(card: &Card) -> String {
-    let reals = ["accuracy", "accuracy_low", "accuracy_high", "log_loss"].map(|name| (name, Kind::Real));
-    let columns = [&[("retailer_id", Kind::Text), ("n_decided", Kind::Whole)][..], &reals].concat();
-    let row = |(name, figures): (&String, &Figures)| {
-        let ends = figures.accuracy.map(|interval| (interval.low, interval.high));
-        let (low, high) = (ends.map(|ends| ends.0), ends.map(|ends| ends.1));
-        let of = &figures.metrics;
-        vec![json!(name), json!(of.n_decided), json!(of.accuracy), json!(low), json!(high), json!(of.log_loss)]
-    };
-    csv_address(&columns, &card.by_retailer.iter().map(row).collect::<Vec<_>>())
 }
 
 fn slices(card: &Card) -> Vec<Slice> {

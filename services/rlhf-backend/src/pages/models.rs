@@ -4,20 +4,26 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use askama::Template;
 use domain::task::TaskType;
+use serde::Deserialize;
 use storage::jobs;
 use storage::page::Page;
 use storage::reward_models::{self, RewardModelFilter};
 use strum::VariantArray as _;
 use web::caller::{PageCaller, PageRefusal};
+use web::json::QueryOf;
 use web::layout::{Layout, render};
 use web::problem::Problem;
 
 use super::dashboard::{JobView, to_job, trainings};
 use super::{Choice, decimal, file, percent, require_reader, retailer_choices, topics, words};
 use crate::reward_models::Card;
+use crate::scoring::active::look_at;
 use crate::state::State;
 use crate::training::CardFigures;
 use crate::watch::shadows::InShadow;
+
+/// Models on one page, beside those at work.
+const SHOWN: i64 = 50;
 
 struct Row {
     model_id: String,
@@ -41,6 +47,7 @@ struct Row {
     feedback: i32,
     simulated: i64,
     failed_gates: Vec<String>,
+    unusable: Option<String>,
     trained_at: String,
 }
 
@@ -57,27 +64,43 @@ struct ModelsPage {
     /// Whether the caller sees the platform's jobs.
     sees_jobs: bool,
     models: Vec<Row>,
+    next: Option<i64>,
+    is_first: bool,
     jobs: Vec<JobView>,
 }
 
-/// Shows the newest 50 models.
-pub async fn show_models(state: Data<State>, caller: PageCaller) -> Result<HttpResponse, PageRefusal> {
+/// Where the list goes on.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelsQuery {
+    after: Option<i64>,
+}
+
+/// Shows the models at work, and the newest 50 others or those after a key.
+pub async fn show_models(state: Data<State>, caller: PageCaller, query: QueryOf<ModelsQuery>) -> Result<HttpResponse, PageRefusal> {
     let caller = caller.0;
     require_reader(&caller)?;
     let scope = caller.scope();
-    let (models, jobs, retailers) = state
+    let after = query.0.after;
+    let (models, next, jobs, retailers) = state
         .storage
         .scoped(&scope)
         .read(move |conn| {
-            let models = reward_models::list(conn, &RewardModelFilter::default(), &Page::first(50))?.rows;
+            let at_work = |is_at_work| RewardModelFilter { is_at_work: Some(is_at_work), ..RewardModelFilter::default() };
+            let mut models = reward_models::list(conn, &at_work(true), &Page::first(500))?.rows;
+            models.sort_by_key(|model| !model.is_active);
+            let others = reward_models::list(conn, &at_work(false), &Page { after, limit: SHOWN })?;
+            models.extend(others.rows);
             Ok((
                 Card::read_all(conn, models)?,
+                others.next,
                 jobs::list(conn, &scope, &trainings(), &Page::first(3))?.rows,
                 retailer_choices(conn, None)?,
             ))
         })
         .await
         .map_err(Problem::from)?;
+    look_at(&state, models.iter().map(|card| card.model.model_id.clone())).await.map_err(Problem::from)?;
     let page = ModelsPage {
         layout: Layout::new("Reward models", "rlhf-backend/models", Some(&caller), &state.settings),
         styles: file("rlhf.css"),
@@ -87,7 +110,9 @@ pub async fn show_models(state: Data<State>, caller: PageCaller) -> Result<HttpR
         retailers,
         may_train: caller.role.sees_all_tenants(),
         sees_jobs: caller.role.sees_all_tenants(),
-        models: models.into_iter().map(to_row).collect(),
+        models: models.into_iter().map(|card| to_row(card.known_to(&state))).collect(),
+        next,
+        is_first: after.is_none(),
         jobs: jobs.iter().map(to_job).collect(),
     };
     Ok(render(&page)?)
@@ -121,7 +146,7 @@ fn in_shadow(shadow: &InShadow) -> Vec<String> {
 }
 
 fn to_row(card: Card) -> Row {
-    let Card { model, failed_gates, shadow } = card;
+    let Card { model, failed_gates, unusable, shadow } = card;
     let figures: Option<CardFigures> = serde_json::from_value(model.metrics.0.clone()).ok();
     let held_out = figures.as_ref().and_then(|figures| figures.held_out.as_ref());
     let longer = figures.as_ref().and_then(|figures| figures.baselines.iter().find(|one| one.name == "longer_text_wins")?.accuracy);
@@ -156,6 +181,7 @@ fn to_row(card: Card) -> Row {
         simulated: model.config.get("judgments_by_simulated_raters").and_then(serde_json::Value::as_i64).unwrap_or(0),
         trained_at: model.training_date.format("%e %b %Y, %H:%M UTC").to_string(),
         failed_gates,
+        unusable,
         model_id: model.model_id,
     }
 }

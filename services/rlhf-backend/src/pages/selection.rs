@@ -5,15 +5,17 @@ use actix_web::web::Data;
 use askama::Template;
 use domain::role::Role;
 use learning::selection::lift::{Figure, Lift};
+use serde_json::json;
 use storage::jobs::{self, JobFilter};
 use storage::page::Page;
 use web::caller::{PageCaller, PageRefusal};
 use web::chart;
 use web::layout::{Layout, render};
 use web::problem::Problem;
+use web::tabular::Kind as Cell;
 
 use super::dashboard::{JobView, to_job};
-use super::{decimal, file, percent, topics, words};
+use super::{csv_address, decimal, file, percent, topics, words};
 use crate::selection::{CHOOSE, Overview, overviews};
 use crate::state::State;
 
@@ -46,6 +48,7 @@ struct Kind {
     verdict: String,
     tone: &'static str,
     figures: Vec<Compared>,
+    figures_csv: String,
     judged: String,
     next: Vec<Row>,
     id: String,
@@ -120,6 +123,7 @@ fn to_kind(overview: Overview) -> Kind {
         verdict,
         tone,
         figures: lift.map(compared).unwrap_or_default(),
+        figures_csv: lift.map(as_file).unwrap_or_default(),
         judged: lift.map_or_else(String::new, |lift| {
             format!("From {} chosen and {} drawn judged prompts, with {} earlier pairs.", lift.n_informative, lift.n_random, lift.n_earlier)
         }),
@@ -147,6 +151,19 @@ fn verdict(lift: &Lift) -> (String, &'static str) {
         }
         _ => ("No difference between choosing and drawing can be shown yet.".to_owned(), "badge-note"),
     }
+}
+
+/// The table of a lift as a file; log loss as what choosing saves.
+fn as_file(lift: &Lift) -> String {
+    let real = ["chosen", "drawn", "lift", "lift_low", "lift_high"].map(|name| (name, Cell::Real));
+    let row = |name: &str, chosen: f64, drawn: f64, figure: &Figure| {
+        vec![json!(name), json!(chosen), json!(drawn), json!(figure.value), json!(figure.low), json!(figure.high)]
+    };
+    let rows = [
+        row("accuracy", lift.accuracy_informative, lift.accuracy_random, &lift.accuracy_lift),
+        row("log_loss", lift.log_loss_informative, lift.log_loss_random, &lift.log_loss_lift),
+    ];
+    csv_address(&[&[("figure", Cell::Text)][..], &real].concat(), &rows)
 }
 
 fn compared(lift: &Lift) -> Vec<Compared> {

@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use domain::task::TaskType;
-use learning::reward::model::RewardModel;
+use learning::reward::model::{InvalidModel, RewardModel};
 use learning::reward::standard_errors::WordPlaces;
+use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::reward_models as stored;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,9 @@ const READ_EVERY: Duration = Duration::from_millis(400);
 
 /// Loaded models kept; the one unused for longest goes first.
 const MAX_LOADED: usize = 16;
+
+/// Models remembered as usable or not; when there are more, all are forgotten and looked at again.
+const MAX_JUDGED: usize = 10_000;
 
 /// A model that can score.
 pub(crate) struct Loaded {
@@ -47,6 +51,8 @@ struct Known {
 pub struct ActiveModels {
     known: Mutex<Option<Known>>,
     loaded: Mutex<Vec<Arc<Loaded>>>,
+    /// Why this program cannot use a model, of those that it has looked at: neither changes while it runs.
+    judged: Mutex<HashMap<String, Option<String>>>,
     /// One reads, the others wait for what it read.
     reading: tokio::sync::Mutex<()>,
     /// One loads, the others wait: a model is large, and all who ask at the start want the same.
@@ -93,6 +99,28 @@ impl ActiveModels {
 
     fn is_loaded(&self, model_id: &str) -> bool {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|model| model.model_id == model_id)
+    }
+
+    /// Whether this program can use a model, or why not; `None` before it has looked.
+    fn judged(&self, model_id: &str) -> Option<Option<String>> {
+        self.judged.lock().unwrap_or_else(PoisonError::into_inner).get(model_id).cloned()
+    }
+
+    /// Why this program cannot use a model, if it has looked at it and cannot.
+    pub(crate) fn unusable(&self, model_id: &str) -> Option<String> {
+        self.judged(model_id).flatten()
+    }
+
+    /// Remembers what was found, and tells the log of a model that cannot be used, once.
+    fn judge(&self, model_id: &str, unusable: Option<&InvalidModel>) {
+        let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        if judged.len() >= MAX_JUDGED {
+            judged.clear();
+        }
+        let before = judged.insert(model_id.to_owned(), unusable.map(InvalidModel::to_string));
+        if let (None, Some(error)) = (before, unusable) {
+            tracing::error!(model_id, %error, "a reward model cannot be used");
+        }
     }
 
     fn keep(&self, entry: &Arc<Loaded>) {
@@ -148,28 +176,65 @@ pub(crate) async fn find_model(
     Ok(Err(reason))
 }
 
+/// Looks at those of these models that this process has not looked at yet. The list of models and a card say what was found.
+///
+/// # Errors
+/// As any query.
+pub(crate) async fn look_at(state: &State, model_ids: impl Iterator<Item = String>) -> Result<(), StorageError> {
+    let unknown: Vec<String> = model_ids.filter(|id| state.models.judged(id).is_none()).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let read = move |conn: &mut Connection| unknown.into_iter().map(|id| Ok((stored_model(conn, &id)?.err(), id))).collect();
+    let found: Vec<(Option<InvalidModel>, String)> = state.storage.read(read).await?;
+    for (unusable, id) in found {
+        state.models.judge(&id, unusable.as_ref());
+    }
+    Ok(())
+}
+
+/// Refuses a model that this program cannot use, whichever gates it passes.
+///
+/// # Errors
+/// [`StorageError::Conflict`] (`model_unusable`); [`StorageError::NotFound`].
+pub(crate) fn require_usable(conn: &mut Connection, model_id: &str) -> Result<(), StorageError> {
+    stored_model(conn, model_id)?.map(drop).map_err(|error| StorageError::conflict("model_unusable", cannot_be_used(model_id, &error)))
+}
+
+fn stored_model(conn: &mut Connection, model_id: &str) -> Result<Result<RewardModel, InvalidModel>, StorageError> {
+    Ok(RewardModel::from_json(&stored::find_parameters(conn, model_id)?.0.to_string()))
+}
+
+fn cannot_be_used(model_id: &str, why: impl std::fmt::Display) -> String {
+    format!("reward model {model_id} cannot be used: {why}")
+}
+
 /// A model by its id, which never changes; or why this program cannot use it.
 pub(crate) async fn load(state: &State, model_id: &str, version: i32) -> Result<Result<Arc<Loaded>, String>, StorageError> {
     if let Some(model) = state.models.find_loaded(model_id) {
         return Ok(Ok(model));
     }
+    if let Some(why) = state.models.unusable(model_id) {
+        return Ok(Err(cannot_be_used(model_id, why)));
+    }
     let _one = state.models.loading.lock().await;
     if let Some(model) = state.models.find_loaded(model_id) {
         return Ok(Ok(model));
     }
+    if let Some(why) = state.models.unusable(model_id) {
+        return Ok(Err(cannot_be_used(model_id, why)));
+    }
     let id = model_id.to_owned();
     // Read and understood on the database's thread: it takes some milliseconds, in which no request is to wait.
-    let read = state.storage.read(move |conn| Ok(RewardModel::from_json(&stored::find_parameters(conn, &id)?.0.to_string())));
-    match read.await? {
+    let read = state.storage.read(move |conn| stored_model(conn, &id)).await?;
+    state.models.judge(model_id, read.as_ref().err());
+    match read {
         Ok(model) => {
             let entry = Arc::new(Loaded { model_id: model_id.to_owned(), version, word_places: model.word_places(), model });
             state.models.keep(&entry);
             Ok(Ok(entry))
         }
-        Err(error) => {
-            tracing::error!(model_id, %error, "a reward model cannot be used");
-            Ok(Err(format!("the active model {model_id} cannot be used: {error}")))
-        }
+        Err(error) => Ok(Err(cannot_be_used(model_id, error))),
     }
 }
 

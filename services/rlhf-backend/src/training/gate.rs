@@ -19,7 +19,7 @@ pub const MAX_CALIBRATION_ERROR: f64 = 0.1;
 /// for .667 before conclusions are drawn from single labels; many noisy ones still train a model).
 pub const MIN_ALPHA: f64 = 0.1;
 
-/// People whose judgments or feedback are behind a model at least.
+/// People whose judgments or feedback are behind a model at least: accounts, each once however it spoke.
 pub const MIN_PEOPLE: u64 = 2;
 
 /// Every rule in a sentence, as the card page tells them.
@@ -156,7 +156,8 @@ fn labels_without_agreement(figures: &CardFigures) -> Option<String> {
 /// One person can teach a model anything; agreement, which would tell, is not defined then.
 fn word_of_one_person(figures: &CardFigures) -> Option<String> {
     let people = figures.label_quality.get("people")?.as_u64().filter(|people| *people < MIN_PEOPLE)?;
-    Some(format!("all it has learnt was said by {people} person; judgments or feedback of {MIN_PEOPLE} at least are needed"))
+    let who = if people == 0 { "nobody who is known".to_owned() } else { format!("{people} person") };
+    Some(format!("all it has learnt was said by {who}; judgments or feedback of {MIN_PEOPLE} at least are needed"))
 }
 
 #[cfg(test)]
@@ -232,6 +233,7 @@ mod tests {
     fn the_word_of_one_person_is_not_enough() {
         let of = |people: u64| CardFigures { label_quality: json!({ "people": people }), ..figures(&rows(60, 8, 0.8, "r")) };
         assert!(only_reason(&of(1)).contains("said by 1 person"));
+        assert!(only_reason(&of(0)).contains("said by nobody who is known"));
         assert_eq!(failed_gates(&of(2)), Vec::<String>::new());
     }
 

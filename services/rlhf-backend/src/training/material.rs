@@ -3,13 +3,14 @@
 //! A task's pair weighs `min(judgments, 5) / 3` times the posterior of its decision, so that three judgments that agree count 1; a pair
 //! from feedback, which is one person's word, counts 1/3.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use domain::task::Choice;
 use learning::judgment::Judgment;
 use peers::tasks::CheckResult;
 use serde::Serialize;
 use serde_json::Value;
+use storage::accounts;
 use storage::error::StorageError;
 use storage::feedback::Feedback;
 use storage::store::Storage;
@@ -23,6 +24,9 @@ use super::newest::{Newest, Source};
 
 /// Rows read at once.
 const PAGE: i64 = 500;
+
+/// Raters whose accounts are looked up at once.
+const RATERS_AT_ONCE: usize = 500;
 
 /// Pairs at most, the newest; older ones are left out and counted.
 pub const MAX_PAIRS: usize = 100_000;
@@ -78,10 +82,8 @@ pub struct Material {
     pub simulated_judgments: usize,
     /// Judgments by people.
     pub people_judgments: usize,
-    /// Raters whose judgments entered.
-    pub n_raters: usize,
-    /// Whose feedback entered.
-    pub people_of_feedback: BTreeSet<String>,
+    /// Whose judgments or feedback entered pairs: accounts, and raters who have none. A simulated rater is one of them, as the card says.
+    pub people: BTreeSet<String>,
     /// What was left out, by reason.
     pub left_out: BTreeMap<&'static str, usize>,
 }
@@ -98,7 +100,8 @@ pub async fn collect(storage: &Storage, input: &TrainingInput, most: usize) -> R
     read_tasks(storage, &filter, &mut material, &mut tasks).await?;
     read_feedback(storage, &filter, &mut material, &mut feedback).await?;
     tasks.share(&mut feedback);
-    read_judgments(storage, &filter, &mut material, &tasks.gone).await?;
+    let heard = read_judgments(storage, &filter, &mut material, &tasks).await?;
+    read_people(storage, &mut material, heard).await?;
     for (reason, older) in [("pairs_of_older_tasks", tasks.older), ("pairs_of_older_feedback", feedback.older)] {
         if older > 0 {
             material.left_out.insert(reason, older);
@@ -110,7 +113,7 @@ pub async fn collect(storage: &Storage, input: &TrainingInput, most: usize) -> R
     }
     for piece in feedback.into_sources() {
         material.feedback_used += 1;
-        material.people_of_feedback.extend(piece.person);
+        material.people.extend(piece.person);
         material.rows.extend(piece.pairs);
     }
     Ok(material)
@@ -139,21 +142,22 @@ async fn read_tasks(storage: &Storage, filter: &TrainingFilter, material: &mut M
     }
 }
 
-/// Judgments, but for those of tasks that are too old to be trained on.
+/// Judgments, but for those of tasks that are too old to be trained on; the raters who said of a task with pairs more than that they are unsure.
 async fn read_judgments(
     storage: &Storage,
     filter: &TrainingFilter,
     material: &mut Material,
-    gone: &HashSet<String>,
-) -> Result<(), StorageError> {
-    let (mut tasks, mut raters) = (BTreeMap::new(), BTreeMap::new());
+    trained_on: &Newest,
+) -> Result<BTreeSet<String>, StorageError> {
+    let (mut tasks, mut raters, mut heard) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+    let with_pairs = trained_on.ids();
     let mut after = 0;
     loop {
         let filter = filter.clone();
         let rows: Vec<JudgmentRow> = storage.read(move |conn| judged::judgments(conn, &system(), &filter, after, PAGE)).await?;
         let Some(last) = rows.last() else { break };
         after = last.id;
-        for row in rows.into_iter().filter(|row| !gone.contains(&row.task_id)) {
+        for row in rows.into_iter().filter(|row| !trained_on.gone.contains(&row.task_id)) {
             if row.is_simulated {
                 material.simulated_judgments += 1;
             } else {
@@ -162,13 +166,26 @@ async fn read_judgments(
             let Some(label) = row.choice.parse::<Choice>().ok().and_then(|choice| LABELS.iter().position(|label| *label == choice)) else {
                 continue;
             };
+            if LABELS[label] != Choice::Unsure && with_pairs.contains(&row.task_id) {
+                heard.insert(row.rater_id.clone());
+            }
             let task = index(&mut tasks, row.task_id);
             let rater = index(&mut raters, row.rater_id);
             material.judgments.push(Judgment { task, rater, label: u32::try_from(label).unwrap_or(0) });
         }
     }
     material.n_judged_tasks = tasks.len();
-    material.n_raters = raters.len();
+    Ok(heard)
+}
+
+/// Who judges and gives feedback from one account is one person, so raters are known by their accounts.
+async fn read_people(storage: &Storage, material: &mut Material, raters: BTreeSet<String>) -> Result<(), StorageError> {
+    let raters: Vec<String> = raters.into_iter().collect();
+    for some in raters.chunks(RATERS_AT_ONCE) {
+        let asked = some.to_vec();
+        let known: HashMap<String, String> = storage.read(move |conn| accounts::of_raters(conn, &asked)).await?;
+        material.people.extend(some.iter().map(|rater| known.get(rater).unwrap_or(rater).clone()));
+    }
     Ok(())
 }
 
@@ -177,9 +194,9 @@ fn index(known: &mut BTreeMap<String, u32>, id: String) -> u32 {
     *known.entry(id).or_insert(next)
 }
 
-/// Who says the same twice says it once: a person's word must not grow by repeating it.
+/// Who says the same twice says it once, the last time: a person's word must not grow by repeating it, nor stay old.
 async fn read_feedback(storage: &Storage, filter: &TrainingFilter, material: &mut Material, kept: &mut Newest) -> Result<(), StorageError> {
-    let (mut after, mut said_before) = (0, HashSet::new());
+    let (mut after, mut said_before) = (0, HashMap::new());
     loop {
         let filter = filter.clone();
         let rows = storage.read(move |conn| said::feedback(conn, &system(), &filter, after, PAGE)).await?;
@@ -189,11 +206,12 @@ async fn read_feedback(storage: &Storage, filter: &TrainingFilter, material: &mu
             match pair_of_feedback(row) {
                 Some(pair) => {
                     let word = hash_key(&format!("{}\n{}\n{}\n{}", row.user_id, pair.prompt_key, pair.a, pair.b));
-                    if !said_before.insert(word) {
+                    let source = Source { pairs: vec![pair], at: row.created_at.0, judgments: 0, person: Some(row.user_id.clone()) };
+                    if let Some(earlier) = said_before.get(&word) {
+                        kept.take_back(*earlier);
                         material.leave_out("feedback_said_before_by_the_same_person");
-                        continue;
                     }
-                    kept.add(Source { pairs: vec![pair], at: row.created_at.0, judgments: 0, person: Some(row.user_id.clone()) });
+                    said_before.insert(word, kept.add(source));
                 }
                 None => material.leave_out("feedback_without_a_pair"),
             }

@@ -58,9 +58,23 @@ async fn an_adapter_is_registered_versioned_counted_and_kept_from_change() {
         nobody.text()
     );
     let page = service.get(&token, "/adapters").await;
-    for words in ["summariser", "of 2 versions", "4 modules in F32", "Not compared"] {
+    for words in ["summariser", "of 2 versions", "4 modules in F32", "Not compared", "Adapters of tnt-a"] {
         assert!(page.text().contains(words), "{words}: {}", page.text());
     }
+    // The platform has none of its own, and sees whose there are.
+    let admin = service.token(Role::PlatformAdmin, None);
+    let page = service.get(&admin, "/adapters").await.text();
+    assert!(page.contains("No adapter of the platform yet") && page.contains("<option value=\"tnt-a\">tnt-a</option>"), "{page}");
+    let page = service.get(&admin, "/adapters?tenant_id=tnt-a").await.text();
+    for words in ["summariser", "Adapters of tnt-a", "adapter_config.json?tenant_id=tnt-a\"", "/v1/adapters?tenant_id=tnt-a&amp;format=csv"]
+    {
+        assert!(page.contains(words), "{words}: {page}");
+    }
+    let other = service.token(Role::Analyst, Some("tnt-b"));
+    assert_eq!(service.get(&other, "/adapters?tenant_id=tnt-a").await.status, 404);
+    assert!(!service.get(&other, "/adapters").await.text().contains("tnt-a"));
+    let expert = service.get(&service.token(Role::Expert, None), "/adapters").await.text();
+    assert!(expert.contains("No adapters of your own") && expert.contains("ask somebody of the tenant"), "{expert}");
 
     let file = "model-artifacts/summariser/v1/adapter_model.safetensors";
     let changed = put(&service, &token, &format!("{file}?overwrite=true"), b"other", &[]).await;

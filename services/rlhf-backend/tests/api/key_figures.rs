@@ -268,6 +268,56 @@ async fn the_rows_behind_a_figure_can_be_listed_and_taken_away_as_a_file() {
     }
 }
 
+/// Of a retailer's tasks only the one that approved its first mapping is behind the days to onboard it.
+#[actix_web::test]
+async fn the_rows_behind_the_days_to_onboard_are_those_that_they_were_computed_from() {
+    for database in testkit::database::all() {
+        let kind = database.kind();
+        let service = Service::on(database, &[]);
+        a_day(&service);
+        // A second approved mapping of the same retailer, one that is even, one that is not final, one of no retailer, and none approved at all.
+        for (id, retailer, choice, is_final) in [
+            ("m2", "rtl-b", "candidate_b", "TRUE"),
+            ("m3", "rtl-a", "tie", "TRUE"),
+            ("m4", "rtl-a", "candidate_a", "FALSE"),
+            ("m5", "", "candidate_a", "TRUE"),
+        ] {
+            task(&service, id, "rtl-a", "schema_mapping", "completed", "FALSE");
+            let retailer = if retailer.is_empty() { "NULL".to_owned() } else { format!("'{retailer}'") };
+            service.sql(&format!("UPDATE rating_tasks SET retailer_id = {retailer} WHERE task_id = '{id}'"));
+            service.sql(&format!(
+                "INSERT INTO task_consensus (task_id, choice, posterior, posteriors, method, judgments_count, is_final, decided_by, created_at, updated_at) \
+                 VALUES ('{id}', '{choice}', 0.9, '{{}}', 'gold-vote', 2, {is_final}, 'raters', {T}, {T})"
+            ));
+        }
+        task(&service, "m6", "rtl-a", "schema_mapping", "completed", "FALSE");
+        let admin = service.token(Role::PlatformAdmin, None);
+        for (query, rows) in [("", vec!["m1"]), ("&retailer_id=rtl-b", vec!["m1"]), ("&retailer_id=rtl-a", Vec::new())] {
+            let path = format!("/v1/rlhf-metrics/sources?date=2026-01-10&figure=time_to_onboard_days{query}");
+            let listed = service.get(&admin, &path).await.json();
+            let found: Vec<&str> = listed["data"].as_array().unwrap().iter().map(|row| row["row_id"].as_str().unwrap()).collect();
+            assert_eq!(found, rows, "{kind}: {query}");
+            if let Some(row) = listed["data"].get(0) {
+                assert_eq!((&row["about"], &row["value"]), (&json!("rtl-b"), &json!("5.33 days after the retailer was entered")), "{kind}");
+            }
+        }
+        let row = service.post(&admin, "/v1/rlhf-metrics/compute", json!({ "date": "2026-01-10" })).await.json();
+        assert_eq!(row["definitions"]["time_to_onboard_days"]["n"], 1, "{kind}: {row}");
+    }
+}
+
+/// Experts' pace is taken from 90 days: a time alone would look like one of the page's day.
+#[actix_web::test]
+async fn rows_of_other_days_than_the_page_s_carry_their_date() {
+    let service = Service::with(&COSTS);
+    a_day(&service);
+    let admin = service.token(Role::PlatformAdmin, None);
+    let page = async |date: &str| service.get(&admin, &format!("/key-figures/expert_hours_saved?date={date}")).await.text();
+    assert!(page("2026-01-10").await.contains("<td class=\"when\">08:00:00 UTC</td>"));
+    let later = page("2026-01-12").await;
+    assert!(later.contains("<td class=\"when\">10 Jan 2026, 08:00:00 UTC</td>") && !later.contains(">08:00:00 UTC<"), "{later}");
+}
+
 #[actix_web::test]
 async fn figures_say_why_they_are_absent() {
     let service = Service::new();

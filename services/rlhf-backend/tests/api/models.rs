@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use storage::error::StorageError;
 use storage::jobs;
 
-use crate::Service;
+use crate::{Service, T};
 
 fn judged() -> Service {
     let service = Service::new();
@@ -125,6 +125,115 @@ async fn of_more_pairs_than_are_taken_the_oldest_are_left_out_and_counted() {
     assert_eq!((one, material.left_out.get("pairs_of_older_feedback")), (vec!["t3".to_owned()], Some(&1)));
 }
 
+/// What somebody said again yesterday is of yesterday.
+#[actix_web::test]
+async fn of_what_a_person_says_twice_the_last_time_counts() {
+    let service = Service::new();
+    let analyst = service.token(Role::Analyst, Some("tnt-a"));
+    for (day, good) in [("01", "again"), ("02", "once"), ("03", "again")] {
+        let said = json!({ "brand_id": "brand-a", "task_type": "plan_quality", "prompt": "q", "feedback_type": "preference", "preferred_output": good, "rejected_output": "bad" });
+        let id = service.post(&analyst, "/v1/feedback", said).await.json()["feedback_id"].as_str().unwrap().to_owned();
+        service.sql(&format!("UPDATE feedback SET created_at = '2026-01-{day}T08:00:00.000000Z' WHERE feedback_id = '{id}'"));
+    }
+    let input = TrainingInput { task_type: "plan_quality".to_owned(), retailer_id: None, seed: 0, note: None };
+    for (most, kept, older) in [(10, vec!["once", "again"], None), (2, vec!["once", "again"], None), (1, vec!["again"], Some(&1))] {
+        let material = collect(&service.database.storage, &input, most).await.unwrap();
+        assert_eq!(material.rows.iter().map(|row| row.a.as_str().unwrap()).collect::<Vec<_>>(), kept, "of {most}");
+        assert_eq!(material.left_out.get("feedback_said_before_by_the_same_person"), Some(&1), "of {most}: {:?}", material.left_out);
+        assert_eq!(material.left_out.get("pairs_of_older_feedback"), older, "of {most}: {:?}", material.left_out);
+    }
+}
+
+/// One person with an account that gives feedback and judges is one person, and so is whoever says nothing that enters a pair nobody.
+#[actix_web::test]
+async fn people_behind_a_model_are_counted_by_their_accounts_and_by_what_entered_pairs() {
+    let service = Service::new();
+    let account = format!("acc_{}", Role::Analyst);
+    let analyst = service.token(Role::Analyst, Some("tnt-a"));
+    let said = json!({ "brand_id": "brand-a", "task_type": "plan_quality", "prompt": "q", "feedback_type": "preference", "preferred_output": "good", "rejected_output": "bad" });
+    assert_eq!(service.post(&analyst, "/v1/feedback", said).await.status, 201);
+    for id in ["t1", "t2", "t3"] {
+        service.task(id, id, "\"one text\"", "\"another text\"", "candidate_a", 0.9);
+    }
+    service.sql("UPDATE task_consensus SET posteriors = '{\"unsure\": 1.0}', choice = 'unsure' WHERE task_id = 't3'");
+    for id in ["t1", "t2"] {
+        service.judgment(id, "rtr_1", "candidate_a", 0);
+    }
+    service.judgment("t1", "rtr_unsure", "unsure", 0);
+    service.judgment("t3", "rtr_without_pair", "candidate_b", 0);
+    service.sql(&format!(
+        "INSERT INTO accounts (account_id, email, role, tenant_id, rater_id, display_name, user_metadata, is_active, created_at, updated_at) \
+         VALUES ('{account}', 'a@example.org', 'analyst', 'tnt-a', 'rtr_1', 'Ann', '{{}}', TRUE, {T}, {T})"
+    ));
+    let input = TrainingInput { task_type: "plan_quality".to_owned(), retailer_id: None, seed: 0, note: None };
+    let people = async || Vec::from_iter(collect(&service.database.storage, &input, 100).await.unwrap().people);
+    assert_eq!(people().await, std::slice::from_ref(&account));
+    // A simulated rater stands for a person, as the card says; a rater without an account is known by its profile.
+    service.judgment("t2", "rtr_simulated", "candidate_b", 1);
+    assert_eq!(people().await, [account, "rtr_simulated".to_owned()]);
+}
+
+/// A model of another version of the program scores nothing, whatever the gate says of its figures.
+#[actix_web::test]
+async fn a_model_that_this_program_cannot_read_is_not_put_to_work_and_every_page_says_so() {
+    let service = judged();
+    let admin = service.token(Role::PlatformAdmin, None);
+    let mut models = Vec::new();
+    for _ in 0..3 {
+        models.push(train(&service, &admin).await["result"]["model_id"].as_str().unwrap().to_owned());
+    }
+    let [first, second, third] = [0, 1, 2].map(|place| models[place].as_str());
+    let post = async |service: &Service, model: &str, what: &str| {
+        let answer = service.post(&admin, &format!("/v1/reward-models/{model}/{what}"), json!({})).await;
+        (answer.status.as_u16(), answer.json()["code"].as_str().unwrap_or_default().to_owned())
+    };
+    for model in [first, second] {
+        assert_eq!(post(&service, model, "activate").await.0, 200);
+    }
+    let good = service
+        .database
+        .storage
+        .read({
+            let id = first.to_owned();
+            move |conn| storage::reward_models::find_parameters(conn, &id)
+        })
+        .await;
+    let older = |model: &str| {
+        service.sql(&format!(
+            "UPDATE reward_models SET parameters = '{{\"model_version\":0,\"feature_version\":0}}' WHERE model_id = '{model}'"
+        ))
+    };
+    older(first);
+    older(third);
+    let unusable = (409, "model_unusable".to_owned());
+    let fresh = service.restarted();
+    assert_eq!(post(&fresh, third, "activate").await, unusable);
+    let forced = fresh.post(&admin, &format!("/v1/reward-models/{third}/activate"), json!({ "override_reason": "now" })).await;
+    assert_eq!((forced.status.as_u16(), &forced.json()["code"]), (409, &json!("model_unusable")), "no reason makes it readable");
+    assert_eq!(post(&fresh, second, "rollback").await, unusable, "the one before it cannot be used");
+    let card = fresh.get(&admin, &format!("/v1/reward-models/{second}")).await.json();
+    assert_eq!((&card["is_active"], card.get("unusable")), (&json!(true), None), "and the active one stays: {card}");
+    let card = fresh.get(&admin, &format!("/v1/reward-models/{third}")).await.json();
+    assert!(card["unusable"].as_str().unwrap().contains("version 0"), "{card}");
+    let page = fresh.get(&admin, &format!("/models/{third}")).await.text();
+    assert!(page.contains("This program cannot use the model") && !page.contains("data-activate"), "{page}");
+    let list = fresh.get(&admin, "/models").await.text();
+    assert_eq!(list.matches("cannot be used").count(), 2, "{list}");
+    assert!(!list.contains(&format!("data-activate=\"{third}\"")), "{list}");
+
+    // One that was active before this program came: it is read once, and scores come from the checks.
+    older(second);
+    let fresh = service.restarted();
+    for _ in 0..2 {
+        let scored = fresh.post(&admin, "/v1/score", question(true)).await.json();
+        assert!(scored["fallback_reason"].as_str().unwrap().contains("cannot be used"), "{scored}");
+        let mended = good.as_ref().unwrap().0.to_string();
+        service.sql(&format!("UPDATE reward_models SET parameters = '{mended}' WHERE model_id = '{second}'"));
+    }
+    let page = fresh.get(&admin, &format!("/models/{second}")).await.text();
+    assert!(page.contains("This program cannot use the model"), "{page}");
+}
+
 #[actix_web::test]
 async fn a_model_that_is_no_better_than_a_coin_needs_a_reason() {
     let service = Service::new();
@@ -140,6 +249,18 @@ async fn a_model_that_is_no_better_than_a_coin_needs_a_reason() {
     assert!(refused.json()["reasons"].as_array().unwrap().len() >= 2, "{}", refused.text());
     let card = service.post(&admin, &path, json!({ "override_reason": "a drill" })).await.json();
     assert_eq!((&card["is_active"], &card["config"]["overrides"][0]["reason"]), (&json!(true), &json!("a drill")));
+    // The card names who did it; the dialog, which model it is about.
+    let who = format!("acc_{}", Role::PlatformAdmin);
+    let shown = async || service.get(&admin, &format!("/models/{model}")).await.text();
+    assert!(shown().await.contains(&format!("{who} on 2026-01-15 12:00 UTC: a drill")), "an account that is not there by its id");
+    service.sql(&format!(
+        "INSERT INTO accounts (account_id, email, role, display_name, user_metadata, is_active, created_at, updated_at) \
+         VALUES ('{who}', 'a@example.org', 'platform_admin', 'Ada of the platform', '{{}}', TRUE, {T}, {T})"
+    ));
+    assert!(shown().await.contains("Ada of the platform on 2026-01-15 12:00 UTC: a drill"));
+    let other = train(&service, &admin).await["result"]["model_id"].as_str().unwrap().to_owned();
+    let list = service.get(&admin, "/models").await.text();
+    assert!(list.contains(&format!("data-activate=\"{other}\" data-title=\"Plan quality v2 for all retailers\"")), "{list}");
 }
 
 #[actix_web::test]

@@ -13,7 +13,7 @@ async fn every_page_explains_an_empty_system_and_shows_a_filled_one() {
         ("/", "Oats of brand-a"),
         ("/?search=nothing", "No brand is called"),
         ("/feedback/brand-a", "Nothing yet"),
-        ("/dashboard", "No feedback yet"),
+        ("/dashboard", "No feedback in these days"),
         ("/models", "No model yet"),
         ("/exports", "Nothing passes these filters"),
         ("/exports?profile=kto&split=train&from=2026-01-01&to=", "Nothing passes"),
@@ -96,6 +96,100 @@ async fn the_filters_of_the_dashboard_apply_to_the_whole_page_or_a_card_says_tha
     let told = service.get(&analyst, "/v1/feedback/stats?retailer_id=rtl-1&from=2026-01-01&to=2026-01-15").await.json();
     assert_eq!(told["total"], 1, "the same from the API: {told}");
     assert_eq!(service.get(&analyst, "/v1/feedback?retailer_id=rtl-2").await.json()["data"], serde_json::json!([]));
+    // The days that were chosen are drawn, not the thirty before the newest with feedback.
+    let days = page("?from=2026-01-10&to=2026-01-15").await;
+    assert!(days.contains("10 Jan 2026 to 15 Jan 2026") && days.matches("class=\"chart-bar\"").count() == 6, "{days}");
+    assert!(days.contains("15 Jan: 1<") && days.contains("10 Jan: 0<") && !days.contains("9 Jan: "), "{days}");
+    let year = page("?from=2025-06-01&to=2026-01-15").await;
+    assert!(year.contains("Feedback per week") && year.contains("11 Jan: 1<"), "{year}");
+    // A retailer that nobody knows is a mistake, and no day on which nothing was said.
+    for path in ["/v1/feedback?retailer_id=rtl-0", "/v1/feedback?retailer_id=rtl-0&format=csv", "/v1/feedback/stats?retailer_id=rtl-0"] {
+        let refused = service.get(&analyst, path).await;
+        assert_eq!((refused.status.as_u16(), &refused.json()["errors"][0]["field"]), (422, &serde_json::json!("retailer_id")), "{path}");
+    }
+    let admin = service.token(Role::PlatformAdmin, None);
+    assert_eq!(service.get(&admin, "/key-figures/total_judgments?retailer_id=rtl-0").await.status, 422);
+    assert_eq!(service.get(&admin, "/key-figures/total_judgments?retailer_id=rtl-1").await.status, 200);
+}
+
+/// The text of a table that a page holds as the address of its file.
+pub(crate) fn file_of(page: &str, name: &str) -> String {
+    use base64::Engine as _;
+    let (before, _) = page.split_once(&format!("\" download=\"{name}\"")).unwrap_or_else(|| panic!("no {name} in {page}"));
+    let (_, encoded) = before.rsplit_once("href=\"data:text/csv;charset=utf-8;base64,").unwrap();
+    let encoded = encoded.replace("&#43;", "+").replace("&#x2b;", "+");
+    String::from_utf8(base64::engine::general_purpose::STANDARD.decode(encoded).unwrap()).unwrap().replace('\r', "")
+}
+
+/// A model of a retailer, as small as the database takes it.
+pub(crate) fn model(service: &Service, retailer_id: Option<&str>) -> String {
+    let new = storage::reward_models::NewRewardModel {
+        base_model: "linear".into(),
+        retailer_id: retailer_id.map(str::to_owned),
+        task_type: "plan_quality".into(),
+        training_judgments_count: 9,
+        training_feedback_count: 1,
+        training_pairs_count: 10,
+        config: serde_json::json!({}),
+        metrics: serde_json::json!({}),
+        parameters: serde_json::json!({ "model_version": 0, "feature_version": 0 }),
+        validation_accuracy: Some(0.8),
+        inter_rater_agreement: None,
+        auto_check_correlation: None,
+        dataset_hash: "00".into(),
+        seed: 1,
+    };
+    storage::reward_models::insert(&mut service.database.connect(), &new, service.state.clock.now()).unwrap().model_id
+}
+
+fn activate(service: &Service, model_id: &str) {
+    let how = storage::reward_models::Switch::Activation(None);
+    storage::reward_models::activate(&mut service.database.connect(), model_id, how, service.state.clock.now()).unwrap();
+}
+
+#[actix_web::test]
+async fn tables_of_the_dashboard_are_files_with_the_rows_that_it_shows() {
+    let service = Service::new();
+    for retailer in ["rtl-1", "rtl-2"] {
+        service.sql(&format!(
+            "INSERT INTO retailers (retailer_id, name, schema_version, mapping_config, policies, creative_specs, timezone, is_active, created_at, updated_at) \
+             VALUES ('{retailer}', 'R', '1', '{{}}', '{{}}', '{{}}', 'UTC', TRUE, {T}, {T})"
+        ));
+    }
+    let [general, one, other] = [None, Some("rtl-1"), Some("rtl-2")].map(|retailer| model(&service, retailer));
+    for id in [&general, &one, &other] {
+        activate(&service, id);
+    }
+    let analyst = service.token(Role::Analyst, Some("tnt-a"));
+    let body = serde_json::json!({ "brand_id": "brand-a", "task_type": "plan_quality", "prompt": "p", "model_output": "o", "feedback_type": "rating", "rating": 4 });
+    assert_eq!(service.post(&analyst, "/v1/feedback", body).await.status, 201);
+    let page = service.get(&analyst, "/dashboard?retailer_id=rtl-1").await.text();
+    let file = file_of(&page, "active-models.csv");
+    assert!(file.contains(&general) && file.contains(&one) && !file.contains(&other), "{file}");
+    let page = service.get(&analyst, "/dashboard").await.text();
+    assert!(file_of(&page, "active-models.csv").contains(&other));
+    assert!(file_of(&page, "feedback-by-kind.csv").starts_with("feedback_type,count\nrating,1"), "{page}");
+    assert!(file_of(&page, "feedback-by-output.csv").starts_with("task_type,count\nplan_quality,1"), "{page}");
+}
+
+/// What works is always in sight, and every other model is on some page.
+#[actix_web::test]
+async fn the_list_of_models_begins_with_those_at_work_and_goes_on() {
+    let service = Service::new();
+    let all: Vec<String> = (0..54).map(|_| model(&service, None)).collect();
+    activate(&service, &all[1]);
+    let now = service.state.clock.now();
+    storage::reward_models::begin_shadow(&mut service.database.connect(), &all[0], now).unwrap();
+    let admin = service.token(Role::PlatformAdmin, None);
+    let shown = |page: &str| -> Vec<String> { all.iter().filter(|id| page.contains(&format!("id=\"{id}\""))).cloned().collect() };
+    let first = service.get(&admin, "/models").await.text();
+    assert_eq!(shown(&first), [&all[..2], &all[4..]].concat());
+    assert!(first.find(&format!("id=\"{}\"", all[1])) < first.find(&format!("id=\"{}\"", all[0])), "the active one first");
+    let (_, rest) = first.split_once("href=\"?after=").unwrap();
+    let after = rest.split_once('"').unwrap().0;
+    let second = service.get(&admin, &format!("/models?after={after}")).await.text();
+    assert_eq!(shown(&second), all[..4], "the two at work again, and the two oldest");
+    assert!(!second.contains("rel=\"next\"") && second.contains("Newest models"), "{second}");
 }
 
 #[actix_web::test]

@@ -144,7 +144,10 @@ async fn the_lift_is_measured_when_enough_is_judged_and_kept_until_more_is() {
         let [low, value, high] = ["low", "value", "high"].map(|end| lift[figure][end].as_f64().unwrap());
         assert!(low <= value && value <= high, "{lift}");
     }
-    assert!(service.get(&admin, "/active-learning").await.text().contains("45 chosen and 45 drawn judged prompts"));
+    let page = service.get(&admin, "/active-learning").await.text();
+    assert!(page.contains("45 chosen and 45 drawn judged prompts"), "{page}");
+    let file = crate::pages::file_of(&page, "plan_quality-lift.csv");
+    assert!(file.starts_with("figure,chosen,drawn,lift,lift_low,lift_high\naccuracy,") && file.contains("\nlog_loss,"), "{file}");
     let again = choose(&service, &admin).await;
     assert_eq!(&again["last_round"]["lift"], lift, "nothing new was judged");
 }

@@ -13,9 +13,9 @@ use storage::audit::{self, NewEntry};
 use storage::jobs::{self, NewJob};
 use testkit::walk::{Fixtures, Request, operations, walk};
 
-use crate::Service;
 use crate::adapters::{CONFIG, WEIGHTS};
 use crate::artifacts::put;
+use crate::{Service, T};
 
 const MARKER: &str = "onlyforthefirst";
 
@@ -59,6 +59,10 @@ async fn another_tenant_sees_nothing_on_any_route() {
     // The body of a test says who sent it; the marker takes the place of the address.
     service.sql(&format!(
         "UPDATE webhook_deliveries SET payload = '{MARKER}', last_error = '{MARKER}', status = 'failed', next_attempt_at = NULL"
+    ));
+    service.sql(&format!(
+        "INSERT INTO retailers (retailer_id, name, schema_version, mapping_config, policies, creative_specs, timezone, is_active, created_at, updated_at) \
+         VALUES ('rtl-x', 'R', '1', '{{}}', '{{}}', '{{}}', 'UTC', TRUE, {T}, {T})"
     ));
     let filters = [
         ("webhook_id", webhook_id.as_str()),

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::Service;
 use crate::models::train;
+use crate::pages::file_of;
 
 /// What is decided after training: newer than every model of these tests.
 const LATER: &str = "'2026-01-20T08:00:00.000000Z'";
@@ -147,6 +148,11 @@ async fn a_shadow_predicts_beside_the_active_model_and_must_not_be_worse() {
     for words in ["In the shadow of the active model", "Take out of the shadow", "Same choice", "while it was in the shadow"] {
         assert!(page.contains(words), "{words:?} is not in {page}");
     }
+    let beside = file_of(&page, &format!("{second}-beside-active.csv"));
+    assert!(beside.starts_with("active_model_id,same_choice,accuracy_difference,"), "{beside}");
+    assert!(beside.lines().nth(1).unwrap().starts_with(&format!("{good},0.0,-1.0,")), "{beside}");
+    let compared = file_of(&page, &format!("{second}-compared.csv"));
+    assert!(compared.starts_with("compared_with,model_id,") && compared.contains("\nlonger_text_wins,,"), "{compared}");
     let left = service.delete(&admin, &shadow).await.json();
     assert_eq!(left["shadow_since"], Value::Null);
     assert_eq!(

@@ -171,6 +171,29 @@ try {
     await page.waitForLoadState('networkidle');
     await look(page, name);
   }
+  // A reason to activate over the gate is about one model: the dialog names it, and forgets what was written for another.
+  await page.goto(`${base}/models`);
+  await page.evaluate(() => {
+    for (const [id, title] of [['rwm_one', 'Plan quality v8'], ['rwm_two', 'Plan quality v9']]) {
+      const button = Object.assign(document.createElement('button'), { id, type: 'button' });
+      Object.assign(button.dataset, { activate: id, title, needsReason: '' });
+      document.querySelector('main').append(button);
+    }
+  });
+  const ask = async (id) => {
+    await page.click(`#${id}`);
+    return [await page.textContent('#override-title'), await page.inputValue('#override_reason')];
+  };
+  check((await ask('rwm_one'))[0].includes('Plan quality v8'), 'the dialog does not say which model it is about');
+  await page.fill('#override_reason', 'a reason for one');
+  await page.keyboard.press('Escape');
+  check((await ask('rwm_one'))[1] === 'a reason for one', 'what was written is lost when the dialog is closed');
+  await page.keyboard.press('Escape');
+  const [heading, reason] = await ask('rwm_two');
+  check(heading.includes('Plan quality v9') && reason === '', 'the reason for another model is offered');
+  await look(page, 'override');
+  await page.keyboard.press('Escape');
+
   const model = await page.evaluate(async () => (await window.endcap.call('/v1/reward-models?limit=1')).data[0]);
   if (model) {
     await page.goto(`${base}/models/${model.model_id}`);
