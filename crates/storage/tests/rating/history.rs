@@ -7,7 +7,7 @@ use storage::connection::Connection;
 use storage::consensus::{self, NewConsensus};
 use storage::history::{self, HistoryFilter, Outcome};
 use storage::judgments;
-use storage::quality_facts;
+use storage::quality_facts::{self, FactFilter};
 use storage::store::transaction;
 use storage::tasks::{self, NewTask};
 use testkit::database;
@@ -77,9 +77,22 @@ fn what_became_of_each_judgment_newest_first_and_each_once() {
             assert_eq!(found, wanted, "{}: {outcome:?}", db.kind());
         }
 
-        let facts = quality_facts::newest(&mut conn, noon() + TimeDelta::seconds(1), 3).unwrap();
+        let facts = quality_facts::newest(&mut conn, &FactFilter::since(noon() + TimeDelta::seconds(1)), None, 3).unwrap();
         assert_eq!(facts.len(), 3, "{}", db.kind());
-        let all_facts = quality_facts::newest(&mut conn, noon(), 50).unwrap();
+        let all_facts = quality_facts::newest(&mut conn, &FactFilter::since(noon()), None, 50).unwrap();
+        let mut paged = Vec::new();
+        let mut place = None;
+        while let Some(fact) = quality_facts::newest(&mut conn, &FactFilter::since(noon()), place, 1).unwrap().pop() {
+            place = Some(fact.place());
+            paged.push(fact);
+        }
+        assert_eq!(paged, all_facts, "{}: page by page it is the same", db.kind());
+        for (task_type, of, n) in
+            [("plan_quality", rater_id.as_str(), 5), ("tool_call_qa", rater_id.as_str(), 0), ("plan_quality", "rtr-x", 0)]
+        {
+            let filter = FactFilter { since: noon(), task_type: Some(task_type.to_owned()), rater_id: Some(of.to_owned()) };
+            assert_eq!(quality_facts::newest(&mut conn, &filter, None, 50).unwrap().len(), n, "{}: {filter:?}", db.kind());
+        }
         let decisions: Vec<Option<&str>> = all_facts.iter().map(|fact| fact.decision.as_deref()).collect();
         assert_eq!(decisions, [None, None, None, Some("candidate_b"), Some("candidate_a")], "{}", db.kind());
     }
