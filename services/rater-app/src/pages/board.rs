@@ -11,6 +11,7 @@ use web::chart::sparkline;
 
 use super::figures::{ShareView, THIN, duration, title_of};
 use super::stats::behind::{By, Show, Wish};
+use super::stats::ladder::Place;
 use crate::raters::share;
 
 /// Points of a trend.
@@ -62,6 +63,8 @@ pub struct RaterRow {
     pub seconds: Option<f64>,
     /// The same in words.
     pub time: Option<String>,
+    /// Where the rater stands on the ladder; `None` when nothing holds.
+    pub place: Option<Place>,
     /// Why somebody should look; empty when nothing asks for it.
     pub attention: Vec<String>,
     weight: u32,
@@ -255,12 +258,34 @@ fn rater_row(rater_id: &str, facts: &[&Fact], names: &HashMap<String, (String, b
         left,
         seconds,
         time: seconds.map(duration),
+        place: None,
         attention,
         weight,
     }
 }
 
-fn p_words(p: f64) -> String {
+/// The row of a rater who did not judge in the window.
+#[must_use]
+pub fn idle(rater_id: String, name: String, is_simulated: bool, place: Place) -> RaterRow {
+    RaterRow {
+        rater_id,
+        name,
+        is_simulated,
+        judgments: 0,
+        golden: None,
+        decided: None,
+        left: None,
+        seconds: None,
+        time: None,
+        place: Some(place),
+        attention: Vec::new(),
+        weight: 0,
+    }
+}
+
+/// A p-value as people read it.
+#[must_use]
+pub fn p_words(p: f64) -> String {
     if p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") }
 }
 

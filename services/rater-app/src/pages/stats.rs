@@ -2,6 +2,7 @@
 //! filters in the address, each table as CSV, each number with the judgments behind it.
 
 pub mod behind;
+pub mod ladder;
 mod tables;
 
 use actix_web::HttpResponse;
@@ -22,6 +23,7 @@ use web::problem::Problem;
 use web::tabular::{Column, Encoder, Format, Kind};
 
 use self::behind::{Behind, By, Show, Wish};
+use self::ladder::OneRater;
 use self::tables::AgreementRow;
 use super::board::{self, Headline, PlaceRow, RaterRow, Waiting};
 use super::figures::word_of;
@@ -81,6 +83,7 @@ struct Programme {
     windows: [i64; 4],
     types: Vec<(&'static str, &'static str, bool)>,
     rater_id: Option<String>,
+    one: Option<OneRater>,
     filters: String,
 }
 
@@ -98,7 +101,7 @@ pub async fn stats(state: Data<State>, PageCaller(caller): PageCaller, query: Qu
         }
         None => None,
     };
-    let programme = if may_see_all(&caller) { Some(programme(&state, &query.0).await?) } else { None };
+    let programme = if may_see_all(&caller) { Some(programme(&state, &caller, &query.0).await?) } else { None };
     Ok(render(&StatsPage { layout, own, programme })?)
 }
 
@@ -122,7 +125,7 @@ pub async fn table_as_csv(
         let filter = filter_of(&query, days_of(&query)?, state.clock.now());
         return Ok(behind::as_csv(state, filter, wish).await?);
     }
-    let made = programme(&state, &query).await?;
+    let made = programme(&state, &caller, &query).await?;
     let Some((columns, rows)) = tables::table(&name, &made) else { return Err(Problem::not_found("table", &name).into()) };
     let columns = columns.iter().map(|column| Column::new(*column, Kind::Text)).collect();
     let bytes = Encoder::new(Format::Csv, columns, true)?.whole(&rows)?;
@@ -137,20 +140,27 @@ fn may_see_all(caller: &Caller) -> bool {
     may(caller.role)
 }
 
-async fn programme(state: &State, query: &StatsQuery) -> Result<Programme, Problem> {
+async fn programme(state: &State, caller: &Caller, query: &StatsQuery) -> Result<Programme, Problem> {
     let days = days_of(query)?;
     let now = state.clock.now();
     let filter = filter_of(query, days, now);
+    let (settings, only) = (state.settings.clone(), query.rater.clone());
+    let sees_evidence = caller.role.may_review();
+    let may_act = sees_evidence && caller.rater_id != only;
     let read = state.storage.read(move |conn| {
+        let one = match only.as_ref().filter(|_| sees_evidence) {
+            Some(id) => ladder::one(conn, id, may_act, &settings)?,
+            None => None,
+        };
         let mut facts = quality_facts::newest(conn, &filter, None, MOST_FACTS + 1)?;
         let is_cut = i64::try_from(facts.len()).is_ok_and(|n| n > MOST_FACTS);
         if is_cut {
             facts.pop();
         }
         let names = behind::names_of(conn, &facts)?;
-        Ok((facts, names, is_cut, tasks::count_by_status(conn)?))
+        Ok((facts, names, is_cut, tasks::count_by_status(conn)?, ladder::on_ladder(conn, &settings)?, one))
     });
-    let (wanted, names, is_cut, statuses) = read.await?;
+    let (wanted, names, is_cut, statuses, on_ladder, one) = read.await?;
     let mut waiting = Waiting::default();
     for (status, n) in statuses {
         match status.as_str() {
@@ -159,12 +169,14 @@ async fn programme(state: &State, query: &StatsQuery) -> Result<Programme, Probl
             _ => {}
         }
     }
+    let mut raters = board::raters(&wanted, &names, state.settings.rating.calibration.p1);
+    ladder::enter(&mut raters, on_ladder, query.rater.as_deref());
     let votes: Vec<Vote> = wanted.iter().filter(|fact| !fact.is_golden).map(vote).collect();
     let suite = quality::describe(&votes).map_err(|error| Problem::internal(error.to_string()))?;
     Ok(Programme {
         headlines: board::headlines(&wanted, waiting, now, days),
         agreement: tables::agreement_rows(&suite),
-        raters: board::raters(&wanted, &names, state.settings.rating.calibration.p1),
+        raters,
         places: board::places(&wanted),
         behind: query.wish().map(|wish| behind::behind(&wanted, &wish, &names)),
         versions: board::version_note(&wanted),
@@ -175,6 +187,7 @@ async fn programme(state: &State, query: &StatsQuery) -> Result<Programme, Probl
         windows: WINDOWS,
         types: TASK_TYPES.iter().map(|kind| (word_of(*kind), kind.title(), query.task_type == Some(*kind))).collect(),
         rater_id: query.rater.clone(),
+        one,
         filters: filters_of(query, days),
     })
 }
