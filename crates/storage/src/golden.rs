@@ -53,6 +53,8 @@ pub struct GoldenItem {
     pub created_at: Timestamp,
     /// Last change.
     pub updated_at: Timestamp,
+    /// Until when an expert has read what raters asked; null is never.
+    pub questions_seen_at: Option<Timestamp>,
 }
 
 /// A golden item to store for an existing task.
@@ -115,8 +117,25 @@ pub fn promote(
         t::max_exposures.eq(max_exposures),
         t::retired_at.eq(None::<Timestamp>),
         t::retire_reason.eq(None::<String>),
+        // Whoever gives it out again has seen why it was asked about.
+        t::questions_seen_at.eq(Some(Timestamp(now))),
         t::updated_at.eq(Timestamp(now)),
     );
+    on!(conn, c => diesel::update(t::table.find(item.id)).set(changes).execute(c))?;
+    find(conn, &item.task_id)?.ok_or_else(|| StorageError::not_found("golden item of task", &item.task_id))
+}
+
+/// Keeps an item in use: what raters asked until an instant is read. The item must be locked by this transaction.
+///
+/// # Errors
+/// As any query.
+pub fn note_questions_seen(
+    conn: &mut Connection,
+    item: &GoldenItem,
+    until: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<GoldenItem, StorageError> {
+    let changes = (t::questions_seen_at.eq(Some(Timestamp(until))), t::updated_at.eq(Timestamp(now)));
     on!(conn, c => diesel::update(t::table.find(item.id)).set(changes).execute(c))?;
     find(conn, &item.task_id)?.ok_or_else(|| StorageError::not_found("golden item of task", &item.task_id))
 }
@@ -219,13 +238,16 @@ pub struct Question {
     pub asked_at: Timestamp,
 }
 
-/// Items in use on which raters have asked for an expert, newest first.
+/// Items in use on which raters have asked for an expert since an expert last read their questions, newest first.
 ///
 /// # Errors
 /// As any query.
 pub fn questioned(conn: &mut Connection, page: &Page) -> Result<Slice<GoldenItem>, StorageError> {
     let rows: Vec<GoldenItem> = on!(conn, c => {
-        let asked = judgments::table.filter(judgments::task_id.eq(t::task_id).and(judgments::is_escalated.eq(true)));
+        let is_new = t::questions_seen_at.is_null().or(judgments::created_at.nullable().gt(t::questions_seen_at));
+        let asked = judgments::table
+            .filter(judgments::task_id.eq(t::task_id).and(judgments::is_escalated.eq(true)))
+            .filter(is_new.assume_not_null());
         let mut query = t::table
             .select(GoldenItem::as_select())
             .filter(t::is_active.eq(true).and(diesel::dsl::exists(asked)))

@@ -340,3 +340,32 @@ pub fn by_attention(conn: &mut Connection, limit: i64) -> Result<Vec<Listed>, St
         ))
         .load(c))?)
 }
+
+/// Raters on whom a step holds, with their names: those who were put there last first.
+///
+/// # Errors
+/// As any query.
+pub fn on_ladder(conn: &mut Connection, limit: i64) -> Result<Vec<(String, String, bool, Standing)>, StorageError> {
+    Ok(on!(conn, c => s::table
+        .inner_join(profiles::table.on(profiles::rater_id.eq(s::rater_id)))
+        .filter(s::rung.ne_all(["none", "lift"]))
+        .order((s::since.desc(), s::id.desc()))
+        .limit(limit)
+        .select((profiles::rater_id, profiles::name, profiles::is_simulated, Standing::as_select()))
+        .load(c))?)
+}
+
+/// The newest actions on some raters, oldest first.
+///
+/// # Errors
+/// As any query.
+pub fn of_raters(conn: &mut Connection, rater_ids: &[String], limit: i64) -> Result<Vec<Action>, StorageError> {
+    let mut found: Vec<Action> = on!(conn, c => t::table
+        .filter(t::rater_id.eq_any(rater_ids))
+        .order(t::id.desc())
+        .limit(limit)
+        .select(Action::as_select())
+        .load(c))?;
+    found.reverse();
+    Ok(found)
+}

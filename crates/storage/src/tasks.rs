@@ -2,6 +2,8 @@
 
 mod state;
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use domain::scope::Scope;
@@ -317,6 +319,15 @@ pub fn list(conn: &mut Connection, scope: &Scope, filter: &TaskFilter, page: &Pa
         query.load(c)
     })?;
     Ok(Slice::cut(rows, page, |row| row.id))
+}
+
+/// Titles of some tasks by id.
+///
+/// # Errors
+/// As any query.
+pub fn titles(conn: &mut Connection, task_ids: &[String]) -> Result<HashMap<String, String>, StorageError> {
+    let rows: Vec<(String, String)> = on!(conn, c => t::table.filter(t::task_id.eq_any(task_ids)).select((t::task_id, t::title)).load(c))?;
+    Ok(rows.into_iter().collect())
 }
 
 /// How many tasks are in each status, golden items left out; statuses without tasks are absent.

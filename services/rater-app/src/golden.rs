@@ -1,5 +1,7 @@
 //! Golden items: experts write down the answer of a task, new or existing.
 
+pub mod questions;
+
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use domain::invalid::Invalid;
@@ -28,8 +30,6 @@ use crate::submission::MAX_REASONS;
 use crate::wrong_key;
 
 const MAX_RATIONALE_CHARS: usize = 5_000;
-/// Newest questions shown with a page of questioned items.
-const MOST_QUESTIONS: i64 = 500;
 const MAX_RETIRE_REASON_CHARS: usize = 500;
 
 /// Which items.
@@ -158,29 +158,10 @@ pub async fn list_golden(state: Data<State>, caller: Caller, query: ListQuery<Go
         Some(ItemState::Candidate) => Some("candidate"),
         Some(ItemState::Active) => Some("active"),
         Some(ItemState::Retired) => Some("retired"),
-        Some(ItemState::Questioned) => return list_questioned(&state, page).await,
+        Some(ItemState::Questioned) => return questions::list_questioned(&state, page).await,
     };
     let slice = state.storage.read(move |conn| storage::golden::list(conn, word, &page)).await?;
     Ok(HttpResponse::Ok().json(Slice::from(slice).map(|item| view(&item))))
-}
-
-/// Escalations of golden items: they look like work, so they may be escalated like work, and an expert is to hear of it.
-async fn list_questioned(state: &State, page: storage::page::Page) -> Result<HttpResponse, Problem> {
-    let (slice, questions) = state
-        .storage
-        .read(move |conn| {
-            let slice = storage::golden::questioned(conn, &page)?;
-            let task_ids: Vec<String> = slice.rows.iter().map(|item| item.task_id.clone()).collect();
-            let questions = storage::golden::questions(conn, &task_ids, MOST_QUESTIONS)?;
-            Ok((slice, questions))
-        })
-        .await?;
-    Ok(HttpResponse::Ok().json(Slice::from(slice).map(|item| {
-        let own: Vec<_> = questions.iter().filter(|question| question.task_id == item.task_id).collect();
-        let mut view = view(&item);
-        view["questions"] = json!(own);
-        view
-    })))
 }
 
 /// Gives out a candidate from now on, or again an item that was retired. Send `{}` to leave all as proposed.

@@ -3,6 +3,7 @@
 
 pub mod api;
 mod observe;
+pub mod outlook;
 pub mod voiding;
 
 use std::time::Duration;

@@ -10,6 +10,7 @@
 //! One file per resource; [`routes`] shows every path, [`jobs`] what runs beside them, [`live`] what sockets hear.
 
 pub mod accounts;
+pub mod another_try;
 pub mod assignments;
 pub mod attempts;
 pub mod auth_absent;

@@ -39,5 +39,8 @@ pub fn configure(routes: &mut ServiceConfig) {
         .service(resource("/leaderboard").route(get().to(leaderboard::leaderboard)))
         .service(resource("/review").route(get().to(review::review)))
         .service(resource("/stats").route(get().to(stats::stats)))
+        .service(resource("/stats/raters/{rater_id}/act").route(post().to(stats::ladder::act_on_rater)))
+        .service(resource("/stats/raters/{rater_id}/retry").route(post().to(stats::ladder::retry_of_rater)))
+        .service(resource("/stats/actions/{action_id}/reverse").route(post().to(stats::ladder::reverse_on_rater)))
         .service(resource("/stats/{table}.csv").route(get().to(stats::table_as_csv)));
 }

@@ -7,8 +7,8 @@ use utoipa::OpenApi;
 
 use crate::state::State;
 use crate::{
-    accounts, assignments, auth_absent, check_figures, cross_origin, golden, history, integrity, judgments, leaderboard, live, pages,
-    quality, raters, reviews, session, tasks,
+    accounts, another_try, assignments, auth_absent, check_figures, cross_origin, golden, history, integrity, judgments, leaderboard, live,
+    pages, quality, raters, reviews, session, tasks,
 };
 
 /// The public listener.
@@ -48,6 +48,7 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .route("/v1/raters/me", route::patch().to(raters::update_own_rater))
         .route("/v1/raters/me/answers", route::get().to(reviews::answers::list_answers))
         .route("/v1/raters/{rater_id}/stats", route::get().to(raters::get_rater_stats))
+        .route("/v1/raters/{rater_id}/qualifications/{task_type}/reset", route::post().to(another_try::reset_qualification))
         .route("/v1/leaderboard", route::get().to(leaderboard::get_leaderboard))
         .route("/v1/reviews/next", route::get().to(reviews::next_review))
         .route("/v1/reviews", route::get().to(reviews::queue::list_reviews))
@@ -58,6 +59,7 @@ pub fn configure_public(routes: &mut ServiceConfig, state: &State) {
         .route("/v1/golden", route::get().to(golden::list_golden))
         .route("/v1/golden/{task_id}/promote", route::post().to(golden::promote_golden))
         .route("/v1/golden/{task_id}/retire", route::post().to(golden::retire_golden))
+        .route("/v1/golden/{task_id}/keep", route::post().to(golden::questions::keep_golden))
         .route("/v1/quality/errors", route::get().to(reviews::figures::get_errors))
         .route("/v1/quality/agreement", route::get().to(quality::get_agreement))
         .route("/v1/quality/checks", route::get().to(check_figures::get_checks))
@@ -119,6 +121,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         raters::update_own_rater,
         reviews::answers::list_answers,
         raters::get_rater_stats,
+        another_try::reset_qualification,
         leaderboard::get_leaderboard,
         reviews::next_review,
         reviews::queue::list_reviews,
@@ -129,6 +132,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         golden::list_golden,
         golden::promote_golden,
         golden::retire_golden,
+        golden::questions::keep_golden,
         reviews::figures::get_errors,
         quality::get_agreement,
         check_figures::get_checks,

@@ -55,4 +55,5 @@ pub struct GoldenRow {
     rater_accuracy_rate: Option<f64>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    questions_seen_at: Option<DateTime<Utc>>,
 }

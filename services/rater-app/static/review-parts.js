@@ -26,7 +26,7 @@
     } else if (list === 'candidate') {
       lines = [meta(choiceWords(one.expert_choice)), meta(words(one.difficulty_level))];
     } else if (list === 'questioned') {
-      lines = [meta(one.questions.length === 1 ? 'asked once' : `asked ${one.questions.length} times`), meta(choiceWords(one.expert_choice)), meta(`${one.times_used} answered`)];
+      lines = [meta(one.questions.length === 1 ? 'asked once' : `asked ${one.questions.length} times`), meta(`${one.times_used} answered`)];
     } else {
       const looked = one.looked_at_by_others;
       lines = [meta(dueWords(one.due_at, one.is_overdue), one.is_overdue ? 'is-late' : ''), meta(one.reason.kind === 'escalated' ? 'escalated' : one.judgments_count ? 'disputed' : 'passed over'), meta(titles[one.task_type] ?? words(one.task_type)), meta(`${one.judgments_count} judged`),

@@ -225,12 +225,15 @@
     const wrong = element('input', { type: 'checkbox', checked: true });
     const asked = item.questions.map((one) => element('li', { class: 'vote' }, element('p', {}, one.reason ?? 'No reason was given.'), element('p', { class: 'muted small' }, new Date(one.asked_at).toLocaleString())));
     const right = item.times_used ? `${Math.round(100 * item.rater_correct / item.times_used)} % of ${item.times_used} answers` : null;
-    return element('div', { class: 'review-form' }, goldenAnswer(item, rubric, right),
+    const newest = item.questions.map((one) => one.asked_at).sort().at(-1);
+    return element('div', { class: 'review-form' },
       element('h3', {}, `Raters asked ${item.questions.length === 1 ? 'once' : `${item.questions.length} times`}`), element('ul', { class: 'vote-list' }, asked),
-      element('p', { class: 'muted small' }, 'They hear no answer, since it would tell which task is golden. If the answer is right, leave the item in use; if it is wrong or unclear, take it out.'),
+      element('p', { class: 'muted small' }, 'They hear no answer, since it would tell which task is golden. Think first, then look at the answer. If it is right, keep the item; if it is wrong or unclear, take it out.'),
+      element('details', {}, element('summary', {}, 'The recorded answer'), goldenAnswer(item, rubric, right)),
+      element('button', { type: 'button', class: 'button', onclick: () => actOn(item, 'keep', newest ? { read_until: newest } : {}, 'Kept: it is listed again when raters ask anew.') }, 'Keep it: the answer is right'),
       element('div', { class: 'field' }, element('label', { for: 'questioned-reason' }, 'Take it out of use, because'), reason),
       element('label', { class: 'choice' }, wrong, 'Its answer is wrong or unclear: what raters answered counts for nothing'),
-      element('button', { type: 'button', class: 'button', onclick: () => (reason.value.trim() ? actOn(item, 'retire', { reason: reason.value, wrong_key: wrong.checked }, wrong.checked ? 'Out of use; the answers on it count for nothing.' : 'Out of use.') : (say('bad', 'Write why it is taken out of use.'), reason.focus())) }, 'Take it out of use'));
+      element('button', { type: 'button', class: 'button button-quiet', onclick: () => (reason.value.trim() ? actOn(item, 'retire', { reason: reason.value, wrong_key: wrong.checked }, wrong.checked ? 'Out of use; the answers on it count for nothing.' : 'Out of use.') : (say('bad', 'Write why it is taken out of use.'), reason.focus())) }, 'Take it out of use'));
   }
 
   function candidateForm(item, rubric) {

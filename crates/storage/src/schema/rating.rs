@@ -128,6 +128,7 @@ diesel::table! {
         max_exposures -> Nullable<Integer>,
         created_at -> Instant,
         updated_at -> Instant,
+        questions_seen_at -> Nullable<Instant>,
     }
 }
 

@@ -7,7 +7,7 @@ use storage::connection::Connection;
 use storage::consensus::{self, NewConsensus};
 use storage::history::{self, HistoryFilter, Outcome};
 use storage::judgments;
-use storage::quality_facts;
+use storage::quality_facts::{self, FactFilter};
 use storage::store::transaction;
 use storage::tasks::{self, NewTask};
 use testkit::database;
@@ -77,10 +77,63 @@ fn what_became_of_each_judgment_newest_first_and_each_once() {
             assert_eq!(found, wanted, "{}: {outcome:?}", db.kind());
         }
 
-        let facts = quality_facts::newest(&mut conn, noon() + TimeDelta::seconds(1), 3).unwrap();
+        let facts = quality_facts::newest(&mut conn, &FactFilter::since(noon() + TimeDelta::seconds(1)), None, 3).unwrap();
         assert_eq!(facts.len(), 3, "{}", db.kind());
-        let all_facts = quality_facts::newest(&mut conn, noon(), 50).unwrap();
+        let all_facts = quality_facts::newest(&mut conn, &FactFilter::since(noon()), None, 50).unwrap();
+        let mut paged = Vec::new();
+        let mut place = None;
+        while let Some(fact) = quality_facts::newest(&mut conn, &FactFilter::since(noon()), place, 1).unwrap().pop() {
+            place = Some(fact.place());
+            paged.push(fact);
+        }
+        assert_eq!(paged, all_facts, "{}: page by page it is the same", db.kind());
+        for (task_type, of, n) in
+            [("plan_quality", rater_id.as_str(), 5), ("tool_call_qa", rater_id.as_str(), 0), ("plan_quality", "rtr-x", 0)]
+        {
+            let filter = FactFilter { since: noon(), task_type: Some(task_type.to_owned()), rater_id: Some(of.to_owned()) };
+            assert_eq!(quality_facts::newest(&mut conn, &filter, None, 50).unwrap().len(), n, "{}: {filter:?}", db.kind());
+        }
         let decisions: Vec<Option<&str>> = all_facts.iter().map(|fact| fact.decision.as_deref()).collect();
         assert_eq!(decisions, [None, None, None, Some("candidate_b"), Some("candidate_a")], "{}", db.kind());
+    }
+}
+
+#[test]
+fn judgments_are_read_along_an_index_whatever_the_filter() {
+    for db in database::all() {
+        let mut conn = db.connect();
+        let (busy, rare) = (rater(&mut conn, "busy"), rater(&mut conn, "rare"));
+        transaction(&mut conn, |tx| {
+            (0..600).try_for_each(|n| tasks::create(tx, &new_task(&format!("task-{n}"), 3), noon() + TimeDelta::seconds(n)).map(drop))
+        })
+        .unwrap();
+        let given = format!("CASE WHEN id <= 5 THEN '{rare}' ELSE '{busy}' END");
+        let held = format!(
+            "INSERT INTO task_assignments (assignment_id, task_id, rater_id, state, purpose, display_order, leased_at, expires_at, \
+             heartbeat_at, created_at, updated_at) SELECT task_id, task_id, {given}, 'submitted', 'work', '[0, 1]', created_at, created_at, \
+             created_at, created_at, created_at FROM rating_tasks"
+        );
+        let judged = format!(
+            "INSERT INTO judgments (judgment_id, assignment_id, task_id, rater_id, choice, display_order, reasons, confidence, rubric_scores, \
+             time_spent_seconds, is_escalated, expert_reviewed, rubric_version, created_at, updated_at) SELECT task_id, task_id, task_id, \
+             {given}, 'tie', '[0, 1]', '[]', 0.5, '{{}}', 1, FALSE, FALSE, 1, created_at, created_at FROM rating_tasks"
+        );
+        let analyze = if db.kind() == "mysql" { "ANALYZE TABLE rating_tasks, judgments, task_assignments" } else { "ANALYZE" };
+        for statement in [held.as_str(), judged.as_str(), analyze] {
+            storage::connection::execute(&mut conn, statement).unwrap();
+        }
+        let late = FactFilter::since(noon() + TimeDelta::seconds(590));
+        let of_type = FactFilter { task_type: Some("plan_quality".to_owned()), ..late.clone() };
+        let of_rare = FactFilter { rater_id: Some(rare.clone()), ..FactFilter::since(noon()) };
+        for (filter, index) in [
+            (late, "judgments_created_at_idx"),
+            (of_type, "judgments_created_at_idx"),
+            (of_rare.clone(), "judgments_rater_id_created_at_idx"),
+        ] {
+            let plan = quality_facts::explain(&mut conn, &filter, None, 10).unwrap().join("\n");
+            assert!(plan.contains(index), "{}: {filter:?}: {plan}", db.kind());
+        }
+        let found = quality_facts::newest(&mut conn, &of_rare, None, 10).unwrap();
+        assert_eq!(found.len(), 5, "{}: who judged little and long ago is found behind everybody's newer judgments", db.kind());
     }
 }

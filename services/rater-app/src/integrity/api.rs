@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use storage::audit;
 use storage::connection::Connection;
-use storage::integrity::{self as stored, Listed, NewAction, Standing};
+use storage::idempotency::IdempotentRequest;
+use storage::integrity::{self as stored, Action, Listed, NewAction, Standing};
 use storage::raters;
 use web::caller::Caller;
 use web::database::repeat::{self, Answer, RepeatKey};
@@ -122,9 +123,17 @@ pub async fn create_action(
     key: RepeatKey,
     body: JsonBytes<ActionRequest>,
 ) -> Result<HttpResponse, Problem> {
-    caller.require(Role::may_review)?;
     let request = key.of(&caller, &body.bytes);
-    let (asked, actor, scope, now) = (body.value, caller.account_id.clone(), caller.scope(), state.clock.now());
+    Ok(take(&state, &caller, request, body.value).await?.response())
+}
+
+/// Acts on a rater, for the API and the page.
+///
+/// # Errors
+/// 403 for others than experts and administrators; 404 for no such rater; 422 for an action on oneself, or without a reason.
+pub async fn take(state: &State, caller: &Caller, request: Option<IdempotentRequest>, asked: ActionRequest) -> Result<Answer, Problem> {
+    caller.require(Role::may_review)?;
+    let (actor, scope, now) = (caller.account_id.clone(), caller.scope(), state.clock.now());
     let reason = reason(&asked.reason)?;
     if caller.rater_id.as_deref() == Some(asked.rater_id.as_str()) {
         return Err(Problem::invalid_field("rater_id", "nobody acts on oneself; ask somebody else"));
@@ -147,10 +156,10 @@ pub async fn create_action(
     .await?;
     if let Some(action_id) = answer.body.get("action_id").and_then(Value::as_str).map(str::to_owned) {
         let action = state.storage.read(move |conn| stored::find(conn, &action_id)).await?;
-        voiding::go_on(&state, &action).await?;
+        voiding::go_on(state, &action).await?;
     }
     state.after_commit();
-    Ok(answer.response())
+    Ok(answer)
 }
 
 /// Takes an action back: the rater stands where the action before had led. Voided judgments count again where their place is still free.
@@ -161,12 +170,26 @@ pub async fn reverse_action(
     path: Path<String>,
     body: JsonBody<ReverseRequest>,
 ) -> Result<HttpResponse, Problem> {
+    let action = take_back(&state, &caller, path.into_inner(), &body.0.reason).await?;
+    let note = match (action.finished_at, action.voided_judgments) {
+        (None, _) => "judgments are still being given back".to_owned(),
+        (_, 0) => "nothing stays voided".to_owned(),
+        (_, n) => format!("{n} judgments stay voided: somebody else has judged in their place"),
+    };
+    Ok(HttpResponse::Ok().json(json!({"action": action, "stays_voided": action.voided_judgments, "note": note})))
+}
+
+/// Takes an action back, for the API and the page.
+///
+/// # Errors
+/// 403 for others than experts and administrators; 404 for no such action; 409 when it was reversed already; 422 for an action on oneself,
+/// or without a reason.
+pub async fn take_back(state: &State, caller: &Caller, action_id: String, words: &str) -> Result<Action, Problem> {
     caller.require(Role::may_review)?;
-    let (reason, by, action_id, now) = (reason(&body.0.reason)?, caller.account_id.clone(), path.into_inner(), state.clock.now());
-    let own = caller.rater_id.clone();
+    let (reason, by, now) = (reason(words)?, caller.account_id.clone(), state.clock.now());
     let seen = action_id.clone();
     let about = state.storage.read(move |conn| stored::find(conn, &seen)).await?.rater_id;
-    if own.as_deref() == Some(about.as_str()) {
+    if caller.rater_id.as_deref() == Some(about.as_str()) {
         return Err(Problem::invalid_field("action_id", "nobody acts on oneself; ask somebody else"));
     }
     let id = action_id.clone();
@@ -179,15 +202,9 @@ pub async fn reverse_action(
         Ok(reversed)
     };
     let reversed = state.storage.transaction(work).await?;
-    voiding::go_on(&state, &reversed).await?;
+    voiding::go_on(state, &reversed).await?;
     state.after_commit();
-    let action = state.storage.read(move |conn| stored::find(conn, &action_id)).await?;
-    let note = match (action.finished_at, action.voided_judgments) {
-        (None, _) => "judgments are still being given back".to_owned(),
-        (_, 0) => "nothing stays voided".to_owned(),
-        (_, n) => format!("{n} judgments stay voided: somebody else has judged in their place"),
-    };
-    Ok(HttpResponse::Ok().json(json!({"action": action, "stays_voided": action.voided_judgments, "note": note})))
+    Ok(state.storage.read(move |conn| stored::find(conn, &action_id)).await?)
 }
 
 fn reason(words: &str) -> Result<String, Problem> {

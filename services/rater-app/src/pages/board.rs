@@ -5,16 +5,21 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::task::Choice;
+use learning::exact::{Tail, benjamini_hochberg, binomial, binomial_two_sided};
 use storage::quality_facts::Fact;
 use web::chart::sparkline;
 
 use super::figures::{ShareView, THIN, duration, title_of};
+use super::stats::behind::{By, Show, Wish};
+use super::stats::ladder::Place;
 use crate::raters::share;
 
 /// Points of a trend.
 const BUCKETS: usize = 8;
 /// Left-or-right choices before a preference for a side is named.
 const MIN_SIDES: u64 = 50;
+/// Level of the tests that ask for attention: the share of false alarms among all alarms, over the raters of the page.
+const LEVEL: f64 = 0.05;
 /// Median of active seconds below which answers are quicker than reading.
 const QUICK_SECONDS: f64 = 5.0;
 /// z of a 95 % interval.
@@ -58,6 +63,8 @@ pub struct RaterRow {
     pub seconds: Option<f64>,
     /// The same in words.
     pub time: Option<String>,
+    /// Where the rater stands on the ladder; `None` when nothing holds.
+    pub place: Option<Place>,
     /// Why somebody should look; empty when nothing asks for it.
     pub attention: Vec<String>,
     weight: u32,
@@ -67,9 +74,11 @@ pub struct RaterRow {
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlaceRow {
     /// By what the work is divided.
-    pub by: &'static str,
-    /// Which part.
+    pub by: By,
+    /// Which part, in words.
     pub part: String,
+    /// The judgments of this part that differ, as a query string.
+    pub query: String,
     /// Judgments that differ from the decision.
     pub differs: ShareView,
 }
@@ -91,7 +100,7 @@ pub fn headlines(facts: &[Fact], waiting: Waiting, now: DateTime<Utc>, days: i64
 
 fn quality(facts: &[Fact], now: DateTime<Utc>, days: i64) -> Headline {
     let golden: Vec<(DateTime<Utc>, f64)> =
-        facts.iter().filter_map(|fact| Some((fact.created_at.0, f64::from(u8::from(fact.matches_golden?))))).collect();
+        facts.iter().filter_map(|fact| Some((fact.created_at.0, f64::from(u8::from(golden_at_work(fact)?))))).collect();
     let right = golden.iter().filter(|(_, value)| *value > 0.5).count();
     let view = ShareView::new(count(right), count(golden.len()));
     Headline {
@@ -183,27 +192,55 @@ pub fn raters(facts: &[Fact], names: &HashMap<String, (String, bool)>, bar: f64)
     for fact in facts {
         by_rater.entry(&fact.rater_id).or_default().push(fact);
     }
-    let mut rows: Vec<RaterRow> = by_rater.into_iter().map(|(id, facts)| rater_row(id, &facts, names, bar)).collect();
+    let golden: Vec<Counted> = by_rater.values().map(|facts| counted(facts.iter().filter_map(|fact| golden_at_work(fact)))).collect();
+    let left: Vec<Counted> = by_rater.values().map(|facts| counted(facts.iter().filter_map(|fact| chose_left(fact)))).collect();
+    let below = adjusted(&golden, THIN, |(right, n)| binomial(right, n, bar, Tail::AtMost));
+    let biased = adjusted(&left, MIN_SIDES, |(left, n)| binomial_two_sided(left, n, 0.5));
+    let tests = golden.into_iter().zip(left).zip(below.into_iter().zip(biased));
+    let mut rows: Vec<RaterRow> = by_rater
+        .into_iter()
+        .zip(tests)
+        .map(|((id, facts), ((golden, left), (below, biased)))| {
+            let seen = Seen { golden: view(golden), left: view(left), below, biased };
+            rater_row(id, &facts, names, seen, bar)
+        })
+        .collect();
     let low = |row: &RaterRow| row.golden.as_ref().map_or(2.0, |view| view.low_share);
     rows.sort_by(|a, b| b.weight.cmp(&a.weight).then(low(a).total_cmp(&low(b))).then_with(|| a.name.cmp(&b.name)));
     rows
 }
 
-fn rater_row(rater_id: &str, facts: &[&Fact], names: &HashMap<String, (String, bool)>, bar: f64) -> RaterRow {
-    let golden = of(facts.iter().filter_map(|fact| fact.matches_golden));
+/// How many of how many.
+type Counted = (u64, u64);
+
+/// What a rater's judgments show, with the p-values of the tests after the control of false alarms over all raters.
+struct Seen {
+    golden: Option<ShareView>,
+    left: Option<ShareView>,
+    below: Option<f64>,
+    biased: Option<f64>,
+}
+
+/// P-values of a test over raters, adjusted as Benjamini and Hochberg do; none for whom there are fewer than `least` answers.
+fn adjusted(counts: &[Counted], least: u64, test: impl Fn(Counted) -> Option<f64>) -> Vec<Option<f64>> {
+    let p_values: Vec<Option<f64>> = counts.iter().map(|counted| (counted.1 >= least).then(|| test(*counted)).flatten()).collect();
+    benjamini_hochberg(&p_values)
+}
+
+fn rater_row(rater_id: &str, facts: &[&Fact], names: &HashMap<String, (String, bool)>, seen: Seen, bar: f64) -> RaterRow {
+    let Seen { golden, left, below, biased } = seen;
     let decided = of(facts.iter().filter_map(|fact| differs(fact).map(|differs| !differs)));
-    let left = of(facts.iter().filter_map(|fact| chose_left(fact)));
     let mut seconds: Vec<f64> = facts.iter().filter_map(|fact| fact.active_ms).map(|ms| ms as f64 / 1000.0).collect();
     let timed = seconds.len();
     let seconds = median(&mut seconds);
     let mut attention = Vec::new();
     let mut weight = 0;
-    if let Some(view) = golden.as_ref().filter(|view| view.high_share < bar) {
-        attention.push(format!("agreement with experts is surely below {:.0} % ({})", bar * 100.0, view.range));
+    if let Some((view, p)) = golden.as_ref().zip(below.filter(|p| *p <= LEVEL)) {
+        attention.push(format!("agreement with experts is below {:.0} % ({}, n = {}, {})", bar * 100.0, view.range, view.n, p_words(p)));
         weight += 4;
     }
-    if let Some(view) = left.as_ref().filter(|view| view.n >= MIN_SIDES && (view.low_share > 0.5 || view.high_share < 0.5)) {
-        attention.push(format!("chooses the left side in {} ({})", view.percent, view.range));
+    if let Some((view, p)) = left.as_ref().zip(biased.filter(|p| *p <= LEVEL)) {
+        attention.push(format!("chooses the left side in {} ({}, n = {}, {})", view.percent, view.range, view.n, p_words(p)));
         weight += 2;
     }
     if let Some(median) = seconds.filter(|median| *median < QUICK_SECONDS && count(timed).unsigned_abs() >= THIN) {
@@ -221,32 +258,68 @@ fn rater_row(rater_id: &str, facts: &[&Fact], names: &HashMap<String, (String, b
         left,
         seconds,
         time: seconds.map(duration),
+        place: None,
         attention,
         weight,
     }
 }
 
+/// The row of a rater who did not judge in the window.
+#[must_use]
+pub fn idle(rater_id: String, name: String, is_simulated: bool, place: Place) -> RaterRow {
+    RaterRow {
+        rater_id,
+        name,
+        is_simulated,
+        judgments: 0,
+        golden: None,
+        decided: None,
+        left: None,
+        seconds: None,
+        time: None,
+        place: Some(place),
+        attention: Vec::new(),
+        weight: 0,
+    }
+}
+
+/// A p-value as people read it.
+#[must_use]
+pub fn p_words(p: f64) -> String {
+    if p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") }
+}
+
 /// Where judgments differ most from decisions: by task type, retailer and rubric version.
 #[must_use]
 pub fn places(facts: &[Fact]) -> Vec<PlaceRow> {
-    let mut parts: BTreeMap<(&'static str, String), (i64, i64)> = BTreeMap::new();
+    let mut parts: BTreeMap<(usize, Option<String>), (i64, i64)> = BTreeMap::new();
     for fact in facts {
         let Some(differs) = differs(fact) else { continue };
-        let retailer = fact.retailer_id.clone().unwrap_or_else(|| "none named".to_owned());
-        let keys = [("Task type", title_of(&fact.task_type)), ("Retailer", retailer), ("Rubric version", fact.rubric_version.to_string())];
-        for key in keys {
+        let keys = [Some(fact.task_type.clone()), fact.retailer_id.clone(), Some(fact.rubric_version.to_string())];
+        for key in keys.into_iter().enumerate() {
             let sum = parts.entry(key).or_default();
             *sum = (sum.0 + i64::from(differs), sum.1 + 1);
         }
     }
-    let mut rows: Vec<PlaceRow> = parts
+    let mut rows: Vec<(usize, PlaceRow)> = parts
         .into_iter()
-        .filter_map(|((by, part), (differing, n))| Some(PlaceRow { by, part, differs: ShareView::new(differing, n)? }))
+        .filter_map(|((place, value), (differing, n))| {
+            let by = *PARTS.get(place)?;
+            let part = match (by, &value) {
+                (By::TaskType, Some(word)) => title_of(word),
+                (_, Some(value)) => value.clone(),
+                (_, None) => "none named".to_owned(),
+            };
+            let query = Wish { show: Show::Differs, part: Some((by, value)) }.query();
+            Some((place, PlaceRow { by, part, query, differs: ShareView::new(differing, n)? }))
+        })
         .collect();
-    let order = |by: &str| ["Task type", "Retailer", "Rubric version"].iter().position(|known| *known == by);
-    rows.sort_by(|a, b| order(a.by).cmp(&order(b.by)).then(b.differs.low_share.total_cmp(&a.differs.low_share)));
-    rows
+    rows.sort_by(|(a, one), (b, other)| a.cmp(b).then(other.differs.low_share.total_cmp(&one.differs.low_share)));
+    rows.into_iter().map(|(_, row)| row).collect()
 }
+
+/// The order in which the parts of the work are shown.
+const PARTS: [By; 3] = [By::TaskType, By::Retailer, By::RubricVersion];
 
 /// Since when newer rubric versions are in use, when the window holds more than one: figures before and after may differ.
 #[must_use]
@@ -268,6 +341,13 @@ pub fn differs(fact: &Fact) -> Option<bool> {
     Some(*decision != fact.choice)
 }
 
+/// Whether an answer to a golden item among the work is the expert's. Calibration is left out: there the items teach, and an answer is
+/// weighed by the test that it belongs to.
+#[must_use]
+pub fn golden_at_work(fact: &Fact) -> Option<bool> {
+    fact.matches_golden.filter(|_| !fact.in_calibration)
+}
+
 /// Whether the left of two candidates was chosen.
 fn chose_left(fact: &Fact) -> Option<bool> {
     let order: Vec<usize> = serde_json::from_value(fact.display_order.0.clone()).ok()?;
@@ -275,9 +355,16 @@ fn chose_left(fact: &Fact) -> Option<bool> {
     (order.len() == 2).then(|| order.first() == Some(&stored))
 }
 
+fn counted(answers: impl Iterator<Item = bool>) -> Counted {
+    answers.fold((0, 0), |(yes, n), is| (yes + u64::from(is), n + 1))
+}
+
+fn view((yes, n): Counted) -> Option<ShareView> {
+    ShareView::of(&share(yes.try_into().unwrap_or(i64::MAX), n.try_into().unwrap_or(i64::MAX)))
+}
+
 fn of(answers: impl Iterator<Item = bool>) -> Option<ShareView> {
-    let (yes, n) = answers.fold((0, 0), |(yes, n), is| (yes + i64::from(is), n + 1));
-    ShareView::of(&share(yes, n))
+    view(counted(answers))
 }
 
 fn mean(values: &[f64]) -> Option<f64> {

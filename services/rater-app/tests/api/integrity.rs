@@ -8,7 +8,7 @@ use rater_app::integrity::{act, round};
 use serde_json::{Value, json};
 use storage::integrity::NewAction;
 use storage::judgments::newest_votes;
-use storage::quality_facts::newest;
+use storage::quality_facts::{FactFilter, newest};
 use storage::rlhf_metrics::day::{self, Day};
 use storage::training_data::{TrainingFilter, judged};
 use testkit::database;
@@ -95,7 +95,7 @@ async fn raters_read(house: &House) -> Vec<Vec<String>> {
             judged::judgments(conn, &scope, &filter, 0, 1_000)?.into_iter().map(|row| row.rater_id).collect(),
             judged::newest_choices(conn, &scope, &TrainingFilter::default(), 1_000)?.into_iter().map(|(_, rater_id, _)| rater_id).collect(),
             day::judgments(conn, &day)?.into_iter().map(|row| row.rater_id).collect(),
-            newest(conn, day.from, 1_000)?.into_iter().map(|fact| fact.rater_id).collect(),
+            newest(conn, &FactFilter::since(day.from), None, 1_000)?.into_iter().map(|fact| fact.rater_id).collect(),
         ])
     });
     read.await.unwrap()

@@ -249,9 +249,33 @@ async fn who_escalates_a_golden_item_is_heard_by_an_expert_and_learns_nothing() 
         let items = asked["data"].as_array().unwrap();
         assert_eq!((items.len(), items[0]["questions"][0]["reason"].as_str()), (1, Some("two currencies")), "{}: {asked}", house.kind());
         assert_eq!(ask!(app, get(questioned, &rater)).status, 403);
-        // An expert who agrees takes it out of use; it is no question any more.
-        let retire = format!("/v1/golden/{}/retire", items[0]["task_id"].as_str().unwrap());
-        assert_eq!(ask!(app, post(&retire, &expert, json!({"reason": "two currencies"}))).status, 200);
-        assert_eq!(ask!(app, get(questioned, &expert)).body["data"], json!([]));
+        assert_eq!(items[0]["title"], "Which plan?", "the task says what it is about, not the answer");
+        // The answer is right: it stays in use, and the question is read until somebody asks anew.
+        let id = items[0]["task_id"].as_str().unwrap().to_owned();
+        let on = |verb: &str| format!("/v1/golden/{id}/{verb}");
+        assert_eq!(ask!(app, post(&on("keep"), &rater, json!({}))).status, 403);
+        let read = json!({"read_until": items[0]["questions"][0]["asked_at"]});
+        let kept = ask!(app, post(&on("keep"), &expert, read)).body;
+        assert_eq!(kept["state"], "active", "{}: {kept}", house.kind());
+        assert_eq!(ask!(app, get(questioned, &expert)).body["data"], json!([]), "{}", house.kind());
+        house.hand.advance(TimeDelta::minutes(1));
+        let other = house.person("otto", Role::Rater, true).await;
+        for _ in 0..2 {
+            let held = ask!(app, post("/v1/assignments/next", &other, json!({}))).body;
+            let body = json!({"choice": "tie", "confidence": 0.5, "escalate": true, "escalation_reason": "taxes"});
+            ask!(app, post(&judgment_path(&held), &other, body));
+        }
+        let again = ask!(app, get(questioned, &expert)).body;
+        let own = again["data"].as_array().unwrap().iter().find(|item| item["task_id"] == id.as_str()).unwrap().clone();
+        let reasons: Vec<_> = own["questions"].as_array().unwrap().iter().map(|one| one["reason"].as_str()).collect();
+        assert_eq!(reasons, [Some("taxes")], "{}: only what was asked since", house.kind());
+        // An expert who agrees takes it out of use; given out again, its old questions do not come back.
+        house.hand.advance(TimeDelta::minutes(1));
+        assert_eq!(ask!(app, post(&on("retire"), &expert, json!({"reason": "two currencies"}))).status, 200);
+        assert_eq!(ask!(app, post(&on("keep"), &expert, json!({}))).code(), "transition_not_allowed");
+        assert_eq!(ask!(app, post(&on("promote"), &expert, json!({}))).status, 200);
+        let left = ask!(app, get(questioned, &expert)).body;
+        assert!(left["data"].as_array().unwrap().iter().all(|item| item["task_id"] != id.as_str()), "{}: {left}", house.kind());
+        assert!(house.audited().await.iter().any(|line| line.contains("golden_item.kept")), "{}", house.kind());
     }
 }

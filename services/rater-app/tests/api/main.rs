@@ -28,6 +28,7 @@ mod sign_in;
 mod sign_up;
 mod soak;
 mod socket_edge;
+mod statistics;
 mod tasks;
 mod visitors;
 mod walk;

@@ -53,12 +53,19 @@ async fn another_tenant_sees_nothing_on_any_route() {
     ];
     let fixtures = Fixtures {
         ids: BTreeMap::from([("task_id", "tsk-first".to_owned())]),
-        shared: BTreeMap::from([("assignment_id", none()), ("judgment_id", none()), ("rater_id", none()), ("action_id", none())]),
+        shared: BTreeMap::from([
+            ("assignment_id", none()),
+            ("judgment_id", none()),
+            ("rater_id", none()),
+            ("action_id", none()),
+            ("task_type", "plan_quality".to_owned()),
+        ]),
         filters: filters.map(|(name, value)| (name, value.to_owned())).into(),
         bodies: BTreeMap::from([
             ("POST /v1/reviews/{task_id}", json!({"choice": "candidate_a", "rationale": "because"})),
             ("POST /v1/reviews/{task_id}/blind", json!({"choice": "candidate_a", "confidence": 0.75})),
             ("POST /v1/golden/{task_id}/promote", json!({})),
+            ("POST /v1/golden/{task_id}/keep", json!({})),
             ("POST /v1/golden/{task_id}/retire", json!({"reason": "because"})),
         ]),
         left_out: [

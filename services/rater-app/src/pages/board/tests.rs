@@ -8,6 +8,7 @@ use super::*;
 
 fn fact(rater: &str, task: &str, choice: &str) -> Fact {
     Fact {
+        id: 0,
         judgment_id: format!("{rater}-{task}"),
         task_id: task.to_owned(),
         rater_id: rater.to_owned(),
@@ -16,6 +17,7 @@ fn fact(rater: &str, task: &str, choice: &str) -> Fact {
         active_ms: Some(60_000),
         is_escalated: false,
         matches_golden: None,
+        in_calibration: false,
         expert_reviewed: false,
         expert_agrees: None,
         rubric_version: 1,
@@ -70,10 +72,38 @@ fn who_needs_attention_comes_first_however_little_they_did() {
 }
 
 #[test]
+fn nobody_is_accused_by_a_few_answers_or_by_calibration() {
+    // One wrong answer of one: who is right 85 % of the time has that with 15 % chance.
+    let rows = raters(&[golden("new", 0, false)], &HashMap::new(), 0.85);
+    assert_eq!((rows[0].attention.len(), rows[0].golden.as_ref().unwrap().n), (0, 1));
+    // Nineteen answers are fewer than what the page leans on; twenty are enough.
+    let wrong = |n: usize| -> Vec<Fact> { (0..n).map(|n| golden("r", n, n % 2 == 0)).collect() };
+    assert!(raters(&wrong(19), &HashMap::new(), 0.85)[0].attention.is_empty());
+    assert!(raters(&wrong(20), &HashMap::new(), 0.85)[0].attention[0].contains("n = 20, p < 0.001"));
+    let taught: Vec<Fact> = wrong(40).into_iter().map(|fact| Fact { in_calibration: true, ..fact }).collect();
+    let row = &raters(&taught, &HashMap::new(), 0.85)[0];
+    assert_eq!((row.attention.len(), row.golden.is_none()), (0, true));
+    let [quality, ..] = headlines(&taught, Waiting::default(), noon(), 28);
+    assert_eq!(quality.value, "–", "calibration says nothing of quality held");
+}
+
+#[test]
+fn one_alarm_among_many_raters_needs_more_than_among_few() {
+    // 14 of 20 at 85 %: P(X <= 14) is 0.067 for 14 and 0.022 for 13 (binomial table).
+    let of = |rater: &str, right: usize| -> Vec<Fact> { (0..20).map(|n| golden(rater, n, n < right)).collect() };
+    let mut facts = of("low", 13);
+    assert!(raters(&facts, &HashMap::new(), 0.85)[0].attention[0].contains("p = 0.022"));
+    for other in ["a", "b", "c"] {
+        facts.extend(of(other, 18));
+    }
+    assert!(raters(&facts, &HashMap::new(), 0.85).iter().all(|row| row.attention.is_empty()), "4 times 0.022 is over 0.05");
+}
+
+#[test]
 fn a_perfect_record_is_not_a_bias_and_abstaining_is_not_disagreeing() {
     let decided = |choice: &str| Fact { decision: Some("candidate_a".to_owned()), ..fact("r", choice, choice) };
     let rows = places(&[decided("candidate_a"), decided("candidate_b"), decided("unsure")]);
-    assert_eq!((rows[0].by, rows[0].differs.n, rows[0].differs.percent.as_str()), ("Task type", 2, "50 %"));
+    assert_eq!((rows[0].by.title(), rows[0].differs.n, rows[0].differs.percent.as_str()), ("Task type", 2, "50 %"));
 }
 
 #[test]

@@ -1,0 +1,1 @@
+ALTER TABLE golden_set_items DROP COLUMN questions_seen_at;

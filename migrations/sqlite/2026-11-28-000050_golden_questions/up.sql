@@ -1,0 +1,2 @@
+-- When an expert last answered what raters asked about a golden item: only questions after that wait.
+ALTER TABLE golden_set_items ADD COLUMN questions_seen_at TEXT;
