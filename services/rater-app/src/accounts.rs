@@ -118,7 +118,7 @@ pub async fn issue_token(
             }
             "refresh_token" => {
                 let token: RefreshToken = parse_json(body.as_bytes())?;
-                sign_in::refresh(&state, &token.refresh_token).await
+                sign_in::refresh(&state, &token.refresh_token, &address_of(&request, &state)).await
             }
             _ => Err(AuthRefusal::unsupported_grant_type()),
         }
@@ -203,7 +203,7 @@ pub async fn update_user(
         let password_hash = match changes.password {
             Some(password) => {
                 sign_in::check_password(&password)?;
-                Some(sign_in::hash_password(password).await?)
+                Some(state.hashing.hash_for(&caller.account_id, password).await?)
             }
             None => None,
         };

@@ -21,6 +21,7 @@ pub mod decision;
 pub mod dispatch;
 pub mod evidence;
 pub mod golden;
+pub mod hashing;
 pub mod history;
 pub mod hosted_sign_in;
 pub mod intake;

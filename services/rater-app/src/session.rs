@@ -68,7 +68,7 @@ pub async fn refresh_session(request: HttpRequest, state: Data<State>) -> HttpRe
     let work = async {
         refuse_foreign_pages(&request, &state)?;
         let cookie = request.cookie(REFRESH_COOKIE).ok_or_else(AuthRefusal::refresh_token_not_found)?;
-        sign_in::refresh(&state, cookie.value()).await
+        sign_in::refresh(&state, cookie.value(), &address_of(&request, &state)).await
     };
     match work.await {
         Ok(session) => with_cookies(HttpResponse::NoContent(), &session, &state.settings).finish(),
