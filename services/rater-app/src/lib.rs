@@ -45,6 +45,7 @@ pub mod routes;
 pub mod rows;
 pub mod session;
 pub mod sign_in;
+pub mod standing;
 pub mod state;
 pub mod submission;
 pub mod tasks;
