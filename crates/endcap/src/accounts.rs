@@ -238,6 +238,9 @@ fn set_password(conn: &mut Connection, email: &str, password_stdin: bool) -> Res
 
 fn switch(conn: &mut Connection, email: &str, is_active: bool) -> Result<()> {
     let before = existing(conn, email)?;
+    if is_active && before.waits() {
+        return confirm(conn, &before);
+    }
     let duties = Duties { role: before.role.clone(), tenant_id: before.tenant_id.clone(), is_active };
     change(conn, &before, &duties, if is_active { "account.enabled" } else { "account.disabled" })?;
     eprintln!(
@@ -251,6 +254,16 @@ fn switch(conn: &mut Connection, email: &str, is_active: bool) -> Result<()> {
     Ok(())
 }
 
+/// As the page `/accounts` does it.
+fn confirm(conn: &mut Connection, waiting: &Account) -> Result<()> {
+    transaction(conn, |tx| {
+        let account = accounts::confirm(tx, &waiting.account_id, now())?;
+        note(tx, &account, "account.confirmed", json!({ "email": account.email }))
+    })?;
+    eprintln!("{} is confirmed and may sign in", waiting.email);
+    Ok(())
+}
+
 fn change(conn: &mut Connection, before: &Account, duties: &Duties, action: &'static str) -> Result<()> {
     let role: Role = duties.role.parse().with_context(|| format!("{} is not a role", duties.role))?;
     transaction(conn, |tx| {
@@ -258,7 +271,7 @@ fn change(conn: &mut Connection, before: &Account, duties: &Duties, action: &'st
             let rater = NewRater {
                 name: before.display_name.clone(),
                 email: Some(before.email.clone()),
-                is_simulated: false,
+                is_simulated: before.is_simulated(),
                 is_calibrated: false,
             };
             let rater = raters::insert(tx, &rater, now())?;

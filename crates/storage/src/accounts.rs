@@ -6,7 +6,8 @@ mod waiting;
 
 pub use duties::{Duties, give_rater, list, set_duties};
 pub use sessions::{
-    Exchange, NewRefreshToken, Rotation, revoke_all_sessions, revoke_session, rotate, session_of_token, start_session, sweep_tokens,
+    Exchange, NewRefreshToken, Rotation, has_kept_end, has_open_session, keep_end, lock_with_session, revoke_all_sessions, revoke_session,
+    rotate, session_of_token, start_session, sweep_tokens,
 };
 pub use waiting::{confirm, find_waiting, insert_waiting, list_waiting, refuse, sweep_waiting};
 
@@ -17,9 +18,9 @@ use serde_json::Value;
 use crate::access_ends::{self, AccessEnd};
 use crate::connection::Connection;
 use crate::error::{Meaning, StorageError};
-use crate::on;
 use crate::schema::accounts as t;
 use crate::types::{Json, Timestamp};
+use crate::{lock, on};
 
 /// A stored account.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable)]
@@ -53,6 +54,14 @@ pub struct Account {
     pub updated_at: Timestamp,
     /// User of the hosted project with whom it is linked.
     pub auth_user_id: Option<String>,
+}
+
+impl Account {
+    /// Whether whoever signed up said that a program stands behind it.
+    #[must_use]
+    pub fn is_simulated(&self) -> bool {
+        self.user_metadata.0.get("simulated") == Some(&Value::Bool(true))
+    }
 }
 
 /// An account to store.
@@ -128,6 +137,35 @@ pub fn find(conn: &mut Connection, account_id: &str) -> Result<Account, StorageE
     let found: Option<Account> =
         on!(conn, c => t::table.filter(t::account_id.eq(account_id)).select(Account::as_select()).first(c).optional())?;
     found.ok_or_else(|| StorageError::not_found("account", account_id))
+}
+
+/// One account, locked until the transaction ends: whatever begins, renews or ends its sessions locks it first, so that what is decided about them
+/// holds when it is written.
+///
+/// # Errors
+/// [`StorageError::NotFound`].
+pub fn lock(conn: &mut Connection, account_id: &str) -> Result<Account, StorageError> {
+    let found: Vec<Account> = lock!(conn, t::table.filter(t::account_id.eq(account_id)).select(Account::as_select()) => Account)?;
+    found.into_iter().next().ok_or_else(|| StorageError::not_found("account", account_id))
+}
+
+/// [`lock`], where there need not be one.
+fn lock_if_there(conn: &mut Connection, account_id: &str) -> Result<Option<Account>, StorageError> {
+    match lock(conn, account_id) {
+        Err(StorageError::NotFound { .. }) => Ok(None),
+        found => found.map(Some),
+    }
+}
+
+/// Locks an account whose password was looked at a while ago; `None` when it may not sign in any more, or has another password, role or tenant since.
+///
+/// # Errors
+/// As any query.
+pub fn lock_unchanged(conn: &mut Connection, seen: &Account) -> Result<Option<Account>, StorageError> {
+    let is_same = |now: &Account| {
+        now.is_active && now.password_hash == seen.password_hash && now.role == seen.role && now.tenant_id == seen.tenant_id
+    };
+    Ok(lock_if_there(conn, &seen.account_id)?.filter(is_same))
 }
 
 /// Names that others see of those of `account_ids` that exist, by account id.
@@ -233,12 +271,13 @@ pub fn find_by_email(conn: &mut Connection, email: &str) -> Result<Option<Accoun
     Ok(on!(conn, c => t::table.filter(t::email.eq(&email)).select(Account::as_select()).first(c).optional())?)
 }
 
-/// Changes an account.
+/// Changes an account. Call it in a transaction.
 ///
 /// # Errors
 /// [`StorageError::NotFound`].
 pub fn update(conn: &mut Connection, account_id: &str, patch: &AccountPatch, now: DateTime<Utc>) -> Result<Account, StorageError> {
-    let before = find(conn, account_id)?;
+    // Locked: else a new name would write back the password that another transaction has just replaced.
+    let before = lock(conn, account_id)?;
     let changes = (
         t::password_hash.eq(patch.password_hash.clone().or(before.password_hash)),
         t::display_name.eq(patch.display_name.clone().unwrap_or(before.display_name)),

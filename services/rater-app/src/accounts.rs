@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use storage::accounts::AccountPatch;
 use storage::connection::Connection;
 use storage::raters;
-use web::caller::Caller;
+use web::caller::{Caller, Credential};
 use web::client_address;
 use web::json::{JsonBody, QueryOf, parse_json};
 use web::problem::Problem;
@@ -18,6 +18,7 @@ use crate::auth_user::{User, user_of};
 use crate::hosted_sign_in::{self, session_there};
 use crate::recovery;
 use crate::sign_in;
+use crate::standing::require_session;
 use crate::state::State;
 
 /// What is said after a sign-out of which a hosted project could not be told.
@@ -135,7 +136,7 @@ pub async fn issue_token(
             }
             "refresh_token" => {
                 let token: RefreshToken = parse_json(body.as_bytes())?;
-                sign_in::refresh(&state, &token.refresh_token).await
+                sign_in::refresh(&state, &token.refresh_token, &address_of(&request, &state)).await
             }
             _ => Err(AuthRefusal::unsupported_grant_type()),
         }
@@ -163,8 +164,9 @@ pub async fn recover(
     answer(work.await)
 }
 
-/// Ends sessions: their refresh tokens stop working and their sockets are closed, on every process; access tokens run out by themselves.
-#[utoipa::path(post, path = "/auth/v1/logout", tag = "sign-in", params(LogoutScope), security(("token" = []), ("key" = [])), responses((status = 204), (status = 200, description = "{msg}: the session has ended here, and the hosted project that signs people in did not answer"), AuthRefusals))]
+/// Ends sessions: their refresh tokens stop working and their sockets are closed, on every process; access tokens run out by themselves. A session
+/// that has ended ends no other, and an API key has none.
+#[utoipa::path(post, path = "/auth/v1/logout", tag = "sign-in", params(LogoutScope), security(("token" = [])), responses((status = 204), (status = 200, description = "{msg}: the session has ended here, and the hosted project that signs people in did not answer"), AuthRefusals))]
 pub async fn logout(
     request: HttpRequest,
     state: Data<State>,
@@ -177,19 +179,36 @@ pub async fn logout(
         if !["global", "local", "others"].contains(&scope.as_str()) {
             return Err(AuthRefusal::validation_failed("scope: use global, local or others"));
         }
+        if caller.credential == Credential::Key {
+            return Err(AuthRefusal::key_has_no_session());
+        }
+        require_session(&state, &caller, &request).await?;
+        let session = caller.session_id.clone().ok_or_else(AuthRefusal::session_not_found)?;
         let now = state.clock.now();
-        let (account_id, session_id) = (caller.account_id.clone(), caller.session_id.clone());
-        let ended = match session_there(&state, &caller, &request) {
-            Some((project, token)) => hosted_sign_in::sign_out(project, &token, &scope).await?,
-            None => hosted_sign_in::Ended::Everywhere,
+        let account_id = caller.account_id.clone();
+        let there = match session_there(&state, &caller, &request) {
+            Some((project, token)) => Some(hosted_sign_in::sign_out(project, &token, &scope).await?),
+            None => None,
         };
-        let end = move |tx: &mut Connection| match (scope.as_str(), session_id.as_deref()) {
-            ("local", Some(session)) => storage::accounts::revoke_session(tx, session, now),
-            ("others", session) => storage::accounts::revoke_all_sessions(tx, &account_id, session, now),
-            (_, session) => {
-                // By name, too: its token may say the second of the end as the time of its issue.
-                session.map_or(Ok(0), |session| storage::accounts::revoke_session(tx, session, now))?;
-                storage::accounts::revoke_all_sessions(tx, &account_id, None, now)
+        let ended = there.unwrap_or(hosted_sign_in::Ended::Everywhere);
+        // A session that the project does not know any more ends no other.
+        let scope = if ended == hosted_sign_in::Ended::Unknown { "local".to_owned() } else { scope };
+        let end = move |tx: &mut Connection| {
+            match there {
+                // Behind the lock: of two that end each other one comes first.
+                None => drop(storage::accounts::lock_with_session(tx, &account_id, &session, now)?),
+                Some(hosted_sign_in::Ended::Everywhere) => {}
+                Some(_) if scope == "others" => {}
+                Some(_) => hosted_sign_in::keep_end(tx, &account_id, &session, now)?,
+            }
+            match scope.as_str() {
+                "local" => storage::accounts::revoke_session(tx, &session, now),
+                "others" => storage::accounts::revoke_all_sessions(tx, &account_id, Some(&session), now),
+                _ => {
+                    // By name, too: its token may say the second of the end as the time of its issue.
+                    storage::accounts::revoke_session(tx, &session, now)?;
+                    storage::accounts::revoke_all_sessions(tx, &account_id, None, now)
+                }
             }
         };
         state.storage.transaction(end).await?;
@@ -197,7 +216,7 @@ pub async fn logout(
         Ok::<_, AuthRefusal>(ended)
     };
     match work.await {
-        Ok(hosted_sign_in::Ended::Everywhere) => HttpResponse::NoContent().finish(),
+        Ok(hosted_sign_in::Ended::Everywhere | hosted_sign_in::Ended::Unknown) => HttpResponse::NoContent().finish(),
         Ok(hosted_sign_in::Ended::Here) => HttpResponse::Ok().json(json!({ "msg": ENDED_HERE })),
         Err(refusal) => refusal.response(),
     }
@@ -218,7 +237,7 @@ pub async fn get_user(request: HttpRequest, state: Data<State>, caller: Result<C
     answer(work.await)
 }
 
-/// Changes the signed-in user's password or metadata.
+/// Changes the signed-in user's password or metadata, while the session goes on.
 #[utoipa::path(put, path = "/auth/v1/user", tag = "sign-in", request_body = UserChanges, security(("token" = []), ("key" = [])), responses((status = 200, body = User), AuthRefusals))]
 pub async fn update_user(
     request: HttpRequest,
@@ -228,11 +247,15 @@ pub async fn update_user(
 ) -> HttpResponse {
     let work = async {
         let (caller, changes) = (caller?, body?.0);
+        if caller.credential == Credential::Key {
+            return Err(storage::error::StorageError::not_found("account", caller.account_id).into());
+        }
+        require_session(&state, &caller, &request).await?;
+        let session = caller.session_id.clone().ok_or_else(AuthRefusal::session_not_found)?;
         if let Some((project, token)) = session_there(&state, &caller, &request) {
             let data = sign_in::check_metadata(changes.data)?;
             changes.password.as_deref().map_or(Ok(()), sign_in::check_password)?;
-            let session = caller.session_id.as_deref();
-            return hosted_sign_in::update_user(&state, project, &token, session, changes.password, data).await;
+            return hosted_sign_in::update_user(&state, project, &token, &session, changes.password, data).await;
         }
         if changes.email.is_some() {
             return Err(AuthRefusal::validation_failed("email: An address cannot be changed here; ask whoever runs the system"));
@@ -240,7 +263,7 @@ pub async fn update_user(
         let password_hash = match changes.password {
             Some(password) => {
                 sign_in::check_password(&password)?;
-                Some(sign_in::hash_password(password).await?)
+                Some(state.hashing.hash_for(&caller.account_id, password).await?)
             }
             None => None,
         };
@@ -250,7 +273,8 @@ pub async fn update_user(
         let account = state
             .storage
             .transaction(move |tx| {
-                let before = storage::accounts::find(tx, &caller.account_id)?;
+                // Hashing took its time: meanwhile the session may have ended.
+                let before = storage::accounts::lock_with_session(tx, &caller.account_id, &session, now)?;
                 let mut metadata = before.user_metadata.as_object().cloned().unwrap_or_default();
                 for (key, value) in data.clone() {
                     // Whether an account is a program's was said at sign-up, and stays said.
@@ -269,7 +293,7 @@ pub async fn update_user(
                     raters::rename(tx, rater_id, name, now)?;
                 }
                 if password_hash.is_some() {
-                    storage::accounts::revoke_all_sessions(tx, &caller.account_id, caller.session_id.as_deref(), now)?;
+                    storage::accounts::revoke_all_sessions(tx, &caller.account_id, Some(&session), now)?;
                 }
                 storage::accounts::update(tx, &caller.account_id, &patch, now)
             })

@@ -1,5 +1,6 @@
-//! Sign-ins, sign-ups and mails for new passwords are counted, in the database, so that all processes count together: passwords cannot be guessed by
-//! trying, accounts cannot be made without end, and nobody's mailbox is filled. The names of buckets are hashes: no address of anybody stands in the table.
+//! Sign-ins, refreshes, sign-ups and mails for new passwords are counted, in the database, so that all processes count together: passwords cannot be
+//! guessed by trying, made-up refresh tokens use up no limit of a hosted project, accounts cannot be made without end, and nobody's mailbox is filled.
+//! The names of buckets are hashes: no address of anybody stands in the table.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -28,34 +29,68 @@ const MAILS_PER_ADDRESS: u32 = 30;
 /// Most empty buckets remembered here.
 const CAPACITY: usize = 10_000;
 
-/// Buckets that were found empty: whoever goes on trying is refused without asking the database.
+/// How long such a bucket is believed to be empty without asking: a success at another process may have filled it.
+const BELIEVED: TimeDelta = TimeDelta::seconds(2);
+
+/// Buckets that were found empty: whoever goes on trying is refused, and the database asked once in a while only.
 #[derive(Debug, Default)]
-pub struct Attempts(Mutex<HashMap<String, DateTime<Utc>>>);
+pub struct Attempts(Mutex<Notes>);
+
+#[derive(Debug, Default)]
+struct Notes {
+    empty: HashMap<String, Note>,
+    /// How often something was put back here: a bucket that was read before may hold something since.
+    given_back: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Note {
+    /// When the bucket holds something by itself.
+    full_at: DateTime<Utc>,
+    believed_until: DateTime<Utc>,
+}
 
 impl Attempts {
     fn wait_for(&self, buckets: &[(String, Rule)], now: DateTime<Utc>) -> Option<u64> {
-        let empty = self.lock();
-        let ends = buckets.iter().filter_map(|(bucket, _)| empty.get(bucket));
-        ends.map(|end| (*end - now).num_milliseconds()).filter(|left| *left > 0).max().map(|left| left.unsigned_abs().div_ceil(1_000))
+        let notes = self.lock();
+        let believed = buckets.iter().filter_map(|(bucket, _)| notes.empty.get(bucket)).filter(|note| note.believed_until > now);
+        let left = believed.map(|note| (note.full_at - now).num_milliseconds()).filter(|left| *left > 0).max();
+        left.map(|left| left.unsigned_abs().div_ceil(1_000))
     }
 
-    fn note(&self, bucket: String, until: DateTime<Utc>, now: DateTime<Utc>) {
-        let mut empty = self.lock();
-        if empty.len() >= CAPACITY {
-            empty.retain(|_, end| *end > now);
+    fn given_back(&self) -> u64 {
+        self.lock().given_back
+    }
+
+    /// Notes what was found when so much had been put back.
+    fn note(&self, bucket: String, full_at: DateTime<Utc>, now: DateTime<Utc>, given_back: u64) {
+        let mut notes = self.lock();
+        if notes.given_back != given_back {
+            return;
+        }
+        if notes.empty.len() >= CAPACITY {
+            notes.empty.retain(|_, note| note.believed_until > now);
         }
         // Where there is no room the database goes on saying it.
-        if empty.len() < CAPACITY {
-            empty.insert(bucket, until);
+        if notes.empty.len() < CAPACITY {
+            notes.empty.insert(bucket, Note { full_at, believed_until: full_at.min(now + BELIEVED) });
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, DateTime<Utc>>> {
+    fn forget(&self, buckets: &[&str]) {
+        let mut notes = self.lock();
+        notes.given_back = notes.given_back.wrapping_add(1);
+        for bucket in buckets {
+            notes.empty.remove(*bucket);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Notes> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Counts a sign-in before its password is looked at, so that many at once are not all let through; [`succeeded`] takes it back.
+/// Counts a sign-in before its password is looked at, so that many at once are not all let through; [`succeeded`] and [`not_looked_at`] take it back.
 ///
 /// # Errors
 /// 429 when this e-mail address or network address has had its tries; nothing is counted then.
@@ -68,7 +103,8 @@ pub async fn begin(state: &State, email: &str, address: &str) -> Result<(), Auth
     })
 }
 
-/// After a success: forgets the failures of the e-mail address, and takes this try back from the network address. Call it in a transaction.
+/// After a success: forgets the failures of the e-mail address, and takes this try back from the network address. Call it in a transaction, and
+/// [`may_try_again`] after that.
 ///
 /// # Errors
 /// As any query.
@@ -77,6 +113,48 @@ pub fn succeeded(conn: &mut Connection, email: &str, address: &str, now: DateTim
     // In the order in which they are taken.
     rate_limits::give_back(conn, &address, address_rule, 1, now)?;
     rate_limits::give_back(conn, &email, email_rule, PER_EMAIL, now)
+}
+
+/// After the commit of what gave tries back: this process believes no longer that there are none.
+pub fn may_try_again(state: &State, email: &str, address: &str) {
+    state.attempts.forget(&[&of_email(email).0, &of_address(address).0]);
+}
+
+/// Takes a try back whose password was not looked at.
+///
+/// # Errors
+/// As any query.
+pub async fn not_looked_at(state: &State, email: &str, address: &str) -> Result<(), StorageError> {
+    let (buckets, now) = ([of_address(address), of_email(email)], state.clock.now());
+    let give_back =
+        move |tx: &mut Connection| buckets.iter().try_for_each(|(bucket, rule)| rate_limits::give_back(tx, bucket, *rule, 1, now));
+    state.storage.transaction(give_back).await?;
+    may_try_again(state, email, address);
+    Ok(())
+}
+
+/// Counts a refresh that has failed, or one that goes on to a hosted project, before it does; [`refreshed`] takes that back.
+///
+/// # Errors
+/// 429 when this network address has had its tries.
+pub async fn begin_refresh(state: &State, address: &str) -> Result<(), AuthRefusal> {
+    let taken = take(state, vec![of_refresh(address)]).await?;
+    taken.map_err(|seconds| {
+        tracing::warn!(address, seconds, "refreshes are refused after too many failures");
+        AuthRefusal::too_many_refreshes(seconds)
+    })
+}
+
+/// Takes a refresh back that went well, or that the project did not look at.
+///
+/// # Errors
+/// As any query.
+pub async fn refreshed(state: &State, address: &str) -> Result<(), StorageError> {
+    let ((bucket, rule), now) = (of_refresh(address), state.clock.now());
+    let counted = bucket.clone();
+    state.storage.transaction(move |tx| rate_limits::give_back(tx, &counted, rule, 1, now)).await?;
+    state.attempts.forget(&[&bucket]);
+    Ok(())
 }
 
 /// Counts a sign-up; it stays counted whatever becomes of it.
@@ -124,10 +202,11 @@ async fn take(state: &State, buckets: Vec<(String, Rule)>) -> Result<Result<(), 
     if let Some(seconds) = state.attempts.wait_for(&buckets, now) {
         return Ok(Err(seconds));
     }
+    let given_back = state.attempts.given_back();
     let taken = state.storage.transaction(move |tx| rate_limits::take_one_of_each(tx, &buckets, now)).await?;
     Ok(taken.map_err(|empty| {
         let until = now + TimeDelta::seconds(i64::try_from(empty.seconds).unwrap_or(i64::MAX));
-        state.attempts.note(empty.bucket, until, now);
+        state.attempts.note(empty.bucket, until, now, given_back);
         empty.seconds
     }))
 }
@@ -149,6 +228,10 @@ fn of_address(address: &str) -> (String, Rule) {
     (format!("sign-in:address:{}", hash_key(address)), per_minute(PER_ADDRESS))
 }
 
+fn of_refresh(address: &str) -> (String, Rule) {
+    (format!("refresh:address:{}", hash_key(address)), per_minute(PER_ADDRESS))
+}
+
 fn per_minute(most: u32) -> Rule {
     Rule { capacity: f64::from(most), per_second: f64::from(most) / 60.0 }
 }
@@ -166,14 +249,28 @@ mod tests {
     fn what_is_remembered_of_empty_buckets_has_a_bound_and_an_end() {
         let (attempts, now) = (Attempts::default(), "2026-01-15T12:00:00Z".parse::<DateTime<Utc>>().unwrap());
         for n in 0..CAPACITY + 100 {
-            attempts.note(format!("b{n}"), now + TimeDelta::seconds(30), now);
+            attempts.note(format!("b{n}"), now + TimeDelta::seconds(30), now, 0);
         }
-        assert_eq!(attempts.lock().len(), CAPACITY);
+        assert_eq!(attempts.lock().empty.len(), CAPACITY);
         let asked = [("b7".to_owned(), per_minute(5))];
         assert_eq!(attempts.wait_for(&asked, now), Some(30));
-        assert_eq!(attempts.wait_for(&asked, now + TimeDelta::milliseconds(29_900)), Some(1));
-        assert_eq!(attempts.wait_for(&asked, now + TimeDelta::seconds(30)), None);
-        attempts.note("new".to_owned(), now + TimeDelta::seconds(90), now + TimeDelta::seconds(31));
-        assert_eq!(attempts.lock().len(), 1, "those whose time is over make room");
+        assert_eq!(attempts.wait_for(&asked, now + TimeDelta::milliseconds(1_900)), Some(29));
+        assert_eq!(attempts.wait_for(&asked, now + BELIEVED), None, "the database is asked again");
+        attempts.note("new".to_owned(), now + TimeDelta::seconds(90), now + TimeDelta::seconds(31), 0);
+        assert_eq!(attempts.lock().empty.len(), 1, "those whose time is over make room");
+    }
+
+    #[test]
+    fn what_was_put_back_is_not_believed_to_be_missing() {
+        let (attempts, now) = (Attempts::default(), "2026-01-15T12:00:00Z".parse::<DateTime<Utc>>().unwrap());
+        let asked = [("b1".to_owned(), per_minute(5))];
+        let note = |given_back| attempts.note("b1".to_owned(), now + TimeDelta::seconds(12), now, given_back);
+        note(attempts.given_back());
+        assert_eq!(attempts.wait_for(&asked, now), Some(12));
+        let read_before = attempts.given_back();
+        attempts.forget(&["b1"]);
+        assert_eq!(attempts.wait_for(&asked, now), None);
+        note(read_before);
+        assert_eq!(attempts.wait_for(&asked, now), None, "found empty before something was put back");
     }
 }

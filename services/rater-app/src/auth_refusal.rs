@@ -40,7 +40,7 @@ pub enum AuthRefusals {
     /// Nobody is signed in, or the token does not count any more.
     #[response(status = 401)]
     Nobody(AuthRefusalBody),
-    /// The key lacks the scope, or another site's page asked.
+    /// The session has ended, the caller is a key and has none, the key lacks the scope, or another site's page asked.
     #[response(status = 403)]
     Forbidden(AuthRefusalBody),
     /// The caller is a key and has no account.
@@ -93,6 +93,40 @@ impl AuthRefusal {
     pub fn too_many_mails(retry_after_s: u64) -> Self {
         let message = format!("Too many mails for a new password; try again in {retry_after_s} seconds");
         Self { retry_after_s: Some(retry_after_s), ..Self::new(429, "over_request_rate_limit", message) }
+    }
+
+    /// Too many refresh tokens that do not work.
+    #[must_use]
+    pub fn too_many_refreshes(retry_after_s: u64) -> Self {
+        let message = format!("Too many refresh tokens that do not work; try again in {retry_after_s} seconds");
+        Self { retry_after_s: Some(retry_after_s), ..Self::new(429, "over_request_rate_limit", message) }
+    }
+
+    /// No turn to look at a password, or to keep a new one, came in time; this is no failed sign-in.
+    #[must_use]
+    pub fn hashing_is_busy(retry_after_s: u64) -> Self {
+        let message = format!("Too many people sign in at once; try again in {retry_after_s} seconds");
+        Self { retry_after_s: Some(retry_after_s), ..Self::new(429, "over_request_rate_limit", message) }
+    }
+
+    /// Another new password of the same account is under way.
+    #[must_use]
+    pub fn password_is_being_set() -> Self {
+        let message = "Another new password of this account is being set; try again in 1 second";
+        Self { retry_after_s: Some(1), ..Self::new(429, "over_request_rate_limit", message) }
+    }
+
+    /// The session of the access token has ended, or belongs to somebody else's.
+    #[must_use]
+    pub fn session_not_found() -> Self {
+        Self::new(403, "session_not_found", "Session from session_id claim in JWT does not exist; sign in again")
+    }
+
+    /// An API key signs out.
+    #[must_use]
+    pub fn key_has_no_session() -> Self {
+        let message = "An API key has no session that could end; to end what it may do, revoke it: DELETE /v1/api-keys/{key_id} of the campaign runtime, or endcap keys revoke";
+        Self::new(403, "session_not_found", message)
     }
 
     /// As [`Self::invalid_credentials`], where new accounts are confirmed: one answer for those that wait as well, or it would tell which addresses
@@ -254,6 +288,7 @@ impl From<StorageError> for AuthRefusal {
     fn from(error: StorageError) -> Self {
         match error {
             StorageError::Conflict { code: "account_exists", .. } => Self::user_already_exists(),
+            StorageError::NotFound { what: "session", .. } => Self::session_not_found(),
             other => Problem::from(other).into(),
         }
     }

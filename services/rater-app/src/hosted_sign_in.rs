@@ -8,9 +8,8 @@
 use std::str::FromStr as _;
 
 use actix_web::HttpRequest;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::role::Role;
-use realtime::authority::Grant;
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use storage::accounts::{self, Account, AccountPatch, HostedAccount, NewAccount};
@@ -19,13 +18,18 @@ use storage::error::StorageError;
 use storage::raters::{self, NewRater};
 use supabase::auth::{AuthError, AuthSession, AuthUser, SignedUp};
 use supabase::project::Project;
-use web::caller::{Caller, Credential, SESSION_COOKIE};
+use web::caller::Caller;
 use web::token::Claims;
 
 use crate::auth_refusal::AuthRefusal;
 use crate::auth_user::User;
 use crate::sign_in::{self, Made, Session};
+use crate::standing::{grant_of, token_of};
 use crate::state::State;
+
+/// How long the end of a session is kept that the project was not told: longer than any refresh token of this installation lives. Those of a project
+/// may live longer; whoever comes with one that is younger has the session ended there.
+const ENDS_KEPT: TimeDelta = TimeDelta::days(400);
 
 /// Makes a user of the project, and an account here once it is signed in.
 ///
@@ -59,7 +63,7 @@ pub async fn sign_in(state: &State, project: &Project, email: &str, password: &s
 /// What the project refuses; 503 while it does not answer, and then the token stays good.
 pub async fn refresh(state: &State, project: &Project, refresh_token: &str) -> Result<Session, AuthRefusal> {
     let session = project.refresh_session(refresh_token).await.map_err(of_our_key)?;
-    if has_ended_here(state, &session.access_token).await {
+    if has_ended_here(state, &session.access_token).await? {
         // The project was out of reach when the session ended; now it can be told.
         if let Err(error) = project.sign_out(&session.access_token, "local").await {
             tracing::warn!(%error, "a session that has ended here could not be ended in the project");
@@ -70,10 +74,23 @@ pub async fn refresh(state: &State, project: &Project, refresh_token: &str) -> R
 }
 
 /// Whether the session of a token of the project was ended here.
-async fn has_ended_here(state: &State, token: &str) -> bool {
-    let Some(claims) = claims_of(state, token).await else { return false };
-    let grant = Grant { account: claims.account_id().to_owned(), session: claims.session_id, issued_at: Some(claims.iat) };
-    state.ended.is_over(&grant)
+async fn has_ended_here(state: &State, token: &str) -> Result<bool, AuthRefusal> {
+    let Some(claims) = claims_of(state, token).await else { return Ok(false) };
+    if state.ended.is_over(&grant_of(&claims)) {
+        return Ok(true);
+    }
+    let Some(session) = claims.session_id else { return Ok(false) };
+    Ok(state.storage.read(move |conn| accounts::has_kept_end(conn, &session)).await?)
+}
+
+/// Keeps that a session has ended here of which the project could not be told. Call it in the transaction that ends it.
+///
+/// # Errors
+/// As any query.
+pub fn keep_end(tx: &mut Connection, account_id: &str, session_id: &str, now: DateTime<Utc>) -> Result<(), StorageError> {
+    // Of a token that does not name the account yet it is the user's id.
+    let linked = accounts::find_by_auth_user(tx, account_id)?.map(|account| account.account_id);
+    accounts::keep_end(tx, linked.as_deref().unwrap_or(account_id), session_id, now + ENDS_KEPT, now)
 }
 
 async fn claims_of(state: &State, token: &str) -> Option<Claims> {
@@ -88,18 +105,25 @@ pub enum Ended {
     Everywhere,
     /// The project did not answer.
     Here,
+    /// The project does not know the session, or not any more: this one alone ends, here.
+    Unknown,
 }
 
-/// Ends sessions in the project. One that does not answer is no reason to keep somebody signed in here.
+/// Ends sessions in the project. One that does not answer is no reason to keep somebody signed in here, and one that has ended the session already
+/// even less; its clients pass over the same refusals.
 ///
 /// # Errors
-/// What the project refuses.
+/// What else the project refuses.
 pub async fn sign_out(project: &Project, token: &str, scope: &str) -> Result<Ended, AuthRefusal> {
     match project.sign_out(token, scope).await {
         Ok(()) => Ok(Ended::Everywhere),
         Err(AuthError::Unavailable(reason)) => {
             tracing::warn!(reason, "a session has ended here, and the project could not be told");
             Ok(Ended::Here)
+        }
+        Err(AuthError::Refused { status: 401 | 403 | 404, code, .. }) => {
+            tracing::info!(code, "a session has ended here that the project does not know");
+            Ok(Ended::Unknown)
         }
         Err(refused) => Err(refused.into()),
     }
@@ -109,7 +133,7 @@ pub async fn sign_out(project: &Project, token: &str, scope: &str) -> Result<End
 #[must_use]
 pub fn session_there<'a>(state: &'a State, caller: &Caller, request: &HttpRequest) -> Option<(&'a Project, String)> {
     let project = state.hosted.as_ref()?;
-    let token = token_of(request).filter(|_| caller.credential != Credential::Key)?;
+    let token = token_of(caller, request)?;
     let claims = state.access.tokens().verify_access(&token).ok()?;
     // Our own tokens name an account, those of the project its user, by a UUID.
     (!claims.sub.starts_with("acc_")).then_some((project, token))
@@ -141,19 +165,20 @@ pub async fn update_user(
     state: &State,
     project: &Project,
     token: &str,
-    session_id: Option<&str>,
+    session_id: &str,
     password: Option<String>,
     mut data: Map<String, Value>,
 ) -> Result<User, AuthRefusal> {
     // Whether an account is a program's was said at sign-up, and stays said.
     data.remove("simulated");
-    let (ends_others, session_id) = (password.is_some(), session_id.map(str::to_owned));
+    let (ends_others, session_id) = (password.is_some(), session_id.to_owned());
     let user = project.update_user(token, password.map(SecretString::from).as_ref(), &data).await?;
     let (account, _) = link(state, &user, state.clock.now()).await?;
     let (name, metadata, now) = (sign_in::given_name(&data), user.user_metadata.clone(), state.clock.now());
     state
         .storage
         .transaction(move |tx| {
+            accounts::lock(tx, &account.account_id)?;
             if let (Some(rater_id), Some(name)) = (&account.rater_id, &name) {
                 raters::rename(tx, rater_id, name, now)?;
             }
@@ -161,7 +186,7 @@ pub async fn update_user(
                 AccountPatch { display_name: name.clone(), user_metadata: Some(Value::Object(metadata.clone())), password_hash: None };
             if ends_others {
                 // As the project does.
-                accounts::revoke_all_sessions(tx, &account.account_id, session_id.as_deref(), now)?;
+                accounts::revoke_all_sessions(tx, &account.account_id, Some(&session_id), now)?;
             }
             accounts::update(tx, &account.account_id, &patch, now)
         })
@@ -313,12 +338,6 @@ fn user_of(user: AuthUser) -> User {
         created_at,
         is_anonymous: false,
     }
-}
-
-fn token_of(request: &HttpRequest) -> Option<String> {
-    let header = request.headers().get("authorization").and_then(|value| value.to_str().ok());
-    let bearer = header.and_then(|text| text.split_once(' ')).map(|(_, token)| token.trim().to_owned());
-    bearer.or_else(|| request.cookie(SESSION_COOKIE).map(|cookie| cookie.value().to_owned()))
 }
 
 /// A refusal of a call that carries our key only: 401 and 403 mean the key and not the person.

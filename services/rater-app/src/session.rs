@@ -18,7 +18,7 @@ use web::settings::Settings;
 
 use crate::accounts::address_of;
 use crate::auth_refusal::{AuthRefusal, AuthRefusals};
-use crate::hosted_sign_in::session_there;
+use crate::hosted_sign_in::{self, Ended, session_there};
 use crate::sign_in::{self, Session};
 use crate::state::State;
 
@@ -68,7 +68,7 @@ pub async fn refresh_session(request: HttpRequest, state: Data<State>) -> HttpRe
     let work = async {
         refuse_foreign_pages(&request, &state)?;
         let cookie = request.cookie(REFRESH_COOKIE).ok_or_else(AuthRefusal::refresh_token_not_found)?;
-        sign_in::refresh(&state, cookie.value()).await
+        sign_in::refresh(&state, cookie.value(), &address_of(&request, &state)).await
     };
     match work.await {
         Ok(session) => with_cookies(HttpResponse::NoContent(), &session, &state.settings).finish(),
@@ -82,12 +82,17 @@ pub async fn end_session(request: HttpRequest, state: Data<State>) -> HttpRespon
     let work = async {
         refuse_foreign_pages(&request, &state)?;
         let caller = identify(&request).await.ok().flatten();
-        if let Some(caller) = &caller {
-            end_session_there(&request, &state, caller).await;
-        }
+        let is_kept = match &caller {
+            Some(caller) => !end_session_there(&request, &state, caller).await,
+            None => false,
+        };
         let hash = request.cookie(REFRESH_COOKIE).map(|cookie| hash_key(cookie.value()));
+        let account_id = caller.as_ref().map(|caller| caller.account_id.clone());
         let (session, now) = (caller.and_then(|caller| caller.session_id), state.clock.now());
         let end = move |tx: &mut Connection| {
+            if let (true, Some(account_id), Some(session)) = (is_kept, &account_id, &session) {
+                hosted_sign_in::keep_end(tx, account_id, session, now)?;
+            }
             let of_token = hash.as_deref().map_or(Ok(None), |hash| stored::session_of_token(tx, hash))?;
             let ended: BTreeSet<String> = of_token.into_iter().chain(session.clone()).collect();
             ended.iter().try_for_each(|session| stored::revoke_session(tx, session, now).map(drop))
@@ -106,12 +111,16 @@ pub async fn end_session(request: HttpRequest, state: Data<State>) -> HttpRespon
     response.cookie(ended_session_cookie(&state.settings)).cookie(refresh_cookie(String::new(), 0, &state.settings)).finish()
 }
 
-/// Ends the session in the hosted project, if it is one of those. A project that does not answer is no reason to keep somebody signed in here.
-async fn end_session_there(request: &HttpRequest, state: &State, caller: &Caller) {
-    if let Some((project, token)) = session_there(state, caller, request)
-        && let Err(error) = project.sign_out(&token, "local").await
-    {
-        tracing::warn!(%error, "a session could not be ended in the project; its refresh token runs out there by itself");
+/// Ends the session in the hosted project, if it is one of those; whether nothing is left to be ended there. A project that does not answer, or
+/// refuses, is no reason to keep somebody signed in here.
+async fn end_session_there(request: &HttpRequest, state: &State, caller: &Caller) -> bool {
+    let Some((project, token)) = session_there(state, caller, request) else { return true };
+    match hosted_sign_in::sign_out(project, &token, "local").await {
+        Ok(ended) => ended == Ended::Everywhere,
+        Err(refusal) => {
+            tracing::warn!(code = refusal.error_code(), "a session could not be ended in the project; its refresh token is refused here");
+            false
+        }
     }
 }
 

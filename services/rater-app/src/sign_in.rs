@@ -1,7 +1,5 @@
 //! The rules of accounts and sessions, without HTTP: sign-up, sign-in, refresh. Pages and `/auth/v1` both call these.
 
-use std::time::Duration;
-
 use std::str::FromStr;
 
 use chrono::TimeDelta;
@@ -12,7 +10,6 @@ use serde_json::{Map, Value};
 use storage::accounts::{self, Account, Exchange, NewAccount, NewRefreshToken, Rotation};
 use storage::error::StorageError;
 use storage::raters::{self, NewRater};
-use tokio::sync::Semaphore;
 use web::access::hash_key;
 use web::password;
 use web::problem::Problem;
@@ -76,7 +73,7 @@ pub async fn sign_up(state: &State, email: &str, password: &str, data: Map<Strin
         }
         return hosted_sign_in::sign_up(state, project, &email, password, &metadata).await;
     }
-    let password_hash = hash_password(password.to_owned()).await?;
+    let password_hash = state.hashing.hash(password.to_owned()).await?;
     if state.settings.sign_in.signup == Signup::Approval {
         return wait_for_approval(state, email, password_hash, metadata).await;
     }
@@ -134,7 +131,6 @@ async fn wait_for_approval(state: &State, email: String, password_hash: String, 
 /// The same refusal, after the same work, for an unknown e-mail address and a wrong password; 429 after too many failures.
 pub async fn sign_in(state: &State, email: &str, password: &str, address: &str) -> Result<Session, AuthRefusal> {
     let email = email.trim().to_lowercase();
-    let now = state.clock.now();
     attempts::begin(state, &email, address).await?;
     let wanted = email.clone();
     let account = state.storage.read(move |conn| accounts::find_by_email(conn, &wanted)).await?;
@@ -143,33 +139,46 @@ pub async fn sign_in(state: &State, email: &str, password: &str, address: &str) 
         && !has_own_password(account.as_ref())
     {
         let session = hosted_sign_in::sign_in(state, project, &email, password).await;
-        if !matches!(&session, Err(refusal) if refusal.error_code() == "invalid_credentials") {
-            let address = address.to_owned();
-            state.storage.transaction(move |tx| attempts::succeeded(tx, &email, &address, now)).await?;
+        match &session {
+            Ok(_) => {
+                let (of, from, now) = (email.clone(), address.to_owned(), state.clock.now());
+                state.storage.transaction(move |tx| attempts::succeeded(tx, &of, &from, now)).await?;
+                attempts::may_try_again(state, &email, address);
+            }
+            Err(refusal) if refusal.error_code() == "invalid_credentials" => {}
+            // Whatever it was, it was no guess.
+            Err(_) => attempts::not_looked_at(state, &email, address).await?,
         }
         return session;
     }
     let hash = account.as_ref().filter(|account| account.is_active).and_then(|account| account.password_hash.clone());
-    let typed = password.to_owned();
-    let is_right = off_thread(move || password::verify(&typed, hash.as_deref())).await?;
-    let Some(account) = account.filter(|_| is_right) else {
-        return Err(match state.settings.sign_in.signup {
-            Signup::Approval => AuthRefusal::invalid_credentials_or_waiting(),
-            Signup::Open | Signup::Closed => AuthRefusal::invalid_credentials(),
-        });
+    let is_right = match state.hashing.verify(password.to_owned(), hash).await {
+        Ok(is_right) => is_right,
+        Err(refusal) => {
+            attempts::not_looked_at(state, &email, address).await?;
+            return Err(refusal);
+        }
     };
+    let Some(seen) = account.filter(|_| is_right) else { return Err(wrong_password(state)) };
     let refresh = new_refresh_token();
-    let token = NewRefreshToken { account_id: account.account_id.clone(), ..first_token(state, &refresh) };
+    let token = NewRefreshToken { account_id: seen.account_id.clone(), ..first_token(state, &refresh) };
     let session_id = token.session_id.clone();
-    let (account_id, address) = (account.account_id, address.to_owned());
-    let account = state
+    let (of, from, clock, life) = (email.clone(), address.to_owned(), state.clock.clone(), refresh_life(state));
+    let began = state
         .storage
         .transaction(move |tx| {
-            attempts::succeeded(tx, &email, &address, now)?;
-            accounts::start_session(tx, &token, now)?;
-            accounts::find(tx, &account_id)
+            // Reading and hashing took their time: meanwhile the password may have become another one, or the account been closed.
+            if accounts::lock_unchanged(tx, &seen)?.is_none() {
+                return Ok(None);
+            }
+            let now = clock.now();
+            attempts::succeeded(tx, &of, &from, now)?;
+            accounts::start_session(tx, &NewRefreshToken { expires_at: now + life, ..token.clone() }, now)?;
+            accounts::find(tx, &seen.account_id).map(Some)
         })
         .await?;
+    let Some(account) = began else { return Err(wrong_password(state)) };
+    attempts::may_try_again(state, &email, address);
     build_session(state, &account, &session_id, refresh)
 }
 
@@ -179,19 +188,31 @@ pub fn has_own_password(account: Option<&Account>) -> bool {
     account.is_some_and(|account| account.auth_user_id.is_none() && account.password_hash.is_some())
 }
 
-/// Exchanges a refresh token for a new session answer. A token whose successor was used ends its session.
+fn wrong_password(state: &State) -> AuthRefusal {
+    match state.settings.sign_in.signup {
+        Signup::Approval => AuthRefusal::invalid_credentials_or_waiting(),
+        Signup::Open | Signup::Closed => AuthRefusal::invalid_credentials(),
+    }
+}
+
+/// Exchanges a refresh token for a new session answer. A token whose successor was used ends its session. `address` is where the request came from;
+/// tokens that do not work are counted for it, and good ones of this installation never refused for their neighbours.
 ///
 /// # Errors
-/// When the token is unknown, expired, revoked or replaced for longer than is let off.
-pub async fn refresh(state: &State, refresh_token: &str) -> Result<Session, AuthRefusal> {
+/// When the token is unknown, expired, revoked or replaced for longer than is let off; 429 after too many of those.
+pub async fn refresh(state: &State, refresh_token: &str, address: &str) -> Result<Session, AuthRefusal> {
     let now = state.clock.now();
     let next = new_refresh_token();
     let (old_hash, next_hash) = (hash_key(refresh_token), hash_key(&next));
-    if let Some(project) = &state.hosted {
-        let hash = old_hash.clone();
-        if state.storage.read(move |conn| accounts::session_of_token(conn, &hash)).await?.is_none() {
-            return hosted_sign_in::refresh(state, project, refresh_token).await;
+    let hash = old_hash.clone();
+    if state.storage.read(move |conn| accounts::session_of_token(conn, &hash)).await?.is_none() {
+        attempts::begin_refresh(state, address).await?;
+        let Some(project) = &state.hosted else { return Err(AuthRefusal::refresh_token_not_found()) };
+        let session = hosted_sign_in::refresh(state, project, refresh_token).await;
+        if session.as_ref().err().is_none_or(|refusal| refusal.status().is_server_error()) {
+            attempts::refreshed(state, address).await?;
         }
+        return session;
     }
     let exchange = Exchange {
         presented_hash: old_hash,
@@ -204,19 +225,14 @@ pub async fn refresh(state: &State, refresh_token: &str) -> Result<Session, Auth
         Rotation::Rotated { account, session_id } => build_session(state, &account, &session_id, next),
         Rotation::Reused => {
             state.after_commit();
+            attempts::begin_refresh(state, address).await?;
             Err(AuthRefusal::refresh_token_already_used())
         }
-        Rotation::Refused => Err(AuthRefusal::refresh_token_not_found()),
+        Rotation::Refused => {
+            attempts::begin_refresh(state, address).await?;
+            Err(AuthRefusal::refresh_token_not_found())
+        }
     }
-}
-
-/// Hashes a new password away from the threads that answer requests.
-///
-/// # Errors
-/// When the system gives no random salt.
-pub async fn hash_password(password: String) -> Result<String, AuthRefusal> {
-    let hashed = off_thread(move || password::hash(&password)).await?;
-    hashed.map_err(|error| Problem::internal(error).into())
 }
 
 /// Checks a new password.
@@ -311,16 +327,4 @@ fn new_refresh_token() -> String {
     let mut bytes = [0_u8; 32];
     rand::rng().fill_bytes(&mut bytes);
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Passwords hashed at once: each takes 19 MiB and most of a core, and anybody may ask for one.
-static HASHING: Semaphore = Semaphore::const_new(2);
-
-/// Longest wait for a turn to hash; after it the caller is told to come back.
-const HASHING_WAIT: Duration = Duration::from_secs(5);
-
-async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, AuthRefusal> {
-    let turn = tokio::time::timeout(HASHING_WAIT, HASHING.acquire()).await;
-    let _turn = turn.map_err(|_| AuthRefusal::rate_limited(HASHING_WAIT.as_secs()))?.map_err(Problem::internal)?;
-    actix_web::web::block(work).await.map_err(|error| Problem::internal(error).into())
 }

@@ -22,6 +22,7 @@ use web::settings::{ServiceName, Settings};
 use crate::attempts::Attempts;
 use crate::dispatch::gather::Gather;
 use crate::evidence::Known;
+use crate::hashing::Hashing;
 use crate::live::KnownKeys;
 use crate::live::ended::Ended;
 use crate::live::listeners::Listeners;
@@ -53,6 +54,8 @@ pub struct State {
     pub remote_checks: Option<RemoteChecks>,
     /// Who has tried too often.
     pub attempts: Arc<Attempts>,
+    /// Turns at hashing passwords.
+    pub hashing: Arc<Hashing>,
     /// Told after a commit that wrote realtime events.
     pub committed: Arc<Notify>,
     /// Told after a commit that decided a task.
@@ -101,6 +104,7 @@ impl State {
             remote_checks,
             hosted,
             attempts: Arc::new(Attempts::default()),
+            hashing: Arc::default(),
             committed: Arc::new(Notify::new()),
             decided: Arc::new(Notify::new()),
             known: Known::default(),

@@ -64,13 +64,15 @@ fn people_are_made_changed_and_shut_out_on_every_database() {
             tenant_id: None,
             rater_id: None,
             display_name: "Cy".to_owned(),
-            user_metadata: serde_json::json!({}),
+            user_metadata: serde_json::json!({"simulated": true}),
         };
         accounts::insert_waiting(&mut conn, &stranger, domain::time::now()).unwrap();
         assert!(run(&["accounts", "list"]).lines().any(|line| line.contains("cy@endcap.example") && line.contains("waiting")));
         run(&["accounts", "enable", "--email", "cy@endcap.example"]);
         let cy = accounts::find_by_email(&mut conn, "cy@endcap.example").unwrap().unwrap();
         assert!(cy.is_active && cy.rater_id.is_some() && !cy.waits(), "{}: confirmed", db.kind());
+        let profile = storage::raters::find(&mut conn, cy.rater_id.as_deref().unwrap()).unwrap();
+        assert!(profile.is_simulated, "{}: a program stays one, whoever confirms it", db.kind());
         let second = run(&["accounts", "set-password", "--email", "ada@endcap.example"]);
         let ada = accounts::find_by_email(&mut conn, "ada@endcap.example").unwrap().unwrap();
         assert!(web::password::verify(second.trim(), ada.password_hash.as_deref()) && second.trim() != password);

@@ -6,21 +6,24 @@
 //! successor was used is let off for a moment as well (two tabs at once, a request on the way), and then is what it looks like: somebody
 //! else's copy.
 //!
-//! In the table: the unrevoked rows of a session are its last used token and what that was exchanged for; all earlier ones are revoked. Rows
-//! are locked in the order of their ids.
+//! In the table: the unrevoked rows of a session are its last used token and what that was exchanged for; all earlier ones are revoked. A session
+//! of a hosted project has no rows, but for one that ended here while the project could not be told: a revoked row under its own name.
+//!
+//! Whatever begins, renews or ends sessions locks their account first. The rows alone would not do: one that waits for them does not see those
+//! that the other has written meanwhile.
 
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 
-use super::{Account, find};
+use super::{Account, lock, lock_if_there};
 use crate::access_ends::{self, AccessEnd};
 use crate::connection::Connection;
 use crate::error::StorageError;
 use crate::schema::{accounts as t, refresh_tokens as tokens};
 use crate::types::Timestamp;
-use crate::{lock, on};
+use crate::{insert_new, on};
 
 /// Most tokens for which one was exchanged that may still be used; of more, the oldest is revoked.
 const MOST_NEXT: usize = 10;
@@ -78,7 +81,11 @@ struct StoredToken {
     revoked_at: Option<Timestamp>,
 }
 
-/// Begins a session: notes the sign-in and stores its first refresh token.
+/// Sessions that began or were renewed so shortly before their account's end are told by name: their access tokens, which are made after the
+/// refresh tokens were stored, may give the second of the end as the time of their issue, or a later one.
+const LATELY: TimeDelta = TimeDelta::seconds(60);
+
+/// Begins a session: notes the sign-in and stores its first refresh token. The account must be new or locked.
 ///
 /// # Errors
 /// As any query.
@@ -94,11 +101,14 @@ pub fn start_session(conn: &mut Connection, token: &NewRefreshToken, now: DateTi
 /// # Errors
 /// As any query.
 pub fn rotate(conn: &mut Connection, exchange: &Exchange, now: DateTime<Utc>) -> Result<Rotation, StorageError> {
-    let Some(session_id) = session_of_token(conn, &exchange.presented_hash)? else { return Ok(Rotation::Refused) };
-    let unrevoked = tokens::table.filter(tokens::session_id.eq(&session_id).and(tokens::revoked_at.is_null())).order(tokens::id);
-    let open: Vec<StoredToken> = lock!(conn, unrevoked.select(StoredToken::as_select()) => StoredToken)?;
-    // Read behind the lock: another exchange may have come first.
     let presented = tokens::table.filter(tokens::token_hash.eq(&exchange.presented_hash));
+    let owner = presented.select((tokens::session_id, tokens::account_id));
+    let owner: Option<(String, String)> = on!(conn, c => owner.first(c).optional())?;
+    let Some((session_id, account_id)) = owner else { return Ok(Rotation::Refused) };
+    let Some(account) = lock_if_there(conn, &account_id)? else { return Ok(Rotation::Refused) };
+    // Read behind the lock: another exchange, or an end, may have come first.
+    let unrevoked = tokens::table.filter(tokens::session_id.eq(&session_id).and(tokens::revoked_at.is_null())).order(tokens::id);
+    let open: Vec<StoredToken> = on!(conn, c => unrevoked.select(StoredToken::as_select()).load(c))?;
     let found: Option<StoredToken> = on!(conn, c => presented.select(StoredToken::as_select()).first(c).optional())?;
     let Some(presented) = found.filter(|token| token.expires_at.0 > now) else { return Ok(Rotation::Refused) };
     if open.is_empty() {
@@ -110,7 +120,6 @@ pub fn rotate(conn: &mut Connection, exchange: &Exchange, now: DateTime<Utc>) ->
         revoke_session(conn, &session_id, now)?;
         return Ok(Rotation::Reused);
     }
-    let account = find(conn, &presented.account_id)?;
     if !account.is_active {
         return Ok(Rotation::Refused);
     }
@@ -143,7 +152,11 @@ fn oldest_of_too_many(open: &[StoredToken]) -> Option<i64> {
 /// # Errors
 /// As any query.
 pub fn revoke_session(conn: &mut Connection, session_id: &str, now: DateTime<Utc>) -> Result<usize, StorageError> {
-    let open = tokens::table.filter(tokens::session_id.eq(session_id).and(tokens::revoked_at.is_null()));
+    let of_session = tokens::table.filter(tokens::session_id.eq(session_id));
+    let account_id: Option<String> = on!(conn, c => of_session.select(tokens::account_id).first(c).optional())?;
+    // One that a hosted project began has nothing here that could be renewed meanwhile.
+    account_id.map_or(Ok(None), |account_id| lock_if_there(conn, &account_id))?;
+    let open = of_session.filter(tokens::revoked_at.is_null());
     let ended = on!(conn, c => diesel::update(open).set(tokens::revoked_at.eq(Some(Timestamp(now)))).execute(c))?;
     access_ends::tell(conn, &AccessEnd::Session { session_id: session_id.to_owned() }, now)?;
     Ok(ended)
@@ -152,7 +165,7 @@ pub fn revoke_session(conn: &mut Connection, session_id: &str, now: DateTime<Utc
 /// Ends all sessions of an account, but for `except`, and closes their sockets. How many tokens that were.
 ///
 /// # Errors
-/// As any query.
+/// As any query; an account that has no row has nothing but sockets to close.
 pub fn revoke_all_sessions(
     conn: &mut Connection,
     account_id: &str,
@@ -160,10 +173,10 @@ pub fn revoke_all_sessions(
     now: DateTime<Utc>,
 ) -> Result<usize, StorageError> {
     let spared = except.unwrap_or("");
+    lock_if_there(conn, account_id)?;
     let open =
         tokens::table.filter(tokens::account_id.eq(account_id).and(tokens::revoked_at.is_null())).filter(tokens::session_id.ne(spared));
-    // Tokens give the time of their issue in whole seconds.
-    let lately = tokens::created_at.ge(Timestamp(now - TimeDelta::seconds(1)));
+    let lately = tokens::created_at.ge(Timestamp(now - LATELY));
     let latest: Vec<String> = on!(conn, c => open.filter(lately).select(tokens::session_id).load(c))?;
     let ended = on!(conn, c => diesel::update(open).set(tokens::revoked_at.eq(Some(Timestamp(now)))).execute(c))?;
     let latest = BTreeSet::from_iter(latest);
@@ -178,6 +191,68 @@ pub fn revoke_all_sessions(
 /// As any query.
 pub fn session_of_token(conn: &mut Connection, token_hash: &str) -> Result<Option<String>, StorageError> {
     Ok(on!(conn, c => tokens::table.filter(tokens::token_hash.eq(token_hash)).select(tokens::session_id).first(c).optional())?)
+}
+
+/// Locks an account for something that one of its sessions asks for.
+///
+/// # Errors
+/// [`StorageError::NotFound`] when the session (`session`) has ended, or is another account's, or there is no such account (`account`).
+pub fn lock_with_session(conn: &mut Connection, account_id: &str, session_id: &str, now: DateTime<Utc>) -> Result<Account, StorageError> {
+    let account = lock(conn, account_id)?;
+    if account.is_active && has_open_session(conn, account_id, session_id, now)? {
+        Ok(account)
+    } else {
+        Err(StorageError::not_found("session", session_id))
+    }
+}
+
+/// Whether this session of an account goes on: one of its refresh tokens may be exchanged still.
+///
+/// # Errors
+/// As any query.
+pub fn has_open_session(conn: &mut Connection, account_id: &str, session_id: &str, now: DateTime<Utc>) -> Result<bool, StorageError> {
+    let open = tokens::table.filter(tokens::session_id.eq(session_id).and(tokens::account_id.eq(account_id)));
+    let open = open.filter(tokens::revoked_at.is_null().and(tokens::expires_at.gt(Timestamp(now))));
+    let found: Option<i64> = on!(conn, c => open.select(tokens::id).first(c).optional())?;
+    Ok(found.is_some())
+}
+
+/// Keeps until `until` that a session of a hosted project has ended here: its refresh token is the project's, which may not know. Nothing is kept for
+/// whoever has no account here.
+///
+/// # Errors
+/// As any query.
+pub fn keep_end(
+    conn: &mut Connection,
+    account_id: &str,
+    session_id: &str,
+    until: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<(), StorageError> {
+    if lock_if_there(conn, account_id)?.is_none() {
+        return Ok(());
+    }
+    let row = (
+        // No hash of a token is one: they are as long as 64 signs.
+        tokens::token_hash.eq(session_id),
+        tokens::session_id.eq(session_id),
+        tokens::account_id.eq(account_id),
+        tokens::expires_at.eq(Timestamp(until)),
+        tokens::revoked_at.eq(Some(Timestamp(now))),
+        tokens::created_at.eq(Timestamp(now)),
+    );
+    insert_new!(conn, tokens::table, &row)?;
+    Ok(())
+}
+
+/// Whether [`keep_end`] has kept the end of this session.
+///
+/// # Errors
+/// As any query.
+pub fn has_kept_end(conn: &mut Connection, session_id: &str) -> Result<bool, StorageError> {
+    let kept = tokens::table.filter(tokens::token_hash.eq(session_id).and(tokens::session_id.eq(session_id)));
+    let found: Option<i64> = on!(conn, c => kept.select(tokens::id).first(c).optional())?;
+    Ok(found.is_some())
 }
 
 /// Deletes refresh tokens that ended before `before`; how many.

@@ -68,8 +68,8 @@ pub fn find_waiting(conn: &mut Connection, account_id: &str) -> Result<Account, 
 /// [`StorageError::NotFound`], also for an account that does not wait, or that somebody else has confirmed in this moment.
 pub fn confirm(conn: &mut Connection, account_id: &str, now: DateTime<Utc>) -> Result<Account, StorageError> {
     let account = find_waiting(conn, account_id)?;
-    let is_simulated = account.user_metadata.0.get("simulated") == Some(&serde_json::Value::Bool(true));
-    let rater = NewRater { name: account.display_name.clone(), email: Some(account.email.clone()), is_simulated, is_calibrated: false };
+    let (name, email) = (account.display_name.clone(), Some(account.email.clone()));
+    let rater = NewRater { name, email, is_simulated: account.is_simulated(), is_calibrated: false };
     let rater = raters::insert(conn, &rater, now)?;
     let changes = (t::is_active.eq(true), t::rater_id.eq(Some(&rater.rater_id)), t::updated_at.eq(Timestamp(now)));
     match on!(conn, c => diesel::update(t::table.filter(t::id.eq(account.id).and(waits!()))).set(changes).execute(c))? {

@@ -6,13 +6,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::scope::Scope;
 use serde_json::json;
 use storage::access_ends::{self, AccessEnd};
-use storage::accounts::{self, Account, Exchange, HostedAccount, NewAccount, NewRefreshToken, Rotation};
+use storage::accounts::{self, Account, AccountPatch, Exchange, HostedAccount, NewAccount, NewRefreshToken, Rotation};
 use storage::api_keys::{self, NewApiKey};
 use storage::connection::Connection;
 use storage::error::StorageError;
 use storage::outbox;
 use storage::store::transaction;
-use testkit::database;
+use testkit::database::{self, TestDatabase};
 
 fn noon() -> DateTime<Utc> {
     "2026-01-15T12:00:00Z".parse().unwrap()
@@ -213,5 +213,110 @@ fn clearing_the_outbox_leaves_the_place_that_it_has_reached() {
         assert_eq!(transaction(conn, |tx| outbox::sweep(tx, at(10))).unwrap(), 4, "{kind}");
         assert_eq!(transaction(conn, |tx| outbox::sweep(tx, at(10))).unwrap(), 0, "{kind}");
         assert_eq!(outbox::newest(conn).unwrap(), newest, "{kind}: whoever asks for what came after an earlier one is told of the gap");
+    }
+}
+
+/// Does `second` beside `first`, which is written and not committed yet: `second` is waited for until the database makes it wait, or it is done.
+fn beside<T: Send + 'static>(
+    db: &TestDatabase,
+    first: impl FnOnce(&mut Connection),
+    second: impl FnOnce(&mut Connection) -> Result<T, StorageError> + Send + 'static,
+) -> T {
+    let (mut one, mut other, mut watch) = (db.connect(), db.connect(), db.connect());
+    let mut under_way = None;
+    transaction(&mut one, |tx| {
+        first(tx);
+        let done = std::thread::spawn(move || transaction(&mut other, second));
+        // SQLite lets nobody begin to write meanwhile.
+        while db.kind() != "sqlite" && !done.is_finished() && !somebody_waits(&mut watch) {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        under_way = Some(done);
+        Ok(())
+    })
+    .unwrap();
+    under_way.unwrap().join().unwrap().unwrap()
+}
+
+#[derive(diesel::QueryableByName)]
+struct Waiting {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    n: i64,
+}
+
+fn somebody_waits(conn: &mut Connection) -> bool {
+    use diesel::RunQueryDsl as _;
+    let postgres = "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let mysql = "SELECT count(*) AS n FROM information_schema.innodb_trx t \
+        JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id WHERE t.trx_state = 'LOCK WAIT' AND p.db = database()";
+    let found: Waiting = match conn {
+        Connection::Postgres(c) => diesel::sql_query(postgres).get_result(c).unwrap(),
+        Connection::Mysql(c) => diesel::sql_query(mysql).get_result(c).unwrap(),
+        Connection::Sqlite(_) => return false,
+    };
+    found.n > 0
+}
+
+#[test]
+fn a_refresh_beside_a_sign_out_survives_nothing() {
+    for db in database::all() {
+        let kind = db.kind();
+        let mut conn = db.connect();
+        let account = account(&mut conn);
+        let id = account.account_id.clone();
+        for (session, ends_all) in [("s1", false), ("s2", true)] {
+            let of = |n: u8| format!("{session}-{n}");
+            start(&mut conn, &account, session, &of(1), noon());
+            let exchange = Exchange {
+                presented_hash: of(1),
+                next_hash: of(2),
+                expires_at: noon() + TimeDelta::days(30),
+                let_off: TimeDelta::seconds(10),
+            };
+            let refresh = |tx: &mut Connection| {
+                assert!(matches!(accounts::rotate(tx, &exchange, at(1)), Ok(Rotation::Rotated { .. })), "{kind}");
+            };
+            let id = id.clone();
+            beside(&db, refresh, move |tx| match ends_all {
+                true => accounts::revoke_all_sessions(tx, &id, None, at(1)),
+                false => accounts::revoke_session(tx, session, at(1)),
+            });
+            assert_eq!(rotate(&mut conn, &of(2), &of(3), at(2)), "refused", "{kind}: {session}");
+        }
+    }
+}
+
+#[test]
+fn what_was_read_of_an_account_a_while_ago_begins_no_session_and_brings_nothing_back() {
+    for db in database::all() {
+        let kind = db.kind();
+        let mut conn = db.connect();
+        let seen = account(&mut conn);
+        let id = seen.account_id.clone();
+        let set = |hash: &str| AccountPatch { password_hash: Some(hash.to_owned()), ..AccountPatch::default() };
+        let (new_password, of) = (set("new"), id.clone());
+        let before = seen.clone();
+        let went_on = beside(
+            &db,
+            |tx| drop(accounts::update(tx, &of, &new_password, noon()).unwrap()),
+            move |tx| accounts::lock_unchanged(tx, &before).map(|account| account.is_some()),
+        );
+        assert!(!went_on, "{kind}: with the old password");
+
+        let (newer_password, of, rename) = (set("newer"), id.clone(), id.clone());
+        let name = AccountPatch { display_name: Some("Lovelace".to_owned()), ..AccountPatch::default() };
+        let renamed = beside(
+            &db,
+            |tx| drop(accounts::update(tx, &of, &newer_password, noon()).unwrap()),
+            move |tx| accounts::update(tx, &rename, &name, noon()),
+        );
+        assert_eq!((renamed.password_hash.as_deref(), renamed.display_name.as_str()), (Some("newer"), "Lovelace"), "{kind}");
+        assert!(accounts::lock_unchanged(&mut conn, &renamed).unwrap().is_some(), "{kind}: a name says nothing of who may sign in");
+        for duties in [("expert", None, true), ("rater", Some("tnt-a"), true), ("rater", None, false)] {
+            let (role, tenant_id, is_active) = duties;
+            let duties = accounts::Duties { role: role.to_owned(), tenant_id: tenant_id.map(str::to_owned), is_active };
+            accounts::set_duties(&mut conn, &id, &duties, noon()).unwrap();
+            assert!(accounts::lock_unchanged(&mut conn, &renamed).unwrap().is_none(), "{kind}: {role} {tenant_id:?} {is_active}");
+        }
     }
 }

@@ -38,7 +38,20 @@ enum Kind {
     /// What was given before it, but for one session.
     Before {
         spared: Option<String>,
+        /// When an earlier end did not spare that session: what was given before then has ended whoever is spared now.
+        unspared: Option<DateTime<Utc>>,
     },
+}
+
+impl End {
+    /// This end and another one of the same account, of which either may be the later: two processes tell theirs in any order.
+    fn and_before(self, at: DateTime<Utc>, spared: Option<String>) -> Self {
+        let Kind::Before { spared: known_spared, unspared } = self.kind else { return self };
+        let is_later = self.at <= at;
+        let (first_at, last_at) = if is_later { (self.at, at) } else { (at, self.at) };
+        let unspared = if known_spared == spared { unspared } else { unspared.max(Some(first_at)) };
+        Self { at: last_at, kind: Kind::Before { spared: if is_later { spared } else { known_spared }, unspared } }
+    }
 }
 
 impl Ended {
@@ -52,11 +65,11 @@ impl Ended {
             AccessEnd::Key { key_id } => drop(ends.insert(key_id, whole)),
             AccessEnd::Account { account_id, spared, latest } => {
                 ends.extend(latest.into_iter().map(|session| (session, whole.clone())));
-                // Of two processes' events the later end counts, whichever is read last.
-                let is_newer = ends.get(&account_id).is_none_or(|known| known.at <= at);
-                if is_newer {
-                    ends.insert(account_id, End { at, kind: Kind::Before { spared } });
-                }
+                let together = ends.remove(&account_id).map_or_else(
+                    || End { at, kind: Kind::Before { spared: spared.clone(), unspared: None } },
+                    |known| known.and_before(at, spared.clone()),
+                );
+                ends.insert(account_id, together);
             }
         }
         if ends.len() > MOST {
@@ -80,10 +93,11 @@ impl Ended {
         grant.session.as_ref().is_some_and(is_whole)
             || ends.get(&grant.account).is_some_and(|end| match &end.kind {
                 Kind::Whole => true,
-                Kind::Before { spared } => {
+                Kind::Before { spared, unspared } => {
                     let is_spared = spared.is_some() && *spared == grant.session;
                     // Tokens have whole seconds; sessions of the very second are named by the event.
-                    !is_spared && grant.issued_at.is_none_or(|issued| issued < end.at.timestamp())
+                    let was_given_before = |at: DateTime<Utc>| grant.issued_at.is_none_or(|issued| issued < at.timestamp());
+                    if is_spared { unspared.is_some_and(was_given_before) } else { was_given_before(end.at) }
                 }
             })
     }
@@ -162,7 +176,27 @@ mod tests {
         assert!(!ended.is_over(&token("s4", at)), "and this one after it");
         assert!(!ended.is_over(&Grant { account: "acc_2".to_owned(), ..Grant::default() }));
         ended.note(&event(json!({"kind": "account", "account_id": "acc_1", "spared": null, "latest": []}), before));
-        assert!(!ended.is_over(&token("s1", before)), "an earlier end that is read later changes nothing");
+        assert!(!ended.is_over(&token("s1", before)), "an earlier end that is read later changes nothing of what came after it");
+    }
+
+    #[test]
+    fn a_session_that_has_ended_is_spared_by_no_later_end() {
+        let all = json!({"kind": "account", "account_id": "acc_1", "spared": null, "latest": []});
+        let others = json!({"kind": "account", "account_id": "acc_1", "spared": "s1", "latest": []});
+        let (given, first, then, last) = ("2026-01-15T11:00:00Z", "2026-01-15T12:00:00Z", "2026-01-15T12:05:00Z", "2026-01-15T12:10:00Z");
+        for turned in [false, true] {
+            let ended = Ended::default();
+            let mut events = [event(all.clone(), first), event(others.clone(), last)];
+            if turned {
+                events.reverse();
+            }
+            events.iter().for_each(|event| drop(ended.note(event)));
+            assert!(ended.is_over(&token("s1", given)), "an old token ends the others, and has ended itself: turned {turned}");
+            assert!(!ended.is_over(&token("s1", then)), "the same, of a session that began later");
+            assert!(ended.is_over(&token("s2", then)), "turned {turned}");
+            ended.note(&event(others.clone(), "2026-01-15T12:20:00Z"));
+            assert!(ended.is_over(&token("s1", given)) && !ended.is_over(&token("s1", then)), "spared again: turned {turned}");
+        }
     }
 
     #[test]

@@ -242,28 +242,87 @@ async fn signing_out_while_the_project_is_down_ends_the_session_here_and_there_w
         forget(&hosted);
         let (app, kind) = (app!(house), house.kind());
         let session = ask!(app, sign_up("ada@example.com", json!({}))).body;
-        let other = ask!(app, sign_in("ada@example.com")).body;
+        let (late, other) = (ask!(app, sign_in("ada@example.com")).body, ask!(app, sign_in("ada@example.com")).body);
         // From then on the keys of the project are known.
         assert_eq!(ask!(app, get("/v1/raters/me", &bearer(&session))).status, 200, "{kind}");
-        for fault in [Fault::Drop, Fault::Status(503)] {
+        for (fault, session) in [(Fault::Drop, &session), (Fault::Status(503), &late)] {
             hosted.break_down(Part::Auth, fault);
-            let ended = ask!(app, post("/auth/v1/logout?scope=local", &bearer(&session), json!({})));
+            let ended = ask!(app, post("/auth/v1/logout?scope=local", &bearer(session), json!({})));
             assert_eq!(ended.status, 200, "{kind}: {fault:?} {}", ended.body);
             assert!(ended.body["msg"].as_str().unwrap().contains("Supabase Auth does not answer"), "{kind}: {}", ended.body);
+            let again = ask!(app, post("/auth/v1/logout?scope=others", &bearer(session), json!({})));
+            assert_eq!((again.status.as_u16(), again.body["error_code"].as_str()), (403, Some("session_not_found")), "{kind}: it is over");
         }
         hosted.mend(Part::Auth);
-        // What the pump does with the events of the outbox.
-        rater_app::live::ended::recall(&house.state).await.unwrap();
-        for _ in 0..2 {
-            let back = ask!(app, token("refresh_token", json!({"refresh_token": session["refresh_token"]})));
+        let is_refused = |back: &crate::house::Reply| {
             assert_eq!(
                 (back.status.as_u16(), back.body["error_code"].as_str()),
                 (400, Some("refresh_token_not_found")),
                 "{kind}: {}",
                 back.body
             );
+        };
+        for _ in 0..2 {
+            is_refused(&ask!(app, token("refresh_token", json!({"refresh_token": session["refresh_token"]}))));
         }
+        // Long after what ended is gone from memory and from the outbox.
+        house.hand.advance(TimeDelta::days(40));
+        let (now, before) = (house.now(), house.now() - TimeDelta::days(1));
+        house.state.ended.forget_old(now);
+        house.state.storage.transaction(move |tx| accounts::sweep_tokens(tx, before)).await.unwrap();
+        hosted.held().tokens_until = now.timestamp() + 3_600;
+        is_refused(&ask!(app, token("refresh_token", json!({"refresh_token": late["refresh_token"]}))));
         let goes_on = ask!(app, token("refresh_token", json!({"refresh_token": other["refresh_token"]})));
         assert_eq!(goes_on.status, 200, "{kind}: another session of the same person");
+        hosted.held().tokens_until = house.now().timestamp() - 40 * 86_400 + 3_600;
+    }
+}
+
+#[actix_web::test]
+async fn a_session_that_the_project_has_ended_is_signed_out_of_here_and_ends_no_other() {
+    let hosted = Project::start();
+    for house in houses(&hosted) {
+        forget(&hosted);
+        let (app, kind) = (app!(house), house.kind());
+        let session = ask!(app, sign_up("ada@example.com", json!({}))).body;
+        assert_eq!(ask!(app, get("/v1/raters/me", &bearer(&session))).status, 200, "{kind}");
+        let direct = supabase::project::Project::from_settings(&hosted.url, "sb_publishable_x".into(), None, None).unwrap();
+        direct.sign_out(&bearer(&session).token, "global").await.unwrap();
+        let ended = ask!(app, post("/auth/v1/logout", &bearer(&session), json!({})));
+        assert_eq!(ended.status, 204, "{kind}: {}", ended.body);
+        let from = house.now();
+        let told = house.state.storage.read(move |conn| storage::access_ends::since(conn, from, 0, 100)).await.unwrap();
+        let told: Vec<_> = told.iter().map(|event| storage::access_ends::read(event).unwrap().0).collect();
+        assert!(matches!(told.as_slice(), [storage::access_ends::AccessEnd::Session { .. }]), "{kind}: its sockets close: {told:?}");
+    }
+}
+
+#[actix_web::test]
+async fn made_up_refresh_tokens_do_not_go_on_to_the_project_for_long() {
+    let hosted = Project::start();
+    for house in houses(&hosted) {
+        forget(&hosted);
+        let (app, kind) = (app!(house), house.kind());
+        let from = |request: TestRequest, address: &str| request.peer_addr(format!("{address}:4711").parse().unwrap());
+        let refresh = |refresh_token: &Value| token("refresh_token", json!({ "refresh_token": refresh_token }));
+        let mut session = ask!(app, sign_up("ada@example.com", json!({}))).body;
+        for _ in 0..40 {
+            session = ask!(app, from(refresh(&session["refresh_token"]), "203.0.113.7")).body;
+            assert!(session["refresh_token"].is_string(), "{kind}: what goes well is not counted: {session}");
+        }
+        for n in 0..30 {
+            let reply = ask!(app, from(refresh(&json!(format!("made up {n}"))), "203.0.113.7"));
+            assert_eq!(reply.body["error_code"], "refresh_token_not_found", "{kind}: {n}");
+        }
+        hosted.break_down(Part::Auth, Fault::Drop);
+        let reply = ask!(app, from(refresh(&json!("made up")), "203.0.113.7"));
+        assert_eq!((reply.status.as_u16(), reply.body["error_code"].as_str()), (429, Some("over_request_rate_limit")), "{kind}: not asked");
+        assert_eq!(reply.headers.get("retry-after").unwrap(), "2", "{kind}");
+        let elsewhere = || from(refresh(&json!("made up")), "203.0.113.8");
+        for _ in 0..40 {
+            assert_eq!(ask!(app, elsewhere()).status, 503, "{kind}: while the project is down nothing is counted");
+        }
+        hosted.mend(Part::Auth);
+        assert_eq!(ask!(app, from(refresh(&session["refresh_token"]), "203.0.113.8")).status, 200, "{kind}: another address");
     }
 }

@@ -24,6 +24,7 @@ mod remote_checks;
 mod replicas;
 mod reviews;
 mod rooms;
+mod sessions;
 mod sign_in;
 mod sign_up;
 mod soak;

@@ -39,7 +39,7 @@ pub(super) const SIGNUPS_PER_ADDRESS: Key = key(
     Whole { min: 1, max: 100_000 },
     Value("60"),
     "10",
-    "Sign-ups from one network address within an hour, over all processes; a network of IPv6 (/64) counts as one address.",
+    "Sign-ups from one network address at once, over all processes; as many again come back evenly within an hour. A network of IPv6 (/64) counts as one address.",
 );
 
 pub(super) const SIGNUPS_PER_HOUR: Key = key(
@@ -47,7 +47,7 @@ pub(super) const SIGNUPS_PER_HOUR: Key = key(
     Whole { min: 1, max: 1_000_000 },
     Value("1000"),
     "200",
-    "Sign-ups within an hour from all addresses together, over all processes.",
+    "Sign-ups from all addresses together at once, over all processes; as many again come back evenly within an hour.",
 );
 
 pub(super) const PUBLISHABLE_KEY: Key = key(
