@@ -29,7 +29,7 @@ use crate::types::{Json, Timestamp};
 pub use claim::{Claim, Wish, claim, look_for, raters_who_ask, tests_of};
 pub use leasing::{LeaseRequest, Leased, Nothing, Purpose, lease_next, nothing_because};
 pub use seen::{Seen, see, write_as_seen};
-pub use stand_in::{has_golden_left, note_stand_in, stands_for};
+pub use stand_in::{has_golden_left, note_stand_in, stand_in, stands_for};
 pub use sweep::{Ended, end_expired_of, sweep_expired, warn_of_end};
 
 /// A stored assignment.

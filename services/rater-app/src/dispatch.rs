@@ -205,10 +205,11 @@ pub fn next(tx: &mut Connection, request: &Request, rules: &Rules, now: DateTime
             continue;
         }
         let wanted = LeaseRequest { rater_id: rater.rater_id.clone(), task_types, purpose, lease: rules.lease };
+        let stand_in = if purpose == Purpose::Golden { assignments::stand_in(tx, &wanted, &score)? } else { None };
         match assignments::lease_next(tx, &wanted, &score, now)? {
             Leased::Task(assignment, task, leading) => {
-                if purpose == Purpose::Golden {
-                    assignments::note_stand_in(tx, &assignment.assignment_id, &wanted, &score)?;
+                if let Some(stand_in) = &stand_in {
+                    assignments::note_stand_in(tx, &assignment.assignment_id, stand_in)?;
                 }
                 let why = why::of_given(tx, &assignment, &task, leading, (&rater, request), rules, now)?;
                 return Ok(Next::Given(Box::new(Given { assignment: *assignment, task: *task, why })));

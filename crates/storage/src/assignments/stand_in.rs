@@ -11,21 +11,23 @@ use crate::on;
 use crate::queue::Waiting;
 use crate::schema::task_assignments as t;
 
-/// Notes for a golden assignment which task of the queue it is given instead of: the one with the highest `score` for its rater. What was
-/// noted when it was given before stays; nothing is noted when no task waits.
+/// The task of the queue with the highest `score` for a rater, which a golden item would be given instead of. Look for it before the lease:
+/// who holds one is shown nothing of the queue. `None` when no task waits.
 ///
 /// # Errors
 /// As any query.
-pub fn note_stand_in(
-    conn: &mut Connection,
-    assignment_id: &str,
-    request: &LeaseRequest,
-    score: &dyn Fn(&Waiting) -> f64,
-) -> Result<(), StorageError> {
+pub fn stand_in(conn: &mut Connection, request: &LeaseRequest, score: &dyn Fn(&Waiting) -> f64) -> Result<Option<String>, StorageError> {
     let work = LeaseRequest { purpose: Purpose::Work, ..request.clone() };
-    let Some(best) = candidates(conn, &work, score)?.into_iter().next() else { return Ok(()) };
+    Ok(candidates(conn, &work, score)?.into_iter().next().map(|best| best.task_id))
+}
+
+/// Notes what a golden assignment is given instead of. What was noted when it was given before stays.
+///
+/// # Errors
+/// As any query.
+pub fn note_stand_in(conn: &mut Connection, assignment_id: &str, task_id: &str) -> Result<(), StorageError> {
     let open = t::table.filter(t::assignment_id.eq(assignment_id).and(t::stands_for.is_null()));
-    on!(conn, c => diesel::update(open).set(t::stands_for.eq(Some(&best.task_id))).execute(c))?;
+    on!(conn, c => diesel::update(open).set(t::stands_for.eq(Some(task_id))).execute(c))?;
     Ok(())
 }
 
