@@ -229,7 +229,8 @@ fn beside<T: Send + 'static>(
         let done = std::thread::spawn(move || transaction(&mut other, second));
         // SQLite lets nobody begin to write meanwhile.
         while db.kind() != "sqlite" && !done.is_finished() && !somebody_waits(&mut watch) {
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            // MariaDB looks anew only when it was not asked for a tenth of a second.
+            std::thread::sleep(std::time::Duration::from_millis(150));
         }
         under_way = Some(done);
         Ok(())

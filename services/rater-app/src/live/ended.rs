@@ -190,7 +190,9 @@ mod tests {
             if turned {
                 events.reverse();
             }
-            events.iter().for_each(|event| drop(ended.note(event)));
+            for event in &events {
+                ended.note(event);
+            }
             assert!(ended.is_over(&token("s1", given)), "an old token ends the others, and has ended itself: turned {turned}");
             assert!(!ended.is_over(&token("s1", then)), "the same, of a session that began later");
             assert!(ended.is_over(&token("s2", then)), "turned {turned}");
