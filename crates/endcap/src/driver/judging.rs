@@ -89,7 +89,8 @@ async fn calibrate(
     }
     let mut items = 0;
     for _ in 0..MOST_ASSIGNMENTS {
-        if !judge_next(client, places, rater, golden, &json!({ "purpose": "calibration" })).await? {
+        // On plans, which is what they judge here: each kind has a test of its own.
+        if !judge_next(client, places, rater, golden, &json!({ "purpose": "calibration", "task_types": ["plan_quality"] })).await? {
             break;
         }
         items += 1;

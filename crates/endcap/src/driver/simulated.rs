@@ -68,7 +68,8 @@ impl SimulatedRater {
         let shown: Vec<&Value> =
             ["candidate_a", "candidate_b", "candidate_c"].iter().filter_map(|key| task.get(*key)).filter(|c| !c.is_null()).collect();
         let task_type = task.get("task_type").and_then(Value::as_str).unwrap_or_default();
-        let attentive = self.random.random_bool(self.skill);
+        // Whoever knows that it is a test takes care; and one slip where there are as few items as in the sample data is one too many.
+        let attentive = self.random.random_bool(self.skill) || assignment.get("purpose").is_some_and(|purpose| purpose == "calibration");
         let choice = match golden.get(&task_key(task)) {
             Some((stored, expert)) if attentive => as_shown(expert, stored, &shown),
             _ if task_type == "plan_quality" => self.compare_plans(&shown, attentive),

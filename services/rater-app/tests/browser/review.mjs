@@ -152,6 +152,8 @@ try {
   await page.click('text=Take it out of use >> nth=-1');
   await page.waitForFunction(() => document.activeElement.id === 'questioned-reason');
   await page.keyboard.type('the context names two budgets');
+  // Past the box that says that its answer is wrong, which is ticked.
+  await page.keyboard.press('Tab');
   await page.keyboard.press('Tab');
   await page.keyboard.press('Enter');
   await page.waitForFunction(() => document.querySelector('[data-part="queue-note"]').textContent === 'No rater asks about a golden item.');

@@ -234,7 +234,10 @@ fn records_of_raters(conn: &mut Connection, rows: &[Row]) -> Vec<String> {
 fn records_of_golden(conn: &mut Connection, rows: &[Row]) -> Vec<String> {
     let stored: Vec<(String, i32, i32)> =
         on!(conn, c => golden::table.select((golden::task_id, golden::times_used, golden::rater_correct)).load(c)).unwrap();
-    let count = |task: &str, right: bool| rows.iter().filter(|r| r.task_id == task && (!right || r.matches == Some(true))).count();
+    // Whoever asks about an item, or is unsure, has not answered it.
+    let count = |task: &str, right: bool| {
+        rows.iter().filter(|r| r.task_id == task && r.matches.is_some() && (!right || r.matches == Some(true))).count()
+    };
     let wrong = stored.into_iter().filter_map(|(task, used, right)| {
         let wanted = (count(&task, false), count(&task, true));
         let figures = (usize::try_from(used).unwrap(), usize::try_from(right).unwrap());
