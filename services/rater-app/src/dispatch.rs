@@ -316,7 +316,7 @@ fn plan(
     // What was begun comes first, so that one test is finished before the next begins.
     let mut open: Vec<(i32, &String)> = asked
         .iter()
-        .filter(|task_type| test_of(task_type).is_none_or(|test| test.may_be_tried(now) && test.attempt <= rules.calibration_attempts))
+        .filter(|task_type| test_of(task_type).is_none_or(|test| test.may_be_tried(now)))
         .map(|task_type| (test_of(task_type).filter(|test| test.state == "open").map_or(0, |test| test.total), task_type))
         .collect();
     open.sort_by_key(|(answered, _)| -answered);

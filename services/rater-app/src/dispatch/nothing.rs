@@ -29,7 +29,7 @@ pub fn of_other_kinds(
         return Ok(None);
     }
     for task_type in &open {
-        if may_be_tested(tests, task_type, rules, now) && has_items(tx, task_type, request, rules)? {
+        if may_be_tested(tests, task_type, now) && has_items(tx, task_type, request, rules)? {
             return Ok(Some(Reason::NeedsCalibration));
         }
     }
@@ -46,9 +46,9 @@ pub fn not_passed(tests: &[Qualification], asked: &[String]) -> Vec<String> {
 
 /// Whether a rater may go on with, or begin, the test of a kind.
 #[must_use]
-pub fn may_be_tested(tests: &[Qualification], task_type: &str, rules: &Rules, now: DateTime<Utc>) -> bool {
+pub fn may_be_tested(tests: &[Qualification], task_type: &str, now: DateTime<Utc>) -> bool {
     let test = tests.iter().find(|test| test.task_type == task_type);
-    test.is_none_or(|test| test.may_be_tried(now) && test.attempt <= rules.calibration_attempts)
+    test.is_none_or(|test| test.may_be_tried(now))
 }
 
 fn open_kinds(tx: &mut Connection, kinds: &[String], request: &Request, rules: &Rules) -> Result<Vec<String>, StorageError> {

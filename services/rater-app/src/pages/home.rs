@@ -18,7 +18,6 @@ use web::settings::Signup;
 
 use super::figures::{Band, ShareView, band, midnight};
 use super::history::{self, HistoryRow};
-use crate::assignments::rules;
 use crate::dispatch::is_exempt;
 use crate::dispatch::nothing::{may_be_tested, not_passed};
 use crate::state::State;
@@ -85,7 +84,7 @@ pub async fn home(state: Data<State>, MaybePageCaller(caller): MaybePageCaller) 
     let role = caller.as_ref().map(|caller| caller.role);
     let rater_id = caller.and_then(|caller| caller.rater_id);
     let midnight = midnight(state.clock.now());
-    let (rules, now) = (rules(&state.settings), state.clock.now());
+    let now = state.clock.now();
     let (queue, rater, today, answers, standing) = match role {
         None => (Queue::default(), None, 0, Vec::new(), Standing::default()),
         Some(role) => {
@@ -107,7 +106,7 @@ pub async fn home(state: Data<State>, MaybePageCaller(caller): MaybePageCaller) 
                 let standing = Standing {
                     has_failed: tests.len() == TaskType::ALL.len() && tests.iter().all(|test| test.state == "failed"),
                     is_asked_again: tests.iter().any(|test| test.state == "open" && test.reason.is_some()),
-                    may_be_tested: not_passed(&tests, &[]).iter().any(|kind| may_be_tested(&tests, kind, &rules, now)),
+                    may_be_tested: not_passed(&tests, &[]).iter().any(|kind| may_be_tested(&tests, kind, now)),
                 };
                 let mut queue = read_queue(conn)?;
                 if rater.as_ref().is_some_and(|rater| !is_exempt(rater, role)) {

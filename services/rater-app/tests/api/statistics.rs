@@ -115,7 +115,7 @@ async fn who_did_not_pass_is_given_another_try() {
             state: "failed".to_owned(),
             total: 12,
             correct: 5,
-            attempt: 2,
+            attempt: 3,
             ..Qualification::new(&rita.rater_id, "plan_quality")
         };
         let now = house.now();
@@ -129,6 +129,17 @@ async fn who_did_not_pass_is_given_another_try() {
         assert!(text!(app, &format!("/stats?rater={}", rita.rater_id), &expert).contains("Give another try"), "{kind}");
         assert_eq!(ask!(app, post(&path, &expert, json!({}))).status, 200, "{kind}");
         assert!(find().await.unwrap().unwrap().may_be_tried(now), "{kind}");
+        // All of it, although it is one more than everybody has.
+        for n in 0..2 {
+            let gold = json!({"task": plan_task(&format!("g{n}"), 3), "choice": "candidate_a", "rationale": "It keeps the budget."});
+            assert_eq!(ask!(app, post("/v1/golden", &expert, gold)).status, 201, "{kind}");
+        }
+        for n in 0..2 {
+            let held = ask!(app, post("/v1/assignments/next", &rita, json!({"purpose": "calibration"})));
+            assert_eq!(held.status, 200, "{kind}: item {n}: {}", held.reason());
+            let path = format!("/v1/assignments/{}/judgment", held.body["assignment_id"].as_str().unwrap());
+            assert_eq!(ask!(app, post(&path, &rita, json!({"choice": "tie", "confidence": 0.5}))).status, 201, "{kind}: item {n}");
+        }
         let passed = Qualification { state: "passed".to_owned(), ..Qualification::new(&rita.rater_id, "plan_quality") };
         house.state.storage.transaction(move |tx| qualifications::save(tx, &passed, now)).await.unwrap();
         assert_eq!(ask!(app, post(&path, &expert, json!({}))).code(), "transition_not_allowed", "{kind}");
